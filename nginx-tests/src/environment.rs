@@ -1,0 +1,169 @@
+//! Which nginx, which module and which foreign clients the tests use.
+//!
+//! Set from outside, all optional:
+//!
+//! | variable | meaning | default |
+//! |---|---|---|
+//! | `NGINX_TESTS_BINARY` | the nginx to run | `nginx` of `PATH`, else `/usr/sbin/nginx` |
+//! | `NGINX_TESTS_ROOT` | run nginx by `chroot` in this directory | not set: no chroot |
+//! | `NGINX_TESTS_MODULE` | the module, as this process sees it | `target/nginx-VERSION/ngx_http_websocket_module.so` |
+//! | `NGINX_TESTS_INTEROP` | holds `venv/` (Python `websockets`) and `node_modules/ws` | `target/interop` |
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::{env, fs};
+
+/// The name of the module's file.
+pub const MODULE: &str = "ngx_http_websocket_module.so";
+
+/// The nginx under test.
+#[derive(Debug)]
+pub struct Environment {
+    root: Option<PathBuf>,
+    binary: PathBuf,
+    version: (u32, u32, u32),
+}
+
+/// The nginx under test, looked up once.
+pub fn environment() -> &'static Environment {
+    static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
+    ENVIRONMENT.get_or_init(Environment::detect)
+}
+
+/// The version that `nginx -v` names, to be compared: `nginx_version() >= (1, 29, 7)`.
+pub fn nginx_version() -> (u32, u32, u32) {
+    environment().version
+}
+
+/// The directory with the foreign WebSocket clients.
+pub fn interop() -> PathBuf {
+    variable("NGINX_TESTS_INTEROP").unwrap_or_else(|| workspace().join("target/interop"))
+}
+
+/// Finds a program in `PATH`.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
+}
+
+impl Environment {
+    fn detect() -> Self {
+        let root = variable("NGINX_TESTS_ROOT").map(|root| {
+            fs::canonicalize(&root)
+                .unwrap_or_else(|error| panic!("NGINX_TESTS_ROOT {}: {error}", root.display()))
+        });
+        let binary = variable("NGINX_TESTS_BINARY")
+            .or_else(|| {
+                if root.is_none() {
+                    find_program("nginx")
+                } else {
+                    None
+                }
+            })
+            .unwrap_or_else(|| PathBuf::from("/usr/sbin/nginx"));
+        let mut found = Self {
+            root,
+            binary,
+            version: (0, 0, 0),
+        };
+        found.version = found.ask_version();
+        found
+    }
+
+    fn ask_version(&self) -> (u32, u32, u32) {
+        let output = self.command().arg("-v").output().unwrap_or_else(|error| {
+            panic!(
+                "{}: {error}: install nginx or set NGINX_TESTS_BINARY",
+                self.binary.display()
+            )
+        });
+        let text = String::from_utf8_lossy(&output.stderr);
+        parse_version(&text).unwrap_or_else(|| panic!("no version in the output of -v: {text}"))
+    }
+
+    /// The command that runs this nginx, without arguments.
+    pub fn command(&self) -> Command {
+        match &self.root {
+            None => Command::new(&self.binary),
+            Some(root) => {
+                let mut command = Command::new("chroot");
+                command.arg(root).arg(&self.binary);
+                command
+            }
+        }
+    }
+
+    /// Where prefix directories are made, as this process sees it.
+    pub fn temporary(&self) -> PathBuf {
+        match &self.root {
+            None => env::temp_dir(),
+            Some(root) => root.join("tmp"),
+        }
+    }
+
+    /// The path of a file as nginx sees it.
+    pub fn inside(&self, path: &Path) -> PathBuf {
+        match &self.root {
+            None => path.to_owned(),
+            Some(root) => match path.strip_prefix(root) {
+                Ok(rest) => Path::new("/").join(rest),
+                Err(_) => panic!("{} is outside of {}", path.display(), root.display()),
+            },
+        }
+    }
+
+    /// The module built for this nginx.
+    pub fn module(&self) -> PathBuf {
+        let (major, minor, patch) = self.version;
+        let module = variable("NGINX_TESTS_MODULE").unwrap_or_else(|| {
+            workspace()
+                .join(format!("target/nginx-{major}.{minor}.{patch}"))
+                .join(MODULE)
+        });
+        assert!(
+            module.is_file(),
+            "{}: no such module: run scripts/build.sh",
+            module.display()
+        );
+        module
+    }
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
+    let (_, version) = text.split_once("nginx/")?;
+    let mut numbers = version
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|n| n.parse().ok());
+    Some((numbers.next()??, numbers.next()??, numbers.next()??))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_version;
+
+    #[test]
+    fn versions_are_read_with_and_without_a_distribution_name() {
+        assert_eq!(
+            parse_version("nginx version: nginx/1.22.1\n"),
+            Some((1, 22, 1))
+        );
+        assert_eq!(
+            parse_version("nginx version: nginx/1.30.6 (Debian)"),
+            Some((1, 30, 6))
+        );
+        assert_eq!(parse_version("nginx version: nginx/1.30"), None);
+    }
+}

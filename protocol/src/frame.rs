@@ -1,0 +1,478 @@
+//! Frames of an established connection (RFC 6455 section 5), followed without being touched.
+
+/// Follows the frames of one direction of a connection.
+///
+/// It takes the bytes in pieces of any size as they go by, and keeps nothing of them but a header
+/// that is not complete yet. Payload is skipped, however long it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Scanner {
+    /// Payload bytes of the current frame that are still to come.
+    remaining: u64,
+    /// Payload bytes of the current message that its frames have announced so far.
+    message: u64,
+    frames: u64,
+    messages: u64,
+    partial: [u8; MAX_HEADER - 1],
+    partial_len: u8,
+    from_client: bool,
+    in_message: bool,
+}
+
+/// The bytes are not WebSocket frames; what follows can't be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invalid;
+
+/// A frame, known as soon as its header is complete; a Close as soon as its code is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// What it is.
+    pub opcode: Opcode,
+    /// Whether it is the last of its message. Always set for control frames.
+    pub fin: bool,
+    /// Payload bytes that the frame announces.
+    pub length: u64,
+    /// Payload bytes that the message has announced up to and with this frame, as sent
+    /// (compressed, where an extension compresses). 0 for control frames.
+    pub message_length: u64,
+    /// The status code of a Close that has one.
+    pub close_code: Option<u16>,
+}
+
+/// What a frame is (RFC 6455 section 5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Opcode {
+    /// A further fragment of a message.
+    Continuation,
+    /// A text message or its first fragment.
+    Text,
+    /// A binary message or its first fragment.
+    Binary,
+    /// The sender closes the connection.
+    Close,
+    /// The peer is to answer with a Pong.
+    Ping,
+    /// The answer to a Ping, or a sign of life.
+    Pong,
+}
+
+impl Opcode {
+    /// Whether frames of this kind may stand between the fragments of a message.
+    pub const fn is_control(self) -> bool {
+        matches!(self, Self::Close | Self::Ping | Self::Pong)
+    }
+
+    const fn from_bits(bits: u8) -> Result<Self, Invalid> {
+        Ok(match bits {
+            0x0 => Self::Continuation,
+            0x1 => Self::Text,
+            0x2 => Self::Binary,
+            0x8 => Self::Close,
+            0x9 => Self::Ping,
+            0xA => Self::Pong,
+            _ => return Err(Invalid),
+        })
+    }
+}
+
+impl Scanner {
+    /// A scanner at the start of a stream. Frames from a client are masked, those to one are not.
+    pub const fn new(from_client: bool) -> Self {
+        Self {
+            remaining: 0,
+            message: 0,
+            frames: 0,
+            messages: 0,
+            partial: [0; MAX_HEADER - 1],
+            partial_len: 0,
+            from_client,
+            in_message: false,
+        }
+    }
+
+    /// Follows the next bytes of the stream and reports each frame that becomes known.
+    ///
+    /// Invalid are: reserved opcodes; control frames that are fragmented or longer than 125 bytes;
+    /// a Close with half a code; lengths not written in the shortest form or above 2^63 - 1; a
+    /// continuation of nothing, or a new message within another; masked frames to a client, or
+    /// unmasked ones from it. Reserved bits are left to the extensions that use them. After
+    /// `Invalid` the scanner has lost its place and is to be dropped.
+    pub fn scan(&mut self, mut bytes: &[u8], mut on: impl FnMut(Frame)) -> Result<(), Invalid> {
+        while let Some(frame) = self.next_frame(&mut bytes)? {
+            on(frame);
+        }
+        Ok(())
+    }
+
+    /// Whether the stream stands between two frames, where another may be put in.
+    pub const fn at_boundary(&self) -> bool {
+        self.remaining == 0 && self.partial_len == 0
+    }
+
+    /// How many of the coming bytes lead up to the next place between two frames: 0 at one, `None`
+    /// if it is not within them.
+    pub fn next_boundary(&self, bytes: &[u8]) -> Result<Option<usize>, Invalid> {
+        let mut ahead = *self;
+        let mut rest = bytes;
+        // A frame may be under way, or its header only: then skipping its payload is a second step.
+        if !ahead.at_boundary() {
+            if ahead.remaining == 0 && ahead.next_frame(&mut rest)?.is_none() {
+                return Ok(None);
+            }
+            ahead.skip_payload(&mut rest);
+        }
+        Ok(ahead
+            .at_boundary()
+            .then(|| bytes.len().saturating_sub(rest.len())))
+    }
+
+    /// Frames known so far, control frames included.
+    pub const fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Messages whose last frame is known, control frames not counted.
+    pub const fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    fn next_frame(&mut self, bytes: &mut &[u8]) -> Result<Option<Frame>, Invalid> {
+        self.skip_payload(bytes);
+        let Some(mut frame) = self.next_header(bytes)? else {
+            return Ok(None);
+        };
+        self.frames = self.frames.wrapping_add(1);
+        if !frame.opcode.is_control() {
+            let before = if self.in_message { self.message } else { 0 };
+            self.message = before.saturating_add(frame.length);
+            self.in_message = !frame.fin;
+            self.messages = self.messages.wrapping_add(u64::from(frame.fin));
+            frame.message_length = self.message;
+        }
+        Ok(Some(frame))
+    }
+
+    fn skip_payload(&mut self, bytes: &mut &[u8]) {
+        let remaining = usize::try_from(self.remaining).unwrap_or(usize::MAX);
+        let skipped = remaining.min(bytes.len());
+        *bytes = bytes.get(skipped..).unwrap_or_default();
+        self.remaining = self.remaining.saturating_sub(skipped as u64);
+    }
+
+    /// Takes a header off the bytes, or keeps what there is of one.
+    fn next_header(&mut self, bytes: &mut &[u8]) -> Result<Option<Frame>, Invalid> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        if self.partial_len == 0 {
+            if let Some(header) = Header::read(bytes, self.from_client, self.in_message)? {
+                *bytes = bytes.get(header.size..).unwrap_or_default();
+                self.remaining = header.remaining;
+                return Ok(Some(header.frame));
+            }
+        }
+        self.complete_partial(bytes)
+    }
+
+    #[cold]
+    fn complete_partial(&mut self, bytes: &mut &[u8]) -> Result<Option<Frame>, Invalid> {
+        let kept = usize::from(self.partial_len);
+        let mut joined = [0; MAX_HEADER];
+        let mut joined_len = 0;
+        let sources = self.partial.iter().take(kept).chain(bytes.iter());
+        for (place, byte) in joined.iter_mut().zip(sources) {
+            *place = *byte;
+            joined_len += 1;
+        }
+        let known = joined.get(..joined_len).unwrap_or_default();
+        let header = Header::read(known, self.from_client, self.in_message)?;
+        let end = header.map_or(joined_len, |header| header.size);
+        *bytes = bytes.get(end.saturating_sub(kept)..).unwrap_or_default();
+        match header {
+            Some(header) => {
+                self.partial_len = 0;
+                self.remaining = header.remaining;
+                Ok(Some(header.frame))
+            }
+            None => {
+                // 13 bytes at most, as 14 would have been a whole header.
+                for (place, byte) in self.partial.iter_mut().zip(known) {
+                    *place = *byte;
+                }
+                self.partial_len = joined_len as u8;
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// A header as it stands in the stream. A Close's code counts as part of it, so that a scanner
+/// needs no mask and no further state to know the code.
+#[derive(Clone, Copy)]
+struct Header {
+    frame: Frame,
+    /// Bytes read.
+    size: usize,
+    /// Payload bytes behind them.
+    remaining: u64,
+}
+
+/// The longest header: 2 bytes, a 64-bit length, a mask. A Close with its code is shorter.
+const MAX_HEADER: usize = 14;
+
+const FIN: u8 = 0x80;
+const MASKED: u8 = 0x80;
+
+impl Header {
+    /// Reads the header at the start of the bytes; `None` if they end before it does.
+    fn read(bytes: &[u8], masked: bool, in_message: bool) -> Result<Option<Self>, Invalid> {
+        let [first, rest @ ..] = bytes else {
+            return Ok(None);
+        };
+        let fin = first & FIN != 0;
+        let opcode = Opcode::from_bits(first & 0x0F)?;
+        let follows_rules = match opcode {
+            Opcode::Continuation => in_message,
+            Opcode::Text | Opcode::Binary => !in_message,
+            Opcode::Close | Opcode::Ping | Opcode::Pong => fin,
+        };
+        if !follows_rules {
+            return Err(Invalid);
+        }
+
+        let [second, rest @ ..] = rest else {
+            return Ok(None);
+        };
+        let short = second & !MASKED;
+        let too_long = opcode.is_control() && short > 125;
+        let half_a_code = opcode == Opcode::Close && short == 1;
+        if (second & MASKED != 0) != masked || too_long || half_a_code {
+            return Err(Invalid);
+        }
+        let (length, rest) = match short {
+            126 => {
+                let Some((&length, rest)) = rest.split_first_chunk() else {
+                    return Ok(None);
+                };
+                (u64::from(u16::from_be_bytes(length)), rest)
+            }
+            127 => {
+                let Some((&length, rest)) = rest.split_first_chunk() else {
+                    return Ok(None);
+                };
+                (u64::from_be_bytes(length), rest)
+            }
+            _ => (u64::from(short), rest),
+        };
+        let shortest = match length {
+            0..=125 => short <= 125,
+            126..=0xFFFF => short == 126,
+            _ => short == 127 && length >> 63 == 0,
+        };
+        if !shortest {
+            return Err(Invalid);
+        }
+
+        let (mask, rest) = if masked {
+            let Some((&mask, rest)) = rest.split_first_chunk() else {
+                return Ok(None);
+            };
+            (mask, rest)
+        } else {
+            ([0; 4], rest)
+        };
+        let (close_code, rest) = if opcode == Opcode::Close && length >= 2 {
+            let Some((&[high, low], rest)) = rest.split_first_chunk() else {
+                return Ok(None);
+            };
+            let [mask_high, mask_low, ..] = mask;
+            (
+                Some(u16::from_be_bytes([high ^ mask_high, low ^ mask_low])),
+                rest,
+            )
+        } else {
+            (None, rest)
+        };
+
+        let code_size = if close_code.is_some() { 2 } else { 0 };
+        Ok(Some(Self {
+            frame: Frame {
+                opcode,
+                fin,
+                length,
+                message_length: 0,
+                close_code,
+            },
+            size: bytes.len().saturating_sub(rest.len()),
+            remaining: length.saturating_sub(code_size),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_is_small() {
+        assert!(size_of::<Scanner>() <= 48);
+    }
+
+    #[test]
+    fn examples_of_the_rfc() {
+        let text = Frame {
+            opcode: Opcode::Text,
+            fin: true,
+            length: 5,
+            message_length: 5,
+            close_code: None,
+        };
+        assert_eq!(from_server(b"\x81\x05Hello"), Ok(vec![text]));
+        let masked = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+        assert_eq!(from_client(masked), Ok(vec![text]));
+
+        let first = Frame {
+            fin: false,
+            length: 3,
+            message_length: 3,
+            ..text
+        };
+        let last = Frame {
+            opcode: Opcode::Continuation,
+            length: 2,
+            ..text
+        };
+        assert_eq!(from_server(b"\x01\x03Hel\x80\x02lo"), Ok(vec![first, last]));
+
+        let ping = Frame {
+            opcode: Opcode::Ping,
+            message_length: 0,
+            ..text
+        };
+        assert_eq!(from_server(b"\x89\x05Hello"), Ok(vec![ping]));
+
+        let binary = Frame {
+            opcode: Opcode::Binary,
+            length: 256,
+            message_length: 256,
+            ..text
+        };
+        assert_eq!(from_server(b"\x82\x7e\x01\x00"), Ok(vec![binary]));
+        let binary = Frame {
+            length: 65536,
+            message_length: 65536,
+            ..binary
+        };
+        assert_eq!(from_server(b"\x82\x7f\0\0\0\0\0\x01\0\0"), Ok(vec![binary]));
+    }
+
+    #[test]
+    fn control_frames_between_fragments() {
+        let mut scanner = Scanner::new(false);
+        let mut sizes = vec![];
+        let stream = b"\x01\x02ab\x89\x00\x00\x01c\x8a\x01d\x80\x03efg\x82\x01h";
+        scanner
+            .scan(stream, |frame| sizes.push(frame.message_length))
+            .unwrap();
+        assert_eq!(sizes, [2, 0, 3, 0, 6, 1]);
+        assert_eq!((scanner.frames(), scanner.messages()), (6, 2));
+    }
+
+    #[test]
+    fn close_codes() {
+        assert_eq!(close_code(b"\x88\x00"), [None]);
+        assert_eq!(close_code(b"\x88\x02\x03\xe8"), [Some(1000)]);
+        assert_eq!(close_code(b"\x88\x05\x03\xf4bye"), [Some(1012)]);
+        assert_eq!(close_code(b"\x88\x02\x03"), []);
+        let masked = crate::ControlFrame::close(1001, "going").masked([9, 8, 7, 6]);
+        assert_eq!(
+            from_client(masked.bytes()).unwrap()[0].close_code,
+            Some(1001)
+        );
+    }
+
+    #[test]
+    fn invalid_streams() {
+        for (stream, why) in [
+            (&b"\x83"[..], "reserved opcode"),
+            (b"\x8b", "reserved control opcode"),
+            (b"GET /", "not frames at all"),
+            (b"\x09\x00", "fragmented control frame"),
+            (b"\x89\x7e\x00\x7e", "control frame of 126 bytes"),
+            (b"\x88\x01\x03", "close with half a code"),
+            (b"\x80\x00", "continuation of nothing"),
+            (b"\x01\x00\x81\x00", "message within a message"),
+            (b"\x81\x80", "masked to the client"),
+            (b"\x82\x7e\x00\x7d", "16-bit length for 125"),
+            (b"\x82\x7f\0\0\0\0\0\0\xff\xff", "64-bit length for 65535"),
+            (b"\x82\x7f\x80\0\0\0\0\0\0\0", "length of 2^63"),
+        ] {
+            assert_eq!(from_server(stream), Err(Invalid), "{why}");
+        }
+        assert_eq!(
+            from_client(b"\x81\x00"),
+            Err(Invalid),
+            "unmasked from the client"
+        );
+    }
+
+    #[test]
+    fn reserved_bits_are_allowed() {
+        assert_eq!(from_server(b"\xf1\x00").map(|frames| frames.len()), Ok(1));
+    }
+
+    #[test]
+    fn huge_lengths_do_not_overflow() {
+        let mut scanner = Scanner::new(false);
+        let mut last = 0;
+        for first in [0x02, 0x00, 0x00] {
+            let header = [first, 0x7f, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+            scanner
+                .scan(&header, |frame| last = frame.message_length)
+                .unwrap();
+            scanner.remaining = 0;
+        }
+        assert_eq!(last, u64::MAX);
+    }
+
+    #[test]
+    fn boundaries() {
+        let mut scanner = Scanner::new(false);
+        assert_eq!(scanner.next_boundary(b"\x81"), Ok(Some(0)));
+        for (bytes, ahead, distance) in [
+            (&b"\x82"[..], &b"\x03abc\x81"[..], Some(4)),
+            (b"\x03", b"ab", None),
+            (b"ab", b"c", Some(1)),
+            (b"c", b"", Some(0)),
+            (b"\x89\x00", b"", Some(0)),
+            (b"\x82\x7e\x01", b"", None),
+            (b"", b"\x00", None),
+        ] {
+            scanner.scan(bytes, |_| ()).unwrap();
+            assert_eq!(scanner.next_boundary(ahead), Ok(distance), "{bytes:?}");
+            assert_eq!(scanner.at_boundary(), distance == Some(0));
+        }
+        assert_eq!(scanner.next_boundary(&[0; 257]), Ok(Some(257)));
+    }
+
+    fn from_server(stream: &[u8]) -> Result<Vec<Frame>, Invalid> {
+        scan(Scanner::new(false), stream)
+    }
+
+    fn from_client(stream: &[u8]) -> Result<Vec<Frame>, Invalid> {
+        scan(Scanner::new(true), stream)
+    }
+
+    fn scan(mut scanner: Scanner, stream: &[u8]) -> Result<Vec<Frame>, Invalid> {
+        let mut frames = vec![];
+        scanner.scan(stream, |frame| frames.push(frame))?;
+        Ok(frames)
+    }
+
+    fn close_code(stream: &[u8]) -> Vec<Option<u16>> {
+        from_server(stream)
+            .unwrap()
+            .iter()
+            .map(|frame| frame.close_code)
+            .collect()
+    }
+}

@@ -1,0 +1,112 @@
+//! Reading of header values: comma lists and tokens (RFC 9110 sections 5.6.1 and 5.6.2).
+
+use core::iter;
+
+use memchr::memchr;
+
+/// The elements of a comma list, without the white space around them; empty ones are skipped.
+pub fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    let mut rest = Some(value);
+    iter::from_fn(move || {
+        let list = rest?;
+        let comma = memchr(b',', list).unwrap_or(list.len());
+        let (element, tail) = list.split_at_checked(comma)?;
+        rest = tail.get(1..);
+        Some(trim(element))
+    })
+    .filter(|element| !element.is_empty())
+}
+
+/// Whether a comma list holds `token`, in any case.
+///
+/// A whole element has to match: `websocket/13` is not `websocket`.
+pub fn has_token(value: &[u8], token: &[u8]) -> bool {
+    tokens(value).any(|element| element.eq_ignore_ascii_case(token))
+}
+
+/// Whether all bytes are token characters, and there is at least one.
+pub fn is_token(value: &[u8]) -> bool {
+    !value.is_empty() && value.iter().copied().all(is_token_byte)
+}
+
+/// `value` without the spaces and tabs at both ends.
+pub fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// RFC 9110's `tchar`.
+pub(crate) const fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_at_commas() {
+        assert_eq!(list(b"a"), ["a"]);
+        assert_eq!(list(b"keep-alive, Upgrade"), ["keep-alive", "Upgrade"]);
+        assert_eq!(list(b" a\t,\t b c ,d"), ["a", "b c", "d"]);
+    }
+
+    #[test]
+    fn skips_empty_elements() {
+        assert_eq!(list(b""), [""; 0]);
+        assert_eq!(list(b" , ,\t,"), [""; 0]);
+        assert_eq!(list(b",a,,b,"), ["a", "b"]);
+    }
+
+    #[test]
+    fn finds_tokens_in_any_case() {
+        assert!(has_token(b"keep-alive, UpGrade", b"upgrade"));
+        assert!(has_token(b"upgrade", b"upgrade"));
+        assert!(!has_token(b"upgrades", b"upgrade"));
+        assert!(!has_token(b"no upgrade", b"upgrade"));
+        assert!(!has_token(b"websocket/13", b"websocket"));
+        assert!(!has_token(b"", b"upgrade"));
+    }
+
+    #[test]
+    fn knows_token_characters() {
+        assert!(is_token(b"permessage-deflate"));
+        assert!(is_token(b"!#$%&'*+-.^_`|~09azAZ"));
+        for byte in b"\"(),/:;<=>?@[\\]{} \t\0\x7f\x80\xff" {
+            assert!(!is_token(&[*byte]), "{byte:#x}");
+        }
+        assert!(!is_token(b""));
+    }
+
+    #[test]
+    fn trims_spaces_and_tabs_only() {
+        assert_eq!(trim(b"\t a b \t"), b"a b");
+        assert_eq!(trim(b" \t "), b"");
+        assert_eq!(trim(b"\x0ba\x0c"), b"\x0ba\x0c");
+    }
+
+    fn list(value: &[u8]) -> Vec<&str> {
+        tokens(value)
+            .map(|element| std::str::from_utf8(element).unwrap())
+            .collect()
+    }
+}

@@ -1,0 +1,53 @@
+//! WebSocket handshake and frame rules (RFC 6455), without I/O.
+//!
+//! Everything here takes byte slices and gives back values borrowed from them: nothing is copied
+//! or allocated, and no input can make it panic. So the same rules serve nginx's module, which
+//! hands over slices of nginx's own memory, and any other program that has to judge a handshake.
+//!
+//! - [`RequestHead`] and [`ResponseHead`] judge the two halves of a handshake.
+//! - [`Cause`] names every way in which one fails; [`Refusal`] adds what was seen.
+//! - [`OriginRule`] decides which pages may connect.
+//! - [`Scanner`] follows the frames of an established connection, [`ControlFrame`] writes some.
+//!
+//! ```
+//! use websocket_protocol::{Cause, HttpVersion, RequestHead, RequestHeader, RequestLine};
+//!
+//! let mut head = RequestHead::new();
+//! head.add(RequestHeader::Upgrade, b"websocket");
+//! head.add(RequestHeader::Connection, b"keep-alive");
+//! assert!(head.is_attempt());
+//!
+//! let line = RequestLine { method: b"GET", version: HttpVersion::Http11, has_body: false };
+//! let refusal = head.check(line).unwrap_err();
+//! assert_eq!(refusal.cause, Cause::ConnectionNotUpgrade);
+//! assert_eq!(refusal.seen.to_string(), "Connection is \"keep-alive\"");
+//! ```
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), no_std)]
+
+mod cause;
+mod control;
+mod escape;
+mod extensions;
+mod frame;
+pub mod header;
+mod line;
+mod lines;
+mod names;
+mod origin;
+mod refusal;
+mod request;
+mod response;
+mod subprotocols;
+
+pub use cause::{Cause, Fault, Status};
+pub use control::ControlFrame;
+pub use escape::Escaped;
+pub use frame::{Frame, Invalid, Opcode, Scanner};
+pub use line::{HttpVersion, RequestLine};
+pub use names::{RequestHeader, ResponseHeader};
+pub use origin::{Origin, OriginRule, OriginRuleError, RequestAuthority};
+pub use refusal::{Refusal, Seen};
+pub use request::{RequestHead, Upgrade};
+pub use response::{ResponseHead, accept_key};

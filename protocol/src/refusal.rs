@@ -1,0 +1,126 @@
+//! A broken handshake rule, with the facts that show it.
+
+use core::fmt;
+
+use crate::{Cause, Escaped, HttpVersion};
+
+/// Why a handshake is refused, and what was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal<'a> {
+    /// The rule that is broken.
+    pub cause: Cause,
+    /// The facts that show it.
+    pub seen: Seen<'a>,
+}
+
+impl<'a> Refusal<'a> {
+    pub(crate) const fn new(cause: Cause, seen: Seen<'a>) -> Self {
+        Self { cause, seen }
+    }
+}
+
+/// What was found, for a log line: `method is "POST"`, `no Upgrade header`, …
+///
+/// `Display` escapes and cuts the bytes that came from outside, see [`Escaped`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen<'a> {
+    /// The request's method.
+    Method(&'a [u8]),
+    /// The request's HTTP version.
+    Version(HttpVersion),
+    /// The request has a body.
+    Body,
+    /// The header of this name is not there.
+    Missing(&'static str),
+    /// The header of this name has this value.
+    Value(&'static str, &'a [u8]),
+    /// The header of this name is there this many times.
+    Repeated(&'static str, usize),
+    /// The header of this name holds an element that came before.
+    Duplicate(&'static str, &'a [u8]),
+    /// The header of this name answers with something that was not offered.
+    NotOffered(&'static str, &'a [u8]),
+    /// Sec-WebSocket-Accept has this value where another was due.
+    Accept(&'a [u8], [u8; 28]),
+}
+
+impl<'a> Seen<'a> {
+    pub(crate) const fn header(title: &'static str, value: Option<&'a [u8]>) -> Self {
+        match value {
+            Some(value) => Self::Value(title, value),
+            None => Self::Missing(title),
+        }
+    }
+}
+
+impl fmt::Display for Seen<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Method(method) => write!(f, "method is \"{}\"", Escaped(method)),
+            Self::Version(version) => write!(f, "request is {version}"),
+            Self::Body => f.write_str("request has a body"),
+            Self::Missing(name) => write!(f, "no {name} header"),
+            Self::Value(name, value) => write!(f, "{name} is \"{}\"", Escaped(value)),
+            Self::Repeated(name, count) => write!(f, "{count} {name} headers"),
+            Self::Duplicate(name, value) => write!(f, "{name} has \"{}\" twice", Escaped(value)),
+            Self::NotOffered(name, value) => {
+                write!(
+                    f,
+                    "{name} has \"{}\", which was not offered",
+                    Escaped(value)
+                )
+            }
+            Self::Accept(value, due) => write!(
+                f,
+                "Sec-WebSocket-Accept is \"{}\" where \"{}\" was due",
+                Escaped(value),
+                Escaped(due)
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_as_part_of_a_log_line() {
+        let texts = [
+            (Seen::Method(b"POST"), "method is \"POST\""),
+            (Seen::Version(HttpVersion::Http10), "request is HTTP/1.0"),
+            (Seen::Body, "request has a body"),
+            (
+                Seen::Missing("Sec-WebSocket-Key"),
+                "no Sec-WebSocket-Key header",
+            ),
+            (
+                Seen::Value("Sec-WebSocket-Version", b"8"),
+                "Sec-WebSocket-Version is \"8\"",
+            ),
+            (
+                Seen::Value("Upgrade", b"a\"\r\n"),
+                "Upgrade is \"a\\x22\\x0D\\x0A\"",
+            ),
+            (
+                Seen::Repeated("Sec-WebSocket-Key", 2),
+                "2 Sec-WebSocket-Key headers",
+            ),
+            (
+                Seen::Duplicate("Sec-WebSocket-Protocol", b"a"),
+                "Sec-WebSocket-Protocol has \"a\" twice",
+            ),
+            (
+                Seen::NotOffered("Sec-WebSocket-Protocol", b"x"),
+                "Sec-WebSocket-Protocol has \"x\", which was not offered",
+            ),
+            (
+                Seen::Accept(b"no", *b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
+                "Sec-WebSocket-Accept is \"no\" where \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was due",
+            ),
+        ];
+        for (seen, text) in texts {
+            assert_eq!(seen.to_string(), text);
+        }
+    }
+}

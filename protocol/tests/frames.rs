@@ -1,0 +1,207 @@
+//! However a stream of frames is cut into pieces, the scanner sees the same frames.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use websocket_protocol::{Frame, Invalid, Opcode, Scanner};
+
+proptest! {
+    #[test]
+    fn any_split_gives_the_frames_that_were_written(
+        from_client: bool,
+        messages in vec(message(), 0..6),
+        cuts in vec(1..40usize, 0..200),
+    ) {
+        let mut stream = Stream::new(from_client);
+        messages.iter().for_each(|message| stream.write(message));
+
+        let mut scanner = Scanner::new(from_client);
+        let mut seen = vec![];
+        let mut offset = 0;
+        for piece in pieces(&stream.bytes, &cuts) {
+            scanner.scan(piece, |frame| seen.push(frame)).unwrap();
+            offset += piece.len();
+            let rest = &stream.bytes[offset..];
+            let boundary = stream.boundaries.iter().find(|&&end| end >= offset).unwrap();
+            prop_assert_eq!(scanner.at_boundary(), *boundary == offset);
+            prop_assert_eq!(scanner.next_boundary(rest), Ok(Some(boundary - offset)));
+            if let Some(short) = rest.get(..(boundary - offset).saturating_sub(1)) {
+                let near = scanner.next_boundary(short);
+                prop_assert_eq!(near, Ok((*boundary == offset).then_some(0)));
+            }
+        }
+        prop_assert_eq!(&seen, &stream.frames);
+        prop_assert_eq!(scanner.frames(), stream.frames.len() as u64);
+        prop_assert_eq!(scanner.messages(), messages.len() as u64);
+    }
+
+    #[test]
+    fn any_split_of_any_bytes_gives_the_same(
+        from_client: bool,
+        bytes in vec(prop_oneof![any::<u8>(), nasty_byte()], 0..300),
+        cuts in vec(1..9usize, 0..300),
+    ) {
+        prop_assert_eq!(scan(from_client, &[&bytes]), scan(from_client, &pieces(&bytes, &cuts)));
+    }
+}
+
+/// A message as fragments, each with control frames before it.
+#[derive(Clone, Debug)]
+struct Message {
+    text: bool,
+    fragments: Vec<(Vec<Control>, usize)>,
+}
+
+#[derive(Clone, Debug)]
+enum Control {
+    Ping(usize),
+    Pong(usize),
+    Close(Option<(u16, usize)>),
+}
+
+fn message() -> impl Strategy<Value = Message> {
+    let length = prop_oneof![
+        4 => 0..10usize,
+        2 => 120..130usize,
+        1 => 65_530..65_540usize,
+    ];
+    let fragment = (vec(control(), 0..3), length);
+    (any::<bool>(), vec(fragment, 1..4)).prop_map(|(text, fragments)| Message { text, fragments })
+}
+
+fn control() -> impl Strategy<Value = Control> {
+    prop_oneof![
+        (0..=125usize).prop_map(Control::Ping),
+        (0..=125usize).prop_map(Control::Pong),
+        proptest::option::of((any::<u16>(), 0..=123usize)).prop_map(Control::Close),
+    ]
+}
+
+/// Bytes that begin frames, so that random streams stay valid for a while.
+fn nasty_byte() -> impl Strategy<Value = u8> {
+    proptest::sample::select(vec![
+        0, 1, 2, 0x80, 0x81, 0x82, 0x88, 0x89, 0x8A, 0xFE, 0xFF, 126, 127,
+    ])
+}
+
+/// Writes frames the obvious way and notes what a scanner should see.
+struct Stream {
+    from_client: bool,
+    bytes: Vec<u8>,
+    frames: Vec<Frame>,
+    /// Offsets between frames.
+    boundaries: Vec<usize>,
+}
+
+impl Stream {
+    fn new(from_client: bool) -> Self {
+        Self {
+            from_client,
+            bytes: vec![],
+            frames: vec![],
+            boundaries: vec![0],
+        }
+    }
+
+    fn write(&mut self, message: &Message) {
+        let mut total = 0;
+        for (index, (controls, length)) in message.fragments.iter().enumerate() {
+            for control in controls {
+                let (opcode, code, length) = match *control {
+                    Control::Ping(length) => (Opcode::Ping, None, length),
+                    Control::Pong(length) => (Opcode::Pong, None, length),
+                    Control::Close(None) => (Opcode::Close, None, 0),
+                    Control::Close(Some((code, length))) => (Opcode::Close, Some(code), length + 2),
+                };
+                self.write_frame(opcode, true, length, 0, code);
+            }
+            total += length;
+            let opcode = match (index, message.text) {
+                (0, true) => Opcode::Text,
+                (0, false) => Opcode::Binary,
+                _ => Opcode::Continuation,
+            };
+            let fin = index + 1 == message.fragments.len();
+            self.write_frame(opcode, fin, *length, total, None);
+        }
+    }
+
+    fn write_frame(
+        &mut self,
+        opcode: Opcode,
+        fin: bool,
+        length: usize,
+        message_length: usize,
+        close_code: Option<u16>,
+    ) {
+        let bits = match opcode {
+            Opcode::Continuation => 0,
+            Opcode::Text => 1,
+            Opcode::Binary => 2,
+            Opcode::Close => 8,
+            Opcode::Ping => 9,
+            Opcode::Pong => 10,
+        };
+        self.bytes.push(bits | if fin { 0x80 } else { 0 });
+        let mask_bit = if self.from_client { 0x80 } else { 0 };
+        match length {
+            0..126 => self.bytes.push(mask_bit | length as u8),
+            126..65_536 => {
+                self.bytes.push(mask_bit | 126);
+                self.bytes.extend((length as u16).to_be_bytes());
+            }
+            _ => {
+                self.bytes.push(mask_bit | 127);
+                self.bytes.extend((length as u64).to_be_bytes());
+            }
+        }
+        let mask = if self.from_client {
+            [0xA1, 0x0B, 0xFF, 0x80]
+        } else {
+            [0; 4]
+        };
+        if self.from_client {
+            self.bytes.extend(mask);
+        }
+        let mut payload = vec![0x88; length];
+        if let Some(code) = close_code {
+            payload[..2].copy_from_slice(&code.to_be_bytes());
+        }
+        self.bytes.extend(
+            payload
+                .iter()
+                .zip(mask.iter().cycle())
+                .map(|(byte, mask)| byte ^ mask),
+        );
+        self.frames.push(Frame {
+            opcode,
+            fin,
+            length: length as u64,
+            message_length: message_length as u64,
+            close_code,
+        });
+        self.boundaries.push(self.bytes.len());
+    }
+}
+
+/// Cuts at these distances, and leaves the rest whole.
+fn pieces<'a>(mut bytes: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
+    let mut pieces = vec![];
+    for &cut in cuts {
+        let (piece, rest) = bytes.split_at(cut.min(bytes.len()));
+        pieces.push(piece);
+        bytes = rest;
+    }
+    pieces.push(bytes);
+    pieces
+}
+
+fn scan(from_client: bool, pieces: &[&[u8]]) -> (Vec<Frame>, Result<bool, Invalid>) {
+    let mut scanner = Scanner::new(from_client);
+    let mut frames = vec![];
+    for piece in pieces {
+        if let Err(invalid) = scanner.scan(piece, |frame| frames.push(frame)) {
+            return (frames, Err(invalid));
+        }
+    }
+    (frames, Ok(scanner.at_boundary()))
+}

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Builds the module for the installed nginx, or for another one's sources.
+# The last line printed is the path of the module.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+    cat <<'END'
+Usage: scripts/build.sh [--nginx-source DIR] [--env]
+
+Builds a release module for the installed nginx (packages nginx and nginx-dev)
+and prints its path: target/nginx-VERSION/ngx_http_websocket_module.so
+
+  --nginx-source DIR  build for the nginx in DIR: a source tree, configured or
+                      not, or a nginx-dev package unpacked with `dpkg -x`
+  --env               build nothing; print the variables that cargo needs, for
+                      eval "$(scripts/build.sh --env)" && cargo clippy
+END
+}
+
+main() {
+    local source='' print_env=''
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --nginx-source) [ $# -ge 2 ] || die "--nginx-source needs a directory."; source=$2; shift ;;
+            --nginx-source=*) source=${1#*=} ;;
+            --env) print_env=yes ;;
+            -h | --help) usage; return ;;
+            *) usage >&2; exit 2 ;;
+        esac
+        shift
+    done
+
+    check_toolchain
+    use_nginx_source "$source"
+    if [ -n "$print_env" ]; then
+        printf 'export %s=%q\n' NGINX_SOURCE_DIR "$NGINX_SOURCE_DIR" \
+            NGINX_BUILD_DIR "$NGINX_BUILD_DIR" CARGO_TARGET_DIR "$CARGO_TARGET_DIR"
+        return
+    fi
+    build
+    check_exports "$VERSION_DIR/$MODULE_FILE"
+    printf '%s\n' "$VERSION_DIR/$MODULE_FILE"
+}
+
+build() {
+    local flags
+    mapfile -t flags < <(cargo_flags)
+    say "building for nginx $NGINX_VERSION"
+    cargo build --release --manifest-path "$ROOT/Cargo.toml" -p ngx-http-websocket-module "${flags[@]}" >&2
+    # Renamed into place, never written over: an nginx that has the old file
+    # mapped would crash.
+    cp "$CARGO_TARGET_DIR/release/lib$MODULE_FILE" "$VERSION_DIR/$MODULE_FILE.new"
+    mv "$VERSION_DIR/$MODULE_FILE.new" "$VERSION_DIR/$MODULE_FILE"
+}
+
+# nginx reads three tables from a module. Any other name exported could be taken
+# for another module's, or take the place of one.
+check_exports() {
+    local expected='ngx_module_names ngx_module_order ngx_modules' exported
+    if ! have nm; then
+        say "nm is missing (package binutils): what the module exports was not checked."
+        return
+    fi
+    exported=$(nm -D --defined-only "$1" | awk '{ print $3 }' | LC_ALL=C sort | paste -s -d ' ')
+    [ "$exported" = "$expected" ] || die "the module must export $expected; it exports: ${exported:-nothing}."
+}
+
+main "$@"

@@ -1,0 +1,220 @@
+# shellcheck shell=bash
+# What the scripts beside this file share. To be sourced, not run.
+#
+# Messages go to stderr: what a script prints on stdout is its result.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+TARGET=$ROOT/target
+# shellcheck disable=SC2034 # for the scripts that source this
+MODULE_FILE=ngx_http_websocket_module.so
+# The oldest Rust that builds the workspace: `rust-version` in Cargo.toml.
+RUST_MINIMUM=1.85
+
+# nginx and debootstrap live where an ordinary user's PATH doesn't look, and
+# rustup's cargo where a login shell's profile may not have been read.
+PATH=$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin
+export PATH
+
+say() { printf '%s\n' "$@" >&2; }
+die() { say "error: $*"; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# What a run in CI must not do: take other versions of the dependencies than
+# the ones in Cargo.lock.
+cargo_flags() { [ -z "${CI:-}" ] || printf '%s\n' --locked; }
+
+# ---- Debian packages --------------------------------------------------------
+
+# need_packages PACKAGE[:COMMAND]...   installs what is missing, or says what to
+# run. A package whose COMMAND is there counts as installed, wherever it is from.
+need_packages() {
+    local missing
+    read -r -a missing <<<"$(missing_packages "$@")"
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    have apt-get || die "not found: ${missing[*]} (Debian's names of the packages); install them and run this again."
+    if [ "$(id -u)" -ne 0 ]; then
+        die "some packages are missing; install them with: sudo apt-get install ${missing[*]}"
+    fi
+    install_packages "${missing[@]}" || die "apt-get could not install: ${missing[*]}"
+}
+
+# The same for what a run can do without: a reason on stderr, and status 1.
+want_packages() {
+    local missing
+    read -r -a missing <<<"$(missing_packages "$@")"
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    if ! have apt-get || [ "$(id -u)" -ne 0 ]; then
+        say "not installed: ${missing[*]} (only root can do that here)"
+        return 1
+    fi
+    install_packages "${missing[@]}" || { say "apt-get could not install: ${missing[*]}"; return 1; }
+}
+
+missing_packages() {
+    local wanted missing=()
+    for wanted in "$@"; do
+        case $wanted in
+            *:*) have "${wanted#*:}" && continue ;;
+        esac
+        is_installed "${wanted%%:*}" || missing+=("${wanted%%:*}")
+    done
+    printf '%s\n' "${missing[*]}"
+}
+
+is_installed() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+install_packages() (
+    say "installing: $*"
+    deny_services
+    log=$(mktemp)
+    trap 'rm -f "$log"; allow_services' EXIT
+    export DEBIAN_FRONTEND=noninteractive
+    quietly() { "$@" >"$log" 2>&1 </dev/null || { tail -n 20 "$log" >&2; return 1; }; }
+    # Lists that can't be refreshed may still do.
+    quietly apt-get update || say "apt-get update failed; trying with the lists that are there."
+    quietly apt-get install -y --no-install-recommends "$@"
+)
+
+# Debian starts a service as it installs it: nginx would take port 80 of whoever
+# only wanted to run the tests. policy-rc.d is the documented way to say no.
+deny_services() {
+    POLICY_IS_OURS=
+    [ ! -e /usr/sbin/policy-rc.d ] || return 0
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod 755 /usr/sbin/policy-rc.d
+    POLICY_IS_OURS=yes
+}
+
+allow_services() {
+    [ -z "$POLICY_IS_OURS" ] || rm -f /usr/sbin/policy-rc.d
+}
+
+# What building the module takes, beside Rust.
+need_build_packages() {
+    has_libclang || need_packages libclang-dev
+    need_packages gcc:cc libc6-dev binutils:nm nginx nginx-dev
+}
+
+# ---- the tools that build the module ----------------------------------------
+
+check_toolchain() {
+    have cargo || die "cargo is missing: install a Rust toolchain of version $RUST_MINIMUM or later (with rustup, or the packages cargo and rustc where they are recent enough)."
+    check_rust_version
+    have cc || die "no C compiler found: install the package gcc."
+    has_libclang || die "libclang is missing (it reads nginx's headers): install the package libclang-dev."
+}
+
+check_rust_version() {
+    local version
+    version=$(rustc --version 2>/dev/null | cut -d ' ' -f 2) || true
+    [ -n "$version" ] || die "rustc is missing or doesn't run: install a Rust toolchain of version $RUST_MINIMUM or later (with rustup, or the packages cargo and rustc)."
+    version_at_least "$version" "$RUST_MINIMUM" || die "Rust $version is too old, $RUST_MINIMUM or later is needed: update it with rustup (packages cargo and rustc are this recent from Debian 13 on)."
+}
+
+version_at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }
+
+# Looks where bindgen will: LIBCLANG_PATH, llvm-config, the usual directories.
+has_libclang() {
+    local dirs=(/usr/lib/llvm-*/lib /usr/lib/*-linux-gnu* /usr/lib64 /usr/lib /usr/local/lib*)
+    [ -z "${LIBCLANG_PATH:-}" ] || return 0
+    ! have llvm-config || dirs+=("$(llvm-config --libdir)")
+    [ -n "$(find -L "${dirs[@]}" -maxdepth 1 \( -name 'libclang.so*' -o -name 'libclang-[0-9]*.so*' \) -print -quit 2>/dev/null)" ]
+}
+
+# ---- the nginx to build for -------------------------------------------------
+
+# use_nginx_source [DIR]   finds, and if need be configures, the nginx sources of
+# DIR or of the installed nginx. Sets NGINX_VERSION and VERSION_DIR, and for the
+# crates that read nginx's headers exports NGINX_SOURCE_DIR, NGINX_BUILD_DIR and
+# CARGO_TARGET_DIR (one for each version, or each switch would build everything).
+use_nginx_source() {
+    local source
+    if [ -n "${1:-}" ]; then
+        source=$(find_given_source "$1")
+    else
+        source=$(find_installed_source)
+    fi
+    NGINX_VERSION=$(version_in_header "$source")
+    VERSION_DIR=$TARGET/nginx-$NGINX_VERSION
+    if is_configured "$source"; then
+        NGINX_SOURCE_DIR=$source
+    else
+        NGINX_SOURCE_DIR=$VERSION_DIR/source
+        configure_copy "$source" "$NGINX_SOURCE_DIR"
+    fi
+    NGINX_BUILD_DIR=$NGINX_SOURCE_DIR/objs
+    CARGO_TARGET_DIR=$VERSION_DIR/cargo
+    export NGINX_SOURCE_DIR NGINX_BUILD_DIR CARGO_TARGET_DIR
+}
+
+find_given_source() {
+    local dir
+    # A source tree, or a nginx-dev package unpacked with `dpkg -x`.
+    for dir in "$1" "$1/usr/share/nginx/src"; do
+        [ -f "$dir/src/core/nginx.h" ] || continue
+        (cd "$dir" && pwd)
+        return
+    done
+    die "$1 holds no nginx sources: it has no src/core/nginx.h."
+}
+
+find_installed_source() {
+    local source=/usr/share/nginx/src installed headers
+    have nginx || die "nginx is missing: install the package nginx, or name a source tree with --nginx-source."
+    [ -f $source/src/core/nginx.h ] || die "nginx's headers are missing: install the package nginx-dev, or name a source tree with --nginx-source."
+    installed=$(nginx -v 2>&1 | sed -n 's|^nginx version: [^/]*/\([0-9.]*\).*|\1|p')
+    headers=$(version_in_header $source)
+    [ "$installed" = "$headers" ] || die "the installed nginx is $installed, the package nginx-dev is for $headers: install the one that fits, or name a source tree with --nginx-source."
+    printf '%s\n' $source
+}
+
+version_in_header() {
+    local version
+    version=$(sed -n 's/^#define NGINX_VERSION  *"\([0-9.]*\)".*/\1/p' "$1/src/core/nginx.h")
+    [ -n "$version" ] || die "$1/src/core/nginx.h names no version."
+    printf '%s\n' "$version"
+}
+
+is_configured() { [ -f "$1/objs/ngx_auto_config.h" ] && [ -f "$1/objs/Makefile" ]; }
+
+# configure_copy SOURCE COPY   nothing is compiled, so nginx-dev's headers do.
+configure_copy() {
+    local source=$1 copy=$2 stamp
+    stamp=$(source_fingerprint "$source")
+    if is_configured "$copy" && [ "$(cat "$copy/.fingerprint" 2>/dev/null)" = "$stamp" ]; then
+        return
+    fi
+    have cc || die "no C compiler found: install the package gcc."
+    say "configuring nginx $NGINX_VERSION"
+    rm -rf "$copy"
+    mkdir -p "$copy"
+    cp -RL "$source/." "$copy/"
+    if ! (cd "$copy" && run_configure) >"$copy/configure.log" 2>&1 </dev/null; then
+        grep -A 3 -i error "$copy/configure.log" | head -n 8 >&2
+        die "nginx's configure failed: see $copy/configure.log (the headers it needs are in the packages libpcre2-dev, zlib1g-dev and libssl-dev)."
+    fi
+    printf '%s\n' "$stamp" >"$copy/.fingerprint"
+}
+
+# A new Debian revision keeps the version and may change a header.
+source_fingerprint() {
+    (cd "$1" && find . -path ./objs -prune -o -type f \
+        \( -name '*.h' -o -path './auto/*' -o -name configure -o -name conf_flags \) \
+        -print0 | LC_ALL=C sort -z | xargs -0 cat | cksum)
+}
+
+run_configure() {
+    local script=./configure
+    # A checkout has the script under auto/, a release at the top.
+    [ -f "$script" ] || script=auto/configure
+    NGX_CONF_FLAGS=(--with-compat --with-http_ssl_module --with-http_v2_module)
+    # Debian says in conf_flags how its nginx was configured, as far as that
+    # matters to modules: its own module packages are built with it.
+    if [ -f conf_flags ]; then
+        # shellcheck source=/dev/null
+        . ./conf_flags
+    fi
+    sh "$script" "${NGX_CONF_FLAGS[@]}"
+}

@@ -1,0 +1,153 @@
+#!/usr/bin/env bash
+# Runs every check there is: formatting, lints, unit tests, and the end-to-end
+# tests through a real nginx. Installs what is missing first.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# Debian 13 and Debian testing: nginx 1.26 and 1.30.
+OTHER_RELEASES=(trixie forky)
+INTEROP=$TARGET/interop
+
+usage() {
+    cat <<'END'
+Usage: scripts/test.sh [--all] [-- ARGUMENTS]
+
+Checks formatting and lints, runs the unit tests, builds the module for the
+installed nginx and runs the end-to-end tests on it.
+
+  --all         end-to-end also on the nginx of Debian 13 and of Debian testing,
+                in minimal roots that stay under target/roots (needs root)
+  ARGUMENTS     go to `cargo test -p nginx-tests`, such as
+                scripts/test.sh -- --test handshake
+END
+}
+
+main() {
+    local all='' release
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --all) all=yes ;;
+            --) shift; break ;;
+            -h | --help) usage; return ;;
+            *) usage >&2; exit 2 ;;
+        esac
+        shift
+    done
+    cd "$ROOT"
+    mapfile -t FLAGS < <(cargo_flags)
+    trap summary EXIT
+
+    stage packages install
+    stage clients prepare_clients
+    stage formatting cargo fmt --all --check
+    stage clippy lint
+    stage 'unit tests' cargo test "${FLAGS[@]}" -p websocket-protocol
+    on_installed "$@"
+    if [ -n "$all" ]; then
+        for release in "${OTHER_RELEASES[@]}"; do
+            on_release "$release" "$@"
+        done
+    fi
+}
+
+# ---- stages, each with its time ---------------------------------------------
+
+STAGES=()
+CURRENT=
+
+stage() {
+    local start=$SECONDS
+    CURRENT=$1
+    say "" "== $1"
+    shift
+    "$@"
+    STAGES+=("$(printf '%5d s  %s' $((SECONDS - start)) "$CURRENT")")
+    CURRENT=
+}
+
+summary() {
+    local status=$?
+    say "" "== times"
+    [ "${#STAGES[@]}" -eq 0 ] || printf '%s\n' "${STAGES[@]}" >&2
+    [ -z "$CURRENT" ] || say "failed in: $CURRENT"
+    [ "$status" -ne 0 ] || say "all stages passed"
+}
+
+# ---- what has to be there ---------------------------------------------------
+
+install() {
+    need_build_packages
+    check_toolchain
+    cargo fmt --version >/dev/null 2>&1 || die "cargo fmt is missing: run \`rustup component add rustfmt\`, or install the package rustfmt."
+    cargo clippy --version >/dev/null 2>&1 || die "cargo clippy is missing: run \`rustup component add clippy\`, or install the package rust-clippy."
+}
+
+# WebSocket clients that other people wrote. Without one its tests are skipped,
+# and say so.
+prepare_clients() {
+    mkdir -p "$INTEROP"
+    prepare_python || say "no Python websockets: its tests will be skipped."
+    prepare_node || say "no Node ws: its tests will be skipped."
+    want_packages chromium:chromium || say "no Chromium: its tests will be skipped."
+}
+
+prepare_python() {
+    local python=$INTEROP/venv/bin/python
+    ! "$python" -c 'import websockets' 2>/dev/null || return 0
+    python3 -c 'import ensurepip, venv' 2>/dev/null || want_packages python3 python3-venv || return 1
+    rm -rf "$INTEROP/venv"
+    logged python python3 -m venv "$INTEROP/venv" || return 1
+    logged python "$python" -m pip install --quiet 'websockets>=13,<17'
+}
+
+prepare_node() {
+    [ ! -f "$INTEROP/node_modules/ws/package.json" ] || return 0
+    want_packages nodejs:node npm:npm || return 1
+    logged node npm install --prefix "$INTEROP" --no-save --no-audit --no-fund ws@8
+}
+
+# logged NAME COMMAND...   runs it quietly; its last words only if it failed.
+logged() {
+    local log=$INTEROP/$1.log
+    shift
+    "$@" >"$log" 2>&1 </dev/null || { tail -n 5 "$log" >&2; return 1; }
+}
+
+# ---- the checks -------------------------------------------------------------
+
+lint() (
+    settings=$("$ROOT/scripts/build.sh" --env)
+    eval "$settings"
+    cargo clippy "${FLAGS[@]}" --workspace --all-targets -- -D warnings
+)
+
+on_installed() {
+    stage 'build' build
+    stage 'end-to-end' end_to_end '' "$(command -v nginx)" "$@"
+}
+
+on_release() {
+    local release=$1
+    shift
+    stage "$release: root" "$ROOT/scripts/roots.sh" "$release"
+    stage "$release: build" build --nginx-source "$TARGET/roots/$release-dev"
+    stage "$release: end-to-end" end_to_end "$TARGET/roots/$release" /usr/sbin/nginx "$@"
+}
+
+# Leaves the path of the module in MODULE.
+build() {
+    MODULE=$("$ROOT/scripts/build.sh" "$@" | tail -n 1)
+    say "$MODULE"
+}
+
+# end_to_end ROOT NGINX [ARGUMENT...]   NGINX is a path inside ROOT, where there
+# is one: the tests then run it with chroot.
+end_to_end() {
+    local root=$1 nginx=$2
+    shift 2
+    NGINX_TESTS_ROOT=$root NGINX_TESTS_BINARY=$nginx NGINX_TESTS_MODULE=$MODULE \
+        NGINX_TESTS_INTEROP=$INTEROP cargo test "${FLAGS[@]}" -p nginx-tests "$@"
+}
+
+main "$@"

@@ -1,0 +1,130 @@
+//! Reading a configuration: the modules of a cycle, their commands and their locations' structures.
+
+use core::ffi::{CStr, c_char, c_void};
+use core::ptr;
+
+use nginx_sys::ngx_http_complex_value_t;
+use nginx_sys::{ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t};
+use nginx_sys::{ngx_http_compile_complex_value, ngx_http_compile_complex_value_t};
+use nginx_sys::{ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_module_t, ngx_str_t};
+
+use super::string;
+
+pub const OK: *mut c_char = ptr::null_mut();
+/// nginx's `NGX_CONF_ERROR`: the reason has been logged.
+pub const ERROR: *mut c_char = usize::MAX as *mut c_char;
+
+pub const UNSET: usize = usize::MAX;
+pub const UNSET_FLAG: isize = -1;
+
+/// A setting's value at this level, else the one above, else the default.
+pub fn merge<T: Copy + PartialEq>(value: &mut T, above: T, unset: T, default: T) {
+    if *value == unset {
+        *value = if above == unset { default } else { above };
+    }
+}
+
+/// The module of that name, if this nginx has it.
+///
+/// # Safety
+/// `cycle` must be valid, with its modules initialized.
+pub unsafe fn module<'a>(cycle: *const ngx_cycle_t, name: &CStr) -> Option<&'a ngx_module_t> {
+    // SAFETY: cycle->modules is an array that ends with NULL.
+    let mut next = unsafe { (*cycle).modules };
+    loop {
+        // SAFETY: not past the NULL.
+        let module = unsafe { (*next).as_ref() }?;
+        // SAFETY: every module in the array has been given its name.
+        if !module.name.is_null() && unsafe { CStr::from_ptr(module.name) } == name {
+            return Some(module);
+        }
+        // SAFETY: this element was not the NULL.
+        next = unsafe { next.add(1) };
+    }
+}
+
+/// A module's command of that name.
+///
+/// # Safety
+/// `module` must be an initialized nginx module.
+pub unsafe fn command<'a>(module: &ngx_module_t, name: &[u8]) -> Option<&'a ngx_command_t> {
+    let mut next = module.commands;
+    if next.is_null() {
+        return None;
+    }
+    loop {
+        // SAFETY: the array ends with a command whose name is empty.
+        let command = unsafe { &*next };
+        if command.name.len == 0 {
+            return None;
+        }
+        // SAFETY: a command's name is a constant.
+        if unsafe { string::bytes(&command.name) } == name {
+            return Some(command);
+        }
+        // SAFETY: this was not the last.
+        next = unsafe { next.add(1) };
+    }
+}
+
+/// The structure that the module of `index` keeps for the location being configured.
+///
+/// # Safety
+/// `cf` must be in an http context.
+pub unsafe fn location(cf: *const ngx_conf_t, index: usize) -> *mut c_void {
+    // SAFETY: in an http context `ctx` is an ngx_http_conf_ctx_t with a slot for each module.
+    unsafe {
+        *(*(*cf).ctx.cast::<ngx_http_conf_ctx_t>())
+            .loc_conf
+            .add(index)
+    }
+}
+
+/// The structure that the module of `index` keeps for the whole of `http {}`.
+///
+/// # Safety
+/// `cf` must be in an http context.
+pub unsafe fn main(cf: *const ngx_conf_t, index: usize) -> *mut c_void {
+    // SAFETY: in an http context `ctx` is an ngx_http_conf_ctx_t with a slot for each module.
+    unsafe {
+        *(*(*cf).ctx.cast::<ngx_http_conf_ctx_t>())
+            .main_conf
+            .add(index)
+    }
+}
+
+/// The core module's part of the location being configured.
+///
+/// # Safety
+/// `cf` must be in an http context.
+pub unsafe fn core_location<'a>(cf: *const ngx_conf_t) -> &'a ngx_http_core_loc_conf_t {
+    // SAFETY: the core module has a structure for every location.
+    unsafe { &*location(cf, ngx_http_core_module.ctx_index).cast() }
+}
+
+/// The words of the directive being read, its name first.
+///
+/// # Safety
+/// `cf` must be the one that nginx gave to a directive's setter.
+pub unsafe fn words<'a>(cf: *const ngx_conf_t) -> &'a [ngx_str_t] {
+    // SAFETY: while a directive is read, `args` holds its words.
+    unsafe { super::pool::elements((*cf).args) }
+}
+
+/// Compiles a value that may hold variables. `None` when nginx refused it, and has said why.
+///
+/// # Safety
+/// `cf` must be in an http context.
+pub unsafe fn compile(cf: *mut ngx_conf_t, value: ngx_str_t) -> Option<ngx_http_complex_value_t> {
+    let mut value = value;
+    // SAFETY: both are plain C structures for which all zeros is the empty value.
+    let mut compiled: ngx_http_complex_value_t = unsafe { core::mem::zeroed() };
+    // SAFETY: as above.
+    let mut ccv: ngx_http_compile_complex_value_t = unsafe { core::mem::zeroed() };
+    ccv.cf = cf;
+    ccv.value = &raw mut value;
+    ccv.complex_value = &raw mut compiled;
+    // SAFETY: all three pointers are valid for the call, and none is kept.
+    let rc = unsafe { ngx_http_compile_complex_value(&raw mut ccv) };
+    (rc == nginx_sys::NGX_OK as isize).then_some(compiled)
+}

@@ -1,0 +1,129 @@
+//! Memory from nginx's pools, and text formatted into it.
+
+use core::fmt::{self, Write};
+use core::{mem, ptr, slice};
+
+use nginx_sys::{ngx_array_create, ngx_array_push, ngx_array_t, ngx_palloc, ngx_pnalloc};
+use nginx_sys::{ngx_pool_t, ngx_str_t};
+
+/// The longest text that [`format`] makes; the rest is cut.
+const MAX_TEXT: usize = 1024;
+
+/// Places `value` in the pool. `None` when there is no memory.
+///
+/// # Safety
+/// `pool` must be valid. The value is never dropped.
+pub unsafe fn place<T: Copy>(pool: *mut ngx_pool_t, value: T) -> Option<ptr::NonNull<T>> {
+    // SAFETY: the pool is valid, and ngx_palloc() aligns to NGX_ALIGNMENT.
+    let place = ptr::NonNull::new(unsafe { ngx_palloc(pool, mem::size_of::<T>()) }.cast::<T>())?;
+    // SAFETY: fresh memory of the right size.
+    unsafe { place.write(value) };
+    Some(place)
+}
+
+/// A new array with room for `capacity` elements of `T`.
+///
+/// # Safety
+/// `pool` must be valid.
+pub unsafe fn array<T>(pool: *mut ngx_pool_t, capacity: usize) -> Option<*mut ngx_array_t> {
+    // SAFETY: the pool is valid.
+    let array = unsafe { ngx_array_create(pool, capacity.max(1), mem::size_of::<T>()) };
+    (!array.is_null()).then_some(array)
+}
+
+/// Appends to an array.
+///
+/// # Safety
+/// `array` must be valid and hold elements of `T`.
+pub unsafe fn push<T: Copy>(array: *mut ngx_array_t, value: T) -> Option<*mut T> {
+    // SAFETY: the array is valid, and its elements are of this type.
+    let place = unsafe { ngx_array_push(array) }.cast::<T>();
+    if place.is_null() {
+        return None;
+    }
+    // SAFETY: ngx_array_push() gave room for one element.
+    unsafe { place.write(value) };
+    Some(place)
+}
+
+/// The elements of an array; none for NULL.
+///
+/// # Safety
+/// `array` must be NULL, or valid for `'a` with elements of `T`.
+pub unsafe fn elements<'a, T>(array: *const ngx_array_t) -> &'a [T] {
+    // SAFETY: the caller vouches for the array.
+    match unsafe { array.as_ref() } {
+        Some(array) if array.nelts > 0 => {
+            // SAFETY: an array with elements points to them.
+            unsafe { slice::from_raw_parts(array.elts.cast::<T>(), array.nelts) }
+        }
+        _ => &[],
+    }
+}
+
+/// Formats into the pool; cut at [`MAX_TEXT`] bytes, empty when there is no memory.
+///
+/// # Safety
+/// `pool` must be valid; the text lives as long as it does.
+pub unsafe fn format(pool: *mut ngx_pool_t, text: fmt::Arguments<'_>) -> ngx_str_t {
+    let mut buffer = Buffer {
+        bytes: [0; MAX_TEXT],
+        len: 0,
+    };
+    // A full buffer is the cut that was promised.
+    let _ = buffer.write_fmt(text);
+    // SAFETY: the pool is valid.
+    let data = unsafe { ngx_pnalloc(pool, buffer.len) }.cast::<u8>();
+    if data.is_null() {
+        return ngx_str_t {
+            len: 0,
+            data: ptr::null_mut(),
+        };
+    }
+    // SAFETY: both are `len` bytes, and the new memory overlaps nothing.
+    unsafe { ptr::copy_nonoverlapping(buffer.bytes.as_ptr(), data, buffer.len) };
+    ngx_str_t {
+        len: buffer.len,
+        data,
+    }
+}
+
+/// The parts one after the other, in the pool. `None` when there is no memory.
+///
+/// # Safety
+/// `pool` must be valid; the bytes live as long as it does.
+pub unsafe fn concat<'a, const N: usize>(
+    pool: *mut ngx_pool_t,
+    parts: [&[u8]; N],
+) -> Option<&'a [u8]> {
+    let len = parts.iter().map(|part| part.len()).sum();
+    // SAFETY: the pool is valid.
+    let start = unsafe { ngx_pnalloc(pool, len) }.cast::<u8>();
+    if start.is_null() {
+        return None;
+    }
+    let mut end = start;
+    // SAFETY: the parts fill the new memory exactly, and it overlaps none of them.
+    unsafe {
+        for part in parts {
+            ptr::copy_nonoverlapping(part.as_ptr(), end, part.len());
+            end = end.add(part.len());
+        }
+        Some(slice::from_raw_parts(start, len))
+    }
+}
+
+struct Buffer {
+    bytes: [u8; MAX_TEXT],
+    len: usize,
+}
+
+impl Write for Buffer {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        let room = &mut self.bytes[self.len..];
+        let n = s.len().min(room.len());
+        room[..n].copy_from_slice(&s.as_bytes()[..n]);
+        self.len += n;
+        if n < s.len() { Err(fmt::Error) } else { Ok(()) }
+    }
+}

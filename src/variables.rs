@@ -1,0 +1,314 @@
+//! The module's variables.
+
+use core::ffi::CStr;
+use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use nginx_sys::{
+    NGX_ERROR, NGX_HTTP_VAR_NOCACHEABLE, NGX_HTTP_VAR_NOHASH, NGX_OK, ngx_array_t, ngx_conf_t,
+    ngx_http_add_variable, ngx_http_complex_value_t, ngx_http_request_t, ngx_http_variable_value_t,
+    ngx_int_t, ngx_str_t, ngx_uint_t,
+};
+use websocket_protocol::{Upgrade, header};
+
+use crate::context::{self, Context, State, Verdict};
+use crate::directives::OtherUpgrades;
+use crate::nginx::{pool, request, string};
+use crate::{detect, diagnose, inject, seam};
+
+struct Variable {
+    name: &'static CStr,
+    get: fn(*mut ngx_http_request_t) -> Value,
+    /// Not for users: nginx evaluates it in lines that this module put into the configuration.
+    injected: bool,
+}
+
+/// A variable's value for a request. The bytes live as long as the request.
+enum Value {
+    Empty,
+    Text(&'static [u8]),
+    Of(ngx_str_t),
+}
+
+static VARIABLES: [Variable; 12] = [
+    Variable::new(c"websocket", websocket),
+    Variable::new(c"websocket_upgrade", upgrade),
+    Variable::new(c"websocket_connection", connection),
+    Variable::new(c"websocket_state", state),
+    Variable::new(c"websocket_cause", cause),
+    Variable::new(c"websocket_advice", advice),
+    Variable::new(c"websocket_protocol", protocol),
+    Variable::new(c"websocket_extensions", extensions),
+    Variable::new(c"websocket_handshake_time", handshake_time),
+    Variable::injected(c"websocket_injected_upgrade", injected_upgrade),
+    Variable::injected(c"websocket_injected_connection", connection),
+    Variable::injected(c"websocket_injected_seam", injected_seam),
+];
+
+impl Variable {
+    const fn new(name: &'static CStr, get: fn(*mut ngx_http_request_t) -> Value) -> Self {
+        Self {
+            name,
+            get,
+            injected: false,
+        }
+    }
+
+    const fn injected(name: &'static CStr, get: fn(*mut ngx_http_request_t) -> Value) -> Self {
+        Self {
+            name,
+            get,
+            injected: true,
+        }
+    }
+}
+
+/// `preconfiguration`: makes the variables known. What they say changes while a request goes on,
+/// so nginx must not keep their values.
+pub unsafe extern "C" fn register(cf: *mut ngx_conf_t) -> ngx_int_t {
+    for (index, variable) in VARIABLES.iter().enumerate() {
+        let hidden = if variable.injected {
+            NGX_HTTP_VAR_NOHASH
+        } else {
+            0
+        };
+        let flags = (NGX_HTTP_VAR_NOCACHEABLE | hidden) as ngx_uint_t;
+        let mut name = string::constant(variable.name);
+        // SAFETY: nginx gives a valid cf, and copies the name.
+        unsafe {
+            let added = ngx_http_add_variable(cf, &raw mut name, flags);
+            if added.is_null() {
+                return NGX_ERROR as ngx_int_t;
+            }
+            (*added).get_handler = Some(get);
+            (*added).data = index;
+        }
+    }
+    NGX_OK as ngx_int_t
+}
+
+/// Evaluates the variable whose index in [`VARIABLES`] is `data`.
+unsafe extern "C" fn get(
+    r: *mut ngx_http_request_t,
+    value: *mut ngx_http_variable_value_t,
+    data: usize,
+) -> ngx_int_t {
+    let found = match VARIABLES.get(data).map(|variable| (variable.get)(r)) {
+        Some(Value::Text(text)) => string::borrowed(text),
+        Some(Value::Of(text)) => text,
+        Some(Value::Empty) | None => string::EMPTY,
+    };
+    // SAFETY: nginx gives the place for the value.
+    let value = unsafe { &mut *value };
+    value.set_valid(1);
+    value.set_no_cacheable(1);
+    value.set_not_found(u32::from(found.data.is_null()));
+    value.set_len(u32::try_from(found.len).unwrap_or(0));
+    value.data = found.data;
+    NGX_OK as ngx_int_t
+}
+
+/// `$websocket`
+fn websocket(r: *mut ngx_http_request_t) -> Value {
+    // SAFETY: nginx gives a valid request.
+    let is_main = unsafe { (*r).main } == r;
+    let attempt = match context::get(r) {
+        Some(context) => context.is_attempt(),
+        None => is_main && detect::scan(r).is_attempt(),
+    };
+    if attempt {
+        Value::Text(b"1")
+    } else {
+        Value::Empty
+    }
+}
+
+/// What becomes of a request's upgrade on its way to the upstream.
+enum Forwarded {
+    /// The request is plain: as the user's own lines say.
+    Plain,
+    /// A handshake that keeps the rules.
+    Handshake,
+    /// One that breaks a rule, with the client's own `Connection`.
+    Broken(Option<&'static [u8]>),
+    /// No upgrade of any kind.
+    Stripped,
+}
+
+fn forwarded(r: *mut ngx_http_request_t) -> Forwarded {
+    match context::get(r).map(|context| context.verdict) {
+        Some(Verdict::Handshake) => Forwarded::Handshake,
+        Some(Verdict::PassedOn) => {
+            let head = detect::scan(r);
+            let pass = context::location_conf(r).other_upgrades() == OtherUpgrades::Pass;
+            match head.upgrade() {
+                Upgrade::WebSocket if head.connection_has_upgrade() => Forwarded::Handshake,
+                Upgrade::WebSocket => Forwarded::Broken(head.connection()),
+                Upgrade::Other if !pass => Forwarded::Stripped,
+                Upgrade::Absent | Upgrade::Other => Forwarded::Plain,
+            }
+        }
+        Some(Verdict::Stripped | Verdict::Refused) => Forwarded::Stripped,
+        // SAFETY: nginx gives a valid request. A subrequest has its parent's headers.
+        None if unsafe { (*r).main != r && !(*r).headers_in.upgrade.is_null() } => {
+            Forwarded::Stripped
+        }
+        None => Forwarded::Plain,
+    }
+}
+
+/// `$websocket_upgrade`
+fn upgrade(r: *mut ngx_http_request_t) -> Value {
+    match forwarded(r) {
+        Forwarded::Handshake | Forwarded::Broken(_) => Value::Text(b"websocket"),
+        Forwarded::Stripped => Value::Empty,
+        Forwarded::Plain => {
+            let lines = context::location_conf(r)
+                .injection
+                .plain
+                .and_then(|plain| plain.upgrade);
+            lines.map_or(Value::Empty, |lines| users_own(r, lines, Value::Empty))
+        }
+    }
+}
+
+/// `$websocket_connection`
+fn connection(r: *mut ngx_http_request_t) -> Value {
+    let lines = context::location_conf(r)
+        .injection
+        .plain
+        .and_then(|plain| plain.connection);
+    let default = Value::Text(inject::DEFAULT_CONNECTION);
+    match forwarded(r) {
+        Forwarded::Handshake => Value::Text(b"upgrade"),
+        Forwarded::Broken(value) => value.map_or(Value::Empty, Value::Text),
+        Forwarded::Plain => match lines {
+            Some(lines) => users_own(r, lines, default),
+            None => default,
+        },
+        Forwarded::Stripped => match lines.map(|lines| users_own(r, lines, Value::Empty)) {
+            Some(own) if !header::has_token(own.bytes(), b"upgrade") => own,
+            _ => default,
+        },
+    }
+}
+
+impl Value {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Empty => &[],
+            Self::Text(text) => text,
+            // SAFETY: a value is made for a request that is alive.
+            Self::Of(text) => unsafe { string::bytes(text) },
+        }
+    }
+}
+
+/// What the user's own `proxy_set_header` lines for a header say. `within` is for lines that use
+/// the variable which is being evaluated.
+fn users_own(r: *mut ngx_http_request_t, lines: *mut ngx_array_t, within: Value) -> Value {
+    static EVALUATING: AtomicBool = AtomicBool::new(false);
+    if EVALUATING.swap(true, Ordering::Relaxed) {
+        return within;
+    }
+    // SAFETY: an array of compiled values, made by the injection; nginx runs one request at a time.
+    let value = unsafe {
+        let lines = pool::elements::<ngx_http_complex_value_t>(lines);
+        let mut values = lines
+            .iter()
+            .filter_map(|line| request::evaluate(r, line))
+            .filter(|value| !value.is_empty());
+        let first = values.next();
+        // nginx would send a header for each line; a list in one header says the same.
+        values
+            .try_fold(first.unwrap_or_default(), |list, value| {
+                pool::concat((*r).pool, [list, b", ", value])
+            })
+            .filter(|list| !list.is_empty())
+            .map_or(Value::Empty, Value::Text)
+    };
+    EVALUATING.store(false, Ordering::Relaxed);
+    value
+}
+
+/// `$websocket_injected_upgrade`, which nginx evaluates as it makes the request to the upstream.
+fn injected_upgrade(r: *mut ngx_http_request_t) -> Value {
+    injected_seam(r);
+    upgrade(r)
+}
+
+/// `$websocket_injected_seam`, likewise, where there is nothing to be sent.
+fn injected_seam(r: *mut ngx_http_request_t) -> Value {
+    if let Some(context) = context::get(r).filter(|context| context.is_passed()) {
+        seam::join(r, context);
+    }
+    Value::Empty
+}
+
+/// The state of a request that is a WebSocket attempt and whose outcome is known.
+fn outcome<'a>(r: *mut ngx_http_request_t) -> Option<&'a mut Context> {
+    // SAFETY: nginx gives a valid request.
+    let (main, status) = unsafe { ((*r).main, (*(*r).main).headers_out.status) };
+    let context = diagnose::attempt(main)?;
+    if status != 0 {
+        diagnose::conclude(main, context, status);
+    }
+    Some(context)
+}
+
+/// `$websocket_state`
+fn state(r: *mut ngx_http_request_t) -> Value {
+    match outcome(r).map(|context| context.state) {
+        Some(State::Rejected) => Value::Text(b"rejected"),
+        Some(State::Failed) => Value::Text(b"failed"),
+        Some(State::Established) => Value::Text(b"established"),
+        Some(State::Pending) | None => Value::Empty,
+    }
+}
+
+/// `$websocket_cause`
+fn cause(r: *mut ngx_http_request_t) -> Value {
+    match outcome(r).and_then(|context| context.cause) {
+        Some(cause) => Value::Text(cause.name().as_bytes()),
+        None => Value::Empty,
+    }
+}
+
+/// `$websocket_advice`
+fn advice(r: *mut ngx_http_request_t) -> Value {
+    match outcome(r).and_then(|context| context.cause) {
+        Some(cause) => Value::Text(cause.advice().as_bytes()),
+        None => Value::Empty,
+    }
+}
+
+/// `$websocket_protocol`
+fn protocol(r: *mut ngx_http_request_t) -> Value {
+    agreed(r, |context| context.protocol)
+}
+
+/// `$websocket_extensions`
+fn extensions(r: *mut ngx_http_request_t) -> Value {
+    agreed(r, |context| context.extensions)
+}
+
+/// What the two sides agreed on, once they have.
+fn agreed(r: *mut ngx_http_request_t, of: fn(&Context) -> ngx_str_t) -> Value {
+    match context::get(r) {
+        Some(context) if context.state == State::Established => Value::Of(of(context)),
+        _ => Value::Empty,
+    }
+}
+
+/// `$websocket_handshake_time`
+fn handshake_time(r: *mut ngx_http_request_t) -> Value {
+    match outcome(r).and_then(|context| context.handshake_time) {
+        Some(time) => text(r, format_args!("{}.{:03}", time / 1000, time % 1000)),
+        None => Value::Empty,
+    }
+}
+
+fn text(r: *mut ngx_http_request_t, text: fmt::Arguments<'_>) -> Value {
+    // SAFETY: the request is alive, and the text lives as long as it.
+    Value::Of(unsafe { pool::format((*r).pool, text) })
+}
