@@ -6,11 +6,12 @@ use std::net::TcpListener;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::net::UnixListener;
 use std::panic;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 
+use rustix::net::{Shutdown, shutdown};
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tungstenite::http::HeaderValue;
@@ -39,6 +40,7 @@ pub type Script = dyn Fn(&mut Conn) -> io::Result<()> + Send + Sync;
 /// A server that records what it gets and does what its script says.
 pub struct ScriptedBackend {
     shared: Arc<Shared>,
+    listener: Arc<Listener>,
     address: Address,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -72,14 +74,16 @@ impl ScriptedBackend {
         script: impl Fn(&mut Conn) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         let (listener, address) = Listener::bind(&listen).expect("a backend finds its socket");
+        let listener = Arc::new(listener);
         let shared = Arc::new(Shared::default());
         let acceptor = {
-            let shared = Arc::clone(&shared);
+            let (listener, shared) = (Arc::clone(&listener), Arc::clone(&shared));
             let script: Arc<Script> = Arc::new(script);
             thread::spawn(move || accept_all(&listener, &listen, &shared, &script))
         };
         Self {
             shared,
+            listener,
             address,
             acceptor: Some(acceptor),
         }
@@ -138,7 +142,7 @@ impl Drop for ScriptedBackend {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         self.shared.permitted.notify_all();
-        self.address.knock();
+        self.listener.close();
         let mut lost = self.acceptor.take().and_then(|thread| thread.join().err());
         for closer in self.shared.closers.lock().unwrap().drain(..) {
             closer.close();
@@ -457,14 +461,12 @@ impl Listener {
             Self::Unix(listener) => Ok(Socket::Unix(listener.accept()?.0)),
         }
     }
-}
 
-impl Address {
-    /// Connects once, so that the acceptor looks up.
-    fn knock(&self) {
+    /// Makes a waiting `accept` return.
+    fn close(&self) {
         let _ = match self {
-            Self::Port(port) => Wire::connect(*port),
-            Self::Path(path) => Wire::connect_unix(Path::new(path)),
+            Self::Tcp(listener) => shutdown(listener, Shutdown::Both),
+            Self::Unix(listener) => shutdown(listener, Shutdown::Both),
         };
     }
 }
