@@ -36,13 +36,18 @@ main() {
 }
 
 make_root() {
-    local release=$1 root=$ROOTS/$1 log=$ROOTS/$1.log
+    local release=$1 root=$ROOTS/$1 log=$ROOTS/$1.log status=0
     [ ! -s "$ROOTS/$release.ready" ] || return 0
     remove_root "$root"
     mkdir -p "$ROOTS"
     say "making a root for Debian $release"
-    if ! (set -e; bootstrap "$release" "$root"; add_nginx "$root") >"$log" 2>&1 </dev/null; then
-        tail -n 20 "$log" >&2
+    # Not as the condition of an `if`: bash would go on after the first failure.
+    set +e
+    (set -e; bootstrap "$release" "$root"; add_nginx "$root") >"$log" 2>&1 </dev/null
+    status=$?
+    set -e
+    if [ "$status" -ne 0 ]; then
+        tail -n 5 "$log" >&2
         die "could not make a root for Debian $release: see $log"
     fi
     # Written last: without it the root counts as incomplete.

@@ -23,6 +23,8 @@ use crate::{detect, log};
 /// How each upstream server that was tried failed. More than these are counted, not named.
 pub struct Tries {
     causes: [Option<Cause>; MAX_TRIES],
+    /// How many attempts nginx had begun when something was last noted.
+    begun: usize,
     client_gone: bool,
 }
 
@@ -32,34 +34,9 @@ impl Tries {
     pub const fn new() -> Self {
         Self {
             causes: [None; MAX_TRIES],
+            begun: 0,
             client_gone: false,
         }
-    }
-
-    /// Notes why the current attempt failed; what was noted first stands.
-    pub fn note(&mut self, r: *mut ngx_http_request_t, cause: Cause) {
-        if let Some(slot) = self.current(r) {
-            slot.get_or_insert(cause);
-        }
-    }
-
-    /// Notes the status that the current attempt was answered with.
-    pub fn answered(&mut self, r: *mut ngx_http_request_t, status: ngx_uint_t) {
-        if let Some(cause) = u16::try_from(status)
-            .ok()
-            .and_then(Cause::from_upstream_status)
-        {
-            self.note(r, cause);
-        }
-    }
-
-    fn current(&mut self, r: *mut ngx_http_request_t) -> Option<&mut Option<Cause>> {
-        // The last slot is the last attempt's, however many there were.
-        let index = request::upstream_states(r)
-            .len()
-            .saturating_sub(1)
-            .min(MAX_TRIES - 1);
-        self.causes.get_mut(index)
     }
 
     fn get(&self, index: usize, count: usize) -> Option<Cause> {
@@ -70,6 +47,40 @@ impl Tries {
         };
         self.causes.get(slot).copied().flatten()
     }
+}
+
+/// Notes why the current attempt failed; what was noted first stands.
+pub fn note(r: *mut ngx_http_request_t, context: &mut Context, cause: Cause) {
+    if let Some(slot) = current(r, context) {
+        slot.get_or_insert(cause);
+    }
+}
+
+/// Notes the status that the current attempt was answered with.
+pub fn answered(r: *mut ngx_http_request_t, context: &mut Context, status: ngx_uint_t) {
+    if let Some(cause) = u16::try_from(status)
+        .ok()
+        .and_then(Cause::from_upstream_status)
+    {
+        note(r, context, cause);
+    }
+}
+
+/// The cause of the current attempt. What was seen of the one before goes when there is a new one.
+fn current<'a>(
+    r: *mut ngx_http_request_t,
+    context: &'a mut Context,
+) -> Option<&'a mut Option<Cause>> {
+    let begun = request::upstream_states(r).len();
+    // The last slot is the last attempt's, however many there were.
+    let index = begun.saturating_sub(1).min(MAX_TRIES - 1);
+    let is_new = core::mem::replace(&mut context.tries.begun, begun) != begun;
+    let slot = context.tries.causes.get_mut(index)?;
+    if is_new {
+        context.seen = string::EMPTY;
+        *slot = None;
+    }
+    Some(slot)
 }
 
 /// Sets the cause and what was seen of it, unless there is one.
@@ -109,7 +120,7 @@ pub fn heard(r: *mut ngx_http_request_t, context: &mut Context, line: &[u8]) {
     let Some(cause) = classify(action, said) else {
         return;
     };
-    let Some(slot) = context.tries.current(r) else {
+    let Some(slot) = current(r, context) else {
         return;
     };
     if slot.is_some() {
@@ -145,7 +156,8 @@ fn message(line: &[u8]) -> Option<&[u8]> {
 
 /// Why an attempt failed, from what nginx was doing and what it says of it.
 fn classify(action: &[u8], said: &[u8]) -> Option<Cause> {
-    const UNREACHABLE: [&[u8]; 5] = [b"(101: ", b"(113: ", b"(99: ", b"(97: ", b"(22: "];
+    // ECONNREFUSED, ECONNRESET, and EAGAIN of a unix socket; all else is on the way there.
+    const REFUSED: [&[u8]; 3] = [b"(111: ", b"(104: ", b"(11: "];
 
     if contains(said, b"no live upstreams") {
         return Some(Cause::UpstreamNoneLive);
@@ -158,12 +170,14 @@ fn classify(action: &[u8], said: &[u8]) -> Option<Cause> {
             Some(Cause::UpstreamConnectTimeout)
         }
         b"connecting to upstream" if contains(said, b"connect()") => {
-            Some(if UNREACHABLE.iter().any(|errno| contains(said, errno)) {
-                Cause::UpstreamUnreachable
-            } else {
+            Some(if REFUSED.iter().any(|errno| contains(said, errno)) {
                 Cause::UpstreamRefused
+            } else {
+                Cause::UpstreamUnreachable
             })
         }
+        // proxy_bind
+        b"connecting to upstream" if contains(said, b"bind(") => Some(Cause::UpstreamUnreachable),
         b"SSL handshaking to upstream" => Some(Cause::UpstreamTlsFailed),
         b"sending request to upstream" | b"reading response header from upstream" => {
             if contains(said, b"upstream timed out") {
@@ -247,9 +261,7 @@ pub fn conclude(r: *mut ngx_http_request_t, context: &mut Context, status: ngx_u
     context.handshake_time = Some(request::elapsed(r));
 
     let states = request::upstream_states(r);
-    let last = context
-        .tries
-        .get(states.len().saturating_sub(1), states.len().max(1));
+    let last = current(r, context).and_then(|slot| *slot);
     // SAFETY: a request has a connection.
     let gone = context.tries.client_gone
         || status == NGX_HTTP_CLIENT_CLOSED_REQUEST as ngx_uint_t
@@ -470,16 +482,20 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// nginx's own words, which may quote the upstream's. nginx has its quotes; the rest is escaped.
+/// nginx's own words, which may quote the upstream's. nginx has its quotes and escapes; the rest is
+/// escaped.
 struct Said<'a>(&'a [u8]);
 
 impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts = self.0.split(|byte| *byte == b'"');
-        if let Some(first) = parts.next() {
-            write!(f, "{}", Escaped(first))?;
-        }
-        parts.try_for_each(|part| write!(f, "\"{}", Escaped(part)))
+        self.0
+            .split_inclusive(|byte| matches!(byte, b'"' | b'\\'))
+            .try_for_each(|part| match part.split_last() {
+                Some((mark @ (b'"' | b'\\'), text)) => {
+                    write!(f, "{}{}", Escaped(text), char::from(*mark))
+                }
+                _ => write!(f, "{}", Escaped(part)),
+            })
     }
 }
 
@@ -489,11 +505,18 @@ struct Attempts<'a>(&'a [ngx_http_upstream_state_t], &'a Tries);
 impl fmt::Display for Attempts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(states, tries) = self;
-        if states.len() < 2 {
+        // Between two upstreams of one request nginx leaves a note that is no attempt's.
+        let is_attempt = |(index, state): &(usize, &ngx_http_upstream_state_t)| {
+            !state.peer.is_null() || tries.get(*index, states.len()).is_some()
+        };
+        let attempts = states.iter().enumerate().filter(is_attempt);
+        let count = attempts.clone().count();
+        if count < 2 {
             return Ok(());
         }
-        write!(f, ", {} upstreams tried:", states.len())?;
-        for (index, state) in states.iter().enumerate() {
+        write!(f, ", {count} upstreams tried:")?;
+        let mut separator = "";
+        for (index, state) in attempts {
             if index >= MAX_TRIES - 1 && index + 1 < states.len() {
                 continue;
             }
@@ -502,13 +525,13 @@ impl fmt::Display for Attempts<'_> {
                 .or_else(|| noted(states.get(..=index).unwrap_or_default()));
             // SAFETY: NULL, or the name of a server, which lives as long as the request.
             let peer = unsafe { state.peer.as_ref().map(|name| string::bytes(name)) };
-            let separator = if index == 0 { "" } else { "," };
             write!(
                 f,
                 "{separator} {} {}",
                 Escaped(peer.unwrap_or(b"?")),
                 cause.map_or("unknown", Cause::name)
             )?;
+            separator = ",";
         }
         Ok(())
     }

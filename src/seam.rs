@@ -79,18 +79,24 @@ unsafe extern "C" fn process_header(r: *mut ngx_http_request_t) -> ngx_int_t {
     else {
         return NGX_ERROR as ngx_int_t;
     };
-    // SAFETY: nginx's own function, with what nginx gave us.
-    let rc = unsafe { original(r) };
+    // SAFETY: nginx's own function, with what nginx gave us; the request is alive.
+    let (version, rc) = unsafe { ((*r).http_version, original(r)) };
     stand_in_front_again(r, context);
 
     if rc == NGX_OK as ngx_int_t {
         return match verify::answer(r, context) {
             Ok(()) => rc,
-            Err(()) => NGX_HTTP_UPSTREAM_INVALID_HEADER as ngx_int_t,
+            Err(()) => {
+                // What is no HTTP has made an HTTP/0.9 request of the client's, whose answer
+                // would have no status.
+                // SAFETY: as above.
+                unsafe { (*r).http_version = version };
+                NGX_HTTP_UPSTREAM_INVALID_HEADER as ngx_int_t
+            }
         };
     }
     if rc == NGX_HTTP_UPSTREAM_INVALID_HEADER as ngx_int_t {
-        context.tries.note(r, Cause::UpstreamResponseInvalid);
+        diagnose::note(r, context, Cause::UpstreamResponseInvalid);
     }
     rc
 }

@@ -1,7 +1,7 @@
 //! Checks the upstream's answer to a handshake before nginx commits to it.
 
 use nginx_sys::{NGX_HTTP_SWITCHING_PROTOCOLS, ngx_http_request_t};
-use websocket_protocol::{RequestHead, RequestHeader, ResponseHead, ResponseHeader};
+use websocket_protocol::{Cause, RequestHead, RequestHeader, ResponseHead, ResponseHeader};
 
 use crate::context::{self, Context, Verdict};
 use crate::directives::Verify;
@@ -18,13 +18,11 @@ pub fn answer(r: *mut ngx_http_request_t, context: &mut Context) -> Result<(), (
 
     if status == 0 && conf.verify() == Verify::On {
         // Not HTTP: nginx would take it for the body of an HTTP/0.9 response.
-        context
-            .tries
-            .note(r, websocket_protocol::Cause::UpstreamResponseInvalid);
+        diagnose::note(r, context, Cause::UpstreamResponseInvalid);
         return Err(());
     }
     if status != NGX_HTTP_SWITCHING_PROTOCOLS as usize {
-        context.tries.answered(r, status);
+        diagnose::answered(r, context, status);
         return Ok(());
     }
 
@@ -64,7 +62,7 @@ pub fn answer(r: *mut ngx_http_request_t, context: &mut Context) -> Result<(), (
         return Ok(());
     }
     u.set_upgrade(0);
-    context.tries.note(r, refusal.cause);
+    diagnose::note(r, context, refusal.cause);
     diagnose::see(r, context, format_args!("{}", refusal.seen));
     Err(())
 }

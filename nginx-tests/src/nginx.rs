@@ -183,7 +183,8 @@ impl Setup {
         let output = self.command().arg("-t").output().expect("nginx -t runs");
         Check {
             ok: output.status.success(),
-            output: String::from_utf8_lossy(&output.stderr).into_owned(),
+            output: String::from_utf8_lossy(&output.stderr)
+                .replace(&*self.inside("").to_string_lossy(), ""),
             config,
         }
     }
@@ -236,7 +237,7 @@ impl Setup {
             if let Some(value) = self.values.get(name) {
                 rendered += value;
             } else if name == "PREFIX" {
-                rendered += &self.inside("").display().to_string().trim_end_matches('/');
+                rendered += self.inside("").display().to_string().trim_end_matches('/');
             } else if name.contains("PORT") {
                 let port = *ports.entry(name.to_owned()).or_insert_with(free_port);
                 rendered += &port.to_string();
@@ -304,7 +305,7 @@ impl Setup {
 pub struct Check {
     /// Whether it accepted the configuration.
     pub ok: bool,
-    /// What it printed.
+    /// What it printed, with paths in its directory relative to that.
     pub output: String,
     /// The configuration it read.
     pub config: String,
@@ -433,11 +434,7 @@ impl Nginx {
 
     /// The lines of the error log with this text.
     pub fn log_lines(&self, text: &str) -> Vec<String> {
-        self.error_log()
-            .lines()
-            .filter(|line| line.contains(text))
-            .map(str::to_owned)
-            .collect()
+        lines_with(&self.error_log(), text)
     }
 
     /// An access log of `logs/` so far.
@@ -468,16 +465,26 @@ impl Nginx {
         self.setup.allowed.push(text.to_owned());
     }
 
-    /// Stops it gracefully (SIGQUIT) and judges its error log, as the end of the test would.
+    /// Stops it gracefully (SIGQUIT) when all requests have ended, judges its error log as the
+    /// end of the test would, and gives it.
     #[track_caller]
-    pub fn stop(mut self) {
+    pub fn stop(mut self) -> String {
         self.end(Signal::QUIT, true);
+        self.error_log()
     }
 
-    /// Stops it at once (SIGTERM), whatever is still open, and judges its error log.
+    /// The same, and gives the whole error log: nothing can be added to it any more.
     #[track_caller]
-    pub fn terminate(mut self) {
+    pub fn stop_and_read(mut self) -> String {
+        self.end(Signal::QUIT, true);
+        self.error_log()
+    }
+
+    /// Stops it at once (SIGTERM), whatever is still open, judges its error log and gives it.
+    #[track_caller]
+    pub fn terminate(mut self) -> String {
         self.end(Signal::TERM, true);
+        self.error_log()
     }
 
     #[track_caller]
@@ -524,6 +531,14 @@ impl Drop for Nginx {
             self.end(Signal::QUIT, true);
         }
     }
+}
+
+/// The lines of a log with this text.
+pub fn lines_with(log: &str, text: &str) -> Vec<String> {
+    log.lines()
+        .filter(|line| line.contains(text))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Stops a child that this process started; says what was wrong with the way it ended.

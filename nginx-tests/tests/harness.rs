@@ -105,7 +105,7 @@ fn a_unix_socket_in_nginx_s_directory() {
 fn a_scripted_backend_answers_in_pieces_when_told() {
     let backend = ScriptedBackend::start(|conn| {
         conn.read_request()?;
-        conn.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")?;
+        conn.send("HTTP/1.1 200 OK\r\nX-Accel-Buffering: no\r\nContent-Length: 4\r\n\r\nab")?;
         conn.pause()?;
         conn.send("cd")
     });

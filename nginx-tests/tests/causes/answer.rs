@@ -1,0 +1,205 @@
+//! The upstream's answer is no WebSocket handshake's, or none comes.
+
+use nginx_tests::client::SAMPLE_ACCEPT;
+use nginx_tests::{Certificate, Handshake, Listen, ScriptedBackend, backend};
+
+use crate::case::{Case, causes};
+
+causes! {
+    upstream_closed: UpstreamClosed = {
+        doing(|conn| conn.read_request().map(drop)).failed(
+            502,
+            "upstream prematurely closed connection",
+        )
+    }
+
+    upstream_closed_within_the_header: UpstreamClosed = {
+        doing(|conn| {
+            conn.read_request()?;
+            conn.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: web")
+        })
+        .failed(502, "upstream prematurely closed connection")
+    }
+
+    upstream_closed_by_reset: UpstreamClosed = {
+        doing(|conn| {
+            conn.read_request()?;
+            conn.reset();
+            Ok(())
+        })
+        .failed(502, "recv() failed (104: Connection reset by peer)")
+    }
+
+    upstream_response_timeout: UpstreamResponseTimeout = {
+        with_timeout(|conn| {
+            conn.read_request()?;
+            conn.hang()
+        })
+    }
+
+    upstream_response_timeout_within_the_header: UpstreamResponseTimeout = {
+        with_timeout(|conn| {
+            conn.read_request()?;
+            conn.send("HTTP/1.1 101 Switching ")?;
+            conn.hang()
+        })
+    }
+
+    upstream_response_invalid: UpstreamResponseInvalid = {
+        answering("SSH-2.0-OpenSSH_9.2\r\n")
+            .failed(502, "upstream sent no valid HTTP/1.0 header")
+    }
+
+    upstream_response_invalid_from_a_tls_port: UpstreamResponseInvalid = {
+        Case::server("location / { proxy_pass http://%BACKEND%; }")
+            .backend(ScriptedBackend::on(
+                Listen::Tls(Certificate::localhost()),
+                backend::standard,
+            ))
+            .failed(502, "upstream sent no valid HTTP/1.0 header")
+    }
+
+    upstream_response_invalid_header: UpstreamResponseInvalid = {
+        answering("HTTP/1.1 101 Switching Protocols\r\nUp\u{1}grade: websocket\r\n\r\n")
+            .failed(502, "upstream sent invalid header: \"Up\\x01*\"")
+    }
+
+    upstream_response_too_big: UpstreamResponseInvalid = {
+        answering(format!(
+            "HTTP/1.1 101 Switching Protocols\r\nX-Padding: {}\r\n\r\n",
+            "x".repeat(64 * 1024)
+        ))
+        .failed(502, "upstream sent too big header")
+    }
+
+    upstream_redirect: UpstreamRedirect = {
+        answering("HTTP/1.1 302 Found\r\nLocation: https://chat.example/\r\nContent-Length: 0\r\n\r\n")
+            .failed(
+                302,
+                "upstream answered 302 to \"https://chat.example/\" where 101 was expected",
+            )
+    }
+
+    upstream_bad_request: UpstreamBadRequest = { with_status(400) }
+    upstream_unauthorized: UpstreamUnauthorized = { with_status(401) }
+    upstream_forbidden: UpstreamForbidden = { with_status(403) }
+    upstream_not_found: UpstreamNotFound = { with_status(404) }
+    upstream_version: UpstreamVersion = { with_status(426) }
+    upstream_overloaded: UpstreamOverloaded = { with_status(503) }
+    upstream_overloaded_by_one_client: UpstreamOverloaded = { with_status(429) }
+    upstream_not_websocket: UpstreamNotWebsocket = { with_status(200) }
+    upstream_without_content: UpstreamNotWebsocket = { with_status(204) }
+    upstream_error: UpstreamError = { with_status(500) }
+    upstream_behind_the_upstream: UpstreamError = { with_status(502) }
+    upstream_status: UpstreamStatus = { with_status(418) }
+
+    response_upgrade: ResponseUpgrade = {
+        switching(&[("Connection", "Upgrade"), ("Sec-WebSocket-Accept", SAMPLE_ACCEPT)])
+            .failed(502, "no Upgrade header")
+    }
+
+    response_upgrade_to_something_else: ResponseUpgrade = {
+        switching(&[
+            ("Upgrade", "h2c"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", SAMPLE_ACCEPT),
+        ])
+        .failed(502, "Upgrade is \"h2c\"")
+    }
+
+    response_connection: ResponseConnection = {
+        switching(&[("Upgrade", "websocket"), ("Sec-WebSocket-Accept", SAMPLE_ACCEPT)])
+            .failed(502, "no Connection header")
+    }
+
+    accept_missing: AcceptMissing = {
+        switching(&[("Upgrade", "websocket"), ("Connection", "Upgrade")])
+            .failed(502, "no Sec-WebSocket-Accept header")
+    }
+
+    accept_mismatch: AcceptMismatch = {
+        switching(&[
+            ("Upgrade", "websocket"),
+            ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Accept", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+        ])
+        .failed(
+            502,
+            "Sec-WebSocket-Accept is \"AAAAAAAAAAAAAAAAAAAAAAAAAAA=\" where \
+             \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was due",
+        )
+    }
+
+    subprotocol_not_offered: SubprotocolNotOffered = {
+        choosing("Sec-WebSocket-Protocol", "v2")
+            .ask(Handshake::new("/").add("Sec-WebSocket-Protocol", "v1, v3"))
+            .failed(502, "Sec-WebSocket-Protocol has \"v2\", which was not offered")
+    }
+
+    subprotocol_where_none_was_offered: SubprotocolNotOffered = {
+        choosing("Sec-WebSocket-Protocol", "v2")
+            .failed(502, "Sec-WebSocket-Protocol has \"v2\", which was not offered")
+    }
+
+    extension_not_offered: ExtensionNotOffered = {
+        choosing("Sec-WebSocket-Extensions", "permessage-deflate; server_no_context_takeover")
+            .ask(Handshake::new("/").add("Sec-WebSocket-Extensions", "x-other"))
+            .failed(
+                502,
+                "Sec-WebSocket-Extensions has \"permessage-deflate\", which was not offered",
+            )
+    }
+}
+
+fn doing(
+    script: impl Fn(&mut backend::Conn) -> std::io::Result<()> + Send + Sync + 'static,
+) -> Case {
+    Case::server("location / { proxy_pass http://%BACKEND%; }")
+        .backend(ScriptedBackend::start(script))
+}
+
+fn with_timeout(
+    script: impl Fn(&mut backend::Conn) -> std::io::Result<()> + Send + Sync + 'static,
+) -> Case {
+    Case::server("location / { proxy_pass http://%BACKEND%; proxy_read_timeout 300ms; }")
+        .backend(ScriptedBackend::start(script))
+        .failed(
+            504,
+            "upstream timed out (110: Connection timed out) after # ms (proxy_read_timeout 300ms)",
+        )
+}
+
+/// A backend that answers these bytes and closes.
+fn answering(answer: impl Into<String>) -> Case {
+    let answer = answer.into();
+    doing(move |conn| {
+        conn.read_request()?;
+        conn.send(&answer)
+    })
+}
+
+fn with_status(status: u16) -> Case {
+    answering(format!("HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n")).failed(
+        status,
+        &format!("upstream answered {status} where 101 was expected"),
+    )
+}
+
+/// A backend that answers 101 with these headers.
+fn switching(headers: &[(&str, &str)]) -> Case {
+    let lines: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    answering(format!("HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n"))
+}
+
+/// A backend that answers a right 101 with one more header.
+fn choosing(name: &str, value: &str) -> Case {
+    switching(&[
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Accept", SAMPLE_ACCEPT),
+        (name, value),
+    ])
+}

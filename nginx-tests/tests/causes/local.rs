@@ -1,0 +1,156 @@
+//! nginx answers by itself: what its own directives say.
+
+use nginx_tests::{Client, Handshake, ScriptedBackend, client, wait_until};
+
+use crate::case::{Case, Seen, ask, causes};
+
+const PROXY: &str = "proxy_pass http://%BACKEND%;";
+
+causes! {
+    local_redirect: LocalRedirect = {
+        in_location("return 301 https://localhost$request_uri;").rejected(
+            301,
+            "nginx answered 301 to \"https://localhost/\" before any upstream was asked",
+        )
+    }
+
+    local_redirect_of_the_server: LocalRedirect = {
+        Case::server("return 308 https://example.com/;")
+            .rejected(308, "nginx answered 308 to \"https://example.com/\" before any upstream was asked")
+    }
+
+    local_redirect_by_rewrite: LocalRedirect = {
+        in_location("rewrite ^ /there redirect;")
+            .rejected(302, "nginx answered 302 to \"*/there\" before any upstream was asked")
+    }
+
+    local_redirect_to_the_slash: LocalRedirect = {
+        Case::server(format!("location /chat/ {{ {PROXY} }}"))
+            .backend(ScriptedBackend::standard())
+            .ask(Handshake::new("/chat"))
+            .rejected(301, "nginx answered 301 to \"*/chat/\" before any upstream was asked")
+    }
+
+    local_unauthorized: LocalUnauthorized = {
+        in_location("auth_basic closed; auth_basic_user_file users;")
+            .with(|setup| setup.file("users", "user:{PLAIN}password\n"))
+            .rejected(401, "nginx answered 401 before any upstream was asked")
+    }
+
+    local_unauthorized_by_a_subrequest: LocalUnauthorized = {
+        Case::server(format!(
+            "location / {{ auth_request /auth; {PROXY} }} location = /auth {{ return 401; }}"
+        ))
+        .backend(ScriptedBackend::standard())
+        .rejected(401, "nginx answered 401 before any upstream was asked")
+    }
+
+    local_forbidden: LocalForbidden = {
+        in_location("deny all;")
+            .rejected(403, "nginx answered 403 before any upstream was asked")
+    }
+
+    local_not_found: LocalNotFound = {
+        Case::server("location / { root files; }")
+            .ask(Handshake::new("/chat"))
+            .rejected(404, "nginx answered 404 before any upstream was asked")
+    }
+
+    local_not_found_by_try_files: LocalNotFound = {
+        in_location("try_files $uri =404;")
+            .ask(Handshake::new("/chat"))
+            .rejected(404, "nginx answered 404 before any upstream was asked")
+    }
+
+    local_limited: LocalLimited = {
+        Case::http(
+            "limit_conn_zone $binary_remote_addr zone=all:64k;",
+            format!("location / {{ limit_conn all 1; {PROXY} }}"),
+        )
+        .backend(ScriptedBackend::standard())
+        .act(|nginx, backends| {
+            let mut first = Client::connect(nginx.port());
+            first.establish("/first");
+            let head = ask(nginx, "/");
+            assert_eq!(backends[0].requests().len(), 1);
+            Some(head.status())
+        })
+        .rejected(503, "nginx answered 503 before any upstream was asked")
+    }
+
+    local_limited_by_rate: LocalLimited = {
+        by_rate("").rejected(503, "nginx answered 503 before any upstream was asked")
+    }
+
+    local_limited_with_another_status: LocalLimited = {
+        by_rate("limit_req_status 429;")
+            .rejected(429, "nginx answered 429 before any upstream was asked")
+    }
+
+    local_status: LocalStatus = {
+        in_location("return 418;")
+            .rejected(418, "nginx answered 418 before any upstream was asked")
+    }
+
+    local_status_of_success: LocalStatus = {
+        in_location("return 200 hello;")
+            .rejected(200, "nginx answered 200 before any upstream was asked")
+    }
+
+    local_status_before_any_location: LocalStatus = {
+        in_location("")
+            .ask(Handshake::new("/").without("Host"))
+            .rejected(400, "nginx answered 400 before any upstream was asked")
+    }
+
+    client_gone: ClientGone = {
+        Case::server(format!("location / {{ {PROXY} }}"))
+            .backend(ScriptedBackend::start(|conn| {
+                conn.read_request()?;
+                conn.hang()
+            }))
+            .act(|nginx, backends| leave(nginx, || !backends[0].requests().is_empty()))
+            .failed(499, "client closed the connection after # ms")
+    }
+
+    client_gone_while_it_waited: ClientGone = {
+        Case::http(
+            "limit_req_zone $binary_remote_addr zone=all:64k rate=1r/m;",
+            format!("location / {{ limit_req zone=all burst=1; {PROXY} }}"),
+        )
+        .backend(ScriptedBackend::standard())
+        .act(|nginx, _| {
+            client::get(nginx.port(), "/first");
+            leave(nginx, || true)
+        })
+        .failed(499, "client closed the connection after # ms")
+    }
+}
+
+fn in_location(text: &str) -> Case {
+    Case::server(format!("location / {{ {text} {PROXY} }}")).backend(ScriptedBackend::standard())
+}
+
+/// The second request of a minute, where there may be one.
+fn by_rate(text: &str) -> Case {
+    let backend = ScriptedBackend::start(|_| Ok(()));
+    Case::http(
+        "limit_req_zone $binary_remote_addr zone=all:64k rate=1r/m;",
+        format!("location / {{ limit_req zone=all; {text} {PROXY} }}"),
+    )
+    .backend(backend)
+    .act(|nginx, _| {
+        assert_eq!(client::get(nginx.port(), "/").status(), 502);
+        Some(ask(nginx, "/").status())
+    })
+}
+
+/// Sends a handshake, and closes the connection once nginx is busy with it.
+fn leave(nginx: &nginx_tests::Nginx, busy: impl Fn() -> bool) -> Seen {
+    let mut client = Client::connect(nginx.port());
+    let handshake = Handshake::new("/").bytes();
+    client.send(handshake).expect("nginx reads the handshake");
+    wait_until("nginx to be busy with the handshake", busy);
+    client.close();
+    None
+}

@@ -1,0 +1,190 @@
+//! `uwsgi_pass` and `scgi_pass`: everything but injection, which they don't need.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nginx_tests::backend::{Conn, switching_protocols};
+use nginx_tests::client::SAMPLE_KEY;
+use nginx_tests::nginx::{Setup, lines_with};
+use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend};
+
+type Variables = BTreeMap<String, String>;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Uwsgi,
+    Scgi,
+}
+
+const BOTH: [Kind; 2] = [Kind::Uwsgi, Kind::Scgi];
+
+impl Kind {
+    fn read(self, conn: &mut Conn) -> io::Result<Variables> {
+        match self {
+            Self::Uwsgi => conn.read_uwsgi(),
+            Self::Scgi => conn.read_scgi(),
+        }
+    }
+
+    /// A 101 in the form its server would give: uwsgi with a status line, scgi without.
+    fn answer(self, key: &str) -> String {
+        let http = switching_protocols(key);
+        match self {
+            Self::Uwsgi => http,
+            Self::Scgi => http.replacen("HTTP/1.1 ", "Status: ", 1),
+        }
+    }
+
+    /// A server whose variables are one of the user's and nginx's own `HTTP_…`.
+    fn server(self, lines: &str) -> Setup {
+        let name = match self {
+            Self::Uwsgi => "uwsgi",
+            Self::Scgi => "scgi",
+        };
+        let lines = lines.replace("KIND", name);
+        Nginx::server(format!(
+            "location / {{ {name}_pass %BACKEND%; {name}_param REQUEST_URI $request_uri; {lines} }}"
+        ))
+    }
+}
+
+/// A server of this kind that opens a tunnel for whoever has a key, and what it was asked.
+fn backend(kind: Kind) -> (ScriptedBackend, Arc<Mutex<Vec<Variables>>>) {
+    let asked: Arc<Mutex<Vec<Variables>>> = Arc::default();
+    let noted = Arc::clone(&asked);
+    let backend = ScriptedBackend::start(move |conn| {
+        let variables = kind.read(conn)?;
+        noted.lock().unwrap().push(variables.clone());
+        match variables.get("HTTP_SEC_WEBSOCKET_KEY") {
+            Some(key) => {
+                conn.send(kind.answer(key))?;
+                conn.echo_frames()
+            }
+            None => conn.send("Status: 200 OK\r\nContent-Length: 5\r\n\r\nplain"),
+        }
+    });
+    (backend, asked)
+}
+
+#[test]
+fn tunnels_pass() {
+    for kind in BOTH {
+        let (backend, asked) = backend(kind);
+        let nginx = kind
+            .server("websocket on;")
+            .set("BACKEND", backend.address())
+            .start();
+        let mut client = Client::connect(nginx.port());
+        client.establish("/chat");
+        client.echo("hello");
+        client.close_politely();
+        let asked = asked.lock().unwrap();
+        assert_eq!(asked.len(), 1);
+        assert_eq!(asked[0]["HTTP_UPGRADE"], "websocket");
+        assert_eq!(asked[0]["HTTP_CONNECTION"], "Upgrade");
+        assert_eq!(asked[0]["HTTP_SEC_WEBSOCKET_KEY"], SAMPLE_KEY);
+        assert_eq!(asked[0]["REQUEST_URI"], "/chat");
+    }
+}
+
+#[test]
+fn nothing_is_injected() {
+    for kind in BOTH {
+        let (backend, asked) = backend(kind);
+        let requests = [
+            Handshake::new("/a"),
+            Handshake::new("/b").set("Connection", "keep-alive, Upgrade"),
+            Handshake::plain("/c"),
+            Handshake::plain("/d")
+                .method("POST")
+                .add("Content-Length", "0"),
+        ];
+        for setup in [
+            kind.server("websocket on;"),
+            kind.server("").without_module(),
+        ] {
+            let nginx = setup.set("BACKEND", backend.address()).start();
+            for request in &requests {
+                let status = Client::connect(nginx.port()).ask(request).status();
+                assert!(matches!(status, 101 | 200), "{status}");
+            }
+        }
+        let mut asked = asked.lock().unwrap().clone();
+        let stock = asked.split_off(requests.len());
+        assert_eq!(asked, stock);
+    }
+}
+
+#[test]
+fn broken_handshakes_are_refused() {
+    for kind in BOTH {
+        let (backend, _) = backend(kind);
+        let nginx = kind
+            .server("websocket on;")
+            .set("BACKEND", backend.address())
+            .start();
+        let mut client = Client::connect(nginx.port());
+        let head = client.ask(&Handshake::new("/").without("Sec-WebSocket-Key"));
+        assert_eq!(head.status(), 400);
+        drop(client);
+        let lines = lines_with(&nginx.stop(), "websocket handshake failed: key-missing");
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        assert!(lines[0].contains("[error]"), "{lines:#?}");
+        assert_eq!(backend.connections(), 0);
+    }
+}
+
+#[test]
+fn plain_requests_pass() {
+    for kind in BOTH {
+        let (backend, _) = backend(kind);
+        let nginx = kind
+            .server("websocket on;")
+            .set("BACKEND", backend.address())
+            .start();
+        let answer = Client::connect(nginx.port()).exchange(&Handshake::plain("/"));
+        assert_eq!((answer.status(), &*answer.text()), (200, "plain"));
+        assert_eq!(lines_with(&nginx.stop(), "websocket"), [""; 0]);
+    }
+}
+
+#[test]
+fn websocket_timeout_holds_and_the_read_timeout_does_not() {
+    for kind in BOTH {
+        let (backend, _) = backend(kind);
+        let lines = "websocket on; KIND_read_timeout 200ms; websocket_timeout 1s;";
+        let nginx = kind.server(lines).set("BACKEND", backend.address()).start();
+        let mut client = Client::connect(nginx.port());
+        client.establish("/");
+        assert!(client.silent_for(Duration::from_millis(600)));
+        client.echo("hello");
+        assert_eq!(client.read_until_close(), b"");
+    }
+}
+
+#[test]
+fn another_upgrade_makes_no_tunnel() {
+    for kind in BOTH {
+        let backend = ScriptedBackend::start(move |conn| {
+            kind.read(conn)?;
+            conn.send(kind.answer(SAMPLE_KEY).replace("websocket", "h2c"))?;
+            conn.hang()
+        });
+        let lines = "websocket on; KIND_read_timeout 300ms;";
+        let nginx = kind.server(lines).set("BACKEND", backend.address()).start();
+        let mut client = Client::connect(nginx.port());
+        let request = Handshake::plain("/")
+            .add("Upgrade", "h2c")
+            .add("Connection", "Upgrade");
+        client.send(request.bytes()).unwrap();
+        client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        let _ = client.read_to_close();
+        let got = String::from_utf8_lossy(&backend.received(0)).into_owned();
+        assert!(
+            !got.contains("PRI * HTTP/2.0"),
+            "the client spoke to the backend: {got}"
+        );
+    }
+}
