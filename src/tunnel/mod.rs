@@ -291,10 +291,7 @@ impl Tunnel {
         let read = direction.bytes.wrapping_sub(before);
 
         if from == Side::Upstream && read > 0 {
-            if let Some(state) = request::upstream(self.r).and_then(|u| unsafe { u.state.as_mut() })
-            {
-                state.bytes_received += read as i64;
-            }
+            request::count_received(self.r, read);
         }
         if direction.close.is_some() {
             self.first_close.get_or_insert(from);
