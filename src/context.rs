@@ -11,7 +11,8 @@ use websocket_protocol::Cause;
 
 use crate::diagnose::Tries;
 use crate::directives::LocationConf;
-use crate::nginx::string;
+use crate::nginx::{request, string};
+use crate::tunnel::Tunnel;
 
 /// The module that owns the configuration and the contexts.
 pub fn module() -> &'static ngx_module_t {
@@ -33,6 +34,8 @@ pub struct Context {
     pub seam: Option<Seam>,
     pub protocol: ngx_str_t,
     pub extensions: ngx_str_t,
+    /// NULL where nginx's own loop carries the bytes.
+    pub tunnel: *mut Tunnel,
     pub ended_by: Option<&'static str>,
 }
 
@@ -74,6 +77,11 @@ impl Context {
     /// Whether the request asks for a WebSocket, as far as this module can tell.
     pub fn is_attempt(&self) -> bool {
         self.verdict != Verdict::Stripped
+    }
+
+    /// How long the tunnel has lasted, milliseconds.
+    pub fn duration(&self, r: *mut ngx_http_request_t) -> ngx_msec_t {
+        request::elapsed(r).saturating_sub(self.handshake_time.unwrap_or_default())
     }
 
     /// Whether the request goes, or went, to the upstream as a handshake.
@@ -139,6 +147,7 @@ pub fn create<'a>(r: *mut ngx_http_request_t, verdict: Verdict) -> Option<&'a mu
             seam: None,
             protocol: string::EMPTY,
             extensions: string::EMPTY,
+            tunnel: ptr::null_mut(),
             ended_by: None,
         });
         (*cleanup).handler = Some(anchor);

@@ -10,7 +10,7 @@ use core::str;
 
 use memchr::memmem;
 use nginx_sys::{
-    NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_GATEWAY_TIME_OUT, NGX_LOG_INFO, NGX_OK,
+    NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_GATEWAY_TIME_OUT, NGX_LOG_INFO, NGX_LOG_WARN, NGX_OK,
     ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t, ngx_msec_t, ngx_str_t, ngx_uint_t,
 };
 use websocket_protocol::{Cause, Escaped, Refusal};
@@ -235,7 +235,9 @@ pub fn finalized(r: *mut ngx_http_request_t, context: &mut Context, rc: ngx_int_
     // SAFETY: a request has a connection with events, and an upstream's has too when it is there.
     unsafe {
         let client = &*(*r).connection;
-        if context.state == State::Established {
+        if let Some(tunnel) = context.tunnel.as_mut() {
+            tunnel.leave();
+        } else if context.state == State::Established {
             let upstream = request::upstream(r).and_then(|u| u.peer.connection.as_ref());
             context.ended_by = Some(
                 if (*client.read).eof() != 0 || (*client.read).error() != 0 {
@@ -401,6 +403,18 @@ pub fn report_established(r: *mut ngx_http_request_t, context: &Context) {
 
 const INFO: ngx_uint_t = NGX_LOG_INFO as ngx_uint_t;
 
+/// One side's bytes are not WebSocket frames.
+pub fn report_not_frames(r: *mut ngx_http_request_t, from: &str) {
+    log::request(
+        r,
+        INFO,
+        format_args!(
+            "websocket not-websocket-frames: what the {from} sends is passed on, but no longer \
+             followed"
+        ),
+    );
+}
+
 /// The log phase: the one line on a handshake that failed, or on a tunnel that ended.
 pub unsafe extern "C" fn log_phase(r: *mut ngx_http_request_t) -> ngx_int_t {
     let done = NGX_OK as ngx_int_t;
@@ -451,8 +465,24 @@ fn report_failed(r: *mut ngx_http_request_t, context: &Context, cause: Cause) {
 }
 
 fn report_ended(r: *mut ngx_http_request_t, context: &Context) {
+    let lasted = context.duration(r);
+    let (seconds, milliseconds) = (lasted / 1000, lasted % 1000);
+    // SAFETY: NULL, or a tunnel that lives as long as the request.
+    if let Some(tunnel) = unsafe { context.tunnel.as_ref() } {
+        let summary = tunnel.summary();
+        let level = if summary.reason.is_abnormal() {
+            NGX_LOG_WARN
+        } else {
+            NGX_LOG_INFO
+        };
+        log::request(
+            r,
+            level as ngx_uint_t,
+            format_args!("websocket closed after {seconds}.{milliseconds:03} s {summary}"),
+        );
+        return;
+    }
     let by = context.ended_by.unwrap_or("nginx");
-    let lasted = request::elapsed(r).saturating_sub(context.handshake_time.unwrap_or_default());
     let (sent, received) = request::upstream_states(r)
         .last()
         .map_or((0, 0), |state| (state.bytes_sent, state.bytes_received));
@@ -460,10 +490,8 @@ fn report_ended(r: *mut ngx_http_request_t, context: &Context) {
         r,
         INFO,
         format_args!(
-            "websocket closed by {by} after {}.{:03} s, {sent} bytes to upstream, \
-             {received} bytes from upstream",
-            lasted / 1000,
-            lasted % 1000
+            "websocket closed after {seconds}.{milliseconds:03} s by {by}, {sent} bytes to \
+             upstream, {received} bytes from upstream"
         ),
     );
 }

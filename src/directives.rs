@@ -6,15 +6,17 @@ use core::ptr;
 
 use nginx_sys::{NGX_CONF_1MORE, ngx_http_upstream_conf_t};
 use nginx_sys::{
-    NGX_CONF_FLAG, NGX_CONF_TAKE1, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF,
-    NGX_HTTP_SRV_CONF, NGX_LOG_EMERG, NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN,
-    ngx_array_t, ngx_command_t, ngx_conf_enum_t, ngx_conf_set_enum_slot, ngx_conf_set_flag_slot,
-    ngx_conf_t, ngx_flag_t, ngx_msec_t, ngx_parse_time, ngx_pcalloc, ngx_pool_t, ngx_str_t,
-    ngx_uint_t,
+    NGX_CONF_FLAG, NGX_CONF_TAKE1, NGX_CONF_TAKE12, NGX_CONF_TAKE123, NGX_HTTP_LOC_CONF,
+    NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF, NGX_LOG_EMERG, NGX_LOG_ERR,
+    NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_array_t, ngx_command_t, ngx_conf_enum_t,
+    ngx_conf_set_enum_slot, ngx_conf_set_flag_slot, ngx_conf_set_num_slot, ngx_conf_set_off_slot,
+    ngx_conf_set_size_slot, ngx_conf_t, ngx_flag_t, ngx_int_t, ngx_msec_t, ngx_parse_time,
+    ngx_pcalloc, ngx_pool_t, ngx_str_t, ngx_uint_t, off_t,
 };
 
 use crate::inject::Injection;
 use crate::nginx::{conf, string};
+use crate::tunnel::Side;
 use crate::{inject, log, origin};
 
 /// What a location makes of the module's directives. nginx's setters write into it, so an unset
@@ -30,6 +32,17 @@ pub struct LocationConf {
     cause_header: ngx_flag_t,
     /// Array of [`origin::Origin`]; NULL when origins are not checked.
     allow_origin: *mut ngx_array_t,
+    tunnel: ngx_flag_t,
+    buffer_size: usize,
+    buffers: ngx_int_t,
+    ping_interval: ngx_msec_t,
+    ping_timeout: ngx_msec_t,
+    ping_to: ngx_uint_t,
+    max_lifetime: ngx_msec_t,
+    max_message_size: off_t,
+    rate: usize,
+    drain: ngx_msec_t,
+    drain_code: ngx_uint_t,
     /// Where `websocket` was written, for what can only be told after the merge.
     pub written: Place,
     pub injection: Injection,
@@ -67,6 +80,35 @@ pub enum Verify {
     On,
     Off,
     Log,
+}
+
+/// `websocket_ping`
+#[derive(Clone, Copy)]
+pub struct Ping {
+    pub interval: ngx_msec_t,
+    pub timeout: ngx_msec_t,
+    to: ngx_uint_t,
+}
+
+impl Ping {
+    pub fn goes_to(&self, side: Side) -> bool {
+        match side {
+            Side::Client => self.to & TO_CLIENT != 0,
+            Side::Upstream => self.to & TO_UPSTREAM != 0,
+        }
+    }
+}
+
+const TO_CLIENT: ngx_uint_t = 1;
+const TO_UPSTREAM: ngx_uint_t = 2;
+
+/// Close codes (RFC 6455 section 7.4, IANA's registry).
+const GOING_AWAY: u16 = 1001;
+const SERVICE_RESTART: u16 = 1012;
+
+/// A time that may be `off`.
+fn limit(time: ngx_msec_t) -> Option<ngx_msec_t> {
+    (time < LONGEST_TIMEOUT).then_some(time)
 }
 
 /// `websocket_timeout` when it is not written, milliseconds.
@@ -111,6 +153,58 @@ impl LocationConf {
 
     pub fn has_cause_header(&self) -> bool {
         self.cause_header == 1
+    }
+
+    /// How long a tunnel may be idle, milliseconds; `None` for ever.
+    pub fn tunnel_timeout(&self) -> Option<ngx_msec_t> {
+        limit(self.timeout)
+    }
+
+    /// Whether tunnels are carried by this module.
+    pub fn has_tunnel(&self) -> bool {
+        self.tunnel == 1
+    }
+
+    pub fn buffer_size(&self) -> usize {
+        self.buffer_size
+    }
+
+    /// How many free buffers a worker keeps.
+    pub fn buffers(&self) -> usize {
+        usize::try_from(self.buffers).unwrap_or(0)
+    }
+
+    pub fn ping(&self) -> Option<Ping> {
+        let interval = limit(self.ping_interval)?;
+        Some(Ping {
+            interval,
+            timeout: self.ping_timeout,
+            to: self.ping_to,
+        })
+    }
+
+    pub fn max_lifetime(&self) -> Option<ngx_msec_t> {
+        limit(self.max_lifetime)
+    }
+
+    pub fn max_message_size(&self) -> Option<u64> {
+        u64::try_from(self.max_message_size)
+            .ok()
+            .filter(|size| *size > 0)
+    }
+
+    /// Bytes per second from the client.
+    pub fn rate(&self) -> Option<usize> {
+        (self.rate > 0).then_some(self.rate)
+    }
+
+    /// Over what time tunnels leave a worker that is to exit, milliseconds.
+    pub fn drain(&self) -> Option<ngx_msec_t> {
+        limit(self.drain)
+    }
+
+    pub fn drain_code(&self) -> u16 {
+        u16::try_from(self.drain_code).unwrap_or(SERVICE_RESTART)
     }
 
     /// The origins that may open a WebSocket here; `None` when any may.
@@ -181,7 +275,7 @@ const fn directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 9] = [
+pub static mut COMMANDS: [ngx_command_t; 17] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -238,6 +332,62 @@ pub static mut COMMANDS: [ngx_command_t; 9] = [
         offset_of!(LocationConf, allow_origin),
         ptr::null_mut(),
     ),
+    directive(
+        c"websocket_tunnel",
+        NGX_CONF_FLAG,
+        ngx_conf_set_flag_slot,
+        offset_of!(LocationConf, tunnel),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_buffer_size",
+        NGX_CONF_TAKE1,
+        set_buffer_size,
+        offset_of!(LocationConf, buffer_size),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_buffers",
+        NGX_CONF_TAKE1,
+        ngx_conf_set_num_slot,
+        offset_of!(LocationConf, buffers),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_ping",
+        NGX_CONF_TAKE123,
+        set_ping,
+        offset_of!(LocationConf, ping_interval),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_max_lifetime",
+        NGX_CONF_TAKE1,
+        set_time_or_off,
+        offset_of!(LocationConf, max_lifetime),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_max_message_size",
+        NGX_CONF_TAKE1,
+        ngx_conf_set_off_slot,
+        offset_of!(LocationConf, max_message_size),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_rate",
+        NGX_CONF_TAKE1,
+        ngx_conf_set_size_slot,
+        offset_of!(LocationConf, rate),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_drain",
+        NGX_CONF_TAKE12,
+        set_drain,
+        offset_of!(LocationConf, drain),
+        ptr::null_mut(),
+    ),
     ngx_command_t {
         name: string::EMPTY,
         type_: 0,
@@ -276,28 +426,122 @@ unsafe extern "C" fn set_time_or_off(
     if *time != conf::UNSET {
         return c"is duplicate".as_ptr().cast_mut();
     }
-    // SAFETY: nginx has checked that there is one word after the name.
+    // SAFETY: nginx has checked that there is a word after the name.
     let Some(word) = unsafe { conf::words(cf) }.get(1) else {
         return conf::ERROR;
     };
-    // SAFETY: a word of the configuration.
-    if unsafe { string::bytes(word) } == b"off" {
-        *time = LONGEST_TIMEOUT;
-        return conf::OK;
-    }
-    let mut word = *word;
-    // SAFETY: the word is valid and is only read.
-    let parsed = unsafe { ngx_parse_time(&raw mut word, 0) };
-    match ngx_msec_t::try_from(parsed) {
-        Ok(0) => c"must not be 0: write \"off\" for no limit"
-            .as_ptr()
-            .cast_mut(),
+    match parse_time_or_off(word) {
         Ok(parsed) => {
             *time = parsed;
             conf::OK
         }
-        Err(_) => c"invalid value".as_ptr().cast_mut(),
+        Err(refusal) => refusal.as_ptr().cast_mut(),
     }
+}
+
+/// Milliseconds, [`LONGEST_TIMEOUT`] for `off`; or why not.
+fn parse_time_or_off(word: &ngx_str_t) -> Result<ngx_msec_t, &'static CStr> {
+    // SAFETY: a word of the configuration.
+    match unsafe { string::bytes(word) } {
+        b"off" => Ok(LONGEST_TIMEOUT),
+        text => parse_time(text),
+    }
+}
+
+fn parse_time(text: &[u8]) -> Result<ngx_msec_t, &'static CStr> {
+    let mut text = string::borrowed(text);
+    // SAFETY: the text is valid and is only read.
+    match ngx_msec_t::try_from(unsafe { ngx_parse_time(&raw mut text, 0) }) {
+        Ok(0) => Err(c"must not be 0: write \"off\" for no limit"),
+        Ok(time) => Ok(time),
+        Err(_) => Err(c"invalid value"),
+    }
+}
+
+/// `websocket_buffer_size size;`
+unsafe extern "C" fn set_buffer_size(
+    cf: *mut ngx_conf_t,
+    command: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: nginx calls a setter with its own location structure.
+    unsafe {
+        let rv = ngx_conf_set_size_slot(cf, command, conf);
+        if rv.is_null() && (*conf.cast::<LocationConf>()).buffer_size < SMALLEST_BUFFER {
+            return c"must be at least 1k".as_ptr().cast_mut();
+        }
+        rv
+    }
+}
+
+/// Below this a tunnel would be all overhead.
+const SMALLEST_BUFFER: usize = 1024;
+
+/// `websocket_ping off | interval [timeout=time] [to=client|upstream|both];`
+unsafe extern "C" fn set_ping(
+    cf: *mut ngx_conf_t,
+    command: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: nginx calls a setter with its own location structure.
+    let rv = unsafe { set_time_or_off(cf, command, conf) };
+    if !rv.is_null() {
+        return rv;
+    }
+    // SAFETY: as above.
+    let (this, words) = unsafe { (&mut *conf.cast::<LocationConf>(), conf::words(cf)) };
+    (this.ping_timeout, this.ping_to) = (DEFAULT_PING_TIMEOUT, TO_CLIENT);
+    for word in words.iter().skip(2) {
+        // SAFETY: a word of the configuration.
+        let text = unsafe { string::bytes(word) };
+        match (text, text.strip_prefix(b"timeout=")) {
+            (_, Some(time)) => match parse_time(time) {
+                Ok(time) => this.ping_timeout = time,
+                Err(_) => return invalid_parameter(cf, text),
+            },
+            (b"to=client", _) => this.ping_to = TO_CLIENT,
+            (b"to=upstream", _) => this.ping_to = TO_UPSTREAM,
+            (b"to=both", _) => this.ping_to = TO_CLIENT | TO_UPSTREAM,
+            _ => return invalid_parameter(cf, text),
+        }
+    }
+    conf::OK
+}
+
+const DEFAULT_PING_TIMEOUT: ngx_msec_t = 10_000;
+
+/// `websocket_drain off | time [code=1001|1012];`
+unsafe extern "C" fn set_drain(
+    cf: *mut ngx_conf_t,
+    command: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: nginx calls a setter with its own location structure.
+    let rv = unsafe { set_time_or_off(cf, command, conf) };
+    if !rv.is_null() {
+        return rv;
+    }
+    // SAFETY: as above.
+    let (this, words) = unsafe { (&mut *conf.cast::<LocationConf>(), conf::words(cf)) };
+    this.drain_code = SERVICE_RESTART.into();
+    if let Some(word) = words.get(2) {
+        // SAFETY: a word of the configuration.
+        match unsafe { string::bytes(word) } {
+            b"code=1001" => this.drain_code = GOING_AWAY.into(),
+            b"code=1012" => {}
+            text => return invalid_parameter(cf, text),
+        }
+    }
+    conf::OK
+}
+
+fn invalid_parameter(cf: *mut ngx_conf_t, text: &[u8]) -> *mut c_char {
+    log::directive(
+        cf,
+        NGX_LOG_EMERG,
+        format_args!("invalid parameter \"{}\"", text.escape_ascii()),
+    );
+    conf::ERROR
 }
 
 /// `websocket_allow_origin none | same | origin | ~regex ...;`
@@ -337,6 +581,17 @@ pub unsafe extern "C" fn create_location_conf(cf: *mut ngx_conf_t) -> *mut c_voi
         log_level: conf::UNSET,
         cause_header: conf::UNSET_FLAG,
         allow_origin: ptr::without_provenance_mut(conf::UNSET),
+        tunnel: conf::UNSET_FLAG,
+        buffer_size: conf::UNSET,
+        buffers: conf::UNSET_FLAG,
+        ping_interval: conf::UNSET,
+        ping_timeout: conf::UNSET,
+        ping_to: conf::UNSET,
+        max_lifetime: conf::UNSET,
+        max_message_size: -1,
+        rate: conf::UNSET,
+        drain: conf::UNSET,
+        drain_code: conf::UNSET,
         written: Place {
             file: string::EMPTY,
             line: 0,
@@ -407,6 +662,46 @@ pub unsafe extern "C" fn merge_location_conf(
         ptr::without_provenance_mut(conf::UNSET),
         ptr::null_mut(),
     );
+    conf::merge(&mut this.tunnel, above.tunnel, conf::UNSET_FLAG, 1);
+    conf::merge(
+        &mut this.buffer_size,
+        above.buffer_size,
+        conf::UNSET,
+        64 * 1024,
+    );
+    conf::merge(&mut this.buffers, above.buffers, conf::UNSET_FLAG, 64);
+    conf::merge(
+        &mut this.ping_interval,
+        above.ping_interval,
+        conf::UNSET,
+        LONGEST_TIMEOUT,
+    );
+    conf::merge(
+        &mut this.ping_timeout,
+        above.ping_timeout,
+        conf::UNSET,
+        DEFAULT_PING_TIMEOUT,
+    );
+    conf::merge(&mut this.ping_to, above.ping_to, conf::UNSET, TO_CLIENT);
+    conf::merge(
+        &mut this.max_lifetime,
+        above.max_lifetime,
+        conf::UNSET,
+        LONGEST_TIMEOUT,
+    );
+    conf::merge(&mut this.max_message_size, above.max_message_size, -1, 0);
+    conf::merge(&mut this.rate, above.rate, conf::UNSET, 0);
+    conf::merge(&mut this.drain, above.drain, conf::UNSET, LONGEST_TIMEOUT);
+    conf::merge(
+        &mut this.drain_code,
+        above.drain_code,
+        conf::UNSET,
+        SERVICE_RESTART.into(),
+    );
+    if this.is_on() && this.drain().is_some() {
+        // SAFETY: nginx merges in the http context.
+        unsafe { inject::note_drain(cf) };
+    }
 
     // SAFETY: nginx merges with cf in the location's own context.
     match unsafe {

@@ -4,18 +4,19 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use nginx_sys::{
-    NGX_HTTP_SWITCHING_PROTOCOLS, NGX_OK, ngx_conf_t, ngx_http_output_header_filter_pt,
-    ngx_http_request_t, ngx_http_top_header_filter, ngx_http_upstream_conf_t, ngx_int_t,
-    ngx_uint_t,
+    NGX_HTTP_SWITCHING_PROTOCOLS, NGX_OK, ngx_chain_t, ngx_conf_t, ngx_http_output_body_filter_pt,
+    ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_body_filter,
+    ngx_http_top_header_filter, ngx_http_upstream_conf_t, ngx_int_t, ngx_uint_t,
 };
 
 use crate::context::{self, Context, State};
-use crate::diagnose;
 use crate::directives::LocationConf;
 use crate::nginx::{pool, request, string};
+use crate::{diagnose, tunnel};
 
 /// The filter that comes after ours; `postconfiguration` sets it before any request.
 static NEXT: AtomicPtr<core::ffi::c_void> = AtomicPtr::new(ptr::null_mut());
+static NEXT_BODY: AtomicPtr<core::ffi::c_void> = AtomicPtr::new(ptr::null_mut());
 
 type HeaderFilter = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
 
@@ -25,6 +26,11 @@ pub unsafe extern "C" fn register(_cf: *mut ngx_conf_t) -> ngx_int_t {
     unsafe {
         let next = ptr::replace(&raw mut ngx_http_top_header_filter, Some(header_filter));
         NEXT.store(
+            next.map_or(ptr::null_mut(), |f| f as *mut _),
+            Ordering::Relaxed,
+        );
+        let next = ptr::replace(&raw mut ngx_http_top_body_filter, Some(body_filter));
+        NEXT_BODY.store(
             next.map_or(ptr::null_mut(), |f| f as *mut _),
             Ordering::Relaxed,
         );
@@ -49,6 +55,28 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
             None => NGX_OK as ngx_int_t,
         }
     }
+}
+
+/// nginx sends a flush through the body filters between putting up its loop for an upgraded
+/// connection and entering it.
+unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
+    // SAFETY: what register() found there: a body filter, or NULL.
+    let rc = unsafe {
+        let next: ngx_http_output_body_filter_pt =
+            core::mem::transmute(NEXT_BODY.load(Ordering::Relaxed));
+        match next {
+            Some(next) => next(r, chain),
+            None => NGX_OK as ngx_int_t,
+        }
+    };
+    if rc == NGX_OK as ngx_int_t {
+        if let Some(context) = context::get(r) {
+            if context.state == State::Established && context.tunnel.is_null() {
+                tunnel::take_over(r, context);
+            }
+        }
+    }
+    rc
 }
 
 /// A request whose response says something about a handshake. Only a failure can be one that

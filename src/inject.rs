@@ -13,9 +13,9 @@ use core::ptr;
 use nginx_sys::{
     NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_VERSION_10, NGX_HTTP_VERSION_11, NGX_LOG_WARN, ngx_array_t,
     ngx_command_t, ngx_conf_set_enum_slot, ngx_conf_set_keyval_slot, ngx_conf_set_msec_slot,
-    ngx_conf_t, ngx_http_complex_value_t, ngx_http_set_predicate_slot, ngx_http_upstream_conf_t,
-    ngx_http_upstream_param_set_slot, ngx_http_upstream_param_t, ngx_keyval_t, ngx_pcalloc,
-    ngx_uint_t,
+    ngx_conf_t, ngx_cycle_t, ngx_http_complex_value_t, ngx_http_conf_ctx_t, ngx_http_module,
+    ngx_http_set_predicate_slot, ngx_http_upstream_conf_t, ngx_http_upstream_param_set_slot,
+    ngx_http_upstream_param_t, ngx_keyval_t, ngx_pcalloc, ngx_uint_t,
 };
 
 use crate::directives::{LocationConf, Place};
@@ -166,6 +166,35 @@ pub struct MainConf {
     mismatch: Option<&'static Field>,
     /// Array of [`Rewritten`].
     rewritten: *mut ngx_array_t,
+    /// Whether any location drains its tunnels.
+    drains: bool,
+}
+
+/// A location drains its tunnels.
+///
+/// # Safety
+/// `cf` must be in the http context.
+pub unsafe fn note_drain(cf: *mut ngx_conf_t) {
+    // SAFETY: the main conf is made before any location is merged.
+    unsafe {
+        let main = conf::main(cf, crate::context::module().ctx_index).cast::<MainConf>();
+        (*main).drains = true;
+    }
+}
+
+/// Whether any location drains its tunnels.
+///
+/// # Safety
+/// `cycle` must be valid, with its configuration read.
+pub unsafe fn any_drain(cycle: *const ngx_cycle_t) -> bool {
+    // SAFETY: NULL where there is no http block, else a context with a slot for each module.
+    unsafe {
+        let http = *(*cycle).conf_ctx.add(ngx_http_module.index);
+        let Some(http) = http.cast::<ngx_http_conf_ctx_t>().as_ref() else {
+            return false;
+        };
+        (*(*http.main_conf.add(crate::context::module().ctx_index)).cast::<MainConf>()).drains
+    }
 }
 
 /// A field in the running nginx.
@@ -249,6 +278,7 @@ pub unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
         found: [None; FIELDS.len()],
         mismatch: None,
         rewritten,
+        drains: false,
     };
     for (field, found) in FIELDS_REF.iter().zip(&mut conf.found) {
         // SAFETY: nginx gives a valid cf, and its modules are initialized by now.

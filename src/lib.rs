@@ -22,6 +22,7 @@ mod log;
 mod nginx;
 mod origin;
 mod seam;
+mod tunnel;
 mod variables;
 mod verify;
 
@@ -53,6 +54,7 @@ pub static mut ngx_http_websocket_module: ngx_module_t = ngx_module_t {
     ctx: ptr::addr_of_mut!(WEBSOCKET_CONTEXT).cast(),
     commands: ptr::addr_of_mut!(directives::COMMANDS).cast(),
     type_: NGX_HTTP_MODULE as ngx_uint_t,
+    init_process: Some(tunnel::drain::init_process),
     ..ngx_module_t::default()
 };
 

@@ -7,13 +7,14 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use nginx_sys::{
     NGX_ERROR, NGX_HTTP_VAR_NOCACHEABLE, NGX_HTTP_VAR_NOHASH, NGX_OK, ngx_array_t, ngx_conf_t,
     ngx_http_add_variable, ngx_http_complex_value_t, ngx_http_request_t, ngx_http_variable_value_t,
-    ngx_int_t, ngx_str_t, ngx_uint_t,
+    ngx_int_t, ngx_msec_t, ngx_str_t, ngx_uint_t,
 };
 use websocket_protocol::{Upgrade, header};
 
 use crate::context::{self, Context, State, Verdict};
 use crate::directives::OtherUpgrades;
 use crate::nginx::{pool, request, string};
+use crate::tunnel::{Summary, Tunnel};
 use crate::{detect, diagnose, inject, seam};
 
 struct Variable {
@@ -30,7 +31,7 @@ enum Value {
     Of(ngx_str_t),
 }
 
-static VARIABLES: [Variable; 12] = [
+static VARIABLES: [Variable; 23] = [
     Variable::new(c"websocket", websocket),
     Variable::new(c"websocket_upgrade", upgrade),
     Variable::new(c"websocket_connection", connection),
@@ -40,6 +41,33 @@ static VARIABLES: [Variable; 12] = [
     Variable::new(c"websocket_protocol", protocol),
     Variable::new(c"websocket_extensions", extensions),
     Variable::new(c"websocket_handshake_time", handshake_time),
+    Variable::new(c"websocket_close_by", |r| {
+        closed(r, |s| Value::Text(s.by.as_bytes()))
+    }),
+    Variable::new(c"websocket_close_reason", |r| {
+        closed(r, |s| Value::Text(s.reason.name().as_bytes()))
+    }),
+    Variable::new(c"websocket_close_code", close_code),
+    Variable::new(c"websocket_duration", duration),
+    Variable::new(c"websocket_bytes_in", |r| {
+        number(r, |s| Some(s.from_client.bytes))
+    }),
+    Variable::new(c"websocket_bytes_out", |r| {
+        number(r, |s| Some(s.from_upstream.bytes))
+    }),
+    Variable::new(c"websocket_frames_in", |r| {
+        number(r, |s| Some(s.from_client.frames))
+    }),
+    Variable::new(c"websocket_frames_out", |r| {
+        number(r, |s| Some(s.from_upstream.frames))
+    }),
+    Variable::new(c"websocket_messages_in", |r| {
+        number(r, |s| Some(s.from_client.messages))
+    }),
+    Variable::new(c"websocket_messages_out", |r| {
+        number(r, |s| Some(s.from_upstream.messages))
+    }),
+    Variable::new(c"websocket_ping_rtt", ping_rtt),
     Variable::injected(c"websocket_injected_upgrade", injected_upgrade),
     Variable::injected(c"websocket_injected_connection", connection),
     Variable::injected(c"websocket_injected_seam", injected_seam),
@@ -303,9 +331,58 @@ fn agreed(r: *mut ngx_http_request_t, of: fn(&Context) -> ngx_str_t) -> Value {
 /// `$websocket_handshake_time`
 fn handshake_time(r: *mut ngx_http_request_t) -> Value {
     match outcome(r).and_then(|context| context.handshake_time) {
-        Some(time) => text(r, format_args!("{}.{:03}", time / 1000, time % 1000)),
+        Some(time) => seconds(r, time),
         None => Value::Empty,
     }
+}
+
+/// The tunnel's account, as it stands or as it ended.
+fn summary(r: *mut ngx_http_request_t) -> Option<Summary> {
+    // SAFETY: NULL, or a tunnel that lives as long as the request.
+    unsafe { context::get(r)?.tunnel.as_ref() }.map(Tunnel::summary)
+}
+
+/// `$websocket_close_by`, `$websocket_close_reason`: of a tunnel that is over.
+fn closed(r: *mut ngx_http_request_t, of: fn(Summary) -> Value) -> Value {
+    // SAFETY: NULL, or a tunnel that lives as long as the request.
+    let tunnel = context::get(r).and_then(|context| unsafe { context.tunnel.as_ref() });
+    match tunnel {
+        Some(tunnel) if tunnel.is_over() => of(tunnel.summary()),
+        _ => Value::Empty,
+    }
+}
+
+/// `$websocket_close_code`
+fn close_code(r: *mut ngx_http_request_t) -> Value {
+    number(r, |summary| summary.code.map(u64::from))
+}
+
+/// `$websocket_bytes_in` and the like
+fn number(r: *mut ngx_http_request_t, of: fn(Summary) -> Option<u64>) -> Value {
+    match summary(r).and_then(of) {
+        Some(number) => text(r, format_args!("{number}")),
+        None => Value::Empty,
+    }
+}
+
+/// `$websocket_duration`
+fn duration(r: *mut ngx_http_request_t) -> Value {
+    match context::get(r) {
+        Some(context) if context.state == State::Established => seconds(r, context.duration(r)),
+        _ => Value::Empty,
+    }
+}
+
+/// `$websocket_ping_rtt`
+fn ping_rtt(r: *mut ngx_http_request_t) -> Value {
+    match summary(r).and_then(|summary| summary.ping_rtt) {
+        Some(time) => seconds(r, time),
+        None => Value::Empty,
+    }
+}
+
+fn seconds(r: *mut ngx_http_request_t, time: ngx_msec_t) -> Value {
+    text(r, format_args!("{}.{:03}", time / 1000, time % 1000))
 }
 
 fn text(r: *mut ngx_http_request_t, text: fmt::Arguments<'_>) -> Value {

@@ -22,6 +22,15 @@ pub struct Scanner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid;
 
+/// What [`Scanner::admit`] lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// So many of the bytes.
+    pub bytes: usize,
+    /// Whether a message that is too long comes behind them.
+    pub exceeded: bool,
+}
+
 /// A frame, known as soon as its header is complete; a Close as soon as its code is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -123,6 +132,35 @@ impl Scanner {
         Ok(ahead
             .at_boundary()
             .then(|| bytes.len().saturating_sub(rest.len())))
+    }
+
+    /// How many of the coming bytes may go by if no message is to announce more than `limit` payload
+    /// bytes: those before the header that exceeds it. A header that is not complete is held back,
+    /// so that the frame it begins can still be kept out.
+    ///
+    /// To be asked before [`scan`](Self::scan), with bytes that were held back first among the next.
+    pub fn admit(&self, bytes: &[u8], limit: u64) -> Result<Admitted, Invalid> {
+        let mut ahead = *self;
+        let mut rest = bytes;
+        loop {
+            ahead.skip_payload(&mut rest);
+            let before = bytes.len().saturating_sub(rest.len());
+            match ahead.next_frame(&mut rest)? {
+                Some(frame) if frame.message_length > limit => {
+                    return Ok(Admitted {
+                        bytes: before,
+                        exceeded: true,
+                    });
+                }
+                Some(_) => {}
+                None => {
+                    return Ok(Admitted {
+                        bytes: before,
+                        exceeded: false,
+                    });
+                }
+            }
+        }
     }
 
     /// Frames known so far, control frames included.

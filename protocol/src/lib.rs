@@ -44,7 +44,7 @@ mod subprotocols;
 pub use cause::{Cause, Fault, Status};
 pub use control::ControlFrame;
 pub use escape::Escaped;
-pub use frame::{Frame, Invalid, Opcode, Scanner};
+pub use frame::{Admitted, Frame, Invalid, Opcode, Scanner};
 pub use line::{HttpVersion, RequestLine};
 pub use names::{RequestHeader, ResponseHeader};
 pub use origin::{Origin, OriginRule, OriginRuleError, RequestAuthority};

@@ -123,6 +123,14 @@ pub fn upstream_states<'a>(r: *mut ngx_http_request_t) -> &'a [ngx_http_upstream
     unsafe { pool::elements((*r).upstream_states) }
 }
 
+/// Notes bytes that came from the upstream server in use, for `$upstream_bytes_received`.
+pub fn count_received(r: *mut ngx_http_request_t, bytes: u64) {
+    // SAFETY: NULL, or the last of the request's states.
+    if let Some(state) = upstream(r).and_then(|u| unsafe { u.state.as_mut() }) {
+        state.bytes_received += bytes as i64;
+    }
+}
+
 /// nginx's clock, milliseconds.
 pub fn now() -> ngx_msec_t {
     // SAFETY: a word that only this thread writes.

@@ -1,0 +1,449 @@
+//! One direction of a tunnel: bytes from one side's socket to the other's.
+
+use nginx_sys::{NGX_AGAIN, NGX_ERROR, ngx_connection_t, ngx_log_t, ngx_msec_t};
+use websocket_protocol::{ControlFrame, Frame, Opcode, Scanner};
+
+use super::buffers::Buffer;
+use crate::directives::LocationConf;
+use crate::nginx::request::now;
+
+/// Reads at once at most this often, so that one busy tunnel doesn't keep the worker from others.
+const MAX_ROUNDS: u32 = 16;
+
+pub struct Direction {
+    from_client: bool,
+    buffer: Option<Buffer>,
+    /// How much of the buffer the last write was asked for, when it could not go on: TLS wants the
+    /// same bytes again.
+    blocked: usize,
+    /// Follows the bytes the receiver's socket has accepted. `None` once they are no frames.
+    scanner: Option<Scanner>,
+    /// A frame of ours, to be sent at the next boundary, and how much of it is gone.
+    control: Option<(ControlFrame, usize)>,
+    /// Set when a Close of ours is queued: what comes after it is dropped.
+    closing: bool,
+    pub bytes: u64,
+    /// The sender's Close, passed on or dropped.
+    pub close: Option<Close>,
+    pub pongs: u32,
+    /// When the sender was last heard of.
+    pub heard: ngx_msec_t,
+    pub failed: Option<Side>,
+    /// The message that is too big has been seen.
+    pub too_big: bool,
+    pub not_frames: bool,
+    frames: (u64, u64),
+    credit: Credit,
+}
+
+/// A Close frame as its sender wrote it.
+#[derive(Clone, Copy)]
+pub struct Close {
+    pub code: Option<u16>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Client,
+    Upstream,
+}
+
+impl Side {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+        }
+    }
+}
+
+/// Why a pump stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// There is nothing more to read, or to write to, for now.
+    Waiting,
+    /// There is more, but others come first.
+    Busy,
+    /// The rate is used up until this time.
+    Paused(ngx_msec_t),
+    /// No memory, or a socket that is no more.
+    Broken,
+}
+
+impl Direction {
+    pub fn new(from_client: bool) -> Self {
+        Self {
+            from_client,
+            buffer: None,
+            blocked: 0,
+            scanner: Some(Scanner::new(from_client)),
+            control: None,
+            closing: false,
+            bytes: 0,
+            close: None,
+            pongs: 0,
+            heard: now(),
+            failed: None,
+            too_big: false,
+            not_frames: false,
+            frames: (0, 0),
+            credit: Credit {
+                bytes: 0,
+                at: now(),
+            },
+        }
+    }
+
+    pub fn sender(&self) -> Side {
+        if self.from_client {
+            Side::Client
+        } else {
+            Side::Upstream
+        }
+    }
+
+    fn receiver(&self) -> Side {
+        if self.from_client {
+            Side::Upstream
+        } else {
+            Side::Client
+        }
+    }
+
+    /// How long the sender has not been heard of, milliseconds.
+    pub fn silence(&self) -> ngx_msec_t {
+        now().wrapping_sub(self.heard)
+    }
+
+    /// Frames and messages that have gone by.
+    pub fn counts(&self) -> (u64, u64) {
+        self.scanner.map_or(self.frames, |scanner| {
+            (scanner.frames(), scanner.messages())
+        })
+    }
+
+    /// Whether everything that was read has been passed on.
+    pub fn is_drained(&self) -> bool {
+        self.buffer.is_none() && self.control.is_none()
+    }
+
+    /// Whether frames of ours can be put in.
+    pub fn takes_frames(&self) -> bool {
+        self.scanner.is_some()
+    }
+
+    /// Whether the receiver has been sent a Close, by the sender or by us.
+    pub fn is_closed(&self) -> bool {
+        self.closing || self.close.is_some()
+    }
+
+    /// Takes in bytes that nginx had read before the tunnel began.
+    pub fn preload(
+        &mut self,
+        bytes: &[u8],
+        settings: &LocationConf,
+        log: *mut ngx_log_t,
+    ) -> Option<()> {
+        if !bytes.is_empty() {
+            let mut buffer = Buffer::borrow(bytes.len().max(settings.buffer_size()), log)?;
+            buffer.append(bytes);
+            self.buffer = Some(buffer);
+        }
+        Some(())
+    }
+
+    /// Queues a frame for the next boundary. `false` when one is queued already.
+    pub fn send(&mut self, frame: ControlFrame) -> bool {
+        if self.control.is_some() || self.closing || self.scanner.is_none() {
+            return false;
+        }
+        self.control = Some((frame, 0));
+        true
+    }
+
+    /// Queues a Close, in place of a Ping that has not begun. What comes after it is dropped.
+    pub fn send_close(&mut self, frame: ControlFrame) {
+        if self.is_closed() || self.scanner.is_none() {
+            return;
+        }
+        self.closing = true;
+        match &mut self.control {
+            // A Ping that has begun goes out whole; the Close follows it as part of it.
+            Some((begun, sent)) if *sent > 0 => *begun = begun.followed_by(frame),
+            control => *control = Some((frame, 0)),
+        }
+    }
+
+    /// Gives the buffer back, whatever is in it.
+    pub fn release(&mut self, settings: &LocationConf) {
+        if let Some(buffer) = self.buffer.take() {
+            buffer.give_back(settings.buffers());
+        }
+    }
+
+    /// Moves bytes until one side has to be waited for.
+    ///
+    /// # Safety
+    /// Both connections must be open.
+    pub unsafe fn pump(
+        &mut self,
+        source: *mut ngx_connection_t,
+        sink: *mut ngx_connection_t,
+        settings: &LocationConf,
+    ) -> Stop {
+        let mut rounds = 0;
+        let stop = loop {
+            // SAFETY: the caller vouches for the connections.
+            match unsafe { self.write(sink, settings) } {
+                Write::Done => {}
+                Write::Blocked => break Stop::Waiting,
+                Write::Broken => {
+                    self.failed = Some(self.receiver());
+                    break Stop::Broken;
+                }
+            }
+            if rounds == MAX_ROUNDS {
+                break Stop::Busy;
+            }
+            rounds += 1;
+            // SAFETY: as above.
+            match unsafe { self.read(source, settings) } {
+                Ok(()) => {}
+                Err(stop) => break stop,
+            }
+        };
+        if self.buffer.as_ref().is_some_and(Buffer::is_empty) {
+            self.release(settings);
+        }
+        stop
+    }
+
+    /// Reads once into the buffer. `Err`: there is nothing to read.
+    ///
+    /// # Safety
+    /// The connection must be open.
+    unsafe fn read(
+        &mut self,
+        source: *mut ngx_connection_t,
+        settings: &LocationConf,
+    ) -> Result<(), Stop> {
+        // SAFETY: the caller vouches for the connection.
+        let (ready, recv, log) = unsafe {
+            (
+                (*(*source).read).ready() != 0,
+                (*source).recv,
+                (*source).log,
+            )
+        };
+        let Some(recv) = recv.filter(|_| ready) else {
+            return Err(Stop::Waiting);
+        };
+
+        let allowed = match settings.rate() {
+            Some(rate) if self.from_client => self.credit.available(rate).map_err(Stop::Paused)?,
+            _ => usize::MAX,
+        };
+        let buffer = match &mut self.buffer {
+            Some(buffer) => buffer,
+            none => none.insert(Buffer::borrow(settings.buffer_size(), log).ok_or(Stop::Broken)?),
+        };
+        if buffer.room().1 == 0 {
+            buffer.compact();
+        }
+        let (room, size) = buffer.room();
+        if size == 0 || (self.too_big && !self.closing) {
+            return Err(Stop::Waiting);
+        }
+        // SAFETY: the buffer has room for that many bytes.
+        let count = unsafe { recv(source, room, size.min(allowed)) };
+        let Ok(count @ 1..) = usize::try_from(count) else {
+            if count == NGX_ERROR as isize {
+                self.failed = Some(self.sender());
+                // SAFETY: as above. nginx's own loop takes an error for the end, too.
+                unsafe { (*(*source).read).set_eof(1) };
+            }
+            return Err(Stop::Waiting);
+        };
+        buffer.fill(count);
+        self.bytes = self.bytes.wrapping_add(count as u64);
+        self.heard = now();
+        self.credit.spend(count);
+        Ok(())
+    }
+
+    /// Writes what there is, our own frames at their place.
+    ///
+    /// # Safety
+    /// The connection must be open.
+    unsafe fn write(&mut self, sink: *mut ngx_connection_t, settings: &LocationConf) -> Write {
+        loop {
+            let turn = self.next(settings);
+            // SAFETY: the caller vouches for the connection.
+            let (ready, send) = unsafe { ((*(*sink).write).ready() != 0, (*sink).send) };
+            let bytes = match turn {
+                Turn::Nothing => return Write::Done,
+                Turn::Drop(count) => {
+                    self.pass(count);
+                    continue;
+                }
+                Turn::Ours => match &self.control {
+                    Some((frame, sent)) => frame.bytes().get(*sent..).unwrap_or_default(),
+                    None => return Write::Done,
+                },
+                Turn::Theirs(count) => match &self.buffer {
+                    Some(buffer) => buffer.bytes().get(..count).unwrap_or_default(),
+                    None => return Write::Done,
+                },
+            };
+            let Some(send) = send.filter(|_| ready) else {
+                return Write::Blocked;
+            };
+            // SAFETY: nginx only reads the bytes.
+            let count = unsafe { send(sink, bytes.as_ptr().cast_mut(), bytes.len()) };
+            let wanted = bytes.len();
+            match usize::try_from(count) {
+                Ok(count) if count > 0 => {
+                    self.blocked = 0;
+                    match turn {
+                        Turn::Ours => self.sent_of_ours(count),
+                        _ => self.pass(count),
+                    }
+                }
+                Err(_) if count != NGX_AGAIN as isize => return Write::Broken,
+                _ => {
+                    if matches!(turn, Turn::Theirs(_)) {
+                        self.blocked = wanted;
+                    }
+                    return Write::Blocked;
+                }
+            }
+        }
+    }
+
+    /// Whose bytes are to be written next, and how many.
+    fn next(&mut self, settings: &LocationConf) -> Turn {
+        let bytes = self.buffer.as_ref().map_or(&[] as &[u8], Buffer::bytes);
+        if self.blocked > 0 {
+            return Turn::Theirs(self.blocked.min(bytes.len()));
+        }
+        let Some(scanner) = &self.scanner else {
+            self.control = None;
+            return if bytes.is_empty() {
+                Turn::Nothing
+            } else {
+                Turn::Theirs(bytes.len())
+            };
+        };
+        if let Some((_, sent)) = self.control {
+            if sent > 0 || scanner.at_boundary() {
+                return Turn::Ours;
+            }
+            // Up to the boundary, and no further.
+            return match scanner.next_boundary(bytes) {
+                _ if bytes.is_empty() => Turn::Nothing,
+                Ok(Some(count)) => Turn::Theirs(count),
+                Ok(None) | Err(_) => Turn::Theirs(bytes.len()),
+            };
+        }
+        if bytes.is_empty() {
+            return Turn::Nothing;
+        }
+        if self.closing {
+            return Turn::Drop(bytes.len());
+        }
+        match settings.max_message_size() {
+            Some(limit) if self.from_client => match scanner.admit(bytes, limit) {
+                Ok(admitted) => {
+                    self.too_big |= admitted.exceeded;
+                    if admitted.bytes == 0 {
+                        Turn::Nothing
+                    } else {
+                        Turn::Theirs(admitted.bytes)
+                    }
+                }
+                Err(_) => Turn::Theirs(bytes.len()),
+            },
+            _ => Turn::Theirs(bytes.len()),
+        }
+    }
+
+    fn sent_of_ours(&mut self, count: usize) {
+        if let Some((frame, sent)) = &mut self.control {
+            *sent = sent.saturating_add(count);
+            if *sent >= frame.bytes().len() {
+                self.control = None;
+            }
+        }
+    }
+
+    /// The first `count` bytes of the buffer are gone: follows them.
+    fn pass(&mut self, count: usize) {
+        let Some(buffer) = &mut self.buffer else {
+            return;
+        };
+        if let Some(scanner) = &mut self.scanner {
+            let bytes = buffer.bytes().get(..count).unwrap_or_default();
+            let (close, pongs) = (&mut self.close, &mut self.pongs);
+            let followed = scanner.scan(bytes, |frame: Frame| match frame.opcode {
+                Opcode::Close => {
+                    close.get_or_insert(Close {
+                        code: frame.close_code,
+                    });
+                }
+                Opcode::Pong => *pongs = pongs.wrapping_add(1),
+                _ => {}
+            });
+            if followed.is_err() {
+                self.frames = (scanner.frames(), scanner.messages());
+                self.scanner = None;
+                self.not_frames = true;
+            }
+        }
+        buffer.take(count);
+    }
+}
+
+/// What is to be written next.
+#[derive(Clone, Copy)]
+enum Turn {
+    Nothing,
+    /// Our own frame.
+    Ours,
+    /// So many of the buffer's bytes.
+    Theirs(usize),
+    /// So many of the buffer's bytes, which come after our Close.
+    Drop(usize),
+}
+
+enum Write {
+    Done,
+    Blocked,
+    Broken,
+}
+
+/// `websocket_rate`: bytes that may be read now. A second's worth at most is saved up.
+struct Credit {
+    bytes: usize,
+    at: ngx_msec_t,
+}
+
+impl Credit {
+    /// What may be read now, or else when something may.
+    fn available(&mut self, rate: usize) -> Result<usize, ngx_msec_t> {
+        let elapsed = now().wrapping_sub(self.at).min(1000);
+        let earned = (rate as u128).saturating_mul(elapsed as u128) / 1000;
+        if earned > 0 {
+            self.at = now();
+            self.bytes = self.bytes.saturating_add(earned as usize).min(rate);
+        }
+        if self.bytes > 0 {
+            return Ok(self.bytes);
+        }
+        // Small rates would otherwise wake the worker for every byte.
+        Err(now().wrapping_add((1000 / rate.max(1)).max(20)))
+    }
+
+    fn spend(&mut self, count: usize) {
+        self.bytes = self.bytes.saturating_sub(count);
+    }
+}

@@ -1,0 +1,124 @@
+//! Graceful shutdown: a worker that is to exit asks its tunnels to leave, one after the other.
+//!
+//! nginx tells a worker's idle connections at once that it is to exit, by calling their read
+//! handlers. The module has one such connection per worker, with no socket.
+
+use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use nginx_sys::{
+    NGX_OK, ngx_connection_t, ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_event_t,
+    ngx_exiting, ngx_free_connection, ngx_get_connection, ngx_int_t, ngx_msec_t, ngx_queue_init,
+    ngx_queue_insert_before, ngx_queue_remove, ngx_queue_t, ngx_random,
+};
+
+use super::{CLOSE_TIMEOUT, Tunnel};
+use crate::nginx::request::now;
+
+/// The worker's tunnels that are to be drained. Set up by [`init_process`], before any tunnel.
+static mut TUNNELS: ngx_queue_t = ngx_queue_t {
+    prev: ptr::null_mut(),
+    next: ptr::null_mut(),
+};
+static READY: AtomicBool = AtomicBool::new(false);
+
+/// No socket, and not the -1 that nginx passes over.
+const NO_SOCKET: i32 = -2;
+
+/// `init_process`: puts up the connection that hears of the exit.
+pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    // SAFETY: a worker is one thread, and nginx gives a valid cycle.
+    unsafe {
+        ngx_queue_init(&raw mut TUNNELS);
+        READY.store(true, Ordering::Relaxed);
+        if !crate::inject::any_drain(cycle) {
+            return NGX_OK as ngx_int_t;
+        }
+        let connection = ngx_get_connection(NO_SOCKET, (*cycle).log);
+        // Without it tunnels are not drained, and live as long as nginx lets them.
+        if let Some(connection) = connection.as_mut() {
+            connection.set_idle(1);
+            connection.data = cycle.cast();
+            (*connection.read).handler = Some(exiting);
+            (*connection.read).log = (*cycle).log;
+        }
+    }
+    NGX_OK as ngx_int_t
+}
+
+/// The worker is to exit.
+unsafe extern "C" fn exiting(event: *mut ngx_event_t) {
+    // SAFETY: nginx calls the handler of our connection; it is given back once, with no socket to
+    // be closed.
+    unsafe {
+        let connection = (*event).data.cast::<ngx_connection_t>();
+        (*connection).set_idle(0);
+        (*connection).fd = -1;
+        ngx_free_connection(connection);
+    }
+    let head = &raw mut TUNNELS;
+    // SAFETY: the queue holds tunnels that are alive; none leaves it while a time is set.
+    unsafe {
+        let mut link = (*head).next;
+        while link != head {
+            let tunnel = link
+                .byte_sub(core::mem::offset_of!(Tunnel, queue))
+                .cast::<Tunnel>();
+            link = (*link).next;
+            (*tunnel).drain();
+        }
+    }
+}
+
+/// A tunnel begins.
+pub(super) fn enter(tunnel: &mut Tunnel) {
+    if tunnel.settings().drain().is_none() || !READY.load(Ordering::Relaxed) {
+        return;
+    }
+    // SAFETY: the queue is set up, and the tunnel leaves it before its memory goes.
+    unsafe { ngx_queue_insert_before(&raw mut TUNNELS, &raw mut tunnel.queue) };
+    // SAFETY: a word that only this thread writes.
+    if unsafe { ngx_exiting } != 0 {
+        // It comes too late to be told.
+        tunnel.drain();
+    }
+}
+
+/// A tunnel is over.
+pub(super) fn leave(tunnel: &mut Tunnel) {
+    if tunnel.queue.next.is_null() {
+        return;
+    }
+    // SAFETY: it is in the queue, as its link says.
+    unsafe { ngx_queue_remove(&raw mut tunnel.queue) };
+    tunnel.queue.next = ptr::null_mut();
+}
+
+impl Tunnel {
+    /// Picks the moment, within the time that nginx leaves the worker.
+    fn drain(&mut self) {
+        let Some(time) = self.settings().drain() else {
+            return;
+        };
+        let spread = match shutdown_timeout() {
+            0 => time,
+            limit => time.min(limit.saturating_sub(CLOSE_TIMEOUT).max(limit / 2)),
+        };
+        self.clock
+            .drain_at(now().wrapping_add(ngx_random() as ngx_msec_t % spread.max(1)));
+        // A tunnel that has not begun sets its clock when it does.
+        if self.event.timer_set() != 0 {
+            self.set_clock();
+        }
+    }
+}
+
+/// `worker_shutdown_timeout`, 0 where there is none.
+fn shutdown_timeout() -> ngx_msec_t {
+    // SAFETY: the core module's configuration is there as long as the cycle.
+    unsafe {
+        let conf = *(*nginx_sys::ngx_cycle).conf_ctx.add(ngx_core_module.index);
+        let core = conf.cast::<ngx_core_conf_t>();
+        (*core).shutdown_timeout
+    }
+}

@@ -1,0 +1,470 @@
+//! The tunnel: carries the bytes of an established connection in place of nginx's own loop, which
+//! keeps two buffers for each tunnel's life and moves a page at a time.
+//!
+//! nginx still owns the request, both connections and their end: this module only takes the place
+//! of the four functions that nginx calls when one of the sockets can be read or written. To end a
+//! tunnel it puts them back and lets nginx find the end of a stream, so that nginx closes
+//! everything its own way.
+
+use core::ptr;
+
+use nginx_sys::{
+    NGX_CLOSE_EVENT, NGX_ERROR, ngx_add_timer, ngx_buf_t, ngx_connection_t, ngx_del_timer,
+    ngx_delete_posted_event, ngx_event_t, ngx_handle_read_event, ngx_handle_write_event,
+    ngx_http_request_t, ngx_http_upstream_t, ngx_msec_t, ngx_pcalloc, ngx_pfree, ngx_post_event,
+    ngx_posted_events, ngx_queue_t, ngx_random, ngx_uint_t,
+};
+use websocket_protocol::ControlFrame;
+
+use self::direction::{Direction, Stop};
+use crate::context::{self, Context};
+use crate::diagnose;
+use crate::directives::LocationConf;
+use crate::nginx::request::{self, now};
+
+mod buffers;
+mod clock;
+mod direction;
+pub mod drain;
+mod summary;
+
+pub use direction::Side;
+pub use summary::{Reason, Summary};
+
+/// An established connection, in the request's own memory.
+pub struct Tunnel {
+    r: *mut ngx_http_request_t,
+    settings: *const LocationConf,
+    original: Handlers,
+    /// Posted once, to begin; from then on the tunnel's clock.
+    event: ngx_event_t,
+    /// The worker's tunnels that are to be drained.
+    queue: ngx_queue_t,
+    from_client: Direction,
+    from_upstream: Direction,
+    clock: clock::Clock,
+    closing: Option<Closing>,
+    /// Who sent a Close first.
+    first_close: Option<Side>,
+    /// Set when nginx has taken the request's end in hand.
+    over: bool,
+    summary: Option<Summary>,
+}
+
+/// The functions that nginx calls when one of the sockets can be read or written.
+#[derive(Clone, Copy)]
+struct Handlers {
+    client_read: RequestHandler,
+    client_write: RequestHandler,
+    upstream_read: UpstreamHandler,
+    upstream_write: UpstreamHandler,
+}
+
+type RequestHandler = Option<unsafe extern "C" fn(*mut ngx_http_request_t)>;
+type UpstreamHandler =
+    Option<unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_http_upstream_t)>;
+
+/// The module ends the tunnel: both sides are sent a Close and have until `deadline` to answer.
+#[derive(Clone, Copy)]
+struct Closing {
+    reason: Reason,
+    code: u16,
+    deadline: ngx_msec_t,
+    /// How long the client and the upstream had been silent.
+    silent: (ngx_msec_t, ngx_msec_t),
+}
+
+/// How long the peers have to answer our Close, milliseconds.
+const CLOSE_TIMEOUT: ngx_msec_t = 5000;
+
+/// Takes the place of nginx's loop, which is about to begin. Where anything is not as expected,
+/// nginx goes on alone.
+pub fn take_over(r: *mut ngx_http_request_t, context: &mut Context) {
+    let conf = context::location_conf(r);
+    let Some(u) = request::upstream(r) else {
+        return;
+    };
+    // SAFETY: an upgraded request has both connections.
+    unsafe {
+        let client = (*r).connection;
+        let Some(upstream) = u.peer.connection.as_mut() else {
+            return;
+        };
+        // A header that has not gone out yet would be overtaken.
+        if !conf.has_tunnel() || (*client).buffered() != 0 || upstream.read.is_null() {
+            return;
+        }
+        let memory = ngx_pcalloc((*r).pool, size_of::<Tunnel>()).cast::<Tunnel>();
+        let Some(tunnel) = memory.as_mut() else {
+            return;
+        };
+        ptr::write(memory, Tunnel::new(r, conf));
+
+        let header_in = (*r).header_in.as_mut();
+        let pipelined = header_in
+            .as_ref()
+            .map_or(&[] as &[u8], |buffer| unread(buffer));
+        let log = (*client).log;
+        if tunnel.from_client.preload(pipelined, conf, log).is_none()
+            || tunnel
+                .from_upstream
+                .preload(unread(&u.buffer), conf, log)
+                .is_none()
+        {
+            tunnel.from_client.release(conf);
+            return;
+        }
+        // From here on there is no way back.
+        if let Some(buffer) = header_in {
+            buffer.pos = buffer.last;
+        }
+        let start = u.buffer.start;
+        make_empty(&mut u.buffer);
+        make_empty(&mut u.from_client);
+        ngx_pfree((*r).pool, start.cast());
+
+        tunnel.original = Handlers {
+            client_read: (*r).read_event_handler.replace(client_read),
+            client_write: (*r).write_event_handler.replace(client_write),
+            upstream_read: u.read_event_handler.replace(upstream_read),
+            upstream_write: u.write_event_handler.replace(upstream_write),
+        };
+        tunnel.event.data = memory.cast();
+        tunnel.event.log = log;
+        tunnel.event.handler = Some(wake);
+        drain::enter(tunnel);
+        context.tunnel = memory;
+        // nginx still has its own loop to go through, and that sets timers of its own.
+        ngx_post_event(&raw mut tunnel.event, &raw mut ngx_posted_events);
+    }
+}
+
+/// What nginx has read and not passed on.
+///
+/// # Safety
+/// The buffer must be one of the request's, and unchanged for `'a`.
+unsafe fn unread<'a>(buffer: &ngx_buf_t) -> &'a [u8] {
+    if buffer.pos.is_null() {
+        return &[];
+    }
+    let length = (buffer.last as usize).saturating_sub(buffer.pos as usize);
+    // SAFETY: nginx reads into `pos .. last`.
+    unsafe { core::slice::from_raw_parts(buffer.pos, length) }
+}
+
+/// A buffer that is there, but has neither bytes nor room: nginx's loop finds nothing to do with
+/// it, and does not make another.
+fn make_empty(buffer: &mut ngx_buf_t) {
+    static NOTHING: [u8; 1] = [0];
+    let nothing = ptr::addr_of!(NOTHING).cast::<u8>().cast_mut();
+    buffer.start = nothing;
+    buffer.pos = nothing;
+    buffer.last = nothing;
+    buffer.end = nothing;
+}
+
+/// The tunnel of a request that has one.
+fn of<'a>(r: *mut ngx_http_request_t) -> Option<&'a mut Tunnel> {
+    let context = context::get(r)?;
+    // SAFETY: NULL, or a tunnel that lives as long as the request.
+    unsafe { context.tunnel.as_mut() }
+}
+
+unsafe extern "C" fn client_read(r: *mut ngx_http_request_t) {
+    if let Some(tunnel) = of(r) {
+        tunnel.carry(Side::Client);
+    }
+}
+
+unsafe extern "C" fn upstream_write(r: *mut ngx_http_request_t, _u: *mut ngx_http_upstream_t) {
+    if let Some(tunnel) = of(r) {
+        tunnel.carry(Side::Client);
+    }
+}
+
+unsafe extern "C" fn upstream_read(r: *mut ngx_http_request_t, _u: *mut ngx_http_upstream_t) {
+    if let Some(tunnel) = of(r) {
+        tunnel.carry(Side::Upstream);
+    }
+}
+
+unsafe extern "C" fn client_write(r: *mut ngx_http_request_t) {
+    if let Some(tunnel) = of(r) {
+        tunnel.carry(Side::Upstream);
+    }
+}
+
+/// The tunnel's own event: first to begin, then as its clock.
+unsafe extern "C" fn wake(event: *mut ngx_event_t) {
+    // SAFETY: the event is part of the tunnel it points to, and is taken out of nginx's queues
+    // before the request ends.
+    let tunnel = unsafe { &mut *(*event).data.cast::<Tunnel>() };
+    // SAFETY: as above.
+    if unsafe { (*event).timedout() } != 0 {
+        // SAFETY: as above.
+        unsafe { (*event).set_timedout(0) };
+        tunnel.tick();
+        return;
+    }
+    tunnel.begin();
+}
+
+impl Tunnel {
+    fn new(r: *mut ngx_http_request_t, settings: &LocationConf) -> Self {
+        Self {
+            r,
+            settings,
+            original: Handlers {
+                client_read: None,
+                client_write: None,
+                upstream_read: None,
+                upstream_write: None,
+            },
+            // SAFETY: plain C structures for which all zeros is unused.
+            event: unsafe { core::mem::zeroed() },
+            // SAFETY: as above.
+            queue: unsafe { core::mem::zeroed() },
+            from_client: Direction::new(true),
+            from_upstream: Direction::new(false),
+            clock: clock::Clock::new(settings),
+            closing: None,
+            first_close: None,
+            over: false,
+            summary: None,
+        }
+    }
+
+    fn settings(&self) -> &'static LocationConf {
+        // SAFETY: a location's configuration outlives its requests.
+        unsafe { &*self.settings }
+    }
+
+    /// The client's connection and the upstream's.
+    fn connections(&self) -> Option<(*mut ngx_connection_t, *mut ngx_connection_t)> {
+        // SAFETY: the request is alive while it has a tunnel that is not over.
+        let client = unsafe { (*self.r).connection };
+        let upstream = request::upstream(self.r)?.peer.connection;
+        (!upstream.is_null() && !client.is_null()).then_some((client, upstream))
+    }
+
+    /// nginx is through with its own beginning.
+    fn begin(&mut self) {
+        let Some((client, upstream)) = self.connections() else {
+            return;
+        };
+        // SAFETY: both connections are open, and have their events.
+        unsafe {
+            for event in [(*client).write, (*upstream).read, (*upstream).write] {
+                if (*event).timer_set() != 0 {
+                    ngx_del_timer(event);
+                }
+            }
+        }
+        if self.pump(Side::Client) && self.pump(Side::Upstream) {
+            self.set_clock();
+        }
+    }
+
+    /// Something can be read from a side, or what it sent can be written.
+    fn carry(&mut self, from: Side) {
+        if self.over {
+            return;
+        }
+        if self.pump(from) && self.clock.is_late() {
+            self.set_clock();
+        }
+    }
+
+    /// Moves what there is in one direction. `false`: the tunnel is over, and may be gone.
+    fn pump(&mut self, from: Side) -> bool {
+        let Some((client, upstream)) = self.connections() else {
+            return false;
+        };
+        let settings = self.settings();
+        let (direction, source, sink) = match from {
+            Side::Client => (&mut self.from_client, client, upstream),
+            Side::Upstream => (&mut self.from_upstream, upstream, client),
+        };
+        let before = direction.bytes;
+        // SAFETY: both connections are open.
+        let stop = unsafe { direction.pump(source, sink, settings) };
+        let read = direction.bytes.wrapping_sub(before);
+
+        if from == Side::Upstream && read > 0 {
+            request::count_received(self.r, read);
+        }
+        if direction.close.is_some() {
+            self.first_close.get_or_insert(from);
+        }
+        if core::mem::take(&mut direction.not_frames) {
+            diagnose::report_not_frames(self.r, from.name());
+        }
+        if read > 0 {
+            self.note_pong(from);
+        }
+        match stop {
+            Stop::Broken => {
+                self.end();
+                return false;
+            }
+            Stop::Busy => {
+                // SAFETY: a connection has its events, and they are taken from the queue when it
+                // is closed.
+                unsafe { ngx_post_event((*source).read, &raw mut ngx_posted_events) };
+            }
+            Stop::Paused(until) => self.clock.resume_at(until),
+            Stop::Waiting => {}
+        }
+        if self.from_client.too_big && self.closing.is_none() {
+            return self.close(Reason::MessageTooBig, 1009);
+        }
+        if self.has_ended(client, upstream) {
+            self.end();
+            return false;
+        }
+        self.wait(source, sink)
+    }
+
+    /// Whether a side is through and all that it sent has been passed on; nginx's own rule.
+    fn has_ended(&self, client: *mut ngx_connection_t, upstream: *mut ngx_connection_t) -> bool {
+        // SAFETY: both connections are open, and have their events.
+        let (client, upstream) =
+            unsafe { ((*(*client).read).eof() != 0, (*(*upstream).read).eof() != 0) };
+        if self.closing.is_some() {
+            let answered = |direction: &Direction, eof| eof || direction.close.is_some();
+            let sent = self.from_client.is_drained() && self.from_upstream.is_drained();
+            if sent
+                && answered(&self.from_client, client)
+                && answered(&self.from_upstream, upstream)
+            {
+                return true;
+            }
+            return client && upstream;
+        }
+        (client && self.from_client.is_drained())
+            || (upstream && self.from_upstream.is_drained())
+            || (client && upstream)
+    }
+
+    /// Lets nginx's event method wait for both ends of a direction.
+    fn wait(&mut self, source: *mut ngx_connection_t, sink: *mut ngx_connection_t) -> bool {
+        // SAFETY: both connections are open, and have their events.
+        let failed = unsafe {
+            let read = (*source).read;
+            let flags = if (*read).eof() != 0 || (*read).error() != 0 {
+                NGX_CLOSE_EVENT
+            } else {
+                0
+            };
+            ngx_handle_read_event(read, flags as ngx_uint_t) == NGX_ERROR as isize
+                || ngx_handle_write_event((*sink).write, 0) == NGX_ERROR as isize
+        };
+        if failed {
+            self.end();
+        }
+        !failed
+    }
+
+    /// Sends both sides a Close, and ends the tunnel when they have answered or time is up.
+    /// `false`: the tunnel is over, and may be gone.
+    fn close(&mut self, reason: Reason, code: u16) -> bool {
+        if self.closing.is_some() {
+            return true;
+        }
+        self.closing = Some(Closing {
+            reason,
+            code,
+            deadline: now().wrapping_add(CLOSE_TIMEOUT),
+            silent: (self.from_client.silence(), self.from_upstream.silence()),
+        });
+        if !self.from_client.takes_frames() || !self.from_upstream.takes_frames() {
+            // There is no telling where a frame would fit.
+            self.end();
+            return false;
+        }
+        self.from_upstream.send_close(ControlFrame::close(code, ""));
+        self.from_client
+            .send_close(ControlFrame::close(code, "").masked(mask()));
+        if !self.pump(Side::Upstream) || !self.pump(Side::Client) {
+            return false;
+        }
+        self.set_clock();
+        true
+    }
+
+    /// Hands the request back to nginx, with the end of a stream for it to find. The request may
+    /// be gone when this returns.
+    fn end(&mut self) {
+        if self.over {
+            return;
+        }
+        self.leave();
+        let Some(u) = request::upstream(self.r) else {
+            return;
+        };
+        let Some((client, upstream)) = self.connections() else {
+            return;
+        };
+        let (r, original) = (self.r, self.original);
+        // SAFETY: the request is alive, and its connections open; nginx's functions are what they
+        // were when the tunnel began.
+        unsafe {
+            (*r).read_event_handler = original.client_read;
+            (*r).write_event_handler = original.client_write;
+            u.read_event_handler = original.upstream_read;
+            u.write_event_handler = original.upstream_write;
+            (*(*client).write).set_timedout(0);
+            (*(*upstream).write).set_timedout(0);
+            (*(*upstream).read).set_timedout(0);
+            (*(*upstream).read).set_eof(1);
+            if let Some(handler) = original.upstream_read {
+                handler(r, u);
+            }
+        }
+    }
+
+    /// Notes how the tunnel ended, and gives back what it holds. Called on every way a request
+    /// ends, while its connections are still there.
+    pub fn leave(&mut self) {
+        if self.over {
+            return;
+        }
+        self.over = true;
+        self.summary = Some(self.summarize());
+        let settings = self.settings();
+        self.from_client.release(settings);
+        self.from_upstream.release(settings);
+        drain::leave(self);
+        // SAFETY: the event is in nginx's queues only where these flags say so.
+        unsafe {
+            if self.event.timer_set() != 0 {
+                ngx_del_timer(&raw mut self.event);
+            }
+            if self.event.posted() != 0 {
+                ngx_delete_posted_event(&raw mut self.event);
+            }
+        }
+    }
+
+    fn set_clock(&mut self) {
+        let delay = self
+            .clock
+            .next(&self.from_client, &self.from_upstream, self.closing);
+        // SAFETY: the event is the tunnel's own.
+        unsafe { ngx_add_timer(&raw mut self.event, delay) };
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// How it is, or how it ended.
+    pub fn summary(&self) -> Summary {
+        self.summary.unwrap_or_else(|| self.summarize())
+    }
+}
+
+/// A mask for a frame to the upstream (RFC 6455 section 5.3).
+fn mask() -> [u8; 4] {
+    (ngx_random() as u32).to_ne_bytes()
+}
