@@ -10,7 +10,7 @@ use nginx_sys::{
 use websocket_protocol::Cause;
 
 use crate::diagnose::Tries;
-use crate::directives::LocationConf;
+use crate::location::LocationConf;
 use crate::nginx::{request, string};
 use crate::tunnel::Tunnel;
 

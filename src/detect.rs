@@ -15,13 +15,15 @@ use websocket_protocol::{
 };
 
 use crate::context::{self, Context, State, Verdict};
-use crate::directives::{LocationConf, OtherUpgrades};
+use crate::location::{LocationConf, OtherUpgrades};
 use crate::nginx::{conf, pool, request, string};
-use crate::{diagnose, origin};
+use crate::{advice, diagnose, origin};
 
 /// `postconfiguration`: joins nginx's phases. Preaccess is the first in which the location is
 /// final; an internal redirect runs it again.
 pub unsafe extern "C" fn register(cf: *mut ngx_conf_t) -> ngx_int_t {
+    // SAFETY: nginx calls this after the merges.
+    unsafe { advice::warn_of_uses(cf) };
     // SAFETY: nginx gives cf in the http context; the core module has a main conf there.
     unsafe {
         let core = conf::main(cf, ngx_http_core_module.ctx_index);

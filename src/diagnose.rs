@@ -5,7 +5,7 @@
 //! heard, because the log's level is above `error`, is read from nginx's notes on each attempt.
 
 use core::ffi::CStr;
-use core::fmt;
+use core::fmt::{self, Write};
 use core::str;
 
 use memchr::memmem;
@@ -16,7 +16,7 @@ use nginx_sys::{
 use websocket_protocol::{Cause, Escaped, Refusal};
 
 use crate::context::{self, Context, State};
-use crate::directives::LocationConf;
+use crate::location::LocationConf;
 use crate::nginx::{pool, request, string};
 use crate::{detect, log};
 
@@ -108,15 +108,7 @@ pub fn heard(r: *mut ngx_http_request_t, context: &mut Context, line: &[u8]) {
         return;
     }
     let Some(said) = message(line) else { return };
-    // SAFETY: a request has a connection and that a log, whose action is NULL or constant text.
-    let action = unsafe {
-        let action = (*(*(*r).connection).log).action;
-        if action.is_null() {
-            b""
-        } else {
-            CStr::from_ptr(action).to_bytes()
-        }
-    };
+    let action = action(r);
     let Some(cause) = classify(action, said) else {
         return;
     };
@@ -143,15 +135,27 @@ pub fn heard(r: *mut ngx_http_request_t, context: &mut Context, line: &[u8]) {
     }
 }
 
-/// nginx's own words in a line it logs: between the connection's number and what it was doing.
+/// What nginx is doing for the request, in its words.
+fn action<'a>(r: *mut ngx_http_request_t) -> &'a [u8] {
+    // SAFETY: a request has a connection and that a log, whose action is NULL or constant text.
+    unsafe {
+        let action = (*(*(*r).connection).log).action;
+        if action.is_null() {
+            b""
+        } else {
+            CStr::from_ptr(action).to_bytes()
+        }
+    }
+}
+
+/// nginx's own words in a line it logs: between the connection's number and what it was doing, or
+/// the end of a line that is too long for that.
 fn message(line: &[u8]) -> Option<&[u8]> {
     let line = line.get(memmem::find(line, b": *")? + 3..)?;
     let line = line.get(memchr::memchr(b' ', line)? + 1..)?;
-    let line = line.get(..memmem::rfind(line, b", client: ")?)?;
-    Some(
-        line.get(..memmem::rfind(line, b" while ").unwrap_or(line.len()))
-            .unwrap_or(line),
-    )
+    let before = |part: &[u8], line: &[u8]| memmem::rfind(line, part).unwrap_or(line.len());
+    let line = line.get(..before(b", client: ", line))?;
+    line.get(..before(b" while ", line))
 }
 
 /// Why an attempt failed, from what nginx was doing and what it says of it.
@@ -250,6 +254,8 @@ pub fn finalized(r: *mut ngx_http_request_t, context: &mut Context, rc: ngx_int_
             );
         } else if rc == NGX_HTTP_CLIENT_CLOSED_REQUEST as ngx_int_t || client.error() != 0 {
             context.tries.client_gone = true;
+        } else if action(r) == b"SSL handshaking to upstream" {
+            note(r, context, Cause::UpstreamTlsFailed);
         }
     }
 }
@@ -268,7 +274,9 @@ pub fn conclude(r: *mut ngx_http_request_t, context: &mut Context, status: ngx_u
     let gone = context.tries.client_gone
         || status == NGX_HTTP_CLIENT_CLOSED_REQUEST as ngx_uint_t
         || unsafe { (*(*r).connection).error() } != 0;
-    let asked = last.is_some() || !states.is_empty();
+    // A request for an upstream was made; without any attempt its address was not found.
+    let made = context.seam.is_some();
+    let asked = last.is_some() || !states.is_empty() || made;
     context.state = if asked || gone {
         State::Failed
     } else {
@@ -283,7 +291,11 @@ pub fn conclude(r: *mut ngx_http_request_t, context: &mut Context, status: ngx_u
             Cause::ClientGone,
             format_args!("client closed the connection after {time} ms"),
         );
-    } else if let Some(cause) = last.or_else(|| noted(states)) {
+    } else if let Some(cause) = last
+        .or_else(|| answer(r))
+        .or_else(|| noted(states))
+        .or(made.then_some(Cause::UpstreamUnresolved))
+    {
         if context.seen.len == 0 {
             see_answer(r, context, cause);
         }
@@ -297,11 +309,26 @@ pub fn conclude(r: *mut ngx_http_request_t, context: &mut Context, status: ngx_u
     }
 }
 
+/// What the upstream's status tells, where the module could not join: `fastcgi_pass`, `grpc_pass`.
+fn answer(r: *mut ngx_http_request_t) -> Option<Cause> {
+    let status = request::upstream(r)?.headers_in.status_n;
+    let status = u16::try_from(status).ok().filter(|status| *status != 0)?;
+    Cause::from_upstream_status(status)
+}
+
 /// What nginx's notes on the last attempt tell when its line could not be heard.
 fn noted(states: &[ngx_http_upstream_state_t]) -> Option<Cause> {
     let state = states.last()?;
     let timed_out = state.status == NGX_HTTP_GATEWAY_TIME_OUT as ngx_uint_t;
     let connected = state.connect_time != ngx_msec_t::MAX;
+    if state.peer.is_null() {
+        return Some(if connected {
+            // The note that nginx makes before it looks for a second upstream's address.
+            Cause::UpstreamUnresolved
+        } else {
+            Cause::UpstreamUnreachable
+        });
+    }
     Some(match (connected, timed_out) {
         (false, true) => Cause::UpstreamConnectTimeout,
         (false, false) => Cause::UpstreamRefused,
@@ -326,6 +353,9 @@ fn see_answer(r: *mut ngx_http_request_t, context: &mut Context, cause: Cause) {
                 Escaped(location)
             ),
         ),
+        (Cause::UpstreamResponseInvalid, _) => {
+            see(r, context, format_args!("upstream's answer is not HTTP"));
+        }
         _ if status != 0 => {
             see(
                 r,
@@ -511,19 +541,38 @@ impl fmt::Display for Text<'_> {
 }
 
 /// nginx's own words, which may quote the upstream's. nginx has its quotes and escapes; the rest is
-/// escaped.
+/// escaped, and what is quoted is cut.
 struct Said<'a>(&'a [u8]);
+
+impl Said<'_> {
+    const MAX_QUOTED: usize = 128;
+}
 
 impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .split_inclusive(|byte| matches!(byte, b'"' | b'\\'))
-            .try_for_each(|part| match part.split_last() {
-                Some((mark @ (b'"' | b'\\'), text)) => {
-                    write!(f, "{}{}", Escaped(text), char::from(*mark))
-                }
-                _ => write!(f, "{}", Escaped(part)),
-            })
+        let is_mark = |byte: &u8| matches!(byte, b'"' | b'\\');
+        let end = memchr::memchr(b'"', self.0).map_or(self.0.len(), |at| at + 1);
+        let (own, quoted) = self.0.split_at_checked(end).unwrap_or((self.0, &[]));
+        let shown = quoted.get(..Self::MAX_QUOTED).unwrap_or(quoted);
+        for part in own
+            .split_inclusive(is_mark)
+            .chain(shown.split_inclusive(is_mark))
+        {
+            let (text, mark) = match part.split_last() {
+                Some((mark, text)) if is_mark(mark) => (text, Some(*mark)),
+                _ => (part, None),
+            };
+            for text in text.chunks(Self::MAX_QUOTED) {
+                write!(f, "{}", Escaped(text))?;
+            }
+            if let Some(mark) = mark {
+                f.write_char(char::from(mark))?;
+            }
+        }
+        if shown.len() < quoted.len() {
+            f.write_str("...\"")?;
+        }
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use nginx_sys::{
 };
 
 use crate::context::{self, Context, State};
-use crate::directives::LocationConf;
+use crate::location::LocationConf;
 use crate::nginx::{pool, request, string};
 use crate::{diagnose, tunnel};
 
@@ -97,10 +97,11 @@ fn sending(r: *mut ngx_http_request_t, context: &mut Context, status: ngx_uint_t
         return;
     }
     diagnose::conclude(r, context, status);
-    if status == UPGRADE_REQUIRED {
+    // SAFETY: the header is not sent yet.
+    let line = unsafe { &mut (*r).headers_out.status_line };
+    if status == UPGRADE_REQUIRED && line.len == 0 {
         // nginx has no text for this status.
-        // SAFETY: the header is not sent yet.
-        unsafe { (*r).headers_out.status_line = string::constant(c"426 Upgrade Required") };
+        *line = string::constant(c"426 Upgrade Required");
     }
     if let (Some(cause), true) = (context.cause, context::location_conf(r).has_cause_header()) {
         let value = string::borrowed(cause.name().as_bytes());

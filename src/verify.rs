@@ -4,7 +4,7 @@ use nginx_sys::{NGX_HTTP_SWITCHING_PROTOCOLS, ngx_http_request_t};
 use websocket_protocol::{Cause, RequestHead, RequestHeader, ResponseHead, ResponseHeader};
 
 use crate::context::{self, Context, Verdict};
-use crate::directives::Verify;
+use crate::location::Verify;
 use crate::nginx::{request, string};
 use crate::{detect, diagnose};
 

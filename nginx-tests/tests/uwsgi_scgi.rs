@@ -8,7 +8,7 @@ use std::time::Duration;
 use nginx_tests::backend::{Conn, switching_protocols};
 use nginx_tests::client::SAMPLE_KEY;
 use nginx_tests::nginx::{Setup, lines_with};
-use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend};
+use nginx_tests::{Client, Frame, Handshake, Nginx, ScriptedBackend};
 
 type Variables = BTreeMap<String, String>;
 
@@ -160,6 +160,10 @@ fn websocket_timeout_holds_and_the_read_timeout_does_not() {
         client.establish("/");
         assert!(client.silent_for(Duration::from_millis(600)));
         client.echo("hello");
+        assert_eq!(client.frame().close_code(), Some(1001));
+        client
+            .send(Frame::close(1001, "").masked().bytes())
+            .unwrap();
         assert_eq!(client.read_until_close(), b"");
     }
 }

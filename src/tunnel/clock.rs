@@ -8,7 +8,7 @@ use websocket_protocol::ControlFrame;
 
 use super::direction::{Direction, Side};
 use super::{Closing, Reason, Tunnel, mask};
-use crate::directives::{LocationConf, Ping};
+use crate::location::{LocationConf, Ping};
 use crate::nginx::request::now;
 
 /// A timer must be there as long as the tunnel is, or a worker that is to exit would not wait for

@@ -4,7 +4,7 @@ use nginx_sys::{NGX_AGAIN, NGX_ERROR, ngx_connection_t, ngx_log_t, ngx_msec_t};
 use websocket_protocol::{ControlFrame, Frame, Opcode, Scanner};
 
 use super::buffers::Buffer;
-use crate::directives::LocationConf;
+use crate::location::LocationConf;
 use crate::nginx::request::now;
 
 /// Reads at once at most this often, so that one busy tunnel doesn't keep the worker from others.

@@ -13,6 +13,7 @@ use nginx_sys::{
 };
 
 use super::{CLOSE_TIMEOUT, Tunnel};
+use crate::main_conf::MainConf;
 use crate::nginx::request::now;
 
 /// The worker's tunnels that are to be drained. Set up by [`init_process`], before any tunnel.
@@ -31,7 +32,7 @@ pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     unsafe {
         ngx_queue_init(&raw mut TUNNELS);
         READY.store(true, Ordering::Relaxed);
-        if !crate::inject::any_drain(cycle) {
+        if MainConf::of_cycle(cycle).is_none_or(|main| main.drains().is_empty()) {
             return NGX_OK as ngx_int_t;
         }
         let connection = ngx_get_connection(NO_SOCKET, (*cycle).log);

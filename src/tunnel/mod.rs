@@ -19,7 +19,7 @@ use websocket_protocol::ControlFrame;
 use self::direction::{Direction, Stop};
 use crate::context::{self, Context};
 use crate::diagnose;
-use crate::directives::LocationConf;
+use crate::location::LocationConf;
 use crate::nginx::request::{self, now};
 
 mod buffers;

@@ -1,5 +1,6 @@
 //! `websocket_verify`, and what is said where several servers were tried.
 
+use nginx_tests::environment::nginx_version;
 use nginx_tests::{Client, Nginx, ScriptedBackend};
 
 use crate::case::{ask, glob, http, lines, outcomes, said, server, states};
@@ -138,6 +139,26 @@ fn what_is_no_http_is_tried_elsewhere_too() {
     client.establish("/");
     client.echo("hello");
     assert_eq!((wrong.connections(), right.connections()), (1, 1));
+}
+
+#[test]
+fn hints_before_the_answer_are_no_answer() {
+    if nginx_version() < (1, 29, 0) {
+        eprintln!("skipped: this nginx does not know 103 Early Hints");
+        return;
+    }
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.send("HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n")?;
+        conn.accept(&request)?;
+        conn.echo_frames()
+    });
+    let nginx = one("", &backend);
+    let mut client = Client::connect(nginx.port());
+    client.establish("/");
+    client.echo("hello");
+    client.close_politely();
+    assert_eq!(states(&nginx, 1), ["101 established "]);
 }
 
 #[test]
