@@ -17,7 +17,7 @@ use websocket_protocol::{
 use crate::context::{self, Context, State, Verdict};
 use crate::location::{LocationConf, OtherUpgrades};
 use crate::nginx::{conf, pool, request, string};
-use crate::{advice, diagnose, origin};
+use crate::{advice, diagnose, origin, report};
 
 /// `postconfiguration`: joins nginx's phases. Preaccess is the first in which the location is
 /// final; an internal redirect runs it again.
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn register(cf: *mut ngx_conf_t) -> ngx_int_t {
             ),
             (
                 ngx_http_phases_NGX_HTTP_LOG_PHASE,
-                diagnose::log_phase as Handler,
+                report::log_phase as Handler,
             ),
         ] {
             let Some(phase) = phases.get_mut(phase as usize) else {
@@ -90,7 +90,7 @@ unsafe extern "C" fn preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
     match (verdict, refusal) {
         (Verdict::Refused, Some(refusal)) => refuse(r, context, refusal),
         (Verdict::PassedOn, Some(refusal)) => {
-            diagnose::report_passed_on(r, conf, refusal);
+            report::passed_on(r, conf, refusal);
             strip_unless_websocket(r, &head);
             PASS
         }

@@ -12,7 +12,7 @@ use nginx_sys::{
 use crate::context::{self, Context, State};
 use crate::location::LocationConf;
 use crate::nginx::{pool, request, string};
-use crate::{diagnose, tunnel};
+use crate::{diagnose, report, tunnel};
 
 /// The filter that comes after ours; `postconfiguration` sets it before any request.
 static NEXT: AtomicPtr<core::ffi::c_void> = AtomicPtr::new(ptr::null_mut());
@@ -120,7 +120,7 @@ fn establish(r: *mut ngx_http_request_t, context: &mut Context) {
     }
     context.state = State::Established;
     context.handshake_time = Some(request::elapsed(r));
-    diagnose::report_established(r, context);
+    report::established(r, context);
 
     let Some(u) = request::upstream(r) else {
         return;

@@ -62,10 +62,18 @@ pub struct Place {
 }
 
 impl Place {
-    pub const NOWHERE: Self = Self { file: ptr::null(), file_len: 0, line: 0 };
+    pub const NOWHERE: Self = Self {
+        file: ptr::null(),
+        file_len: 0,
+        line: 0,
+    };
 
     pub fn new(file: ngx_str_t, line: ngx_uint_t) -> Self {
-        Self { file: file.data, file_len: file.len, line }
+        Self {
+            file: file.data,
+            file_len: file.len,
+            line,
+        }
     }
 
     /// The line being read.
@@ -78,7 +86,10 @@ impl Place {
     }
 
     pub fn file<'a>(&self) -> &'a [u8] {
-        let name = ngx_str_t { len: self.file_len, data: self.file.cast_mut() };
+        let name = ngx_str_t {
+            len: self.file_len,
+            data: self.file.cast_mut(),
+        };
         // SAFETY: a file's name lives as long as the configuration.
         unsafe { string::bytes(&name) }
     }

@@ -50,7 +50,9 @@ impl MainConf {
         unsafe {
             let http = *(*cycle).conf_ctx.add(ngx_http_module.index);
             let http = http.cast::<ngx_http_conf_ctx_t>().as_ref()?;
-            (*http.main_conf.add(module().ctx_index)).cast::<Self>().as_ref()
+            (*http.main_conf.add(module().ctx_index))
+                .cast::<Self>()
+                .as_ref()
         }
     }
 
@@ -74,7 +76,12 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         ) else {
             return ptr::null_mut();
         };
-        main.write(MainConf { places: Places::find(cf), rewritten, uses, drains });
+        main.write(MainConf {
+            places: Places::find(cf),
+            rewritten,
+            uses,
+            drains,
+        });
         main.cast()
     }
 }

@@ -12,9 +12,9 @@ use nginx_sys::{
 use websocket_protocol::{Upgrade, header};
 
 use crate::context::{self, Context, State, Verdict};
+use crate::inject::PlainHeaders;
 use crate::location::OtherUpgrades;
 use crate::nginx::{pool, request, string};
-use crate::inject::PlainHeaders;
 use crate::tunnel::{Summary, Tunnel};
 use crate::{detect, diagnose, inject, seam};
 
