@@ -98,17 +98,13 @@ unsafe fn note_on(main: &MainConf, written: Place, proxies: bool) -> Option<()> 
     unsafe { pool::push(main.uses, Use::On { written, proxies }) }.map(|_| ())
 }
 
-/// Every location has been seen.
+/// Every location has been seen, and one is on: who does not use the module is not advised by it.
 ///
 /// # Safety
 /// `cf` must be in the http context, after the merges.
 pub unsafe fn warn_of_uses(cf: *mut ngx_conf_t) {
     // SAFETY: the caller vouches for cf; an array of these, made with the main conf.
     let uses = unsafe { pool::elements::<Use>(MainConf::of(cf).uses) };
-    // Who does not use the module is not advised by it.
-    if !uses.iter().any(|used| matches!(used, Use::On { .. })) {
-        return;
-    }
     for used in uses {
         match used {
             Use::On {

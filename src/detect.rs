@@ -16,13 +16,18 @@ use websocket_protocol::{
 
 use crate::context::{self, Context, State, Verdict};
 use crate::location::{LocationConf, OtherUpgrades};
+use crate::main_conf::MainConf;
 use crate::nginx::{conf, pool, request, string};
 use crate::{advice, diagnose, origin, report};
 
 /// `postconfiguration`: joins nginx's phases. Preaccess is the first in which the location is
 /// final; an internal redirect runs it again.
 pub unsafe extern "C" fn register(cf: *mut ngx_conf_t) -> ngx_int_t {
-    // SAFETY: nginx calls this after the merges.
+    // SAFETY: nginx calls this in the http context, after the merges.
+    if !unsafe { MainConf::of(cf) }.in_use.get() {
+        return NGX_OK as ngx_int_t;
+    }
+    // SAFETY: as above.
     unsafe { advice::warn_of_uses(cf) };
     // SAFETY: nginx gives cf in the http context; the core module has a main conf there.
     unsafe {

@@ -11,6 +11,7 @@ use nginx_sys::{
 
 use crate::context::{self, Context, State};
 use crate::location::LocationConf;
+use crate::main_conf::MainConf;
 use crate::nginx::{pool, request, string};
 use crate::{diagnose, report, tunnel};
 
@@ -21,7 +22,11 @@ static NEXT_BODY: AtomicPtr<core::ffi::c_void> = AtomicPtr::new(ptr::null_mut())
 type HeaderFilter = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
 
 /// `postconfiguration`: nginx's filters are a chain of functions, each calling the one before it.
-pub unsafe extern "C" fn register(_cf: *mut ngx_conf_t) -> ngx_int_t {
+pub unsafe extern "C" fn register(cf: *mut ngx_conf_t) -> ngx_int_t {
+    // SAFETY: nginx calls this in the http context, after the merges.
+    if !unsafe { MainConf::of(cf) }.in_use.get() {
+        return NGX_OK as ngx_int_t;
+    }
     // SAFETY: nginx is single-threaded while it reads the configuration.
     unsafe {
         let next = ptr::replace(&raw mut ngx_http_top_header_filter, Some(header_filter));

@@ -10,6 +10,7 @@ use nginx_sys::{
 
 use crate::directives::DEFAULT_PING_TIMEOUT;
 use crate::inject::Injection;
+use crate::main_conf::MainConf;
 use crate::nginx::{conf, pool, string};
 use crate::tunnel::Side;
 use crate::{advice, inject, log, origin};
@@ -396,6 +397,10 @@ pub unsafe extern "C" fn merge(
     );
     conf::merge(&mut this.advice, above.advice, conf::UNSET_FLAG, 1);
 
+    if this.is_on() {
+        // SAFETY: nginx merges in the http context.
+        unsafe { MainConf::of(cf) }.in_use.set(true);
+    }
     // SAFETY: nginx merges with cf in the location's own context.
     match unsafe {
         inject::merge(
