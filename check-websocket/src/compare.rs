@@ -95,7 +95,7 @@ fn is_same(through: &Failure, direct: &Failure) -> bool {
     through.name == direct.name
         || direct
             .cause
-            .is_some_and(|cause| through.candidates.contains(&cause))
+            .is_some_and(|cause| through.candidates().any(|other| other == cause))
 }
 
 /// The backend's own words; nginx's are "502".

@@ -26,13 +26,13 @@ pub struct Failure {
     pub problem: Option<&'static str>,
     /// The facts.
     pub seen: String,
-    pub meaning: String,
+    pub meaning: &'static str,
     /// As in the module's log line.
-    pub advice: String,
+    pub advice: &'static str,
     /// What to change in nginx, where something can be said beyond the advice.
     pub change: Option<String>,
-    /// Causes that look the same from outside.
-    pub candidates: Vec<Cause>,
+    /// The status of nginx's own page, behind which several causes look the same.
+    pub gateway: Option<u16>,
 }
 
 impl Failure {
@@ -42,25 +42,38 @@ impl Failure {
             cause: Some(cause),
             problem: None,
             seen: seen.into(),
-            meaning: cause.meaning().to_owned(),
-            advice: cause.advice().to_owned(),
+            meaning: cause.meaning(),
+            advice: cause.advice(),
             change: None,
-            candidates: Vec::new(),
+            gateway: None,
         }
     }
 
     /// The end of an established connection, which is no handshake's cause.
-    pub fn of_tunnel(name: &'static str, seen: String, meaning: &str, advice: &str) -> Self {
+    pub fn of_tunnel(
+        name: &'static str,
+        seen: String,
+        meaning: &'static str,
+        advice: &'static str,
+    ) -> Self {
         Self {
             name,
             cause: None,
             problem: None,
             seen,
-            meaning: meaning.to_owned(),
-            advice: advice.to_owned(),
+            meaning,
+            advice,
             change: None,
-            candidates: Vec::new(),
+            gateway: None,
         }
+    }
+
+    /// What it could be, where that can't be told from outside.
+    pub fn candidates(&self) -> impl Iterator<Item = Cause> + use<> {
+        let gateway = self.gateway;
+        let same =
+            move |cause: &Cause| gateway.is_some_and(|code| cause.status() == Status::Code(code));
+        Cause::ALL.iter().copied().filter(same)
     }
 
     fn problem(mut self, name: &'static str) -> Self {
@@ -223,11 +236,10 @@ fn gateway(status: u16, seen: String) -> Failure {
         504 => Cause::UpstreamResponseTimeout,
         _ => Cause::UpstreamError,
     };
-    let same = |cause: &&Cause| cause.status() == Status::Code(status);
-    let candidates = Cause::ALL.iter().filter(same).copied().collect();
+    let seen = format!("{seen}, with nginx's own page");
     let failure = Failure {
-        candidates,
-        ..Failure::of(cause, format!("{seen}, with nginx's own page"))
+        gateway: Some(status),
+        ..Failure::of(cause, seen)
     };
     failure.change(
         "the exact cause is in nginx's error log; `websocket_cause_header on` shows it here, and so \
@@ -288,9 +300,21 @@ mod tests {
         let failure =
             of_answer(Role::Front, &answer(502, "", PAGE), &request()).expect("a failure");
         assert_eq!(failure.name, "upstream-error");
-        assert!(failure.candidates.contains(&Cause::UpstreamRefused));
-        assert!(failure.candidates.contains(&Cause::AcceptMismatch));
-        assert!(!failure.candidates.contains(&Cause::UpstreamConnectTimeout));
+        assert!(
+            failure
+                .candidates()
+                .any(|cause| cause == Cause::UpstreamRefused)
+        );
+        assert!(
+            failure
+                .candidates()
+                .any(|cause| cause == Cause::AcceptMismatch)
+        );
+        assert!(
+            !failure
+                .candidates()
+                .any(|cause| cause == Cause::UpstreamConnectTimeout)
+        );
         let told = answer(502, "X-WebSocket-Cause: upstream-refused", PAGE);
         assert_eq!(name(Role::Front, &told), "upstream-refused");
         let unknown = answer(502, "X-WebSocket-Cause: made-up", PAGE);

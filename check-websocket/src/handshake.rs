@@ -1,6 +1,7 @@
 //! The handshake as a browser sends it, and the answer as it came.
 
 use std::io::{self, Read, Write};
+use std::str;
 use std::time::Duration;
 
 use base64::Engine;

@@ -68,7 +68,7 @@ fn failure(failure: &Failure) -> Value {
         "meaning": failure.meaning,
         "advice": failure.advice,
         "change": failure.change,
-        "candidates": failure.candidates.iter().map(|cause| cause.name()).collect::<Vec<_>>(),
+        "candidates": failure.candidates().map(|cause| cause.name()).collect::<Vec<_>>(),
     })
 }
 

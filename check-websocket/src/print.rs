@@ -4,6 +4,8 @@ use std::env;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 
+use websocket_protocol::Cause;
+
 use crate::conf::judge::{Judgement, Location};
 use crate::failure::Failure;
 use crate::report::Report;
@@ -135,12 +137,8 @@ fn failure(out: &mut String, failure: &Failure, paint: Paint) {
     if let Some(change) = &failure.change {
         let _ = writeln!(out, "  in nginx:   {change}");
     }
-    if !failure.candidates.is_empty() {
-        let names: Vec<&str> = failure
-            .candidates
-            .iter()
-            .map(|cause| cause.name())
-            .collect();
+    let names: Vec<&str> = failure.candidates().map(Cause::name).collect();
+    if !names.is_empty() {
         let _ = writeln!(out, "  could be:   {}", names.join(", "));
     }
 }

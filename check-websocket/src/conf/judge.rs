@@ -172,7 +172,7 @@ fn headers(level: &[Directive]) -> Vec<&Directive> {
 }
 
 impl Judge {
-    fn http<'a>(&mut self, http: &'a [Directive]) {
+    fn http(&mut self, http: &[Directive]) {
         let maps = Maps::of(http);
         for server in http.iter().filter(|directive| directive.name == "server") {
             if server.block.is_none() {
