@@ -12,16 +12,22 @@ use core::ptr;
 
 use nginx_sys::{NGX_HTTP_MODULE, ngx_http_module_t, ngx_module_t, ngx_uint_t};
 
+mod advice;
 mod context;
 mod detect;
 mod diagnose;
 mod directives;
 mod filter;
 mod inject;
+mod listen;
+mod location;
 mod log;
+mod main_conf;
 mod nginx;
 mod origin;
+mod report;
 mod seam;
+mod tries;
 mod tunnel;
 mod variables;
 mod verify;
@@ -29,12 +35,12 @@ mod verify;
 static mut WEBSOCKET_CONTEXT: ngx_http_module_t = ngx_http_module_t {
     preconfiguration: Some(variables::register),
     postconfiguration: Some(detect::register),
-    create_main_conf: Some(inject::create_main_conf),
-    init_main_conf: Some(inject::init_main_conf),
+    create_main_conf: Some(main_conf::create),
+    init_main_conf: Some(main_conf::init),
     create_srv_conf: None,
     merge_srv_conf: None,
-    create_loc_conf: Some(directives::create_location_conf),
-    merge_loc_conf: Some(directives::merge_location_conf),
+    create_loc_conf: Some(location::create),
+    merge_loc_conf: Some(location::merge),
 };
 
 static mut FILTER_CONTEXT: ngx_http_module_t = ngx_http_module_t {
@@ -54,6 +60,7 @@ pub static mut ngx_http_websocket_module: ngx_module_t = ngx_module_t {
     ctx: ptr::addr_of_mut!(WEBSOCKET_CONTEXT).cast(),
     commands: ptr::addr_of_mut!(directives::COMMANDS).cast(),
     type_: NGX_HTTP_MODULE as ngx_uint_t,
+    init_module: Some(advice::check_drains),
     init_process: Some(tunnel::drain::init_process),
     ..ngx_module_t::default()
 };

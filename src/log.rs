@@ -6,8 +6,7 @@ use core::ptr;
 use nginx_sys::{ngx_conf_t, ngx_http_request_t, ngx_log_t, ngx_uint_t};
 use ngx::{ngx_conf_log_error, ngx_log_error};
 
-use crate::directives::Place;
-use crate::nginx::string;
+use crate::location::Place;
 
 /// A line about a request, followed by nginx's own context: client, server, request, upstream,
 /// host.
@@ -29,8 +28,14 @@ pub fn directive(cf: *mut ngx_conf_t, level: u32, text: fmt::Arguments<'_>) {
 
 /// A line about a place in the configuration that was read before.
 pub fn configuration(cf: *mut ngx_conf_t, level: u32, place: Place, text: fmt::Arguments<'_>) {
-    // SAFETY: cf is valid while the configuration is read, and a file's name lives as long.
-    let (log, file) = unsafe { ((*cf).log, string::bytes(&place.file)) };
+    // SAFETY: cf is valid while the configuration is read.
+    let log = unsafe { (*cf).log };
+    at(log, level, place, text);
+}
+
+/// Likewise, when all of the configuration has been read.
+pub fn at(log: *mut ngx_log_t, level: u32, place: Place, text: fmt::Arguments<'_>) {
+    let file = place.file();
     ngx_log_error!(
         level,
         log,

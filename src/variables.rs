@@ -12,7 +12,8 @@ use nginx_sys::{
 use websocket_protocol::{Upgrade, header};
 
 use crate::context::{self, Context, State, Verdict};
-use crate::directives::OtherUpgrades;
+use crate::inject::PlainHeaders;
+use crate::location::OtherUpgrades;
 use crate::nginx::{pool, request, string};
 use crate::tunnel::{Summary, Tunnel};
 use crate::{detect, diagnose, inject, seam};
@@ -69,7 +70,7 @@ static VARIABLES: [Variable; 23] = [
     }),
     Variable::new(c"websocket_ping_rtt", ping_rtt),
     Variable::injected(c"websocket_injected_upgrade", injected_upgrade),
-    Variable::injected(c"websocket_injected_connection", connection),
+    Variable::injected(c"websocket_injected_connection", injected_connection),
     Variable::injected(c"websocket_injected_seam", injected_seam),
 ];
 
@@ -187,38 +188,50 @@ fn forwarded(r: *mut ngx_http_request_t) -> Forwarded {
 
 /// `$websocket_upgrade`
 fn upgrade(r: *mut ngx_http_request_t) -> Value {
-    match forwarded(r) {
-        Forwarded::Handshake | Forwarded::Broken(_) => Value::Text(b"websocket"),
-        Forwarded::Stripped => Value::Empty,
-        Forwarded::Plain => {
-            let lines = context::location_conf(r)
-                .injection
-                .plain
-                .and_then(|plain| plain.upgrade);
-            lines.map_or(Value::Empty, |lines| users_own(r, lines, Value::Empty))
-        }
-    }
+    upgrade_with(r, LIST)
 }
 
 /// `$websocket_connection`
 fn connection(r: *mut ngx_http_request_t) -> Value {
-    let lines = context::location_conf(r)
-        .injection
-        .plain
-        .and_then(|plain| plain.connection);
+    connection_with(r, LIST)
+}
+
+/// What stands between the values of several lines for one header: in a value of a variable a
+/// comma, in the request to the upstream another line, as nginx would send it.
+const LIST: &[u8] = b", ";
+const UPGRADE_LINE: &[u8] = b"\r\nUpgrade: ";
+const CONNECTION_LINE: &[u8] = b"\r\nConnection: ";
+
+fn upgrade_with(r: *mut ngx_http_request_t, between: &[u8]) -> Value {
+    match forwarded(r) {
+        Forwarded::Handshake | Forwarded::Broken(_) => Value::Text(b"websocket"),
+        Forwarded::Stripped => Value::Empty,
+        Forwarded::Plain => match plain(r).and_then(|plain| plain.upgrade) {
+            Some(lines) => users_own(r, lines, between, Value::Empty),
+            None => Value::Empty,
+        },
+    }
+}
+
+fn connection_with(r: *mut ngx_http_request_t, between: &[u8]) -> Value {
+    let lines = plain(r).and_then(|plain| plain.connection);
     let default = Value::Text(inject::DEFAULT_CONNECTION);
     match forwarded(r) {
         Forwarded::Handshake => Value::Text(b"upgrade"),
         Forwarded::Broken(value) => value.map_or(Value::Empty, Value::Text),
         Forwarded::Plain => match lines {
-            Some(lines) => users_own(r, lines, default),
+            Some(lines) => users_own(r, lines, between, default),
             None => default,
         },
-        Forwarded::Stripped => match lines.map(|lines| users_own(r, lines, Value::Empty)) {
+        Forwarded::Stripped => match lines.map(|lines| users_own(r, lines, LIST, Value::Empty)) {
             Some(own) if !header::has_token(own.bytes(), b"upgrade") => own,
             _ => default,
         },
     }
+}
+
+fn plain(r: *mut ngx_http_request_t) -> Option<&'static PlainHeaders> {
+    context::location_conf(r).injection.plain
 }
 
 impl Value {
@@ -234,7 +247,12 @@ impl Value {
 
 /// What the user's own `proxy_set_header` lines for a header say. `within` is for lines that use
 /// the variable which is being evaluated.
-fn users_own(r: *mut ngx_http_request_t, lines: *mut ngx_array_t, within: Value) -> Value {
+fn users_own(
+    r: *mut ngx_http_request_t,
+    lines: *mut ngx_array_t,
+    between: &[u8],
+    within: Value,
+) -> Value {
     static EVALUATING: AtomicBool = AtomicBool::new(false);
     if EVALUATING.swap(true, Ordering::Relaxed) {
         return within;
@@ -247,10 +265,9 @@ fn users_own(r: *mut ngx_http_request_t, lines: *mut ngx_array_t, within: Value)
             .filter_map(|line| request::evaluate(r, line))
             .filter(|value| !value.is_empty());
         let first = values.next();
-        // nginx would send a header for each line; a list in one header says the same.
         values
             .try_fold(first.unwrap_or_default(), |list, value| {
-                pool::concat((*r).pool, [list, b", ", value])
+                pool::concat((*r).pool, [list, between, value])
             })
             .filter(|list| !list.is_empty())
             .map_or(Value::Empty, Value::Text)
@@ -262,7 +279,12 @@ fn users_own(r: *mut ngx_http_request_t, lines: *mut ngx_array_t, within: Value)
 /// `$websocket_injected_upgrade`, which nginx evaluates as it makes the request to the upstream.
 fn injected_upgrade(r: *mut ngx_http_request_t) -> Value {
     injected_seam(r);
-    upgrade(r)
+    upgrade_with(r, UPGRADE_LINE)
+}
+
+/// `$websocket_injected_connection`, likewise.
+fn injected_connection(r: *mut ngx_http_request_t) -> Value {
+    connection_with(r, CONNECTION_LINE)
 }
 
 /// `$websocket_injected_seam`, likewise, where there is nothing to be sent.

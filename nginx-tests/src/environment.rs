@@ -55,7 +55,9 @@ impl Environment {
             fs::canonicalize(&root)
                 .unwrap_or_else(|error| panic!("NGINX_TESTS_ROOT {}: {error}", root.display()))
         });
-        let binary = variable("NGINX_TESTS_BINARY")
+        let binary = env::var_os("NGINX_TESTS_BINARY")
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
             .or_else(|| {
                 if root.is_none() {
                     find_program("nginx")
@@ -137,9 +139,10 @@ fn workspace() -> PathBuf {
 }
 
 fn variable(name: &str) -> Option<PathBuf> {
+    // Tests run in their package's directory: a relative path is one of the workspace.
     env::var_os(name)
         .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
+        .map(|value| workspace().join(value))
 }
 
 fn parse_version(text: &str) -> Option<(u32, u32, u32)> {

@@ -463,9 +463,9 @@ fn lenient(request: &Handshake, cause: &str) -> Head {
 }
 
 #[test]
-fn lenient_logs_what_it_passes_on_as_a_warning() {
+fn lenient_logs_what_it_passes_on_where_an_operator_sees_it() {
     let (_, lines) = passed_on(LENIENT, &sample().without("Sec-WebSocket-Key"));
-    assert!(lines[0].contains("[warn]"), "{lines:#?}");
+    assert!(lines[0].contains("[error]"), "{lines:#?}");
 }
 
 #[test]

@@ -1,14 +1,31 @@
 //! How long a tunnel may be idle, and how long a handshake may take.
 
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nginx_tests::backend::standard;
+use nginx_tests::backend::{Conn, standard};
 use nginx_tests::client;
 use nginx_tests::{Client, EchoBackend, Frame, Handshake, Nginx, ScriptedBackend};
 
 fn location(lines: &str) -> String {
     format!("location / {{ proxy_pass http://%BACKEND%; websocket on; {lines} }}")
+}
+
+/// The end of an idle tunnel: a Close frame, and when it is answered the end of the connection.
+#[track_caller]
+fn ended_as_idle(mut client: Client) {
+    assert_eq!(client.frame().close_code(), Some(1001));
+    client
+        .send(Frame::close(1001, "").masked().bytes())
+        .expect("the tunnel takes a frame");
+    assert_eq!(client.read_until_close(), b"");
+}
+
+/// Reads frames and says nothing until it can answer a Close frame.
+fn answer_close(conn: &mut Conn) -> io::Result<()> {
+    while conn.read_frame()?.opcode != 8 {}
+    conn.send(Frame::close(1001, "").bytes())
 }
 
 #[test]
@@ -21,9 +38,41 @@ fn websocket_timeout_ends_an_idle_tunnel() {
     client.establish("/");
     client.echo("hello");
     let idle_since = Instant::now();
+    assert_eq!(client.frame().close_code(), Some(1001));
+    let idle = idle_since.elapsed();
+    assert!((450..3000).contains(&idle.as_millis()), "{idle:?}");
+    client
+        .send(Frame::close(1001, "").masked().bytes())
+        .unwrap();
+    assert_eq!(client.read_until_close(), b"");
+}
+
+#[test]
+fn websocket_timeout_ends_an_idle_tunnel_in_nginx_s_own_loop() {
+    let backend = EchoBackend::start();
+    let nginx = Nginx::server(location("websocket_timeout 500ms; websocket_tunnel off;"))
+        .set("BACKEND", backend.address())
+        .start();
+    let mut client = Client::connect(nginx.port());
+    client.establish("/");
+    client.echo("hello");
+    let idle_since = Instant::now();
     assert_eq!(client.read_until_close(), b"");
     let idle = idle_since.elapsed();
-    assert!((450..5000).contains(&idle.as_millis()), "{idle:?}");
+    assert!((450..3000).contains(&idle.as_millis()), "{idle:?}");
+}
+
+#[test]
+fn proxy_timeouts_do_not_end_an_idle_tunnel_in_nginx_s_own_loop() {
+    let backend = EchoBackend::start();
+    let lines = "proxy_read_timeout 300ms; proxy_send_timeout 300ms; websocket_tunnel off;";
+    let nginx = Nginx::server(location(lines))
+        .set("BACKEND", backend.address())
+        .start();
+    let mut client = Client::connect(nginx.port());
+    client.establish("/");
+    assert!(client.silent_for(Duration::from_millis(1000)));
+    client.echo("hello");
 }
 
 #[test]
@@ -34,7 +83,7 @@ fn websocket_timeout_is_inherited() {
         .start();
     let mut client = Client::connect(nginx.port());
     client.establish("/");
-    assert_eq!(client.read_until_close(), b"");
+    ended_as_idle(client);
 }
 
 #[test]
@@ -73,7 +122,7 @@ fn data_from_the_upstream_alone_keeps_a_tunnel() {
             thread::sleep(Duration::from_millis(200));
             conn.send(Frame::text("tick").bytes())?;
         }
-        conn.hang()
+        answer_close(conn)
     });
     let nginx = Nginx::server(location("websocket_timeout 600ms;"))
         .set("BACKEND", backend.address())
@@ -83,7 +132,7 @@ fn data_from_the_upstream_alone_keeps_a_tunnel() {
     for _ in 0..6 {
         assert_eq!(client.frame(), Frame::text("tick"));
     }
-    assert_eq!(client.read_until_close(), b"");
+    ended_as_idle(client);
 }
 
 #[test]
@@ -91,7 +140,7 @@ fn data_from_the_client_alone_keeps_a_tunnel() {
     let backend = ScriptedBackend::start(|conn| {
         let request = conn.read_request()?.head;
         conn.accept(&request)?;
-        conn.hang()
+        answer_close(conn)
     });
     let nginx = Nginx::server(location("websocket_timeout 600ms;"))
         .set("BACKEND", backend.address())
@@ -102,7 +151,7 @@ fn data_from_the_client_alone_keeps_a_tunnel() {
         assert!(client.silent_for(Duration::from_millis(200)));
         client.send(Frame::text("tick").masked().bytes()).unwrap();
     }
-    assert_eq!(client.read_until_close(), b"");
+    ended_as_idle(client);
 }
 
 #[test]
@@ -182,6 +231,6 @@ fn locations_have_timeouts_of_their_own() {
     let (mut short, mut long) = (Client::connect(nginx.port()), Client::connect(nginx.port()));
     short.establish("/short");
     long.establish("/long");
-    assert_eq!(short.read_until_close(), b"");
+    ended_as_idle(short);
     long.echo("hello");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nginx_tests::backend::{Conn, switching_protocols};
 use nginx_tests::client::SAMPLE_KEY;
 use nginx_tests::nginx::{Setup, lines_with};
-use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend};
+use nginx_tests::{Client, Frame, Handshake, Nginx, ScriptedBackend};
 
 type Variables = BTreeMap<String, String>;
 
@@ -137,6 +137,25 @@ fn broken_handshakes_are_refused() {
 }
 
 #[test]
+fn a_101_with_another_accept_is_refused_with_its_cause() {
+    for kind in BOTH {
+        let backend = ScriptedBackend::start(move |conn| {
+            kind.read(conn)?;
+            conn.send(kind.answer("another key"))
+        });
+        let nginx = kind
+            .server("websocket on;")
+            .set("BACKEND", backend.address())
+            .start();
+        let head = Client::connect(nginx.port()).ask(&Handshake::new("/"));
+        assert_eq!(head.status(), 502);
+        let lines = lines_with(&nginx.stop(), "websocket handshake failed:");
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        assert!(lines[0].contains("failed: accept-mismatch:"), "{lines:#?}");
+    }
+}
+
+#[test]
 fn plain_requests_pass() {
     for kind in BOTH {
         let (backend, _) = backend(kind);
@@ -160,6 +179,10 @@ fn websocket_timeout_holds_and_the_read_timeout_does_not() {
         client.establish("/");
         assert!(client.silent_for(Duration::from_millis(600)));
         client.echo("hello");
+        assert_eq!(client.frame().close_code(), Some(1001));
+        client
+            .send(Frame::close(1001, "").masked().bytes())
+            .unwrap();
         assert_eq!(client.read_until_close(), b"");
     }
 }

@@ -61,6 +61,21 @@ pub unsafe fn elements<'a, T>(array: *const ngx_array_t) -> &'a [T] {
     }
 }
 
+/// The elements of an array, to be changed; none for NULL.
+///
+/// # Safety
+/// `array` must be NULL, or valid for `'a` with elements of `T` that nothing else refers to.
+pub unsafe fn elements_mut<'a, T>(array: *mut ngx_array_t) -> &'a mut [T] {
+    // SAFETY: the caller vouches for the array.
+    match unsafe { array.as_ref() } {
+        Some(array) if array.nelts > 0 => {
+            // SAFETY: an array with elements points to them.
+            unsafe { slice::from_raw_parts_mut(array.elts.cast::<T>(), array.nelts) }
+        }
+        _ => &mut [],
+    }
+}
+
 /// Formats into the pool; cut at [`MAX_TEXT`] bytes, empty when there is no memory.
 ///
 /// # Safety

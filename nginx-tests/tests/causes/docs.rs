@@ -1,1 +1,146 @@
-//! To come.
+//! `docs/causes.md` is generated from the causes: `UPDATE_DOCS=1 cargo test -p nginx-tests --test
+//! causes docs` writes it, and the test fails where it is out of date.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::{env, fs};
+
+use websocket_protocol::{Cause, Status};
+
+const INTRODUCTION: &str = "\
+# Why a handshake failed
+
+<!-- Written by nginx-tests/tests/causes/docs.rs from protocol/src/cause.rs: change it there, then
+     run `UPDATE_DOCS=1 cargo test -p nginx-tests --test causes docs`. -->
+
+A WebSocket handshake that fails in a location with `websocket on` leaves one line in the error log:
+
+    websocket handshake failed: <cause>: <what was seen>; <advice>, client: …
+
+and the cause in `$websocket_cause`. The names below are stable: match on them in logs, in `map` and
+in alerts. With several servers tried, the cause is the last one's, and the line says how each
+failed.
+
+*At fault* is the side that most often has to change something.
+";
+
+/// The groups of the page: the heading, what they have in common, and the first cause of each.
+const GROUPS: [(&str, &str, Cause); 6] = [
+    (
+        "The request",
+        "The request breaks a rule of RFC 6455, or one of yours. nginx answers it and asks no \
+         upstream; `$websocket_state` is `rejected`. With `websocket_handshake lenient` a request \
+         that breaks a rule of the RFC is passed on, and the line says `passed on` instead of \
+         `failed`.",
+        Cause::OverHttp2,
+    ),
+    (
+        "nginx answered by itself",
+        "The location's own directives answered before any upstream was asked; \
+         `$websocket_state` is `rejected`.",
+        Cause::LocalRedirect,
+    ),
+    (
+        "On the way to the upstream",
+        "The upstream was not reached; `$websocket_state` is `failed`. nginx's own line right \
+         above says the same without the advice. The status is nginx's: a TLS handshake that takes \
+         longer than `proxy_connect_timeout` is answered with 504, and an address in `proxy_bind` \
+         that this machine does not have with 500.",
+        Cause::UpstreamUnresolved,
+    ),
+    (
+        "The upstream's answer",
+        "The upstream was reached, but its answer is not the one that opens a WebSocket, or none \
+         came; `$websocket_state` is `failed`.",
+        Cause::UpstreamClosed,
+    ),
+    (
+        "A 101 that is not WebSocket's",
+        "The upstream agreed to switch protocols, but browsers would refuse its answer. nginx \
+         does so first, so that the reason is in a log and not only in a browser. \
+         `websocket_verify log` lets such answers pass and only reports them, `off` does not \
+         check them.",
+        Cause::ResponseUpgrade,
+    ),
+    (
+        "The client left",
+        "No one is left to be answered.",
+        Cause::ClientGone,
+    ),
+];
+
+#[test]
+fn the_page_of_causes_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/causes.md");
+    let page = page();
+    if env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &page).expect("docs/causes.md is writable");
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    let differing = written.lines().zip(page.lines()).position(|(a, b)| a != b);
+    assert!(
+        written == page,
+        "docs/causes.md is out of date from line {}: run this test with UPDATE_DOCS=1",
+        1 + differing.unwrap_or_else(|| written.lines().count().min(page.lines().count()))
+    );
+}
+
+#[test]
+fn every_group_begins_after_the_one_before() {
+    let places = GROUPS.map(|(_, _, first)| Cause::ALL.iter().position(|&cause| cause == first));
+    assert_eq!(places[0], Some(0));
+    assert!(places.is_sorted(), "{places:?}");
+}
+
+fn page() -> String {
+    let mut page = INTRODUCTION.to_owned();
+    for &cause in Cause::ALL {
+        if let Some((heading, text, _)) = GROUPS.iter().find(|(_, _, first)| *first == cause) {
+            add(&mut page, format_args!("\n## {heading}\n\n{text}\n"));
+        }
+        add(
+            &mut page,
+            format_args!(
+                "\n### {cause}\n\n{}\n\n- At fault: {}\n- The client gets: {}\n- Advice: {}\n",
+                cause.meaning(),
+                cause.fault(),
+                answer(cause.status()),
+                literal(cause.advice()),
+            ),
+        );
+    }
+    page
+}
+
+fn add(page: &mut String, text: std::fmt::Arguments<'_>) {
+    page.write_fmt(text).expect("a String takes all");
+}
+
+fn answer(status: Status) -> String {
+    match status {
+        Status::Code(499) => "nothing (499 in the access log)".to_owned(),
+        Status::Code(code) => code.to_string(),
+        Status::AsUpstream => "the upstream's answer".to_owned(),
+        Status::AsNginx => "the status that nginx had decided on".to_owned(),
+    }
+}
+
+/// An advice as it stands in the log; words that Markdown would take for its own are in code.
+fn literal(advice: &str) -> String {
+    let word = |word: &str| {
+        let (body, end) = match word.trim_end_matches([',', ';', ':', ')']) {
+            body if body.len() < word.len() => (body, &word[body.len()..]),
+            body => (body, ""),
+        };
+        let (start, body) = match body.strip_prefix('(') {
+            Some(body) => ("(", body),
+            None => ("", body),
+        };
+        if body.contains(['_', '$', '<', '*']) || body.contains("://") {
+            format!("{start}`{body}`{end}")
+        } else {
+            format!("{start}{body}{end}")
+        }
+    };
+    advice.split(' ').map(word).collect::<Vec<_>>().join(" ")
+}

@@ -1,5 +1,6 @@
 //! `websocket_verify`, and what is said where several servers were tried.
 
+use nginx_tests::environment::nginx_version;
 use nginx_tests::{Client, Nginx, ScriptedBackend};
 
 use crate::case::{ask, glob, http, lines, outcomes, said, server, states};
@@ -21,7 +22,7 @@ fn on_is_the_default_and_the_next_server_is_tried_where_an_invalid_header_says_s
     client.close_politely();
     assert_eq!((wrong.connections(), right.connections()), (1, 1));
     assert_eq!(states(&nginx, 1), ["101 established "]);
-    let log = nginx.stop_and_read();
+    let log = nginx.stop();
     assert_eq!(lines(&log, "failed"), [""; 0]);
     assert_eq!(lines(&log, "websocket established").len(), 1);
 }
@@ -141,6 +142,26 @@ fn what_is_no_http_is_tried_elsewhere_too() {
 }
 
 #[test]
+fn hints_before_the_answer_are_no_answer() {
+    if nginx_version() < (1, 29, 0) {
+        eprintln!("skipped: this nginx does not know 103 Early Hints");
+        return;
+    }
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.send("HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n")?;
+        conn.accept(&request)?;
+        conn.echo_frames()
+    });
+    let nginx = one("", &backend);
+    let mut client = Client::connect(nginx.port());
+    client.establish("/");
+    client.echo("hello");
+    client.close_politely();
+    assert_eq!(states(&nginx, 1), ["101 established "]);
+}
+
+#[test]
 fn more_servers_than_are_named_are_counted() {
     let servers: String = (0..12)
         .map(|number| format!("server 127.0.0.1:%CLOSED_PORT{number}% max_fails=0;"))
@@ -178,7 +199,7 @@ fn log_passes_the_answer_on_and_says_so() {
             (101, Some("wrong"))
         );
         assert_eq!(states(&nginx, 1), ["101 established "]);
-        let log = nginx.stop_and_read();
+        let log = nginx.stop();
         assert_eq!(lines(&log, "handshake failed"), [""; 0]);
         let passed = lines(&log, "websocket handshake passed on: ");
         assert_eq!(passed.len(), 1, "{log}");
@@ -193,7 +214,7 @@ fn off_passes_the_answer_on_without_a_word() {
     let nginx = one("websocket_verify off;", &wrong);
     assert_eq!(ask(&nginx, "/").status(), 101);
     assert_eq!(states(&nginx, 1), ["101 established "]);
-    let log = nginx.stop_and_read();
+    let log = nginx.stop();
     assert_eq!(lines(&log, "websocket handshake"), [""; 0]);
 }
 

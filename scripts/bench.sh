@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Measures what WebSocket connections cost nginx with the module, and without it
+# but with the configuration that people write by hand, in turns on pinned cores.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+    cat <<'END_OF_USAGE'
+Usage: scripts/bench.sh [SCENARIO...] [OPTION...]
+
+Builds the module for the installed nginx and the load generator, and measures.
+bench/README.md says what the figures mean. Without a scenario, all of them run:
+
+  handshake            connect, handshake, close
+  plain                a plain request through the same location
+  echo-125, echo-64k, echo-1m
+                       messages of that size (any other size does as well)
+  idle                 the memory of a tunnel that is open and silent
+  handshake-tls ...    each of them over TLS
+
+  --runs N             how often each peer is started and measured (5)
+  --seconds S          how long it is measured each time (2)
+  --quick              two short runs: shows that all works, not what it costs
+  --peers A,B          which peers; ratios are to the last one (module,stock)
+  --json               results as JSON
+  --markdown           results as a table
+  --wrap COMMAND       what to run nginx under, such as a profiler
+END_OF_USAGE
+}
+
+main() {
+    local argument flags module
+    for argument in "$@"; do
+        case $argument in
+            -h | --help) usage; return ;;
+        esac
+    done
+
+    need_build_packages
+    module=$("$ROOT/scripts/build.sh" | tail -n 1)
+    mapfile -t flags < <(cargo_flags)
+    cargo build --release --manifest-path "$ROOT/Cargo.toml" -p bench "${flags[@]}" >&2
+    mkdir -p "$TARGET/bench"
+    # In this shell's place, so that Ctrl-C and kill reach what has something to end.
+    exec "${CARGO_TARGET_DIR:-$TARGET}/release/bench" --nginx "$(command -v nginx)" \
+        --module "$module" --directory "$TARGET/bench" "$@"
+}
+
+main "$@"
