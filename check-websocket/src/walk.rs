@@ -289,8 +289,15 @@ impl Walker<'_> {
         };
         let received = answer.lines();
         let failure = failure::of_answer(self.role, &answer, &request);
+        let line = received.first().cloned().unwrap_or_default();
+        let unchosen = request.header(PROTOCOL).is_some() && answer.header(PROTOCOL).is_none();
         let (outcome, text) = match &failure {
-            None => (Outcome::Ok, received.first().cloned().unwrap_or_default()),
+            None if unchosen => {
+                let text =
+                    format!("{line}, but no subprotocol: some browsers close the connection");
+                (Outcome::Note, text)
+            }
+            None => (Outcome::Ok, line),
             Some(failure) => (Outcome::Failed, failure.seen.clone()),
         };
         let step = self.note("handshake", outcome, time, text);
@@ -354,6 +361,8 @@ impl Step {
         self
     }
 }
+
+const PROTOCOL: &str = "Sec-WebSocket-Protocol";
 
 /// A certificate this close to its end is worth a word.
 const FEW_DAYS: i64 = 14;
