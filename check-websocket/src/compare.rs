@@ -76,12 +76,16 @@ pub fn compare(front: &mut Walk, backend: &Walk, options: &Options, tls: &Tls) -
             ),
         ),
         (Some(through), None) => {
-            let found = culprit(front, backend, options, tls);
-            let mut comparison =
-                comparison(Verdict::NginxFails, "works directly, fails through nginx");
+            let found = culprits(front, backend, options, tls);
+            let text = "works directly, fails through nginx";
+            let mut comparison = comparison(Verdict::NginxFails, text);
             comparison.differences = differences(front.answer.as_ref(), backend.answer.as_ref());
-            if let Some(culprit) = found {
-                comparison.text = format!("works directly, fails through nginx: {}", culprit.text);
+            if let Some((culprit, others)) = found.split_first() {
+                comparison.text = format!("{text}: {}", culprit.text);
+                let others: Vec<&str> = others.iter().map(|other| other.header).collect();
+                if !others.is_empty() {
+                    comparison.text += &format!(" (or it is {})", others.join(" or "));
+                }
                 comparison.header = Some(culprit.header.to_owned());
                 front.failure = Some(culprit.name(&through));
             }
@@ -116,37 +120,9 @@ struct Change {
     request: fn(&Request, &Walk) -> Option<Request>,
 }
 
+/// What concerns one header first: a backend that answers anything wrong in the same way would be
+/// told to lack Upgrade otherwise.
 const CHANGES: &[Change] = &[
-    Change {
-        header: "Upgrade",
-        text: "the backend answers the same when Upgrade is missing, so nginx does not pass it on",
-        cause: Some(Cause::UpgradeMissing),
-        advice: "`websocket on;` in the location that proxies; by hand that takes proxy_http_version 1.1 \
-                 and proxy_set_header for Upgrade and Connection",
-        request: |request, _| {
-            Some(
-                request
-                    .again()
-                    .without(&["Upgrade"])
-                    .with("Connection", "close")
-                    .over("1.0"),
-            )
-        },
-    },
-    Change {
-        header: "Connection",
-        text: "the backend answers the same when Connection does not say upgrade",
-        cause: Some(Cause::ConnectionNotUpgrade),
-        advice: "`websocket on;` in the location that proxies, or proxy_set_header Connection upgrade",
-        request: |request, _| Some(request.again().with("Connection", "close")),
-    },
-    Change {
-        header: "HTTP version",
-        text: "the backend answers the same over HTTP/1.0, which is what nginx speaks by default",
-        cause: Some(Cause::HttpVersion),
-        advice: "`websocket on;` in the location that proxies, or proxy_http_version 1.1",
-        request: |request, _| Some(request.again().over("1.0")),
-    },
     Change {
         header: "Host",
         text: "the backend answers the same when Host is its own address, which is what nginx sends by default",
@@ -182,6 +158,36 @@ const CHANGES: &[Change] = &[
         advice: "look for a proxy_set_header that empties Authorization, and for auth_basic in nginx",
         request: |request, _| without(request, "Authorization"),
     },
+    Change {
+        header: "Upgrade",
+        text: "the backend answers the same when Upgrade is missing, so nginx does not pass it on",
+        cause: Some(Cause::UpgradeMissing),
+        advice: "`websocket on;` in the location that proxies; by hand that takes proxy_http_version 1.1 \
+                 and proxy_set_header for Upgrade and Connection",
+        request: |request, _| {
+            Some(
+                request
+                    .again()
+                    .without(&["Upgrade"])
+                    .with("Connection", "close")
+                    .over("1.0"),
+            )
+        },
+    },
+    Change {
+        header: "Connection",
+        text: "the backend answers the same when Connection does not say upgrade",
+        cause: Some(Cause::ConnectionNotUpgrade),
+        advice: "`websocket on;` in the location that proxies, or proxy_set_header Connection upgrade",
+        request: |request, _| Some(request.again().with("Connection", "close")),
+    },
+    Change {
+        header: "HTTP version",
+        text: "the backend answers the same over HTTP/1.0, which is what nginx speaks by default",
+        cause: Some(Cause::HttpVersion),
+        advice: "`websocket on;` in the location that proxies, or proxy_http_version 1.1",
+        request: |request, _| Some(request.again().over("1.0")),
+    },
 ];
 
 impl Change {
@@ -201,22 +207,30 @@ fn without(request: &Request, header: &str) -> Option<Request> {
 }
 
 /// Makes each change itself and looks whether the backend then answers as it did through nginx.
-fn culprit(front: &Walk, backend: &Walk, options: &Options, tls: &Tls) -> Option<&'static Change> {
-    let seen = front.answer.as_ref()?;
+fn culprits(front: &Walk, backend: &Walk, options: &Options, tls: &Tls) -> Vec<&'static Change> {
+    let (Some(seen), Some(address)) = (&front.answer, backend.address) else {
+        return Vec::new();
+    };
     // nginx's own page was not made by the backend, whatever it got.
     if seen.status == 101 || seen.is_nginx_page() {
-        return None;
+        return Vec::new();
     }
-    let address = backend.address?;
-    CHANGES.iter().find(|change| {
-        let Some(request) = (change.request)(&backend.request, backend) else {
-            return false;
-        };
-        let stream = walk::open(&backend.target, address, options, tls);
-        let answer =
-            stream.and_then(|mut s| handshake::exchange(&mut s, &request, options.timeout).ok());
-        answer.is_some_and(|answer| answer.status == seen.status)
-    })
+    let ask = |change: &Change| {
+        let request = (change.request)(&backend.request, backend)?;
+        let mut stream = walk::open(&backend.target, address, options, tls)?;
+        handshake::exchange(&mut stream, &request, options.timeout).ok()
+    };
+    let (mut alike, mut same) = (Vec::new(), Vec::new());
+    for change in CHANGES {
+        match ask(change) {
+            Some(answer) if answer.status != seen.status => {}
+            // The words tell apart what the status doesn't.
+            Some(answer) if answer.rest == seen.rest => same.push(change),
+            Some(_) => alike.push(change),
+            None => {}
+        }
+    }
+    if same.is_empty() { alike } else { same }
 }
 
 /// The headers a handshake is judged by, and those that say where an answer is from.

@@ -99,7 +99,10 @@ fn unresolved() {
          proxy_pass http://$upstream; }}"
     ))
     .start();
-    let report = examine(&format!("ws://127.0.0.1:{}/", nginx.port()), &[]);
+    let report = examine(
+        &format!("ws://127.0.0.1:{}/", nginx.port()),
+        &["--no-probes"],
+    );
     assert_eq!(failure(&report), "upstream-unresolved");
     assert_eq!(logged(&nginx), "upstream-unresolved");
 }

@@ -132,13 +132,14 @@ fn check(server: &Foreign) {
     let report = examine(&at("on"), &talk);
     assert_eq!(failure(&report), "", "{report:#}");
 
-    let report = examine(&at("off"), &["--no-probes", "--backend", &direct]);
+    let offer = "--subprotocol=chat";
+    let report = examine(&at("off"), &["--no-probes", offer, "--backend", &direct]);
     assert_eq!(report["comparison"]["verdict"], "nginx-fails", "{report:#}");
     assert_eq!(report["comparison"]["header"], "Upgrade", "{report:#}");
     assert_eq!(failure(&report), "upgrade-missing", "{report:#}");
 
     // What the server itself makes of a wrong handshake, in doctor's words and the module's.
-    let report = examine(&at("other"), &["--no-probes"]);
+    let report = examine(&at("other"), &["--no-probes", offer]);
     assert_eq!(failure(&report), logged(&nginx), "{report:#}");
 }
 

@@ -33,6 +33,7 @@ fn examine(certificate: &Certificate, host: &str, trusted: &str, more: &[&str]) 
              listen 127.0.0.1:%TLSPORT% ssl;
              ssl_certificate cert.pem;
              ssl_certificate_key key.pem;
+             ssl_protocols TLSv1.2 TLSv1.3;
              location / { proxy_pass http://%BACKEND%; websocket on; }
          }",
     )

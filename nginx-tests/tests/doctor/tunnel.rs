@@ -131,7 +131,7 @@ fn what_is_sent_is_no_websocket() {
     let backend = ScriptedBackend::start(|conn| {
         let head = conn.read_request()?.head;
         conn.accept(&head)?;
-        conn.send("hello, world")?;
+        conn.send("hello, world\n".repeat(20))?;
         conn.hang()
     });
     let report = examine(&format!("ws://{}/", backend.address()), &["--no-probes"]);
