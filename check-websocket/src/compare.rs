@@ -88,6 +88,11 @@ pub fn compare(front: &mut Walk, backend: &Walk, options: &Options, tls: &Tls) -
                 }
                 comparison.header = Some(culprit.header.to_owned());
                 front.failure = Some(culprit.name(&through));
+            } else if through.gateway.is_some() {
+                front.failure = Some(through.change(
+                    "nginx got no answer where --backend gives one: compare its address with the one in \
+                     proxy_pass, and see nginx's error log",
+                ));
             }
             comparison
         }

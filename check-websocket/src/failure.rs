@@ -134,7 +134,8 @@ pub fn of_tls(role: Role, failed: &tls::Failed) -> Failure {
         ),
         _ => failure.change_in_front(
             role,
-            "compare ssl_protocols and ssl_ciphers with what browsers offer, and see nginx's error log",
+            "see that this port's `listen` has `ssl`; compare ssl_protocols and ssl_ciphers with what \
+             browsers offer; see nginx's error log",
         ),
     }
 }

@@ -108,8 +108,17 @@ impl Request {
             .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
     }
 
-    /// Request line and headers.
-    pub fn lines(&self) -> Vec<String> {
+    /// Request line and headers, to be shown. Reports are passed on, so credentials are left out.
+    pub fn shown(&self) -> Vec<String> {
+        let secret = |line: &String| {
+            let (name, _) = line.split_once(':')?;
+            is_secret(name.as_bytes()).then(|| format!("{name}: {HIDDEN}"))
+        };
+        let lines = self.lines().into_iter();
+        lines.map(|line| secret(&line).unwrap_or(line)).collect()
+    }
+
+    fn lines(&self) -> Vec<String> {
         let headers = self
             .headers
             .iter()
@@ -298,6 +307,21 @@ fn first_line(bytes: &[u8]) -> &[u8] {
         .unwrap_or_default()
 }
 
+const HIDDEN: &str = "(not shown)";
+
+/// Whether a header's value is nobody else's business.
+fn is_secret(name: &[u8]) -> bool {
+    const SECRETS: [&[u8]; 4] = [
+        b"authorization",
+        b"cookie",
+        b"proxy-authorization",
+        b"set-cookie",
+    ];
+    SECRETS
+        .iter()
+        .any(|secret| name.eq_ignore_ascii_case(secret))
+}
+
 impl Answer {
     /// The first header of this name, if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -316,13 +340,13 @@ impl Answer {
     }
 
     /// Status line and headers, safe to be shown.
-    pub fn lines(&self) -> Vec<String> {
-        let headers = self
-            .headers
-            .iter()
-            .map(|(name, value)| format!("{}: {}", Escaped(name), Escaped(value)));
+    pub fn shown(&self) -> Vec<String> {
+        let header = |(name, value): &Header| match is_secret(name) {
+            true => format!("{}: {HIDDEN}", Escaped(name)),
+            false => format!("{}: {}", Escaped(name), Escaped(value)),
+        };
         std::iter::once(Escaped(&self.line).to_string())
-            .chain(headers)
+            .chain(self.headers.iter().map(header))
             .collect()
     }
 
@@ -451,6 +475,27 @@ mod tests {
         assert_eq!(request.header("Origin"), None);
         assert_eq!(request.all("Host").collect::<Vec<_>>(), ["b"]);
         assert_eq!(request.header("cookie"), Some("c"));
+    }
+
+    #[test]
+    fn credentials_are_sent_and_not_shown() {
+        let options = options(&[
+            "--header",
+            "cookie: s3cret",
+            "--header",
+            "Authorization: s3cret",
+        ]);
+        let request = Request::new(&options.target, &options);
+        assert!(String::from_utf8_lossy(&request.bytes()).contains("cookie: s3cret\r\n"));
+        let shown = request.shown().join("\n");
+        assert!(
+            shown.contains("cookie: (not shown)") && !shown.contains("s3cret"),
+            "{shown}"
+        );
+        let answer = parse(b"HTTP/1.1 200\nset-cookie: s3cret\n\n")
+            .expect("no mistake")
+            .expect("complete");
+        assert_eq!(answer.shown(), ["HTTP/1.1 200", "set-cookie: (not shown)"]);
     }
 
     #[test]

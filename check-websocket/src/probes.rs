@@ -57,7 +57,7 @@ fn judged(name: &'static str, what: &'static str, answer: Option<Answer>) -> Pro
     let confused = status == Some(101);
     let text = match status {
         Some(101) => "answered 101: taken for a right handshake".to_owned(),
-        Some(status) => format!("answered {status}, as it should not be 101"),
+        Some(status) => format!("answered {status}: not taken for one"),
         None => "not answered".to_owned(),
     };
     Probe {

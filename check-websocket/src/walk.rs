@@ -270,7 +270,7 @@ impl Walker<'_> {
         let request = self.walk.request.clone();
         let exchanged = handshake::exchange(stream, &request, self.options.timeout);
         let time = start.elapsed();
-        let sent = request.lines();
+        let sent = request.shown();
         let shown = |answer: &[String]| -> Vec<String> {
             let sent = sent.iter().map(|line| format!("> {line}"));
             sent.chain(answer.iter().map(|line| format!("< {line}")))
@@ -287,7 +287,7 @@ impl Walker<'_> {
                 return Err(failure);
             }
         };
-        let received = answer.lines();
+        let received = answer.shown();
         let failure = failure::of_answer(self.role, &answer, &request);
         let line = received.first().cloned().unwrap_or_default();
         let unchosen = request.header(PROTOCOL).is_some() && answer.header(PROTOCOL).is_none();

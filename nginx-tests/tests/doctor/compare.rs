@@ -114,6 +114,25 @@ fn nginx_answers_by_itself() {
 }
 
 #[test]
+fn nginx_goes_elsewhere() {
+    let backend = strict(|_| true);
+    let nginx =
+        Nginx::server("location / { proxy_pass http://127.0.0.1:%CLOSED_PORT%; websocket on; }");
+    let nginx = nginx.start();
+    let direct = format!("ws://{}/", backend.address());
+    let url = format!("ws://127.0.0.1:{}/", nginx.port());
+    let report = examine(&url, &["--no-probes", "--backend", &direct]);
+    assert_eq!(report["comparison"]["verdict"], "nginx-fails");
+    let change = report["front"]["failure"]["change"]
+        .as_str()
+        .unwrap_or_default();
+    assert!(
+        change.contains("compare its address with the one in proxy_pass"),
+        "{report:#}"
+    );
+}
+
+#[test]
 fn works_only_through_nginx() {
     let backend = strict(|head| head.header("X-Secret").is_some());
     let report = compare(

@@ -1,5 +1,6 @@
 //! Runs `check-websocket`, and its behaviour as a program.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -197,6 +198,47 @@ fn a_wrong_command_line_has_status_2() {
         );
         assert!(outcome.err.contains("error:"), "{}", outcome.err);
     }
+}
+
+const MANUAL: &str = include_str!("../../../check-websocket/check-websocket.1");
+
+/// The long options that a text names.
+fn long_options(text: &str) -> BTreeSet<&str> {
+    let options = text.split("--").skip(1).map(|rest| {
+        rest.split(|c: char| !(c.is_ascii_lowercase() || c == '-' || c.is_ascii_digit()))
+            .next()
+    });
+    options.flatten().filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn the_manual_has_the_options_that_there_are() {
+    let help = run(["--help"]);
+    assert_eq!(help.status, Some(0));
+    assert_eq!(
+        long_options(&MANUAL.replace("\\-", "-")),
+        long_options(&help.out)
+    );
+}
+
+#[test]
+fn the_manual_is_right_in_form() {
+    let Some(man) = find_program("man") else {
+        println!("skipped: man is not installed");
+        return;
+    };
+    let page = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../check-websocket/check-websocket.1"
+    );
+    let output = Command::new(man)
+        .args(["--warnings", "-l", page])
+        .env("MANROFFSEQ", "")
+        .env("LC_ALL", "C")
+        .output()
+        .expect("man runs");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("EXIT STATUS"));
 }
 
 #[test]
