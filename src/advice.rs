@@ -8,7 +8,7 @@ use nginx_sys::{
 };
 
 use crate::inject::fields::{self, BODY, HEADERS, METHOD, PASS_HEADERS};
-use crate::location::{LocationConf, Place};
+use crate::location::{LocationConf, OtherUpgrades, Place};
 use crate::log;
 use crate::main_conf::{Drain, MainConf};
 use crate::nginx::{conf, pool, string};
@@ -217,8 +217,9 @@ unsafe fn warn_of_headers(cf: *mut ngx_conf_t, this: &LocationConf) {
                 this,
                 format_args!("\"proxy_set_header {name} \\\"\\\"\" takes it from handshakes"),
             );
-        } else if (is(b"Upgrade") && line.value.len > 0)
-            || (is(b"Connection") && mentions_upgrade(line))
+        } else if this.other_upgrades() != OtherUpgrades::Pass
+            && ((is(b"Upgrade") && line.value.len > 0)
+                || (is(b"Connection") && mentions_upgrade(line)))
         {
             warn_here(
                 cf,

@@ -18,12 +18,16 @@ use crate::context::{self, Context, State, Verdict};
 use crate::location::{LocationConf, OtherUpgrades};
 use crate::main_conf::MainConf;
 use crate::nginx::{conf, pool, request, string};
-use crate::{advice, diagnose, origin, report};
+use crate::{advice, diagnose, origin, report, variables};
 
 /// `postconfiguration`: joins nginx's phases. Preaccess is the first in which the location is
 /// final; an internal redirect runs it again.
 pub unsafe extern "C" fn register(cf: *mut ngx_conf_t) -> ngx_int_t {
     // SAFETY: nginx calls this in the http context, after the merges.
+    if unsafe { variables::refuse_unknown(cf) }.is_err() {
+        return NGX_ERROR as ngx_int_t;
+    }
+    // SAFETY: as above.
     if !unsafe { MainConf::of(cf) }.in_use.get() {
         return NGX_OK as ngx_int_t;
     }

@@ -121,6 +121,9 @@ fn lines_that_are_not_needed_any_more() {
     }
     is_silent(&location("proxy_set_header Connection \"\";"));
     is_silent(&location("proxy_set_header Host $host;"));
+    is_silent(&location(
+        "websocket_other_upgrades pass; proxy_set_header Upgrade $http_upgrade;",
+    ));
 }
 
 #[test]
