@@ -126,7 +126,8 @@ struct Change {
 }
 
 /// What concerns one header first: a backend that answers anything wrong in the same way would be
-/// told to lack Upgrade otherwise.
+/// told to lack Upgrade otherwise. Upgrade comes twice: as nginx leaves it out from 1.29.7 on, and
+/// as it did before.
 const CHANGES: &[Change] = &[
     Change {
         header: "Host",
@@ -162,6 +163,14 @@ const CHANGES: &[Change] = &[
         cause: None,
         advice: "look for a proxy_set_header that empties Authorization, and for auth_basic in nginx",
         request: |request, _| without(request, "Authorization"),
+    },
+    Change {
+        header: "Upgrade",
+        text: "the backend answers the same when Upgrade is missing, so nginx does not pass it on",
+        cause: Some(Cause::UpgradeMissing),
+        advice: "`websocket on;` in the location that proxies; by hand that takes proxy_http_version 1.1 \
+                 and proxy_set_header for Upgrade and Connection",
+        request: |request, _| Some(request.again().without(&["Upgrade", "Connection"])),
     },
     Change {
         header: "Upgrade",
@@ -225,7 +234,7 @@ fn culprits(front: &Walk, backend: &Walk, options: &Options, tls: &Tls) -> Vec<&
         let mut stream = walk::open(&backend.target, address, options, tls)?;
         handshake::exchange(&mut stream, &request, options.timeout).ok()
     };
-    let (mut alike, mut same) = (Vec::new(), Vec::new());
+    let (mut alike, mut same): (Vec<&Change>, Vec<&Change>) = (Vec::new(), Vec::new());
     for change in CHANGES {
         match ask(change) {
             Some(answer) if answer.status != seen.status => {}
@@ -235,7 +244,9 @@ fn culprits(front: &Walk, backend: &Walk, options: &Options, tls: &Tls) -> Vec<&
             None => {}
         }
     }
-    if same.is_empty() { alike } else { same }
+    let mut found = if same.is_empty() { alike } else { same };
+    found.dedup_by_key(|change| change.header);
+    found
 }
 
 /// The headers a handshake is judged by, and those that say where an answer is from.

@@ -255,7 +255,12 @@ impl Judge {
         let upgrade = last(&headers, "Upgrade");
         let connection = last(&headers, "Connection");
         if location.by == By::Module {
-            redundant(location, scope, upgrade, connection);
+            redundant(
+                location,
+                scope,
+                maps,
+                [(upgrade, "websocket"), (connection, "upgrade")],
+            );
             websocket_times(location, scope);
         } else {
             let lost = ["Upgrade", "Connection"].map(|name| scope.lost_header(name));
@@ -371,13 +376,22 @@ fn last<'a>(headers: &[&'a Directive], name: &str) -> Option<&'a Directive> {
     headers.iter().rev().find(named).copied()
 }
 
+/// Lines for a handshake that the module sends itself. Others, such as an empty Connection for
+/// keepalive, are for plain requests and do their work there.
 fn redundant(
     location: &mut Location,
     scope: &Scope<'_>,
-    upgrade: Option<&Directive>,
-    connection: Option<&Directive>,
+    maps: &Maps<'_>,
+    lines: [(Option<&Directive>, &str); 2],
 ) {
-    for line in [upgrade, connection].into_iter().flatten() {
+    for (line, token) in lines {
+        let upgrades = |line: &&Directive| {
+            maps.value(line.word(1))
+                .is_some_and(|value| has_token(value.as_bytes(), token.as_bytes()))
+        };
+        let Some(line) = line.filter(upgrades) else {
+            continue;
+        };
         location.remarks.push(format!(
             "proxy_set_header {} ({}) is redundant: in a handshake `websocket on` sends its own",
             line.word(0),

@@ -221,6 +221,16 @@ fn what_is_redundant_with_the_module_is_said() {
         "proxy_set_header Connection (nginx.conf:2) is redundant",
     );
     remarks(&location, "proxy_http_version (nginx.conf:2) is redundant");
+    let keepalive = passes(
+        "websocket on;",
+        &format!("location / {{ proxy_set_header Connection ''; {PASS} }}"),
+    );
+    assert!(
+        !keepalive
+            .remarks
+            .iter()
+            .any(|remark| remark.contains("redundant"))
+    );
 }
 
 #[test]
