@@ -28,11 +28,14 @@ KEY='dGhlIHNhbXBsZSBub25jZQ=='
 ACCEPT='s3pPLMBiTxaQ9kYGzzhZRbK+xOo='
 
 quiet='' limit=10 origin='' protocols='' insecure=''
-directory=''
 
 main() {
-    headers=$(mktemp) || exit 2
-    directory=$(mktemp -d) || exit 2
+    # POSIX has no mktemp. mkdir fails where someone else was first.
+    umask 077
+    directory=${TMPDIR:-/tmp}/check-websocket.$$
+    mkdir "$directory" || exit 2
+    headers=$directory/headers
+    : >"$headers"
     trap clean EXIT
     trap 'exit 1' HUP INT TERM
     while getopts 'kqt:o:p:H:h' option; do
@@ -72,8 +75,13 @@ mistake() {
 
 # shellcheck disable=SC2317 # the trap calls it
 clean() {
-    [ -z "$directory" ] || rm -rf "$directory"
-    rm -f "$headers"
+    stop_curl
+    rm -rf "$directory"
+}
+
+# shellcheck disable=SC2317 # clean calls it too
+stop_curl() {
+    [ -s "$directory/status" ] || [ ! -s "$directory/pid" ] || kill "$(cat "$directory/pid")" 2>/dev/null
 }
 
 # ---- the handshake ----------------------------------------------------------
@@ -105,9 +113,7 @@ shake_hands() {
         ! is_switched || break
         sleep 1
     done
-    if [ ! -s "$directory/status" ]; then
-        kill "$(cat "$directory/pid")" 2>/dev/null
-    fi
+    stop_curl
     wait $! 2>/dev/null
     status=$(cat "$directory/status")
 }

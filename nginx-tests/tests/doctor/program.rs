@@ -72,7 +72,7 @@ pub fn run_with<S: AsRef<OsStr>>(
 }
 
 /// Limits that let a test end soon.
-pub const SOON: [&str; 2] = ["--connect-timeout=2s", "--timeout=2s"];
+pub const SOON: [&str; 2] = ["--connect-timeout=3s", "--timeout=3s"];
 
 /// What it says of an address as JSON, which has to keep to the schema.
 #[track_caller]

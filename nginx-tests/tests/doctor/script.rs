@@ -1,12 +1,13 @@
 //! scripts/check-websocket.sh: the same names and exit status, with nothing but curl.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nginx_tests::client::SAMPLE_ACCEPT;
 use nginx_tests::environment::find_program;
 use nginx_tests::{Certificate, Listen, Nginx, ScriptedBackend, backend};
+
+use crate::causes::NOBODY;
 
 fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/check-websocket.sh")
@@ -83,10 +84,7 @@ fn works() {
 
 #[test]
 fn reaching() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let closed = listener.local_addr().expect("a bound socket");
-    drop(listener);
-    names(&format!("ws://{closed}/"), "upstream-refused", &[]);
+    names(&format!("ws://{NOBODY}/"), "upstream-refused", &[]);
     names("ws://127.255.255.255:9/", "upstream-unreachable", &[]);
     let host = "a".repeat(64);
     names(&format!("ws://{host}/"), "upstream-unresolved", &[]);
