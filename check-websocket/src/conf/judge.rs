@@ -3,6 +3,7 @@
 use websocket_protocol::header::has_token;
 
 use super::parse::Directive;
+use super::scope::{Scope, find};
 use super::values::Maps;
 
 /// What was found in a configuration.
@@ -98,77 +99,6 @@ pub fn judge(directives: &[Directive], version: Option<(u32, u32, u32)>) -> Judg
 struct Judge {
     version: Option<(u32, u32, u32)>,
     judgement: Judgement,
-}
-
-/// A level and those around it, the outermost first.
-#[derive(Clone)]
-struct Scope<'a> {
-    levels: Vec<&'a [Directive]>,
-    server: String,
-    /// `location /a`, perhaps with `if (…)`.
-    name: String,
-}
-
-impl<'a> Scope<'a> {
-    fn within(&self, level: &'a [Directive], name: String) -> Self {
-        let mut levels = self.levels.clone();
-        levels.push(level);
-        Self {
-            levels,
-            server: self.server.clone(),
-            name,
-        }
-    }
-
-    fn own(&self, name: &str) -> Option<&'a Directive> {
-        self.levels.last().and_then(|level| find(level, name))
-    }
-
-    /// The directive in force: the innermost one.
-    fn nearest(&self, name: &str) -> Option<&'a Directive> {
-        self.levels.iter().rev().find_map(|level| find(level, name))
-    }
-
-    fn is(&self, name: &str, value: &str) -> bool {
-        self.nearest(name)
-            .is_some_and(|directive| directive.word(0) == value)
-    }
-
-    /// The `proxy_set_header` lines in force: those of the innermost level that has any. All the
-    /// others are lost, which is the commonest mistake of all.
-    fn headers(&self) -> Vec<&'a Directive> {
-        self.levels
-            .iter()
-            .rev()
-            .map(|level| headers(level))
-            .find(|l| !l.is_empty())
-            .unwrap_or_default()
-    }
-
-    /// A line for this header that a level further in has put out of force.
-    fn lost_header(&self, name: &str) -> Option<&'a Directive> {
-        let mut levels = self
-            .levels
-            .iter()
-            .rev()
-            .map(|level| headers(level))
-            .filter(|l| !l.is_empty());
-        levels.next();
-        levels
-            .flatten()
-            .find(|header| header.word(0).eq_ignore_ascii_case(name))
-    }
-}
-
-fn find<'a>(level: &'a [Directive], name: &str) -> Option<&'a Directive> {
-    level.iter().find(|directive| directive.name == name)
-}
-
-fn headers(level: &[Directive]) -> Vec<&Directive> {
-    level
-        .iter()
-        .filter(|directive| directive.name == "proxy_set_header")
-        .collect()
 }
 
 impl Judge {

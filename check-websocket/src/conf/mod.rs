@@ -3,6 +3,7 @@
 mod files;
 pub mod judge;
 mod parse;
+mod scope;
 mod values;
 
 use std::io::Read as _;
