@@ -6,6 +6,8 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TARGET=$ROOT/target
 # shellcheck disable=SC2034 # for the scripts that source this
+ROOTS=$TARGET/roots
+# shellcheck disable=SC2034
 MODULE_FILE=ngx_http_websocket_module.so
 # The oldest Rust that builds the workspace: `rust-version` in Cargo.toml.
 RUST_MINIMUM=1.85
@@ -217,4 +219,29 @@ run_configure() {
         . ./conf_flags
     fi
     sh "$script" "${NGX_CONF_FLAGS[@]}"
+}
+
+# ---- minimal Debian systems -------------------------------------------------
+
+in_root() {
+    local root=$1
+    shift
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"
+}
+
+# copy_root ROOT COPY   without what tests have under way in its /tmp.
+copy_root() {
+    mkdir -p "$2"
+    tar -C "$1" --one-file-system --exclude='./tmp/*' -cf - . | tar -C "$2" -xpf -
+}
+
+# What a broken-off run left, but never through something mounted inside it.
+remove_root() {
+    local mounted
+    while read -r _ mounted _; do
+        case $mounted in
+            "$1"/*) umount "$mounted" || die "$mounted is still mounted." ;;
+        esac
+    done < <(sort -r -k 2,2 /proc/mounts)
+    rm -rf --one-file-system "$1"
 }
