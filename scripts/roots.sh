@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # What builds Debian packages, with each release's own tools.
-PACKAGING=(debhelper dpkg-dev nginx-dev lintian)
+PACKAGING=(build-essential debhelper dpkg-dev nginx-dev lintian)
 
 usage() {
     cat <<'END'
