@@ -8,7 +8,7 @@ use nginx_sys::{
 };
 
 use crate::inject::fields::{self, BODY, HEADERS, METHOD, PASS_HEADERS};
-use crate::location::{LocationConf, Place};
+use crate::location::{LocationConf, OtherUpgrades, Place};
 use crate::log;
 use crate::main_conf::{Drain, MainConf};
 use crate::nginx::{conf, pool, string};
@@ -19,7 +19,10 @@ pub enum Use {
     /// `websocket on` was written here; whether any location under it proxies.
     On { written: Place, proxies: bool },
     /// A hand-written location that forwards any upgrade, in the server that begins here.
-    HandWritten { server: Place, name: nginx_sys::ngx_str_t },
+    HandWritten {
+        server: Place,
+        name: nginx_sys::ngx_str_t,
+    },
 }
 
 /// Notes what a location, just merged, may be worth a warning for. `None` when there is no memory.
@@ -37,8 +40,16 @@ pub unsafe fn note(cf: *mut ngx_conf_t, above: &LocationConf, this: &LocationCon
             }
         }
         if let Some(time) = this.drain().filter(|_| this.is_on()) {
-            let drain = Drain { written: this.drain_written, time, advised: this.has_advice() };
-            if !main.drains().iter().any(|known| known.written == drain.written) {
+            let drain = Drain {
+                written: this.drain_written,
+                time,
+                advised: this.has_advice(),
+            };
+            if !main
+                .drains()
+                .iter()
+                .any(|known| known.written == drain.written)
+            {
                 pool::push(main.drains, drain)?;
             }
         }
@@ -54,7 +65,13 @@ pub unsafe fn note(cf: *mut ngx_conf_t, above: &LocationConf, this: &LocationCon
             let server = &*server.cast::<ngx_http_core_srv_conf_t>();
             let file = core::ffi::CStr::from_ptr(server.file_name.cast());
             let server = Place::new(string::borrowed(file.to_bytes()), server.line);
-            pool::push(main.uses, Use::HandWritten { server, name: conf::core_location(cf).name })?;
+            pool::push(
+                main.uses,
+                Use::HandWritten {
+                    server,
+                    name: conf::core_location(cf).name,
+                },
+            )?;
         }
     }
     Some(())
@@ -66,7 +83,11 @@ unsafe fn note_on(main: &MainConf, written: Place, proxies: bool) -> Option<()> 
     // SAFETY: an array of these, made with the main conf; no other reference to it is held.
     let uses = unsafe { pool::elements_mut::<Use>(main.uses) };
     for used in uses {
-        if let Use::On { written: known, proxies: any } = used {
+        if let Use::On {
+            written: known,
+            proxies: any,
+        } = used
+        {
             if *known == written {
                 *any |= proxies;
                 return Some(());
@@ -77,20 +98,19 @@ unsafe fn note_on(main: &MainConf, written: Place, proxies: bool) -> Option<()> 
     unsafe { pool::push(main.uses, Use::On { written, proxies }) }.map(|_| ())
 }
 
-/// Every location has been seen.
+/// Every location has been seen, and one is on: who does not use the module is not advised by it.
 ///
 /// # Safety
 /// `cf` must be in the http context, after the merges.
 pub unsafe fn warn_of_uses(cf: *mut ngx_conf_t) {
     // SAFETY: the caller vouches for cf; an array of these, made with the main conf.
     let uses = unsafe { pool::elements::<Use>(MainConf::of(cf).uses) };
-    // Who does not use the module is not advised by it.
-    if !uses.iter().any(|used| matches!(used, Use::On { .. })) {
-        return;
-    }
     for used in uses {
         match used {
-            Use::On { written, proxies: false } => warn(
+            Use::On {
+                written,
+                proxies: false,
+            } => warn(
                 cf,
                 *written,
                 format_args!("\"websocket on\" has no effect: no location under it proxies"),
@@ -120,7 +140,10 @@ pub unsafe extern "C" fn check_drains(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         let core = *(*cycle).conf_ctx.add(ngx_core_module.index);
         let limit = (*core.cast::<ngx_core_conf_t>()).shutdown_timeout;
         let drains = MainConf::of_cycle(cycle).map_or(&[] as &[Drain], MainConf::drains);
-        for drain in drains.iter().filter(|drain| drain.advised && limit > 0 && drain.time > limit) {
+        for drain in drains
+            .iter()
+            .filter(|drain| drain.advised && limit > 0 && drain.time > limit)
+        {
             log::at(
                 (*cycle).log,
                 NGX_LOG_WARN,
@@ -148,14 +171,26 @@ unsafe fn warn_of_request(cf: *mut ngx_conf_t, this: &LocationConf) {
         // SAFETY: the word of `proxy_method` is a pointer to a value.
         let method = unsafe {
             let value = core::ptr::with_exposed_provenance::<ngx_http_complex_value_t>(method);
-            if (*value).lengths.is_null() { string::bytes(&(*value).value) } else { b"GET" }
+            if (*value).lengths.is_null() {
+                string::bytes(&(*value).value)
+            } else {
+                b"GET"
+            }
         };
         if !method.eq_ignore_ascii_case(b"GET") {
-            warn_here(cf, this, format_args!("\"proxy_method\" other than GET breaks handshakes"));
+            warn_here(
+                cf,
+                this,
+                format_args!("\"proxy_method\" other than GET breaks handshakes"),
+            );
         }
     }
     if original(BODY) != 0 {
-        warn_here(cf, this, format_args!("\"proxy_set_body\" gives handshakes a body"));
+        warn_here(
+            cf,
+            this,
+            format_args!("\"proxy_set_body\" gives handshakes a body"),
+        );
     }
     if original(PASS_HEADERS) == 0 {
         warn_here(
@@ -182,8 +217,9 @@ unsafe fn warn_of_headers(cf: *mut ngx_conf_t, this: &LocationConf) {
                 this,
                 format_args!("\"proxy_set_header {name} \\\"\\\"\" takes it from handshakes"),
             );
-        } else if (is(b"Upgrade") && line.value.len > 0)
-            || (is(b"Connection") && mentions_upgrade(line))
+        } else if this.other_upgrades() != OtherUpgrades::Pass
+            && ((is(b"Upgrade") && line.value.len > 0)
+                || (is(b"Connection") && mentions_upgrade(line)))
         {
             warn_here(
                 cf,
@@ -232,20 +268,27 @@ fn forwards_any_upgrade(line: &ngx_keyval_t) -> bool {
 fn mentions_upgrade(line: &ngx_keyval_t) -> bool {
     // SAFETY: a line's words live as long as the configuration.
     let value = unsafe { string::bytes(&line.value) };
-    value.windows(7).any(|part| part.eq_ignore_ascii_case(b"upgrade"))
+    value
+        .windows(7)
+        .any(|part| part.eq_ignore_ascii_case(b"upgrade"))
 }
 
 fn starts_with(line: &ngx_keyval_t, prefix: &[u8]) -> bool {
     // SAFETY: a line's words live as long as the configuration.
     let name = unsafe { string::bytes(&line.key) };
-    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    name.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 fn warn_here(cf: *mut ngx_conf_t, this: &LocationConf, text: core::fmt::Arguments<'_>) {
     // SAFETY: nginx merges with cf in the http context; a location's name lives as long as the
     // configuration.
     let name = unsafe { string::bytes(&conf::core_location(cf).name) };
-    warn(cf, this.written, format_args!("{text} in location \"{}\"", name.escape_ascii()));
+    warn(
+        cf,
+        this.written,
+        format_args!("{text} in location \"{}\"", name.escape_ascii()),
+    );
 }
 
 fn warn(cf: *mut ngx_conf_t, place: Place, text: core::fmt::Arguments<'_>) {

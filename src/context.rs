@@ -9,9 +9,9 @@ use nginx_sys::{
 };
 use websocket_protocol::Cause;
 
-use crate::diagnose::Tries;
 use crate::location::LocationConf;
 use crate::nginx::{request, string};
+use crate::tries::Tries;
 use crate::tunnel::Tunnel;
 
 /// The module that owns the configuration and the contexts.

@@ -16,13 +16,22 @@ use websocket_protocol::{
 
 use crate::context::{self, Context, State, Verdict};
 use crate::location::{LocationConf, OtherUpgrades};
+use crate::main_conf::MainConf;
 use crate::nginx::{conf, pool, request, string};
-use crate::{advice, diagnose, origin};
+use crate::{advice, diagnose, origin, report, variables};
 
 /// `postconfiguration`: joins nginx's phases. Preaccess is the first in which the location is
 /// final; an internal redirect runs it again.
 pub unsafe extern "C" fn register(cf: *mut ngx_conf_t) -> ngx_int_t {
-    // SAFETY: nginx calls this after the merges.
+    // SAFETY: nginx calls this in the http context, after the merges.
+    if unsafe { variables::refuse_unknown(cf) }.is_err() {
+        return NGX_ERROR as ngx_int_t;
+    }
+    // SAFETY: as above.
+    if !unsafe { MainConf::of(cf) }.in_use.get() {
+        return NGX_OK as ngx_int_t;
+    }
+    // SAFETY: as above.
     unsafe { advice::warn_of_uses(cf) };
     // SAFETY: nginx gives cf in the http context; the core module has a main conf there.
     unsafe {
@@ -35,7 +44,7 @@ pub unsafe extern "C" fn register(cf: *mut ngx_conf_t) -> ngx_int_t {
             ),
             (
                 ngx_http_phases_NGX_HTTP_LOG_PHASE,
-                diagnose::log_phase as Handler,
+                report::log_phase as Handler,
             ),
         ] {
             let Some(phase) = phases.get_mut(phase as usize) else {
@@ -90,7 +99,7 @@ unsafe extern "C" fn preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
     match (verdict, refusal) {
         (Verdict::Refused, Some(refusal)) => refuse(r, context, refusal),
         (Verdict::PassedOn, Some(refusal)) => {
-            diagnose::report_passed_on(r, conf, refusal);
+            report::passed_on(r, conf, refusal);
             strip_unless_websocket(r, &head);
             PASS
         }

@@ -5,17 +5,17 @@ use core::mem::offset_of;
 use core::ptr;
 
 use nginx_sys::{
-    NGX_CONF_1MORE, NGX_CONF_FLAG, NGX_CONF_TAKE1, NGX_CONF_TAKE12, NGX_CONF_TAKE123, NGX_HTTP_LOC_CONF,
-    NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF, NGX_LOG_EMERG, NGX_LOG_ERR,
-    NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_array_t, ngx_command_t, ngx_conf_enum_t,
-    ngx_conf_set_enum_slot, ngx_conf_set_flag_slot, ngx_conf_set_num_slot, ngx_conf_set_off_slot,
-    ngx_conf_set_size_slot, ngx_conf_t, ngx_msec_t, ngx_parse_time,
-    ngx_str_t, ngx_uint_t,
+    NGX_CONF_1MORE, NGX_CONF_FLAG, NGX_CONF_TAKE1, NGX_CONF_TAKE12, NGX_CONF_TAKE123,
+    NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF,
+    NGX_LOG_EMERG, NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_array_t,
+    ngx_command_t, ngx_conf_enum_t, ngx_conf_set_enum_slot, ngx_conf_set_flag_slot,
+    ngx_conf_set_num_slot, ngx_conf_set_off_slot, ngx_conf_set_size_slot, ngx_conf_t, ngx_msec_t,
+    ngx_parse_time, ngx_str_t, ngx_uint_t,
 };
 
 use crate::location::{
-    GOING_AWAY, LENIENT, LONGEST_TIMEOUT, LocationConf, OtherUpgrades, Place, SERVICE_RESTART, STRICT,
-    TO_CLIENT, TO_UPSTREAM, Verify,
+    GOING_AWAY, LENIENT, LONGEST_TIMEOUT, LocationConf, OtherUpgrades, Place, SERVICE_RESTART,
+    STRICT, TO_CLIENT, TO_UPSTREAM, Verify,
 };
 use crate::nginx::{conf, string};
 use crate::{log, origin};
@@ -374,4 +374,3 @@ unsafe extern "C" fn set_allow_origin(
         None => conf::ERROR,
     }
 }
-

@@ -11,8 +11,9 @@ use nginx_sys::{
 
 use crate::context::{self, Context, State};
 use crate::location::LocationConf;
+use crate::main_conf::MainConf;
 use crate::nginx::{pool, request, string};
-use crate::{diagnose, tunnel};
+use crate::{diagnose, report, tunnel};
 
 /// The filter that comes after ours; `postconfiguration` sets it before any request.
 static NEXT: AtomicPtr<core::ffi::c_void> = AtomicPtr::new(ptr::null_mut());
@@ -21,7 +22,11 @@ static NEXT_BODY: AtomicPtr<core::ffi::c_void> = AtomicPtr::new(ptr::null_mut())
 type HeaderFilter = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
 
 /// `postconfiguration`: nginx's filters are a chain of functions, each calling the one before it.
-pub unsafe extern "C" fn register(_cf: *mut ngx_conf_t) -> ngx_int_t {
+pub unsafe extern "C" fn register(cf: *mut ngx_conf_t) -> ngx_int_t {
+    // SAFETY: nginx calls this in the http context, after the merges.
+    if !unsafe { MainConf::of(cf) }.in_use.get() {
+        return NGX_OK as ngx_int_t;
+    }
     // SAFETY: nginx is single-threaded while it reads the configuration.
     unsafe {
         let next = ptr::replace(&raw mut ngx_http_top_header_filter, Some(header_filter));
@@ -120,7 +125,7 @@ fn establish(r: *mut ngx_http_request_t, context: &mut Context) {
     }
     context.state = State::Established;
     context.handshake_time = Some(request::elapsed(r));
-    diagnose::report_established(r, context);
+    report::established(r, context);
 
     let Some(u) = request::upstream(r) else {
         return;

@@ -10,6 +10,7 @@ use nginx_sys::{
 
 use crate::directives::DEFAULT_PING_TIMEOUT;
 use crate::inject::Injection;
+use crate::main_conf::MainConf;
 use crate::nginx::{conf, pool, string};
 use crate::tunnel::Side;
 use crate::{advice, inject, log, origin};
@@ -62,10 +63,18 @@ pub struct Place {
 }
 
 impl Place {
-    pub const NOWHERE: Self = Self { file: ptr::null(), file_len: 0, line: 0 };
+    pub const NOWHERE: Self = Self {
+        file: ptr::null(),
+        file_len: 0,
+        line: 0,
+    };
 
     pub fn new(file: ngx_str_t, line: ngx_uint_t) -> Self {
-        Self { file: file.data, file_len: file.len, line }
+        Self {
+            file: file.data,
+            file_len: file.len,
+            line,
+        }
     }
 
     /// The line being read.
@@ -78,7 +87,10 @@ impl Place {
     }
 
     pub fn file<'a>(&self) -> &'a [u8] {
-        let name = ngx_str_t { len: self.file_len, data: self.file.cast_mut() };
+        let name = ngx_str_t {
+            len: self.file_len,
+            data: self.file.cast_mut(),
+        };
         // SAFETY: a file's name lives as long as the configuration.
         unsafe { string::bytes(&name) }
     }
@@ -385,6 +397,10 @@ pub unsafe extern "C" fn merge(
     );
     conf::merge(&mut this.advice, above.advice, conf::UNSET_FLAG, 1);
 
+    if this.is_on() {
+        // SAFETY: nginx merges in the http context.
+        unsafe { MainConf::of(cf) }.in_use.set(true);
+    }
     // SAFETY: nginx merges with cf in the location's own context.
     match unsafe {
         inject::merge(

@@ -1,5 +1,6 @@
 //! What the module keeps for the whole of `http {}`.
 
+use core::cell::Cell;
 use core::ffi::{c_char, c_void};
 use core::ptr;
 
@@ -15,6 +16,8 @@ use crate::location::{LocationConf, Place};
 use crate::nginx::{conf, pool};
 
 pub struct MainConf {
+    /// Whether any location is on. Where none is, the module joins no phase and no filter.
+    pub in_use: Cell<bool>,
     pub places: Places,
     /// Array of [`Rewritten`].
     pub rewritten: *mut ngx_array_t,
@@ -50,7 +53,9 @@ impl MainConf {
         unsafe {
             let http = *(*cycle).conf_ctx.add(ngx_http_module.index);
             let http = http.cast::<ngx_http_conf_ctx_t>().as_ref()?;
-            (*http.main_conf.add(module().ctx_index)).cast::<Self>().as_ref()
+            (*http.main_conf.add(module().ctx_index))
+                .cast::<Self>()
+                .as_ref()
         }
     }
 
@@ -74,7 +79,13 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         ) else {
             return ptr::null_mut();
         };
-        main.write(MainConf { places: Places::find(cf), rewritten, uses, drains });
+        main.write(MainConf {
+            in_use: Cell::new(false),
+            places: Places::find(cf),
+            rewritten,
+            uses,
+            drains,
+        });
         main.cast()
     }
 }

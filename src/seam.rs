@@ -16,7 +16,7 @@ use websocket_protocol::Cause;
 
 use crate::context::{self, Context, Seam};
 use crate::nginx::request;
-use crate::{diagnose, verify};
+use crate::{diagnose, listen, tries, verify};
 
 /// Joins a handshake that is about to go to an upstream.
 pub fn join(r: *mut ngx_http_request_t, context: &mut Context) {
@@ -96,7 +96,7 @@ unsafe extern "C" fn process_header(r: *mut ngx_http_request_t) -> ngx_int_t {
         };
     }
     if rc == NGX_HTTP_UPSTREAM_INVALID_HEADER as ngx_int_t {
-        diagnose::note(r, context, Cause::UpstreamResponseInvalid);
+        tries::note(r, context, Cause::UpstreamResponseInvalid);
     }
     rc
 }
@@ -151,7 +151,7 @@ unsafe extern "C" fn listen(
         // SAFETY: ngx_log_error_core() has one buffer of NGX_MAX_ERROR_STR bytes for a line, and
         // gives its handlers the rest of it: what stands before is written.
         let line = unsafe { slice::from_raw_parts(buffer.sub(written), written) };
-        diagnose::heard(r, context, line);
+        listen::heard(r, context, line);
     }
     match seam.log_handler {
         // SAFETY: nginx's own function, with what nginx gave us.

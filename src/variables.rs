@@ -2,27 +2,27 @@
 
 use core::ffi::CStr;
 use core::fmt;
+use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use nginx_sys::{
-    NGX_ERROR, NGX_HTTP_VAR_NOCACHEABLE, NGX_HTTP_VAR_NOHASH, NGX_OK, ngx_array_t, ngx_conf_t,
-    ngx_http_add_variable, ngx_http_complex_value_t, ngx_http_request_t, ngx_http_variable_value_t,
-    ngx_int_t, ngx_msec_t, ngx_str_t, ngx_uint_t,
+    NGX_ERROR, NGX_HTTP_VAR_NOCACHEABLE, NGX_HTTP_VAR_PREFIX, NGX_LOG_EMERG, NGX_OK, ngx_array_t,
+    ngx_conf_t, ngx_hash_key_t, ngx_http_add_variable, ngx_http_complex_value_t,
+    ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_request_t, ngx_http_variable_t,
+    ngx_http_variable_value_t, ngx_int_t, ngx_msec_t, ngx_str_t, ngx_uint_t,
 };
 use websocket_protocol::{Upgrade, header};
 
 use crate::context::{self, Context, State, Verdict};
-use crate::location::OtherUpgrades;
-use crate::nginx::{pool, request, string};
 use crate::inject::PlainHeaders;
+use crate::location::OtherUpgrades;
+use crate::nginx::{conf, pool, request, string};
 use crate::tunnel::{Summary, Tunnel};
-use crate::{detect, diagnose, inject, seam};
+use crate::{detect, diagnose, inject, log, seam};
 
 struct Variable {
-    name: &'static CStr,
+    name: &'static str,
     get: fn(*mut ngx_http_request_t) -> Value,
-    /// Not for users: nginx evaluates it in lines that this module put into the configuration.
-    injected: bool,
 }
 
 /// A variable's value for a request. The bytes live as long as the request.
@@ -32,97 +32,131 @@ enum Value {
     Of(ngx_str_t),
 }
 
+/// All that begin with [`PREFIX`]; those that are evaluated for every request to an upstream first.
 static VARIABLES: [Variable; 23] = [
-    Variable::new(c"websocket", websocket),
-    Variable::new(c"websocket_upgrade", upgrade),
-    Variable::new(c"websocket_connection", connection),
-    Variable::new(c"websocket_state", state),
-    Variable::new(c"websocket_cause", cause),
-    Variable::new(c"websocket_advice", advice),
-    Variable::new(c"websocket_protocol", protocol),
-    Variable::new(c"websocket_extensions", extensions),
-    Variable::new(c"websocket_handshake_time", handshake_time),
-    Variable::new(c"websocket_close_by", |r| {
+    // Not for users: they stand in lines that this module puts into the configuration.
+    Variable::new("websocket_injected_upgrade", injected_upgrade),
+    Variable::new("websocket_injected_connection", injected_connection),
+    Variable::new("websocket_injected_seam", injected_seam),
+    Variable::new("websocket", websocket),
+    Variable::new("websocket_upgrade", upgrade),
+    Variable::new("websocket_connection", connection),
+    Variable::new("websocket_state", state),
+    Variable::new("websocket_cause", cause),
+    Variable::new("websocket_advice", advice),
+    Variable::new("websocket_protocol", protocol),
+    Variable::new("websocket_extensions", extensions),
+    Variable::new("websocket_handshake_time", handshake_time),
+    Variable::new("websocket_close_by", |r| {
         closed(r, |s| Value::Text(s.by.as_bytes()))
     }),
-    Variable::new(c"websocket_close_reason", |r| {
+    Variable::new("websocket_close_reason", |r| {
         closed(r, |s| Value::Text(s.reason.name().as_bytes()))
     }),
-    Variable::new(c"websocket_close_code", close_code),
-    Variable::new(c"websocket_duration", duration),
-    Variable::new(c"websocket_bytes_in", |r| {
+    Variable::new("websocket_close_code", close_code),
+    Variable::new("websocket_duration", duration),
+    Variable::new("websocket_bytes_in", |r| {
         number(r, |s| Some(s.from_client.bytes))
     }),
-    Variable::new(c"websocket_bytes_out", |r| {
+    Variable::new("websocket_bytes_out", |r| {
         number(r, |s| Some(s.from_upstream.bytes))
     }),
-    Variable::new(c"websocket_frames_in", |r| {
+    Variable::new("websocket_frames_in", |r| {
         number(r, |s| Some(s.from_client.frames))
     }),
-    Variable::new(c"websocket_frames_out", |r| {
+    Variable::new("websocket_frames_out", |r| {
         number(r, |s| Some(s.from_upstream.frames))
     }),
-    Variable::new(c"websocket_messages_in", |r| {
+    Variable::new("websocket_messages_in", |r| {
         number(r, |s| Some(s.from_client.messages))
     }),
-    Variable::new(c"websocket_messages_out", |r| {
+    Variable::new("websocket_messages_out", |r| {
         number(r, |s| Some(s.from_upstream.messages))
     }),
-    Variable::new(c"websocket_ping_rtt", ping_rtt),
-    Variable::injected(c"websocket_injected_upgrade", injected_upgrade),
-    Variable::injected(c"websocket_injected_connection", injected_connection),
-    Variable::injected(c"websocket_injected_seam", injected_seam),
+    Variable::new("websocket_ping_rtt", ping_rtt),
 ];
 
+const PREFIX: &CStr = c"websocket";
+
 impl Variable {
-    const fn new(name: &'static CStr, get: fn(*mut ngx_http_request_t) -> Value) -> Self {
-        Self {
-            name,
-            get,
-            injected: false,
-        }
+    const fn new(name: &'static str, get: fn(*mut ngx_http_request_t) -> Value) -> Self {
+        Self { name, get }
     }
 
-    const fn injected(name: &'static CStr, get: fn(*mut ngx_http_request_t) -> Value) -> Self {
-        Self {
-            name,
-            get,
-            injected: true,
-        }
+    fn named(name: &[u8]) -> Option<&'static Self> {
+        VARIABLES
+            .iter()
+            .find(|variable| variable.name.as_bytes() == name)
     }
 }
 
-/// `preconfiguration`: makes the variables known. What they say changes while a request goes on,
-/// so nginx must not keep their values.
+/// `preconfiguration`: makes the variables known, by what their names begin with. One by one they
+/// would fill nginx's hash of variables, which is built for not many more than its own, and stand
+/// in the way of variables that users define under one of these names.
+///
+/// What they say changes while a request goes on, so nginx must not keep their values.
 pub unsafe extern "C" fn register(cf: *mut ngx_conf_t) -> ngx_int_t {
-    for (index, variable) in VARIABLES.iter().enumerate() {
-        let hidden = if variable.injected {
-            NGX_HTTP_VAR_NOHASH
-        } else {
-            0
-        };
-        let flags = (NGX_HTTP_VAR_NOCACHEABLE | hidden) as ngx_uint_t;
-        let mut name = string::constant(variable.name);
-        // SAFETY: nginx gives a valid cf, and copies the name.
-        unsafe {
-            let added = ngx_http_add_variable(cf, &raw mut name, flags);
-            if added.is_null() {
-                return NGX_ERROR as ngx_int_t;
-            }
-            (*added).get_handler = Some(get);
-            (*added).data = index;
+    let flags = (NGX_HTTP_VAR_PREFIX | NGX_HTTP_VAR_NOCACHEABLE) as ngx_uint_t;
+    let mut name = string::constant(PREFIX);
+    // SAFETY: nginx gives a valid cf, and copies the name.
+    match unsafe { ngx_http_add_variable(cf, &raw mut name, flags).as_mut() } {
+        Some(variable) => {
+            variable.get_handler = Some(get);
+            NGX_OK as ngx_int_t
         }
+        None => NGX_ERROR as ngx_int_t,
     }
-    NGX_OK as ngx_int_t
 }
 
-/// Evaluates the variable whose index in [`VARIABLES`] is `data`.
+/// Refuses names that only begin like one of ours, as nginx would.
+///
+/// # Safety
+/// `cf` must be in the http context, after the merges.
+pub unsafe fn refuse_unknown(cf: *mut ngx_conf_t) -> Result<(), ()> {
+    // SAFETY: the core module's main conf keeps the names in use in one array and those that are
+    // defined in another.
+    let (used, defined) = unsafe {
+        let core = conf::main(cf, ngx_http_core_module.ctx_index);
+        let core = &*core.cast::<ngx_http_core_main_conf_t>();
+        (
+            pool::elements::<ngx_http_variable_t>(&raw const core.variables),
+            pool::elements::<ngx_hash_key_t>(&raw const (*core.variables_keys).keys),
+        )
+    };
+    for variable in used {
+        // SAFETY: names of variables live as long as the configuration.
+        let name = unsafe { string::bytes(&variable.name) };
+        let is_defined = || {
+            // SAFETY: as above.
+            defined
+                .iter()
+                .any(|key| unsafe { string::bytes(&key.key) } == name)
+        };
+        if name.starts_with(PREFIX.to_bytes())
+            && Variable::named(name).is_none()
+            && variable.get_handler.is_none()
+            && !is_defined()
+        {
+            log::directive(
+                cf,
+                NGX_LOG_EMERG,
+                format_args!("unknown \"{}\" variable", name.escape_ascii()),
+            );
+            return Err(());
+        }
+    }
+    Ok(())
+}
+
+/// Evaluates the variable whose name is behind `data`, as nginx has it for a prefix.
 unsafe extern "C" fn get(
     r: *mut ngx_http_request_t,
     value: *mut ngx_http_variable_value_t,
     data: usize,
 ) -> ngx_int_t {
-    let found = match VARIABLES.get(data).map(|variable| (variable.get)(r)) {
+    // SAFETY: nginx gives the name that was asked for.
+    let name = unsafe { string::bytes(&*ptr::with_exposed_provenance::<ngx_str_t>(data)) };
+    let found = match Variable::named(name).map(|variable| (variable.get)(r)) {
         Some(Value::Text(text)) => string::borrowed(text),
         Some(Value::Of(text)) => text,
         Some(Value::Empty) | None => string::EMPTY,

@@ -6,7 +6,7 @@ use websocket_protocol::{Cause, RequestHead, RequestHeader, ResponseHead, Respon
 use crate::context::{self, Context, Verdict};
 use crate::location::Verify;
 use crate::nginx::{request, string};
-use crate::{detect, diagnose};
+use crate::{detect, diagnose, report, tries};
 
 /// Looks at an answer whose header nginx has parsed. `Err`: it is not to be forwarded.
 pub fn answer(r: *mut ngx_http_request_t, context: &mut Context) -> Result<(), ()> {
@@ -18,11 +18,11 @@ pub fn answer(r: *mut ngx_http_request_t, context: &mut Context) -> Result<(), (
 
     if status == 0 && conf.verify() == Verify::On {
         // Not HTTP: nginx would take it for the body of an HTTP/0.9 response.
-        diagnose::note(r, context, Cause::UpstreamResponseInvalid);
+        tries::note(r, context, Cause::UpstreamResponseInvalid);
         return Err(());
     }
     if status != NGX_HTTP_SWITCHING_PROTOCOLS as usize {
-        diagnose::answered(r, context, status);
+        tries::answered(r, context, status);
         return Ok(());
     }
 
@@ -58,11 +58,11 @@ pub fn answer(r: *mut ngx_http_request_t, context: &mut Context) -> Result<(), (
     let Err(refusal) = checked else { return Ok(()) };
 
     if conf.verify() == Verify::Log {
-        diagnose::report_passed_on(r, conf, refusal);
+        report::passed_on(r, conf, refusal);
         return Ok(());
     }
     u.set_upgrade(0);
-    diagnose::note(r, context, refusal.cause);
+    tries::note(r, context, refusal.cause);
     diagnose::see(r, context, format_args!("{}", refusal.seen));
     Err(())
 }

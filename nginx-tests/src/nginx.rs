@@ -158,6 +158,7 @@ impl Setup {
                 // Another process took a port between its choice and its use.
                 Err(output) if output.contains("Address already in use") && tries > 0 => {
                     tries -= 1;
+                    let _ = fs::remove_file(self.path(ERROR_LOG));
                 }
                 Err(output) => panic!("nginx doesn't start:\n{output}\n{}", numbered(&config)),
             }
@@ -469,13 +470,6 @@ impl Nginx {
     /// end of the test would, and gives it.
     #[track_caller]
     pub fn stop(mut self) -> String {
-        self.end(Signal::QUIT, true);
-        self.error_log()
-    }
-
-    /// The same, and gives the whole error log: nothing can be added to it any more.
-    #[track_caller]
-    pub fn stop_and_read(mut self) -> String {
         self.end(Signal::QUIT, true);
         self.error_log()
     }

@@ -61,7 +61,11 @@ fn on_where_nothing_proxies() {
 
 #[test]
 fn a_method_other_than_get() {
-    warns(&location("proxy_method POST;"), "\"proxy_method\"", "websocket on;");
+    warns(
+        &location("proxy_method POST;"),
+        "\"proxy_method\"",
+        "websocket on;",
+    );
     is_silent(&location("proxy_method GET;"));
     is_silent(&location("proxy_method $request_method;"));
 }
@@ -77,7 +81,11 @@ fn a_method_inherited_from_above() {
 
 #[test]
 fn a_body_of_its_own() {
-    warns(&location("proxy_set_body x;"), "\"proxy_set_body\"", "websocket on;");
+    warns(
+        &location("proxy_set_body x;"),
+        "\"proxy_set_body\"",
+        "websocket on;",
+    );
     is_silent(&location("proxy_pass_request_body off;"));
 }
 
@@ -113,6 +121,9 @@ fn lines_that_are_not_needed_any_more() {
     }
     is_silent(&location("proxy_set_header Connection \"\";"));
     is_silent(&location("proxy_set_header Host $host;"));
+    is_silent(&location(
+        "websocket_other_upgrades pass; proxy_set_header Upgrade $http_upgrade;",
+    ));
 }
 
 #[test]
@@ -136,7 +147,7 @@ fn a_hand_written_location_that_forwards_any_upgrade() {
 #[test]
 fn a_drain_longer_than_the_shutdown() {
     let drain = |main: &str, time: &str| {
-        let check = Nginx::http(&format!(
+        let check = Nginx::http(format!(
             "server {{ listen 127.0.0.1:%PORT%; websocket on;\nwebsocket_drain {time};\n\
              location / {{ {PASS} }} location /b {{ {PASS} }} }}"
         ))
@@ -146,7 +157,11 @@ fn a_drain_longer_than_the_shutdown() {
         check
     };
     let limit = "worker_shutdown_timeout 10s;";
-    warns(&drain(limit, "1m"), "\"websocket_drain\" is longer", "websocket_drain");
+    warns(
+        &drain(limit, "1m"),
+        "\"websocket_drain\" is longer",
+        "websocket_drain",
+    );
     is_silent(&drain(limit, "5s"));
     is_silent(&drain("", "1m"));
 }
@@ -164,7 +179,9 @@ fn a_timeout_shorter_than_the_ping_interval() {
 
 #[test]
 fn advice_can_be_turned_off() {
-    is_silent(&location("websocket_advice off; proxy_method POST; proxy_set_body x;"));
+    is_silent(&location(
+        "websocket_advice off; proxy_method POST; proxy_set_body x;",
+    ));
     is_silent(&check(
         "websocket_advice off; websocket on; server { listen 127.0.0.1:%PORT%; }",
     ));

@@ -565,6 +565,28 @@ fn a_handshake_is_not_served_from_a_cache() {
 }
 
 #[test]
+fn off_under_on_is_served_from_a_cache_as_by_stock() {
+    let backend = ScriptedBackend::standard();
+    let nginx = Nginx::http(
+        "proxy_cache_path cache keys_zone=zone:1m;
+        proxy_cache zone; proxy_cache_valid 1m;
+        server {
+            listen 127.0.0.1:%PORT%;
+            location / {
+                websocket on; proxy_pass http://%BACKEND%;
+                location /nested/ { websocket off; proxy_pass http://%BACKEND%; }
+            }
+        }",
+    )
+    .set("BACKEND", backend.address())
+    .start();
+    assert_eq!(client::get(nginx.port(), "/nested/").text(), "plain");
+    let answer = Client::connect(nginx.port()).exchange(&Handshake::new("/nested/"));
+    assert_eq!((answer.status(), &*answer.text()), (200, "plain"));
+    assert_eq!(backend.requests().len(), 1);
+}
+
+#[test]
 fn the_answer_to_a_handshake_is_not_stored_in_a_cache() {
     let backend = ScriptedBackend::start(|conn| {
         let request = conn.read_request()?.head;
@@ -650,6 +672,23 @@ fn proxy_set_header_lines_of_the_location_apply_and_hide_inherited_ones() {
         lines(&backend.request(0)),
         handshake("/", &backend.address(), &["X-Own: 2"])
     );
+}
+
+#[test]
+fn locations_of_one_server_keep_lines_of_their_own() {
+    let backend = ScriptedBackend::standard();
+    let nginx = Nginx::server(
+        "websocket on;
+        location /a { proxy_set_header X-A a; proxy_pass http://%BACKEND%; }
+        location /b { proxy_set_header X-B b; proxy_pass http://%BACKEND%; }",
+    )
+    .set("BACKEND", backend.address())
+    .start();
+    tunnel(&nginx, "/a");
+    tunnel(&nginx, "/b");
+    let of = |number: usize, name| backend.request(number).head.header(name).map(String::from);
+    assert_eq!((of(0, "X-A"), of(0, "X-B")), (Some("a".into()), None));
+    assert_eq!((of(1, "X-A"), of(1, "X-B")), (None, Some("b".into())));
 }
 
 #[test]

@@ -35,6 +35,52 @@ fn loading_without_use_prints_nothing_new() {
 }
 
 #[test]
+fn loading_leaves_nginx_s_room_for_variables() {
+    let maps: String = (0..30)
+        .map(|number| format!("map $uri $mapped_{number} {{ default {number}; }}\n"))
+        .collect();
+    let http = format!("{maps} server {{ listen 127.0.0.1:%PORT%; }}");
+    let with = Nginx::http(&*http).check();
+    let without = Nginx::http(&*http).without_module().check();
+    assert!(with.ok, "{}", with.output);
+    assert_eq!(with.output, without.output);
+}
+
+#[test]
+fn users_may_define_variables_under_names_of_ours() {
+    let check = Nginx::http(
+        "map $uri $websocket_upgrade { default mine; }
+        map $uri $websocket_backend { default other; }
+        log_format own '$websocket_upgrade $websocket_backend $websocket_id $websocket_cause';
+        server {
+            listen 127.0.0.1:%PORT%;
+            location / {
+                set $websocket_id 7;
+                access_log logs/own.log own;
+                return 204;
+            }
+        }",
+    );
+    let nginx = check.start();
+    client::get(nginx.port(), "/");
+    assert_eq!(nginx.wait_for_access("own.log", 1), ["mine other 7 -"]);
+}
+
+#[test]
+fn an_unknown_variable_is_refused() {
+    for name in ["websocket_nonsense", "websockets"] {
+        let check = Nginx::http(format!("log_format bad '${name}';")).check();
+        assert!(!check.ok);
+        let refusal = format!("unknown \"{name}\" variable");
+        assert!(
+            check.at_level("emerg")[0].contains(&refusal),
+            "{}",
+            check.output
+        );
+    }
+}
+
+#[test]
 fn loading_without_use_changes_no_byte() {
     let backend = ScriptedBackend::standard();
     let requests = [

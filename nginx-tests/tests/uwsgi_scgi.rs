@@ -137,6 +137,25 @@ fn broken_handshakes_are_refused() {
 }
 
 #[test]
+fn a_101_with_another_accept_is_refused_with_its_cause() {
+    for kind in BOTH {
+        let backend = ScriptedBackend::start(move |conn| {
+            kind.read(conn)?;
+            conn.send(kind.answer("another key"))
+        });
+        let nginx = kind
+            .server("websocket on;")
+            .set("BACKEND", backend.address())
+            .start();
+        let head = Client::connect(nginx.port()).ask(&Handshake::new("/"));
+        assert_eq!(head.status(), 502);
+        let lines = lines_with(&nginx.stop(), "websocket handshake failed:");
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        assert!(lines[0].contains("failed: accept-mismatch:"), "{lines:#?}");
+    }
+}
+
+#[test]
 fn plain_requests_pass() {
     for kind in BOTH {
         let (backend, _) = backend(kind);

@@ -50,19 +50,84 @@ pub enum Kind {
 
 /// All of them. The names that follow are places in it.
 pub static FIELDS: [Field; 13] = [
-    Field::new(PROXY, b"proxy_set_header", ngx_conf_set_keyval_slot, Kind::Headers),
-    Field::new(PROXY, b"proxy_http_version", ngx_conf_set_enum_slot, Kind::Version),
-    Field::new(PROXY, b"proxy_cache_bypass", ngx_http_set_predicate_slot, Kind::Predicates),
-    Field::new(PROXY, b"proxy_no_cache", ngx_http_set_predicate_slot, Kind::Predicates),
-    Field::new(UWSGI, b"uwsgi_param", ngx_http_upstream_param_set_slot, Kind::Params),
-    Field::new(UWSGI, b"uwsgi_cache_bypass", ngx_http_set_predicate_slot, Kind::Predicates),
-    Field::new(UWSGI, b"uwsgi_no_cache", ngx_http_set_predicate_slot, Kind::Predicates),
-    Field::new(SCGI, b"scgi_param", ngx_http_upstream_param_set_slot, Kind::Params),
-    Field::new(SCGI, b"scgi_cache_bypass", ngx_http_set_predicate_slot, Kind::Predicates),
-    Field::new(SCGI, b"scgi_no_cache", ngx_http_set_predicate_slot, Kind::Predicates),
-    Field::new(PROXY, b"proxy_method", ngx_http_set_complex_value_slot, Kind::Value),
-    Field::new(PROXY, b"proxy_set_body", ngx_conf_set_str_slot, Kind::Length),
-    Field::new(PROXY, b"proxy_pass_request_headers", ngx_conf_set_flag_slot, Kind::Flag),
+    Field::new(
+        PROXY,
+        b"proxy_set_header",
+        ngx_conf_set_keyval_slot,
+        Kind::Headers,
+    ),
+    Field::new(
+        PROXY,
+        b"proxy_http_version",
+        ngx_conf_set_enum_slot,
+        Kind::Version,
+    ),
+    Field::new(
+        PROXY,
+        b"proxy_cache_bypass",
+        ngx_http_set_predicate_slot,
+        Kind::Predicates,
+    ),
+    Field::new(
+        PROXY,
+        b"proxy_no_cache",
+        ngx_http_set_predicate_slot,
+        Kind::Predicates,
+    ),
+    Field::new(
+        UWSGI,
+        b"uwsgi_param",
+        ngx_http_upstream_param_set_slot,
+        Kind::Params,
+    ),
+    Field::new(
+        UWSGI,
+        b"uwsgi_cache_bypass",
+        ngx_http_set_predicate_slot,
+        Kind::Predicates,
+    ),
+    Field::new(
+        UWSGI,
+        b"uwsgi_no_cache",
+        ngx_http_set_predicate_slot,
+        Kind::Predicates,
+    ),
+    Field::new(
+        SCGI,
+        b"scgi_param",
+        ngx_http_upstream_param_set_slot,
+        Kind::Params,
+    ),
+    Field::new(
+        SCGI,
+        b"scgi_cache_bypass",
+        ngx_http_set_predicate_slot,
+        Kind::Predicates,
+    ),
+    Field::new(
+        SCGI,
+        b"scgi_no_cache",
+        ngx_http_set_predicate_slot,
+        Kind::Predicates,
+    ),
+    Field::new(
+        PROXY,
+        b"proxy_method",
+        ngx_http_set_complex_value_slot,
+        Kind::Value,
+    ),
+    Field::new(
+        PROXY,
+        b"proxy_set_body",
+        ngx_conf_set_str_slot,
+        Kind::Length,
+    ),
+    Field::new(
+        PROXY,
+        b"proxy_pass_request_headers",
+        ngx_conf_set_flag_slot,
+        Kind::Flag,
+    ),
 ];
 pub const HEADERS: usize = 0;
 pub const METHOD: usize = 10;
@@ -94,7 +159,12 @@ impl Field {
         setter: Setter,
         kind: Kind,
     ) -> Self {
-        Self { module, directive, setter, kind }
+        Self {
+            module,
+            directive,
+            setter,
+            kind,
+        }
     }
 
     /// The word that says the directive was not written.
@@ -134,7 +204,11 @@ impl Found {
     /// `cf` must be in an http context.
     pub unsafe fn word<'a>(self, cf: *mut ngx_conf_t) -> &'a mut usize {
         // SAFETY: the module's own command table says that a word of it lies at this offset.
-        unsafe { &mut *conf::location(cf, self.ctx_index).byte_add(self.offset).cast() }
+        unsafe {
+            &mut *conf::location(cf, self.ctx_index)
+                .byte_add(self.offset)
+                .cast()
+        }
     }
 }
 
@@ -167,7 +241,10 @@ impl Places {
     /// # Safety
     /// `cf` must be valid, with its cycle's modules initialized.
     pub unsafe fn find(cf: *mut ngx_conf_t) -> Self {
-        let mut places = Self { found: [None; FIELDS.len()], mismatch: None };
+        let mut places = Self {
+            found: [None; FIELDS.len()],
+            mismatch: None,
+        };
         for (field, found) in FIELDS.iter().zip(&mut places.found) {
             // SAFETY: the caller vouches for cf.
             let Some(module) = (unsafe { conf::module((*cf).cycle, field.module) }) else {
@@ -176,7 +253,10 @@ impl Places {
             // SAFETY: a module of the cycle.
             match unsafe { conf::command(module, field.directive) } {
                 Some(command) if field.is(command) => {
-                    *found = Some(Found { ctx_index: module.ctx_index, offset: command.offset });
+                    *found = Some(Found {
+                        ctx_index: module.ctx_index,
+                        offset: command.offset,
+                    });
                 }
                 _ if field.is_required() => places.mismatch = Some(Mismatch(field)),
                 _ => {}

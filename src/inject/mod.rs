@@ -24,8 +24,11 @@ const KEEPALIVE_BY_DEFAULT: ngx_uint_t = 1_029_007;
 const NGINX_VERSION: ngx_uint_t = nginx_sys::nginx_version as ngx_uint_t;
 
 /// The `Connection` header the proxy module sends when no line of the user's says otherwise.
-pub const DEFAULT_CONNECTION: &[u8] =
-    if NGINX_VERSION < KEEPALIVE_BY_DEFAULT { b"close" } else { b"" };
+pub const DEFAULT_CONNECTION: &[u8] = if NGINX_VERSION < KEEPALIVE_BY_DEFAULT {
+    b"close"
+} else {
+    b""
+};
 
 const DEFAULT_VERSION: usize = if NGINX_VERSION < KEEPALIVE_BY_DEFAULT {
     NGX_HTTP_VERSION_10 as usize
@@ -56,7 +59,12 @@ pub type Refusal = Option<Mismatch>;
 
 impl Injection {
     pub const fn new() -> Self {
-        Self { originals: fields::UNSET, proxies: false, injected: false, plain: None }
+        Self {
+            originals: fields::UNSET,
+            proxies: false,
+            injected: false,
+            plain: None,
+        }
     }
 
     /// Takes what was written at http level, which no merge is called for.
@@ -157,7 +165,12 @@ unsafe fn rewrite(
             Kind::Value | Kind::Length | Kind::Flag => return Some(None),
         }
     };
-    let rewritten = Rewritten { field: index, source, result, plain };
+    let rewritten = Rewritten {
+        field: index,
+        source,
+        result,
+        plain,
+    };
     // SAFETY: an array of these, made with the main conf.
     unsafe { pool::push(main.rewritten, rewritten) }?;
     Some(Some(rewritten))
@@ -197,7 +210,10 @@ unsafe fn warn_of_version(cf: *mut ngx_conf_t, version: usize, written: Place) {
     };
     // SAFETY: the caller vouches for cf; a location's name lives as long as the configuration.
     let (elsewhere, name) = unsafe {
-        (fields::passes_elsewhere(cf), string::bytes(&conf::core_location(cf).name))
+        (
+            fields::passes_elsewhere(cf),
+            string::bytes(&conf::core_location(cf).name),
+        )
     };
     if elsewhere {
         return;

@@ -113,7 +113,10 @@ pub unsafe fn params(cf: *mut ngx_conf_t, source: *const ngx_array_t) -> Option<
 ///
 /// # Safety
 /// `cf` must be valid, and `source` NULL or an array of `ngx_http_complex_value_t`.
-pub unsafe fn predicates(cf: *mut ngx_conf_t, source: *const ngx_array_t) -> Option<*mut ngx_array_t> {
+pub unsafe fn predicates(
+    cf: *mut ngx_conf_t,
+    source: *const ngx_array_t,
+) -> Option<*mut ngx_array_t> {
     // SAFETY: cf is valid.
     let websocket = unsafe { conf::compile(cf, string::constant(c"$websocket")) }?;
     // SAFETY: the caller vouches for both.
@@ -138,4 +141,3 @@ unsafe fn copy_and_push<T: Copy>(
         Some(result)
     }
 }
-

@@ -86,7 +86,11 @@ pub unsafe fn location(cf: *const ngx_conf_t, index: usize) -> *mut c_void {
 /// `cf` must be in an http context.
 pub unsafe fn server(cf: *const ngx_conf_t, index: usize) -> *mut c_void {
     // SAFETY: in an http context `ctx` is an ngx_http_conf_ctx_t with a slot for each module.
-    unsafe { *(*(*cf).ctx.cast::<ngx_http_conf_ctx_t>()).srv_conf.add(index) }
+    unsafe {
+        *(*(*cf).ctx.cast::<ngx_http_conf_ctx_t>())
+            .srv_conf
+            .add(index)
+    }
 }
 
 /// The structure that the module of `index` keeps for the whole of `http {}`.

@@ -38,9 +38,15 @@ impl Buffer {
         })
     }
 
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Gives it back to the worker, which keeps at most `keep` of this capacity.
     pub fn give_back(self, keep: usize) {
-        let list = FREE.iter().find(|list| list.claim(self.capacity));
+        let list = FREE
+            .iter()
+            .find(|list| keep > 0 && list.claim(self.capacity));
         if !list.is_some_and(|list| list.push(self.start, keep)) {
             // SAFETY: ngx_alloc() is malloc(), and nothing points to it any more.
             unsafe { libc::free(self.start.as_ptr().cast()) };

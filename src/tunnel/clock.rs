@@ -29,12 +29,29 @@ pub struct Clock {
 }
 
 /// Pings to one side.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Heartbeat {
-    sent_at: Option<ngx_msec_t>,
+    /// Since when an answer is waited for.
+    since: Option<ngx_msec_t>,
+    /// The Ping is not gone yet.
+    queued: bool,
     /// What had come from that side by then. The clock is too coarse to tell an answer by.
     bytes: u64,
     pongs: u32,
+    /// When that side was last not listened to, so that its silence said nothing.
+    deaf: ngx_msec_t,
+}
+
+impl Heartbeat {
+    fn new() -> Self {
+        Self {
+            since: None,
+            queued: false,
+            bytes: 0,
+            pongs: 0,
+            deaf: now(),
+        }
+    }
 }
 
 impl Clock {
@@ -42,8 +59,8 @@ impl Clock {
         Self {
             timeout: settings.tunnel_timeout(),
             ping: settings.ping(),
-            client: Heartbeat::default(),
-            upstream: Heartbeat::default(),
+            client: Heartbeat::new(),
+            upstream: Heartbeat::new(),
             ends_at: settings
                 .max_lifetime()
                 .map(|time| now().wrapping_add(jitter(time))),
@@ -76,11 +93,15 @@ impl Clock {
         closing: Option<Closing>,
     ) -> ngx_msec_t {
         self.late = false;
-        let heard = later(from_client.heard, from_upstream.heard);
-        let idle = self.timeout.map(|timeout| heard.wrapping_add(timeout));
-        let pings = [(from_client, self.client), (from_upstream, self.upstream)]
-            .into_iter()
-            .filter_map(|(from, heartbeat)| self.ping_due(from, heartbeat));
+        let idle = self
+            .timeout
+            .map(|timeout| last_moved(from_client, from_upstream).wrapping_add(timeout));
+        let pings = [
+            self.ping_due(from_client, from_upstream, self.client),
+            self.ping_due(from_upstream, from_client, self.upstream),
+        ]
+        .into_iter()
+        .flatten();
         let (ends_at, idle, drain_at) = match closing {
             Some(closing) => (Some(closing.deadline), None, None),
             None => (self.ends_at, idle, self.drain_at),
@@ -95,11 +116,18 @@ impl Clock {
             .clamp(1, LONGEST)
     }
 
-    fn ping_due(&self, from: &Direction, heartbeat: Heartbeat) -> Option<ngx_msec_t> {
-        let ping = self.ping.filter(|ping| ping.goes_to(from.sender()))?;
-        Some(match heartbeat.sent_at {
-            Some(sent_at) => sent_at.wrapping_add(ping.timeout),
-            None => from.heard.wrapping_add(ping.interval),
+    fn ping_due(
+        &self,
+        from: &Direction,
+        to: &Direction,
+        heartbeat: Heartbeat,
+    ) -> Option<ngx_msec_t> {
+        let ping = self
+            .ping
+            .filter(|ping| ping.goes_to(from.sender()) && to.takes_pings())?;
+        Some(match heartbeat.since {
+            Some(since) => since.wrapping_add(ping.timeout),
+            None => later(from.heard, heartbeat.deaf).wrapping_add(ping.interval),
         })
     }
 }
@@ -112,123 +140,141 @@ enum Beat {
 }
 
 impl Tunnel {
-    /// The timer has fired: does what is due, and sets it anew.
-    pub(super) fn tick(&mut self) {
-        if let Some(closing) = self.closing {
-            if left(closing.deadline) == 0 {
-                self.end();
-            } else {
-                self.set_clock();
+    /// The timer has fired: does what is due, and sets it anew. `false`: the tunnel is to end.
+    pub(super) fn tick(&mut self) -> bool {
+        let is_due = |time: Option<ngx_msec_t>| time.is_some_and(|time| left(time) == 0);
+
+        if is_due(self.clock.resume_at) {
+            self.clock.resume_at = None;
+            if !self.pump(Side::Client) {
+                return false;
             }
-            return;
         }
-        if self.clock.ends_at.is_some_and(|time| left(time) == 0) {
-            self.close(Reason::Lifetime, 1001);
-            return;
+        if let Some(closing) = self.closing {
+            self.set_clock();
+            return left(closing.deadline) != 0;
         }
-        if self.clock.drain_at.is_some_and(|time| left(time) == 0) {
-            self.close(Reason::Drain, self.settings().drain_code());
-            return;
+        if is_due(self.clock.ends_at) {
+            return self.close(Reason::Lifetime, 1001);
         }
-        let heard = later(self.from_client.heard, self.from_upstream.heard);
-        if self
-            .clock
-            .timeout
-            .is_some_and(|timeout| left(heard.wrapping_add(timeout)) == 0)
-        {
-            self.close(Reason::IdleTimeout, 1001);
-            return;
+        if is_due(self.clock.drain_at) {
+            return self.close(Reason::Drain, self.settings().drain_code());
+        }
+        let moved = last_moved(&self.from_client, &self.from_upstream);
+        if is_due(
+            self.clock
+                .timeout
+                .map(|timeout| moved.wrapping_add(timeout)),
+        ) {
+            return self.close(Reason::IdleTimeout, 1001);
         }
         for side in [Side::Client, Side::Upstream] {
             match self.beat(side) {
                 Beat::Wait => {}
                 Beat::Send => {
                     if !self.ping(side) {
-                        return;
+                        return false;
                     }
                 }
-                Beat::Dead => {
-                    self.close(Reason::PingTimeout, 1001);
-                    return;
-                }
-            }
-        }
-        if self.clock.resume_at.is_some_and(|time| left(time) == 0) {
-            self.clock.resume_at = None;
-            if !self.pump(Side::Client) {
-                return;
+                Beat::Dead => return self.close(Reason::PingTimeout, 1001),
             }
         }
         self.set_clock();
+        true
     }
 
     fn beat(&mut self, side: Side) -> Beat {
-        let (from, heartbeat) = match side {
-            Side::Client => (&self.from_client, &mut self.clock.client),
-            Side::Upstream => (&self.from_upstream, &mut self.clock.upstream),
+        let (from, to, heartbeat) = match side {
+            Side::Client => (
+                &self.from_client,
+                &self.from_upstream,
+                &mut self.clock.client,
+            ),
+            Side::Upstream => (
+                &self.from_upstream,
+                &self.from_client,
+                &mut self.clock.upstream,
+            ),
         };
         let Some(ping) = self.clock.ping.filter(|ping| ping.goes_to(side)) else {
             return Beat::Wait;
         };
-        if let Some(sent_at) = heartbeat.sent_at {
-            if from.bytes != heartbeat.bytes {
-                heartbeat.sent_at = None;
-            } else if left(sent_at.wrapping_add(ping.timeout)) == 0 {
-                return Beat::Dead;
+        if from.is_stuck() || !to.takes_pings() {
+            // Its answer would not be read, or there can be no question.
+            heartbeat.deaf = now();
+            heartbeat.since = None;
+            return Beat::Wait;
+        }
+        if from.bytes != heartbeat.bytes {
+            heartbeat.since = None;
+        }
+        let Some(since) = heartbeat.since else {
+            let heard = later(from.heard, heartbeat.deaf);
+            return if left(heard.wrapping_add(ping.interval)) == 0 {
+                Beat::Send
             } else {
-                return Beat::Wait;
-            }
+                Beat::Wait
+            };
+        };
+        if left(since.wrapping_add(ping.timeout)) != 0 {
+            return Beat::Wait;
         }
-        if left(from.heard.wrapping_add(ping.interval)) == 0 {
-            Beat::Send
-        } else {
-            Beat::Wait
+        // Behind a frame that is still on its way the Ping has to wait, and so have we; not where
+        // the side itself takes nothing.
+        if heartbeat.queued && (!to.is_stuck() || is_after(to.taken, since)) {
+            heartbeat.since = Some(now());
+            return Beat::Wait;
         }
+        Beat::Dead
     }
 
-    /// Sends a Ping to a side. `false`: the tunnel is over, and may be gone.
+    /// Sends a Ping to a side. `false`: the tunnel is to end.
     fn ping(&mut self, side: Side) -> bool {
         let frame = ControlFrame::ping(&[]);
-        let (from, to, heartbeat, frame) = match side {
-            Side::Client => (
-                &self.from_client,
-                &mut self.from_upstream,
-                &mut self.clock.client,
-                frame,
-            ),
+        let (from, heartbeat, way) = match side {
+            Side::Client => {
+                self.from_upstream.send_ping(frame);
+                (&self.from_client, &mut self.clock.client, Side::Upstream)
+            }
             Side::Upstream => {
-                let frame = frame.masked(mask());
-                (
-                    &self.from_upstream,
-                    &mut self.from_client,
-                    &mut self.clock.upstream,
-                    frame,
-                )
+                self.from_client.send_ping(frame.masked(mask()));
+                (&self.from_upstream, &mut self.clock.upstream, Side::Client)
             }
         };
-        *heartbeat = Heartbeat {
-            sent_at: Some(now()),
-            bytes: from.bytes,
-            pongs: from.pongs,
-        };
-        to.send(frame);
-        self.pump(match side {
-            Side::Client => Side::Upstream,
-            Side::Upstream => Side::Client,
-        })
+        heartbeat.since = Some(now());
+        heartbeat.queued = true;
+        (heartbeat.bytes, heartbeat.pongs) = (from.bytes, from.pongs);
+        self.pump(way)
     }
 
-    /// Notes how long the answer to a Ping took.
-    pub(super) fn note_pong(&mut self, side: Side) {
-        let (from, heartbeat) = match side {
-            Side::Client => (&self.from_client, &mut self.clock.client),
-            Side::Upstream => (&self.from_upstream, &mut self.clock.upstream),
+    /// After bytes have come from a side: notes a Ping that has gone out with them, and how long
+    /// the answer to one took.
+    pub(super) fn note_beats(&mut self, from: Side) {
+        let (client, upstream) = (&self.from_client, &self.from_upstream);
+        let clock = &mut self.clock;
+        let (here, there, asking, asked) = match from {
+            Side::Client => (client, upstream, &mut clock.client, &mut clock.upstream),
+            Side::Upstream => (upstream, client, &mut clock.upstream, &mut clock.client),
         };
-        if let (Some(sent_at), true) = (heartbeat.sent_at, from.pongs != heartbeat.pongs) {
-            heartbeat.pongs = from.pongs;
-            self.clock.rtt = Some(now().wrapping_sub(sent_at));
+        if asked.queued && !here.has_ours() {
+            asked.queued = false;
+            asked.since = asked.since.map(|_| now());
+            (asked.bytes, asked.pongs) = (there.bytes, there.pongs);
+        }
+        if let (Some(since), false) = (asking.since, asking.queued) {
+            if here.pongs != asking.pongs {
+                asking.since = None;
+                clock.rtt = Some(now().wrapping_sub(since));
+            }
         }
     }
+}
+
+/// When a byte last went through.
+fn last_moved(from_client: &Direction, from_upstream: &Direction) -> ngx_msec_t {
+    let [client, upstream] =
+        [from_client, from_upstream].map(|direction| later(direction.heard, direction.taken));
+    later(client, upstream)
 }
 
 /// Up to a tenth off, so that tunnels that began together don't end together.

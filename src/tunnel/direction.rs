@@ -18,22 +18,46 @@ pub struct Direction {
     blocked: usize,
     /// Follows the bytes the receiver's socket has accepted. `None` once they are no frames.
     scanner: Option<Scanner>,
-    /// A frame of ours, to be sent at the next boundary, and how much of it is gone.
-    control: Option<(ControlFrame, usize)>,
+    ours: Option<Ours>,
     /// Set when a Close of ours is queued: what comes after it is dropped.
     closing: bool,
+    /// The receiver takes nothing for now, so nothing is read either.
+    stuck: bool,
+    /// All that can be written before the sender sends more is written.
+    starved: bool,
     pub bytes: u64,
     /// The sender's Close, passed on or dropped.
     pub close: Option<Close>,
     pub pongs: u32,
     /// When the sender was last heard of.
     pub heard: ngx_msec_t,
+    /// When the receiver last took some of it.
+    pub taken: ngx_msec_t,
     pub failed: Option<Side>,
     /// The message that is too big has been seen.
     pub too_big: bool,
     pub not_frames: bool,
     frames: (u64, u64),
     credit: Credit,
+}
+
+/// A frame of ours, to be sent at the next boundary.
+struct Ours {
+    frame: ControlFrame,
+    /// How much of it is gone.
+    sent: usize,
+    /// Set when it has been given to the socket, even if that took nothing: TLS may hold a part.
+    begun: bool,
+}
+
+impl Ours {
+    fn new(frame: ControlFrame) -> Self {
+        Self {
+            frame,
+            sent: 0,
+            begun: false,
+        }
+    }
 }
 
 /// A Close frame as its sender wrote it.
@@ -77,20 +101,20 @@ impl Direction {
             buffer: None,
             blocked: 0,
             scanner: Some(Scanner::new(from_client)),
-            control: None,
+            ours: None,
             closing: false,
+            stuck: false,
+            starved: false,
             bytes: 0,
             close: None,
             pongs: 0,
             heard: now(),
+            taken: now(),
             failed: None,
             too_big: false,
             not_frames: false,
             frames: (0, 0),
-            credit: Credit {
-                bytes: 0,
-                at: now(),
-            },
+            credit: Credit::new(),
         }
     }
 
@@ -122,9 +146,20 @@ impl Direction {
         })
     }
 
-    /// Whether everything that was read has been passed on.
-    pub fn is_drained(&self) -> bool {
-        self.buffer.is_none() && self.control.is_none()
+    /// Whether everything that was read has been passed on, or all that ever can be when the sender
+    /// has `ended`: what it left unfinished then holds nothing up.
+    pub fn is_drained(&self, ended: bool) -> bool {
+        (self.buffer.is_none() && self.ours.is_none()) || (ended && self.starved)
+    }
+
+    /// Whether the receiver has to be waited for.
+    pub fn is_stuck(&self) -> bool {
+        self.stuck
+    }
+
+    /// Whether a frame of ours is not gone yet.
+    pub fn has_ours(&self) -> bool {
+        self.ours.is_some()
     }
 
     /// Whether frames of ours can be put in.
@@ -132,8 +167,13 @@ impl Direction {
         self.scanner.is_some()
     }
 
+    /// Whether a Ping can be put in: nothing may follow a Close.
+    pub fn takes_pings(&self) -> bool {
+        self.takes_frames() && !self.is_closed()
+    }
+
     /// Whether the receiver has been sent a Close, by the sender or by us.
-    pub fn is_closed(&self) -> bool {
+    fn is_closed(&self) -> bool {
         self.closing || self.close.is_some()
     }
 
@@ -148,17 +188,17 @@ impl Direction {
             let mut buffer = Buffer::borrow(bytes.len().max(settings.buffer_size()), log)?;
             buffer.append(bytes);
             self.buffer = Some(buffer);
+            self.bytes = bytes.len() as u64;
         }
         Some(())
     }
 
-    /// Queues a frame for the next boundary. `false` when one is queued already.
-    pub fn send(&mut self, frame: ControlFrame) -> bool {
-        if self.control.is_some() || self.closing || self.scanner.is_none() {
-            return false;
+    /// Queues a Ping for the next boundary, unless one is waiting for it already.
+    pub fn send_ping(&mut self, frame: ControlFrame) {
+        if self.takes_pings() && self.ours.is_none() {
+            self.ours = Some(Ours::new(frame));
+            self.starved = false;
         }
-        self.control = Some((frame, 0));
-        true
     }
 
     /// Queues a Close, in place of a Ping that has not begun. What comes after it is dropped.
@@ -167,17 +207,24 @@ impl Direction {
             return;
         }
         self.closing = true;
-        match &mut self.control {
+        self.starved = false;
+        match &mut self.ours {
             // A Ping that has begun goes out whole; the Close follows it as part of it.
-            Some((begun, sent)) if *sent > 0 => *begun = begun.followed_by(frame),
-            control => *control = Some((frame, 0)),
+            Some(ping) if ping.begun => ping.frame = ping.frame.followed_by(frame),
+            ours => *ours = Some(Ours::new(frame)),
         }
     }
 
     /// Gives the buffer back, whatever is in it.
     pub fn release(&mut self, settings: &LocationConf) {
         if let Some(buffer) = self.buffer.take() {
-            buffer.give_back(settings.buffers());
+            // One made for more than the usual, for what came before the tunnel, is not kept.
+            let keep = if buffer.capacity() == settings.buffer_size() {
+                settings.buffers()
+            } else {
+                0
+            };
+            buffer.give_back(keep);
         }
     }
 
@@ -194,7 +241,10 @@ impl Direction {
         let mut rounds = 0;
         let stop = loop {
             // SAFETY: the caller vouches for the connections.
-            match unsafe { self.write(sink, settings) } {
+            let written = unsafe { self.write(sink, settings) };
+            self.stuck = matches!(written, Write::Blocked);
+            self.starved = matches!(written, Write::Done);
+            match written {
                 Write::Done => {}
                 Write::Blocked => break Stop::Waiting,
                 Write::Broken => {
@@ -286,8 +336,11 @@ impl Direction {
                     self.pass(count);
                     continue;
                 }
-                Turn::Ours => match &self.control {
-                    Some((frame, sent)) => frame.bytes().get(*sent..).unwrap_or_default(),
+                Turn::Ours => match &mut self.ours {
+                    Some(ours) => {
+                        ours.begun |= ready;
+                        ours.frame.bytes().get(ours.sent..).unwrap_or_default()
+                    }
                     None => return Write::Done,
                 },
                 Turn::Theirs(count) => match &self.buffer {
@@ -306,7 +359,10 @@ impl Direction {
                     self.blocked = 0;
                     match turn {
                         Turn::Ours => self.sent_of_ours(count),
-                        _ => self.pass(count),
+                        _ => {
+                            self.taken = now();
+                            self.pass(count);
+                        }
                     }
                 }
                 Err(_) if count != NGX_AGAIN as isize => return Write::Broken,
@@ -326,16 +382,20 @@ impl Direction {
         if self.blocked > 0 {
             return Turn::Theirs(self.blocked.min(bytes.len()));
         }
+        if self.close.is_some() && !self.closing {
+            // The sender's Close has overtaken our Ping.
+            self.ours.take_if(|ping| !ping.begun);
+        }
         let Some(scanner) = &self.scanner else {
-            self.control = None;
+            self.ours = None;
             return if bytes.is_empty() {
                 Turn::Nothing
             } else {
                 Turn::Theirs(bytes.len())
             };
         };
-        if let Some((_, sent)) = self.control {
-            if sent > 0 || scanner.at_boundary() {
+        if let Some(ours) = &self.ours {
+            if ours.begun || scanner.at_boundary() {
                 return Turn::Ours;
             }
             // Up to the boundary, and no further.
@@ -368,10 +428,10 @@ impl Direction {
     }
 
     fn sent_of_ours(&mut self, count: usize) {
-        if let Some((frame, sent)) = &mut self.control {
-            *sent = sent.saturating_add(count);
-            if *sent >= frame.bytes().len() {
-                self.control = None;
+        if let Some(ours) = &mut self.ours {
+            ours.sent = ours.sent.saturating_add(count);
+            if ours.sent >= ours.frame.bytes().len() {
+                self.ours = None;
             }
         }
     }
@@ -421,17 +481,27 @@ enum Write {
     Broken,
 }
 
-/// `websocket_rate`: bytes that may be read now. A second's worth at most is saved up.
+/// `websocket_rate`: bytes that may be read now. A second's worth at most is saved up, and is there
+/// at the start.
 struct Credit {
     bytes: usize,
     at: ngx_msec_t,
 }
 
+const A_SECOND: ngx_msec_t = 1000;
+
 impl Credit {
+    fn new() -> Self {
+        Self {
+            bytes: 0,
+            at: now().wrapping_sub(A_SECOND),
+        }
+    }
+
     /// What may be read now, or else when something may.
     fn available(&mut self, rate: usize) -> Result<usize, ngx_msec_t> {
-        let elapsed = now().wrapping_sub(self.at).min(1000);
-        let earned = (rate as u128).saturating_mul(elapsed as u128) / 1000;
+        let elapsed = now().wrapping_sub(self.at).min(A_SECOND);
+        let earned = (rate as u128).saturating_mul(elapsed as u128) / A_SECOND as u128;
         if earned > 0 {
             self.at = now();
             self.bytes = self.bytes.saturating_add(earned as usize).min(rate);
@@ -440,7 +510,7 @@ impl Credit {
             return Ok(self.bytes);
         }
         // Small rates would otherwise wake the worker for every byte.
-        Err(now().wrapping_add((1000 / rate.max(1)).max(20)))
+        Err(now().wrapping_add((A_SECOND / rate.max(1)).max(20)))
     }
 
     fn spend(&mut self, count: usize) {

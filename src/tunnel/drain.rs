@@ -1,14 +1,14 @@
 //! Graceful shutdown: a worker that is to exit asks its tunnels to leave, one after the other.
 //!
 //! nginx tells a worker's idle connections at once that it is to exit, by calling their read
-//! handlers. The module has one such connection per worker, with no socket.
+//! handlers. The module has one such connection per worker, to nobody.
 
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use nginx_sys::{
-    NGX_OK, ngx_connection_t, ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_event_t,
-    ngx_exiting, ngx_free_connection, ngx_get_connection, ngx_int_t, ngx_msec_t, ngx_queue_init,
+    NGX_OK, ngx_close_connection, ngx_connection_t, ngx_core_conf_t, ngx_core_module, ngx_cycle_t,
+    ngx_event_t, ngx_exiting, ngx_get_connection, ngx_int_t, ngx_msec_t, ngx_queue_init,
     ngx_queue_insert_before, ngx_queue_remove, ngx_queue_t, ngx_random,
 };
 
@@ -23,9 +23,6 @@ static mut TUNNELS: ngx_queue_t = ngx_queue_t {
 };
 static READY: AtomicBool = AtomicBool::new(false);
 
-/// No socket, and not the -1 that nginx passes over.
-const NO_SOCKET: i32 = -2;
-
 /// `init_process`: puts up the connection that hears of the exit.
 pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     // SAFETY: a worker is one thread, and nginx gives a valid cycle.
@@ -35,7 +32,12 @@ pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         if MainConf::of_cycle(cycle).is_none_or(|main| main.drains().is_empty()) {
             return NGX_OK as ngx_int_t;
         }
-        let connection = ngx_get_connection(NO_SOCKET, (*cycle).log);
+        // nginx's poll method keeps connections by their descriptor, so it has to be a real one.
+        let descriptor = libc::eventfd(0, libc::EFD_CLOEXEC);
+        let connection = match descriptor {
+            ..0 => ptr::null_mut(),
+            _ => ngx_get_connection(descriptor, (*cycle).log),
+        };
         // Without it tunnels are not drained, and live as long as nginx lets them.
         if let Some(connection) = connection.as_mut() {
             connection.set_idle(1);
@@ -49,14 +51,8 @@ pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
 
 /// The worker is to exit.
 unsafe extern "C" fn exiting(event: *mut ngx_event_t) {
-    // SAFETY: nginx calls the handler of our connection; it is given back once, with no socket to
-    // be closed.
-    unsafe {
-        let connection = (*event).data.cast::<ngx_connection_t>();
-        (*connection).set_idle(0);
-        (*connection).fd = -1;
-        ngx_free_connection(connection);
-    }
+    // SAFETY: nginx calls the handler of our connection, once.
+    unsafe { ngx_close_connection((*event).data.cast::<ngx_connection_t>()) };
     let head = &raw mut TUNNELS;
     // SAFETY: the queue holds tunnels that are alive; none leaves it while a time is set.
     unsafe {

@@ -11,16 +11,16 @@ use core::ptr;
 use nginx_sys::{
     NGX_CLOSE_EVENT, NGX_ERROR, ngx_add_timer, ngx_buf_t, ngx_connection_t, ngx_del_timer,
     ngx_delete_posted_event, ngx_event_t, ngx_handle_read_event, ngx_handle_write_event,
-    ngx_http_request_t, ngx_http_upstream_t, ngx_msec_t, ngx_pcalloc, ngx_pfree, ngx_post_event,
-    ngx_posted_events, ngx_queue_t, ngx_random, ngx_uint_t,
+    ngx_http_request_t, ngx_http_run_posted_requests, ngx_http_upstream_t, ngx_msec_t, ngx_pcalloc,
+    ngx_pfree, ngx_post_event, ngx_posted_events, ngx_queue_t, ngx_random, ngx_uint_t,
 };
 use websocket_protocol::ControlFrame;
 
 use self::direction::{Direction, Stop};
 use crate::context::{self, Context};
-use crate::diagnose;
 use crate::location::LocationConf;
 use crate::nginx::request::{self, now};
+use crate::report;
 
 mod buffers;
 mod clock;
@@ -171,42 +171,72 @@ fn of<'a>(r: *mut ngx_http_request_t) -> Option<&'a mut Tunnel> {
 }
 
 unsafe extern "C" fn client_read(r: *mut ngx_http_request_t) {
-    if let Some(tunnel) = of(r) {
-        tunnel.carry(Side::Client);
-    }
+    run(r, |tunnel| tunnel.carry(Side::Client));
 }
 
 unsafe extern "C" fn upstream_write(r: *mut ngx_http_request_t, _u: *mut ngx_http_upstream_t) {
-    if let Some(tunnel) = of(r) {
-        tunnel.carry(Side::Client);
-    }
+    run(r, |tunnel| tunnel.carry(Side::Client));
 }
 
 unsafe extern "C" fn upstream_read(r: *mut ngx_http_request_t, _u: *mut ngx_http_upstream_t) {
-    if let Some(tunnel) = of(r) {
-        tunnel.carry(Side::Upstream);
-    }
+    run(r, |tunnel| tunnel.carry(Side::Upstream));
 }
 
 unsafe extern "C" fn client_write(r: *mut ngx_http_request_t) {
-    if let Some(tunnel) = of(r) {
-        tunnel.carry(Side::Upstream);
-    }
+    run(r, |tunnel| tunnel.carry(Side::Upstream));
 }
 
 /// The tunnel's own event: first to begin, then as its clock.
 unsafe extern "C" fn wake(event: *mut ngx_event_t) {
     // SAFETY: the event is part of the tunnel it points to, and is taken out of nginx's queues
     // before the request ends.
-    let tunnel = unsafe { &mut *(*event).data.cast::<Tunnel>() };
-    // SAFETY: as above.
-    if unsafe { (*event).timedout() } != 0 {
-        // SAFETY: as above.
-        unsafe { (*event).set_timedout(0) };
-        tunnel.tick();
-        return;
+    let (r, is_tick) = unsafe {
+        let is_tick = (*event).timedout() != 0;
+        (*event).set_timedout(0);
+        ((*(*event).data.cast::<Tunnel>()).r, is_tick)
+    };
+    // SAFETY: the request is alive, and connections outlive their requests.
+    let client = unsafe { (*r).connection };
+    run(r, |tunnel| {
+        if is_tick {
+            tunnel.tick()
+        } else {
+            tunnel.begin()
+        }
+    });
+    // SAFETY: as above; nginx's own handlers end with this, too.
+    unsafe { ngx_http_run_posted_requests(client) };
+}
+
+/// Does a turn of the tunnel's work. Where that says `false` the tunnel is to end: only here, with
+/// no reference to it left, as the request and the tunnel in its memory may go at once.
+fn run(r: *mut ngx_http_request_t, turn: impl FnOnce(&mut Tunnel) -> bool) {
+    if of(r).is_some_and(|tunnel| !tunnel.over && !turn(tunnel)) {
+        end(r);
     }
-    tunnel.begin();
+}
+
+/// Hands the request back to nginx, with the end of a stream for it to find.
+fn end(r: *mut ngx_http_request_t) {
+    let Some((original, client, upstream)) = of(r).and_then(Tunnel::hand_back) else {
+        return;
+    };
+    // SAFETY: the request is alive, and its connections open; nginx's functions are what they were
+    // when the tunnel began.
+    unsafe {
+        let u = (*r).upstream;
+        (*r).read_event_handler = original.client_read;
+        (*r).write_event_handler = original.client_write;
+        (*u).read_event_handler = original.upstream_read;
+        (*u).write_event_handler = original.upstream_write;
+        (*(*client).write).set_timedout(0);
+        (*(*upstream).write).set_timedout(0);
+        (*(*upstream).read).set_timedout(0);
+        (*(*upstream).read).set_eof(1);
+        if let Some(handler) = original.upstream_read {
+            handler(r, u);
+        }
+    }
 }
 
 impl Tunnel {
@@ -248,9 +278,9 @@ impl Tunnel {
     }
 
     /// nginx is through with its own beginning.
-    fn begin(&mut self) {
+    fn begin(&mut self) -> bool {
         let Some((client, upstream)) = self.connections() else {
-            return;
+            return true;
         };
         // SAFETY: both connections are open, and have their events.
         unsafe {
@@ -260,22 +290,23 @@ impl Tunnel {
                 }
             }
         }
-        if self.pump(Side::Client) && self.pump(Side::Upstream) {
+        let goes_on = self.pump(Side::Client) && self.pump(Side::Upstream);
+        if goes_on {
             self.set_clock();
         }
+        goes_on
     }
 
     /// Something can be read from a side, or what it sent can be written.
-    fn carry(&mut self, from: Side) {
-        if self.over {
-            return;
-        }
-        if self.pump(from) && self.clock.is_late() {
+    fn carry(&mut self, from: Side) -> bool {
+        let goes_on = self.pump(from);
+        if goes_on && self.clock.is_late() {
             self.set_clock();
         }
+        goes_on
     }
 
-    /// Moves what there is in one direction. `false`: the tunnel is over, and may be gone.
+    /// Moves what there is in one direction. `false`: the tunnel is to end.
     fn pump(&mut self, from: Side) -> bool {
         let Some((client, upstream)) = self.connections() else {
             return false;
@@ -297,16 +328,11 @@ impl Tunnel {
             self.first_close.get_or_insert(from);
         }
         if core::mem::take(&mut direction.not_frames) {
-            diagnose::report_not_frames(self.r, from.name());
+            report::not_frames(self.r, from.name());
         }
-        if read > 0 {
-            self.note_pong(from);
-        }
+        self.note_beats(from);
         match stop {
-            Stop::Broken => {
-                self.end();
-                return false;
-            }
+            Stop::Broken => return false,
             Stop::Busy => {
                 // SAFETY: a connection has its events, and they are taken from the queue when it
                 // is closed.
@@ -318,11 +344,7 @@ impl Tunnel {
         if self.from_client.too_big && self.closing.is_none() {
             return self.close(Reason::MessageTooBig, 1009);
         }
-        if self.has_ended(client, upstream) {
-            self.end();
-            return false;
-        }
-        self.wait(source, sink)
+        !self.has_ended(client, upstream) && self.wait(source, sink)
     }
 
     /// Whether a side is through and all that it sent has been passed on; nginx's own rule.
@@ -330,43 +352,39 @@ impl Tunnel {
         // SAFETY: both connections are open, and have their events.
         let (client, upstream) =
             unsafe { ((*(*client).read).eof() != 0, (*(*upstream).read).eof() != 0) };
+        let drained = (
+            self.from_client.is_drained(client),
+            self.from_upstream.is_drained(upstream),
+        );
+        if client && upstream {
+            return true;
+        }
         if self.closing.is_some() {
             let answered = |direction: &Direction, eof| eof || direction.close.is_some();
-            let sent = self.from_client.is_drained() && self.from_upstream.is_drained();
-            if sent
+            return drained == (true, true)
                 && answered(&self.from_client, client)
-                && answered(&self.from_upstream, upstream)
-            {
-                return true;
-            }
-            return client && upstream;
+                && answered(&self.from_upstream, upstream);
         }
-        (client && self.from_client.is_drained())
-            || (upstream && self.from_upstream.is_drained())
-            || (client && upstream)
+        (client && drained.0) || (upstream && drained.1)
     }
 
     /// Lets nginx's event method wait for both ends of a direction.
-    fn wait(&mut self, source: *mut ngx_connection_t, sink: *mut ngx_connection_t) -> bool {
+    fn wait(&self, source: *mut ngx_connection_t, sink: *mut ngx_connection_t) -> bool {
         // SAFETY: both connections are open, and have their events.
-        let failed = unsafe {
+        unsafe {
             let read = (*source).read;
             let flags = if (*read).eof() != 0 || (*read).error() != 0 {
                 NGX_CLOSE_EVENT
             } else {
                 0
             };
-            ngx_handle_read_event(read, flags as ngx_uint_t) == NGX_ERROR as isize
-                || ngx_handle_write_event((*sink).write, 0) == NGX_ERROR as isize
-        };
-        if failed {
-            self.end();
+            ngx_handle_read_event(read, flags as ngx_uint_t) != NGX_ERROR as isize
+                && ngx_handle_write_event((*sink).write, 0) != NGX_ERROR as isize
         }
-        !failed
     }
 
     /// Sends both sides a Close, and ends the tunnel when they have answered or time is up.
-    /// `false`: the tunnel is over, and may be gone.
+    /// `false`: the tunnel is to end.
     fn close(&mut self, reason: Reason, code: u16) -> bool {
         if self.closing.is_some() {
             return true;
@@ -379,7 +397,6 @@ impl Tunnel {
         });
         if !self.from_client.takes_frames() || !self.from_upstream.takes_frames() {
             // There is no telling where a frame would fit.
-            self.end();
             return false;
         }
         self.from_upstream.send_close(ControlFrame::close(code, ""));
@@ -392,35 +409,11 @@ impl Tunnel {
         true
     }
 
-    /// Hands the request back to nginx, with the end of a stream for it to find. The request may
-    /// be gone when this returns.
-    fn end(&mut self) {
-        if self.over {
-            return;
-        }
+    /// What nginx needs to go on from here: its functions, and the connections.
+    fn hand_back(&mut self) -> Option<(Handlers, *mut ngx_connection_t, *mut ngx_connection_t)> {
+        let (client, upstream) = self.connections()?;
         self.leave();
-        let Some(u) = request::upstream(self.r) else {
-            return;
-        };
-        let Some((client, upstream)) = self.connections() else {
-            return;
-        };
-        let (r, original) = (self.r, self.original);
-        // SAFETY: the request is alive, and its connections open; nginx's functions are what they
-        // were when the tunnel began.
-        unsafe {
-            (*r).read_event_handler = original.client_read;
-            (*r).write_event_handler = original.client_write;
-            u.read_event_handler = original.upstream_read;
-            u.write_event_handler = original.upstream_write;
-            (*(*client).write).set_timedout(0);
-            (*(*upstream).write).set_timedout(0);
-            (*(*upstream).read).set_timedout(0);
-            (*(*upstream).read).set_eof(1);
-            if let Some(handler) = original.upstream_read {
-                handler(r, u);
-            }
-        }
+        Some((self.original, client, upstream))
     }
 
     /// Notes how the tunnel ended, and gives back what it holds. Called on every way a request
@@ -451,7 +444,13 @@ impl Tunnel {
             .clock
             .next(&self.from_client, &self.from_upstream, self.closing);
         // SAFETY: the event is the tunnel's own.
-        unsafe { ngx_add_timer(&raw mut self.event, delay) };
+        unsafe {
+            // nginx leaves a timer where it is when it is to move by less than 300 ms.
+            if self.event.timer_set() != 0 {
+                ngx_del_timer(&raw mut self.event);
+            }
+            ngx_add_timer(&raw mut self.event, delay);
+        }
     }
 
     pub fn is_over(&self) -> bool {

@@ -17,7 +17,7 @@ fn the_level_is_error_unless_set() {
         let nginx = refusing(setting).start();
         assert_eq!(ask(&nginx, "/").status(), 400);
         nginx.wait_for_log("handshake failed");
-        let log = nginx.stop_and_read();
+        let log = nginx.stop();
         let failed = lines(&log, "websocket handshake failed");
         assert_eq!(failed.len(), 1, "{log}");
         assert!(failed[0].contains(&format!(" [{level}] ")), "{log}");
@@ -31,7 +31,7 @@ fn a_level_below_the_log_s_own_is_silent() {
         .start();
     assert_eq!(ask(&nginx, "/").status(), 400);
     assert_eq!(states(&nginx, 1), ["400 rejected local-status"]);
-    assert_eq!(lines(&nginx.stop_and_read(), "websocket"), [""; 0]);
+    assert_eq!(lines(&nginx.stop(), "websocket"), [""; 0]);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn established_and_closed_are_said_at_info() {
     let line = nginx.wait_for_log("websocket closed");
     let expected = "* [info] *: * websocket closed *, client: 127.0.0.1, *";
     assert!(glob(expected, &line), "{line}");
-    let log = nginx.stop_and_read();
+    let log = nginx.stop();
     assert_eq!(lines(&log, "websocket").len(), 2, "{log}");
 }
 
@@ -135,7 +135,7 @@ fn a_tunnel_is_not_spoken_of_at_the_default_level() {
     client.establish("/");
     client.close_politely();
     assert_eq!(outcomes(&nginx, 1)[0].state, "established");
-    assert_eq!(nginx.stop_and_read(), "");
+    assert_eq!(nginx.stop(), "");
 }
 
 /// What a client could send to forge or garble a line.
@@ -180,7 +180,7 @@ fn what_a_client_sent_is_escaped() {
             );
         }
         outcomes(&nginx, count);
-        let log = nginx.stop_and_read();
+        let log = nginx.stop();
         assert_lines(&log, count);
         for line in lines(&log, "handshake failed") {
             let (_, shown) = line
@@ -247,7 +247,7 @@ fn what_an_upstream_sent_is_escaped() {
             let status = if name == "Location" { 302 } else { 502 };
             assert_eq!(ask(&nginx, "/").status(), status);
             nginx.wait_for_log("handshake failed");
-            assert_lines(&nginx.stop_and_read(), 1);
+            assert_lines(&nginx.stop(), 1);
         }
     }
 }
@@ -291,7 +291,7 @@ fn line_ends_within_a_request_make_no_line_of_their_own() {
         sent.expect("nginx reads the request");
         assert!(client.read_head().expect("nginx answers").status() >= 400);
         nginx.wait_for_log("handshake failed");
-        let log = nginx.stop_and_read();
+        let log = nginx.stop();
         assert_lines(&log, 1);
         assert!(
             !log.lines()

@@ -22,7 +22,7 @@ fn check(rules: &str, allowed: &[&str], refused: &[&str]) {
     }
     assert_eq!(backend.requests().len(), allowed.len());
     nginx.wait_for_access("outcome.log", refused.len());
-    let log = nginx.stop_and_read();
+    let log = nginx.stop();
     let failed = lines(&log, "websocket handshake failed: origin-not-allowed: ");
     assert_eq!(failed.len(), refused.len(), "{log}");
 }

@@ -167,7 +167,7 @@ fn plain_requests_of_every_kind_and_end() {
 
     nginx.wait_for_access("every.log", expected);
     let states = nginx.access_log("outcome.log");
-    let log = nginx.stop_and_read();
+    let log = nginx.stop();
     assert_eq!(log.lines().find(|line| line.contains("websocket")), None);
     assert_eq!(states, "", "attempts were counted");
 }
@@ -182,6 +182,6 @@ fn nothing_is_said_where_the_module_is_off() {
     let broken = Handshake::new("/").without("Sec-WebSocket-Key");
     assert_eq!(Client::connect(nginx.port()).ask(&broken).status(), 502);
     nginx.wait_for_access("access.log", 2);
-    let log = nginx.stop_and_read();
+    let log = nginx.stop();
     assert_eq!(log.lines().find(|line| line.contains("websocket")), None);
 }

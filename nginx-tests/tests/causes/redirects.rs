@@ -74,7 +74,7 @@ fn the_page_of_nginx_s_own_answer_may_come_from_an_upstream() {
         (outcome.status, outcome.cause.as_str()),
         (403, "upstream-not-websocket")
     );
-    let log = nginx.stop_and_read();
+    let log = nginx.stop();
     only_failure(&log);
 }
 
@@ -144,7 +144,7 @@ fn a_second_location_may_save_a_handshake() {
     client.echo("hello");
     client.close_politely();
     assert_eq!(states(&nginx, 1), ["101 established "]);
-    let log = nginx.stop_and_read();
+    let log = nginx.stop();
     assert_eq!(lines(&log, "handshake failed"), [""; 0]);
     assert_eq!(lines(&log, "websocket established").len(), 1);
     assert_eq!(lines(&log, "websocket closed").len(), 1);
@@ -190,7 +190,7 @@ fn a_rewrite_and_a_file_that_is_not_there() {
         client.close_politely();
     }
     assert_eq!(states(&nginx, 3), ["101 established "; 3]);
-    let log = nginx.stop_and_read();
+    let log = nginx.stop();
     assert_eq!(lines(&log, "websocket established").len(), 3);
     assert_eq!(lines(&log, "websocket closed").len(), 3);
     assert_eq!(lines(&log, "handshake failed"), [""; 0]);
@@ -229,7 +229,7 @@ fn subrequests_are_not_spoken_of() {
         client.close_politely();
     }
     assert_eq!(states(&nginx, 3), ["101 established "; 3]);
-    let log = nginx.stop_and_read();
+    let log = nginx.stop();
     assert_eq!(lines(&log, "websocket established").len(), 3, "{log}");
     assert_eq!(lines(&log, "websocket closed").len(), 3, "{log}");
     assert_eq!(lines(&log, "handshake failed"), [""; 0], "{log}");
@@ -281,7 +281,7 @@ fn a_kept_connection_carries_several_failures_each_with_its_line() {
     assert_eq!(client.exchange(&Handshake::plain("/two")).status(), 404);
     assert_eq!(client.exchange(&Handshake::new("/three")).status(), 404);
     assert_eq!(states(&nginx, 2), ["404 failed upstream-not-found"; 2]);
-    let log = nginx.stop_and_read();
+    let log = nginx.stop();
     let failed = lines(&log, "handshake failed");
     assert_eq!(failed.len(), 2, "{log}");
     assert!(
@@ -304,7 +304,7 @@ fn broken() -> Handshake {
 fn finish(nginx: Nginx, outcome: &str) -> String {
     assert_eq!(states(&nginx, 1), [outcome]);
     nginx.wait_for_log("handshake failed");
-    let log = nginx.stop_and_read();
+    let log = nginx.stop();
     only_failure(&log);
     log
 }

@@ -22,7 +22,7 @@ fn on_is_the_default_and_the_next_server_is_tried_where_an_invalid_header_says_s
     client.close_politely();
     assert_eq!((wrong.connections(), right.connections()), (1, 1));
     assert_eq!(states(&nginx, 1), ["101 established "]);
-    let log = nginx.stop_and_read();
+    let log = nginx.stop();
     assert_eq!(lines(&log, "failed"), [""; 0]);
     assert_eq!(lines(&log, "websocket established").len(), 1);
 }
@@ -199,7 +199,7 @@ fn log_passes_the_answer_on_and_says_so() {
             (101, Some("wrong"))
         );
         assert_eq!(states(&nginx, 1), ["101 established "]);
-        let log = nginx.stop_and_read();
+        let log = nginx.stop();
         assert_eq!(lines(&log, "handshake failed"), [""; 0]);
         let passed = lines(&log, "websocket handshake passed on: ");
         assert_eq!(passed.len(), 1, "{log}");
@@ -214,7 +214,7 @@ fn off_passes_the_answer_on_without_a_word() {
     let nginx = one("websocket_verify off;", &wrong);
     assert_eq!(ask(&nginx, "/").status(), 101);
     assert_eq!(states(&nginx, 1), ["101 established "]);
-    let log = nginx.stop_and_read();
+    let log = nginx.stop();
     assert_eq!(lines(&log, "websocket handshake"), [""; 0]);
 }
 

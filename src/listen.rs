@@ -1,0 +1,198 @@
+//! What nginx says of an attempt that fails.
+//!
+//! nginx keeps the reason nowhere but in the line it logs, so that line is listened to: what it
+//! says and what nginx was doing then tell the attempts apart.
+
+use core::ffi::CStr;
+use core::fmt::{self, Write};
+use core::str;
+
+use memchr::memmem;
+use nginx_sys::{ngx_http_request_t, ngx_msec_t};
+use websocket_protocol::{Cause, Escaped};
+
+use crate::context::{Context, State};
+use crate::diagnose::see;
+use crate::nginx::{request, string};
+use crate::tries::current;
+
+/// A line that nginx logs for the request: `line` is all of it before nginx's context.
+pub fn heard(r: *mut ngx_http_request_t, context: &mut Context, line: &[u8]) {
+    if context.state != State::Pending || context.cause.is_some() {
+        return;
+    }
+    let Some(said) = message(line) else { return };
+    let action = action(r);
+    let Some(cause) = classify(action, said) else {
+        return;
+    };
+    let Some(slot) = current(r, context) else {
+        return;
+    };
+    if slot.is_some() {
+        return;
+    }
+    *slot = Some(cause);
+
+    let waited = request::upstream(r).map_or(0, |u| request::now().wrapping_sub(u.start_time));
+    match limit(r, action) {
+        Some((module, directive, limit)) if contains(said, b"timed out") => see(
+            r,
+            context,
+            format_args!(
+                "{} after {waited} ms ({module}_{directive} {})",
+                Escaped(said),
+                Time(limit)
+            ),
+        ),
+        _ => see(r, context, format_args!("{}", Said(said))),
+    }
+}
+
+/// What nginx is doing for the request, in its words.
+pub fn action<'a>(r: *mut ngx_http_request_t) -> &'a [u8] {
+    // SAFETY: a request has a connection and that a log, whose action is NULL or constant text.
+    unsafe {
+        let action = (*(*(*r).connection).log).action;
+        if action.is_null() {
+            b""
+        } else {
+            CStr::from_ptr(action).to_bytes()
+        }
+    }
+}
+
+/// nginx's own words in a line it logs: between the connection's number and what it was doing, or
+/// the end of a line that is too long for that.
+fn message(line: &[u8]) -> Option<&[u8]> {
+    let line = line.get(memmem::find(line, b": *")? + 3..)?;
+    let line = line.get(memchr::memchr(b' ', line)? + 1..)?;
+    let before = |part: &[u8], line: &[u8]| memmem::rfind(line, part).unwrap_or(line.len());
+    let line = line.get(..before(b", client: ", line))?;
+    line.get(..before(b" while ", line))
+}
+
+/// Why an attempt failed, from what nginx was doing and what it says of it.
+fn classify(action: &[u8], said: &[u8]) -> Option<Cause> {
+    // ECONNREFUSED, ECONNRESET, and EAGAIN of a unix socket; all else is on the way there.
+    const REFUSED: [&[u8]; 3] = [b"(111: ", b"(104: ", b"(11: "];
+
+    if contains(said, b"no live upstreams") {
+        return Some(Cause::UpstreamNoneLive);
+    }
+    if contains(said, b"could not be resolved") || contains(said, b"no resolver defined") {
+        return Some(Cause::UpstreamUnresolved);
+    }
+    match action {
+        b"connecting to upstream" if contains(said, b"timed out") => {
+            Some(Cause::UpstreamConnectTimeout)
+        }
+        b"connecting to upstream" if contains(said, b"connect()") => {
+            Some(if REFUSED.iter().any(|errno| contains(said, errno)) {
+                Cause::UpstreamRefused
+            } else {
+                Cause::UpstreamUnreachable
+            })
+        }
+        // proxy_bind
+        b"connecting to upstream" if contains(said, b"bind(") => Some(Cause::UpstreamUnreachable),
+        b"SSL handshaking to upstream" => Some(Cause::UpstreamTlsFailed),
+        b"sending request to upstream" | b"reading response header from upstream" => {
+            if contains(said, b"upstream timed out") {
+                Some(Cause::UpstreamResponseTimeout)
+            } else if contains(said, b"upstream sent no valid")
+                || contains(said, b"upstream sent invalid")
+                || contains(said, b"upstream sent too big header")
+            {
+                Some(Cause::UpstreamResponseInvalid)
+            } else if contains(said, b"upstream prematurely closed")
+                || contains(said, b"recv() failed")
+                || contains(said, b"send() failed")
+                || contains(said, b"writev() failed")
+                || contains(said, b"sendfile() failed")
+                || contains(said, b"SSL_read() failed")
+                || contains(said, b"SSL_write() failed")
+            {
+                Some(Cause::UpstreamClosed)
+            } else {
+                None
+            }
+        }
+        _ => None,
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    memmem::find(text, part).is_some()
+}
+
+/// The limit in force in a stage of an attempt: whose directive it is, and how long.
+fn limit(
+    r: *mut ngx_http_request_t,
+    action: &[u8],
+) -> Option<(&'static str, &'static str, ngx_msec_t)> {
+    let u = request::upstream(r)?;
+    // SAFETY: an upstream that is being tried has its location's settings.
+    let conf = unsafe { u.conf.as_ref() }?;
+    // SAFETY: the name is constant text of the proxying module.
+    let module = str::from_utf8(unsafe { string::bytes(&conf.module) }).ok()?;
+    match action {
+        b"connecting to upstream" | b"SSL handshaking to upstream" => {
+            Some((module, "connect_timeout", conf.connect_timeout))
+        }
+        b"sending request to upstream" => Some((module, "send_timeout", conf.send_timeout)),
+        b"reading response header from upstream" => {
+            Some((module, "read_timeout", conf.read_timeout))
+        }
+        _ => None,
+    }
+}
+
+/// nginx's own words, which may quote the upstream's. nginx has its quotes and escapes; the rest is
+/// escaped, and what is quoted is cut.
+struct Said<'a>(&'a [u8]);
+
+impl Said<'_> {
+    const MAX_QUOTED: usize = 128;
+}
+
+impl fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_mark = |byte: &u8| matches!(byte, b'"' | b'\\');
+        let end = memchr::memchr(b'"', self.0).map_or(self.0.len(), |at| at + 1);
+        let (own, quoted) = self.0.split_at_checked(end).unwrap_or((self.0, &[]));
+        let shown = quoted.get(..Self::MAX_QUOTED).unwrap_or(quoted);
+        for part in own
+            .split_inclusive(is_mark)
+            .chain(shown.split_inclusive(is_mark))
+        {
+            let (text, mark) = match part.split_last() {
+                Some((mark, text)) if is_mark(mark) => (text, Some(*mark)),
+                _ => (part, None),
+            };
+            for text in text.chunks(Self::MAX_QUOTED) {
+                write!(f, "{}", Escaped(text))?;
+            }
+            if let Some(mark) = mark {
+                f.write_char(char::from(mark))?;
+            }
+        }
+        if shown.len() < quoted.len() {
+            f.write_str("...\"")?;
+        }
+        Ok(())
+    }
+}
+
+/// A time as the configuration would write it.
+struct Time(ngx_msec_t);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 % 1000 == 0 {
+            write!(f, "{}s", self.0 / 1000)
+        } else {
+            write!(f, "{}ms", self.0)
+        }
+    }
+}
