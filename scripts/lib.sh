@@ -9,6 +9,9 @@ TARGET=$ROOT/target
 ROOTS=$TARGET/roots
 # shellcheck disable=SC2034
 MODULE_FILE=ngx_http_websocket_module.so
+# The build profile in which debian/rules calls no cargo.
+# shellcheck disable=SC2034
+PREBUILT=pkg.libnginx-mod-http-websocket.prebuilt
 # The oldest Rust that builds the workspace: `rust-version` in Cargo.toml.
 RUST_MINIMUM=1.85
 

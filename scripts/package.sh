@@ -5,8 +5,6 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 RELEASES=(bookworm trixie forky)
-# Says that cargo is not to be called: see debian/rules.
-PREBUILT=pkg.libnginx-mod-http-websocket.prebuilt
 
 usage() {
     cat <<'END'

@@ -79,6 +79,7 @@ try_release() {
     rm -f "$COPY/etc/nginx/sites-enabled/default"
     start_echo
 
+    step 'scripts/install.sh' install_by_script
     step 'install' install
     step 'start nginx and pass a handshake' serve
     step 'upgrade with tunnels open' upgrade
@@ -91,6 +92,23 @@ try_release() {
 step() {
     say "$release: $1"
     "$2"
+}
+
+# It must find the package, do nothing when told so, and be undone by what it says.
+install_by_script() {
+    local undo
+    mkdir -p "$COPY/project/target/packages/here"
+    cp -r "$ROOT/scripts" "$COPY/project/"
+    cp "$COPY"/packages/*.deb "$COPY/project/target/packages/here/"
+    quietly /project/scripts/install.sh --dry-run
+    [ ! -L "$COPY/$LINK" ] || die "a dry run has installed something."
+    quietly /project/scripts/install.sh
+    [ -L "$COPY/$LINK" ] || die "installed by scripts/install.sh, and not enabled."
+    undo=$(sed -n 's/^To undo it: //p' "$LOG/packages")
+    # shellcheck disable=SC2086 # a command line
+    quietly ${undo/apt-get/apt-get -y}
+    [ ! -L "$COPY/$LINK" ] || die "\"$undo\" has left the module enabled."
+    nginx_takes_configuration
 }
 
 install() {
