@@ -97,7 +97,7 @@ find_package() {
 }
 
 build_package() {
-    local module work=$TARGET/packages/work out=$TARGET/packages/local
+    local work=$TARGET/packages/work out=$TARGET/packages/local
     BUILT=$out/${PACKAGE}_VERSION.deb
     if [ -n "$DRY" ]; then
         run "$ROOT/scripts/build.sh"
@@ -106,12 +106,11 @@ build_package() {
     fi
     need_build_packages
     need_packages debhelper dpkg-dev:dpkg-buildpackage
-    module=$("$ROOT/scripts/build.sh" | tail -n 1)
-    rm -rf "$work" "$out"
-    mkdir -p "$work/source" "$out"
-    tar -C "$ROOT" --exclude=./target --exclude=./.git -cf - . | tar -C "$work/source" --no-same-owner -xf -
+    rm -rf "$out"
+    mkdir -p "$out"
+    prepare_package "$work"
     # -d: what it would build-depend on beyond that is the Rust that has done its work.
-    (cd "$work/source" && WEBSOCKET_MODULE=$module dpkg-buildpackage -d -b -us -uc -P$PREBUILT) >"$out/log" 2>&1 </dev/null || {
+    (cd "$work/source" && PREBUILT=$work/prebuilt dpkg-buildpackage -d -b -us -uc -P"$PREBUILT_PROFILE") >"$out/log" 2>&1 </dev/null || {
         tail -n 20 "$out/log" >&2
         die "could not build the package: see $out/log"
     }

@@ -11,7 +11,7 @@ ROOTS=$TARGET/roots
 MODULE_FILE=ngx_http_websocket_module.so
 # The build profile in which debian/rules calls no cargo.
 # shellcheck disable=SC2034
-PREBUILT=pkg.libnginx-mod-http-websocket.prebuilt
+PREBUILT_PROFILE=pkg.libnginx-mod-http-websocket.prebuilt
 # The oldest Rust that builds the workspace: `rust-version` in Cargo.toml.
 RUST_MINIMUM=1.85
 
@@ -222,6 +222,21 @@ run_configure() {
         . ./conf_flags
     fi
     sh "$script" "${NGX_CONF_FLAGS[@]}"
+}
+
+# ---- making packages --------------------------------------------------------
+
+# prepare_package WORK [ARGUMENT...]   leaves in WORK/source the sources, and in
+# WORK/prebuilt what debian/rules would otherwise call cargo for. The arguments
+# are for build.sh.
+prepare_package() {
+    local work=$1 module
+    shift
+    rm -rf "$work"
+    mkdir -p "$work/source" "$work/prebuilt"
+    tar -C "$ROOT" --exclude=./target --exclude=./.git -cf - . | tar -C "$work/source" --no-same-owner -xf -
+    module=$("$ROOT/scripts/build.sh" "$@" | tail -n 1)
+    cp "$module" "$work/prebuilt/"
 }
 
 # ---- minimal Debian systems -------------------------------------------------

@@ -55,23 +55,20 @@ check_versions() {
 }
 
 package() {
-    local release=$1 root=$ROOTS/$1-build out=$TARGET/packages/$1 log=$TARGET/packages/$1.log work module
+    local release=$1 root=$ROOTS/$1-build out=$TARGET/packages/$1 log=$TARGET/packages/$1.log work
     "$ROOT/scripts/roots.sh" --build "$release" >&2
     work=$root/build
-    rm -rf "$work" "$out"
-    mkdir -p "$work/source" "$out"
-
-    module=$("$ROOT/scripts/build.sh" --nginx-source "$root" | tail -n 1)
-    cp "$module" "$work/$MODULE_FILE"
-    tar -C "$ROOT" --exclude=./target --exclude=./.git -cf - . | tar -C "$work/source" --no-same-owner -xf -
+    rm -rf "$out"
+    mkdir -p "$out"
+    prepare_package "$work" --nginx-source "$root"
     name_release "$root" "$work/source/debian/changelog"
 
     say "packaging for Debian $release"
-    if ! in_root "$root" sh -c "cd /build/source && WEBSOCKET_MODULE=/build/$MODULE_FILE dpkg-buildpackage -b -us -uc -P$PREBUILT" >"$log" 2>&1 </dev/null; then
+    if ! in_root "$root" sh -c "cd /build/source && PREBUILT=/build/prebuilt dpkg-buildpackage -b -us -uc -P$PREBUILT_PROFILE" >"$log" 2>&1 </dev/null; then
         tail -n 20 "$log" >&2
         die "could not build the packages for Debian $release: see $log"
     fi
-    find "$work" -maxdepth 1 -type f ! -name "$MODULE_FILE" -exec mv -t "$out" {} +
+    find "$work" -maxdepth 1 -type f -exec mv -t "$out" {} +
     check_package "$release" "$root" "$out"
     rm -rf "$work"
     find "$out" -name '*.deb' | LC_ALL=C sort
