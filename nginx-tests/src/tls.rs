@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
 
@@ -24,13 +25,44 @@ impl Certificate {
 
     /// A certificate for these names and addresses.
     pub fn valid_for(names: &[&str]) -> Self {
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let made = rcgen::generate_simple_self_signed(names).expect("rcgen makes a certificate");
+        Self::made(names, |_| ())
+    }
+
+    /// A certificate for these names and addresses with something else about it.
+    pub fn made(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let key = KeyPair::generate().expect("rcgen makes a key");
+        let params = params(names, change);
+        let certificate = params.self_signed(&key);
+        Self::of(&certificate.expect("rcgen makes a certificate"), &key)
+    }
+
+    /// A certificate for these names that an authority has signed, and the authority's own in PEM
+    /// form.
+    pub fn issued(names: &[&str]) -> (Self, String) {
+        let key = KeyPair::generate().expect("rcgen makes a key");
+        let authority = params(&[], |params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params
+                .distinguished_name
+                .push(DnType::CommonName, "the tests' authority");
+        });
+        let pem = authority
+            .self_signed(&key)
+            .expect("rcgen makes a certificate")
+            .pem();
+        let issuer = Issuer::new(authority, key);
+        let key = KeyPair::generate().expect("rcgen makes a key");
+        let certificate = params(names, |_| ()).signed_by(&key, &issuer);
+        let certificate = certificate.expect("rcgen makes a certificate");
+        (Self::of(&certificate, &key), pem)
+    }
+
+    fn of(certificate: &rcgen::Certificate, key: &KeyPair) -> Self {
         Self {
-            der: made.cert.der().clone(),
-            key: made.signing_key.serialize_der(),
-            pem: made.cert.pem(),
-            key_pem: made.signing_key.serialize_pem(),
+            der: certificate.der().clone(),
+            key: key.serialize_der(),
+            pem: certificate.pem(),
+            key_pem: key.serialize_pem(),
         }
     }
 
@@ -59,6 +91,13 @@ impl Certificate {
             .with_no_client_auth();
         Arc::new(config)
     }
+}
+
+fn params(names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    let mut params = CertificateParams::new(names).expect("names that can be in a certificate");
+    change(&mut params);
+    params
 }
 
 fn provider() -> Arc<crypto::CryptoProvider> {

@@ -1,0 +1,290 @@
+//! Through nginx and straight to the backend, side by side.
+
+use websocket_protocol::{Cause, Escaped};
+
+use crate::failure::Failure;
+use crate::handshake::{self, Answer, Request};
+use crate::options::Walk as Options;
+use crate::tls::Tls;
+use crate::walk::{self, Walk};
+
+/// What the comparison says.
+pub struct Comparison {
+    pub verdict: Verdict,
+    pub text: String,
+    /// What the two answers to the same handshake differ in.
+    pub differences: Vec<String>,
+    /// The header that made the difference, where one was found.
+    pub header: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    BothWork,
+    /// Works directly, fails through nginx.
+    NginxFails,
+    /// The backend itself refuses.
+    BackendRefuses,
+    /// Fails both ways, for different reasons.
+    BothFail,
+    /// Works through nginx, fails directly.
+    OnlyThroughNginx,
+}
+
+impl Verdict {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BothWork => "both-work",
+            Self::NginxFails => "nginx-fails",
+            Self::BackendRefuses => "backend-refuses",
+            Self::BothFail => "both-fail",
+            Self::OnlyThroughNginx => "only-through-nginx",
+        }
+    }
+}
+
+/// Compares, and makes the failure through nginx more precise where the backend's tells more.
+pub fn compare(front: &mut Walk, backend: &Walk, options: &Options, tls: &Tls) -> Comparison {
+    let comparison = |verdict, text: &str| Comparison {
+        verdict,
+        text: text.to_owned(),
+        differences: Vec::new(),
+        header: None,
+    };
+    let (through, direct) = (front.failure.clone(), &backend.failure);
+    match (through, direct) {
+        (None, None) => comparison(Verdict::BothWork, "works through nginx and directly"),
+        (None, Some(direct)) => comparison(
+            Verdict::OnlyThroughNginx,
+            &format!(
+                "works through nginx, but not directly from here ({})",
+                direct.name
+            ),
+        ),
+        (Some(through), Some(direct)) if is_same(&through, direct) => {
+            front.failure = Some(sharper(&through, direct));
+            comparison(
+                Verdict::BackendRefuses,
+                &format!("the backend itself refuses: {}", direct.name),
+            )
+        }
+        (Some(through), Some(direct)) => comparison(
+            Verdict::BothFail,
+            &format!(
+                "fails through nginx ({}), and otherwise directly ({})",
+                through.name, direct.name
+            ),
+        ),
+        (Some(through), None) => {
+            let found = culprits(front, backend, options, tls);
+            let text = "works directly, fails through nginx";
+            let mut comparison = comparison(Verdict::NginxFails, text);
+            comparison.differences = differences(front.answer.as_ref(), backend.answer.as_ref());
+            if let Some((culprit, others)) = found.split_first() {
+                comparison.text = format!("{text}: {}", culprit.text);
+                let others: Vec<&str> = others.iter().map(|other| other.header).collect();
+                if !others.is_empty() {
+                    comparison.text += &format!(" (or it is {})", others.join(" or "));
+                }
+                comparison.header = Some(culprit.header.to_owned());
+                front.failure = Some(culprit.name(&through));
+            } else if through.gateway.is_some() {
+                front.failure = Some(through.change(
+                    "nginx got no answer where --backend gives one: compare its address with the one in \
+                     proxy_pass, and see nginx's error log",
+                ));
+            }
+            comparison
+        }
+    }
+}
+
+/// Whether nginx's failure is the backend's, seen from in front.
+fn is_same(through: &Failure, direct: &Failure) -> bool {
+    through.name == direct.name
+        || direct
+            .cause
+            .is_some_and(|cause| through.candidates().any(|other| other == cause))
+}
+
+/// The backend's own words; nginx's are "502".
+fn sharper(through: &Failure, direct: &Failure) -> Failure {
+    Failure {
+        seen: format!("{} (directly: {})", through.seen, direct.seen),
+        change: direct.change.clone(),
+        ..direct.clone()
+    }
+}
+
+/// What nginx changes in a handshake, one thing at a time, as candidates for what went wrong.
+struct Change {
+    header: &'static str,
+    text: &'static str,
+    cause: Option<Cause>,
+    advice: &'static str,
+    request: fn(&Request, &Walk) -> Option<Request>,
+}
+
+/// What concerns one header first: a backend that answers anything wrong in the same way would be
+/// told to lack Upgrade otherwise. Upgrade comes twice: as nginx leaves it out from 1.29.7 on, and
+/// as it did before.
+const CHANGES: &[Change] = &[
+    Change {
+        header: "Host",
+        text: "the backend answers the same when Host is its own address, which is what nginx sends by default",
+        cause: None,
+        advice: "proxy_set_header Host $host",
+        request: |request, backend| Some(request.again().with("Host", backend.target.authority())),
+    },
+    Change {
+        header: "Origin",
+        text: "the backend answers the same without Origin",
+        cause: None,
+        advice: "look for a proxy_set_header that empties Origin",
+        request: |request, _| without(request, "Origin"),
+    },
+    Change {
+        header: "Sec-WebSocket-Protocol",
+        text: "the backend answers the same without Sec-WebSocket-Protocol",
+        cause: None,
+        advice: "look for a proxy_set_header that empties Sec-WebSocket-Protocol",
+        request: |request, _| without(request, "Sec-WebSocket-Protocol"),
+    },
+    Change {
+        header: "Cookie",
+        text: "the backend answers the same without Cookie",
+        cause: None,
+        advice: "look for a proxy_set_header that empties Cookie",
+        request: |request, _| without(request, "Cookie"),
+    },
+    Change {
+        header: "Authorization",
+        text: "the backend answers the same without Authorization",
+        cause: None,
+        advice: "look for a proxy_set_header that empties Authorization, and for auth_basic in nginx",
+        request: |request, _| without(request, "Authorization"),
+    },
+    Change {
+        header: "Upgrade",
+        text: "the backend answers the same when Upgrade is missing, so nginx does not pass it on",
+        cause: Some(Cause::UpgradeMissing),
+        advice: "`websocket on;` in the location that proxies; by hand that takes proxy_http_version 1.1 \
+                 and proxy_set_header for Upgrade and Connection",
+        request: |request, _| Some(request.again().without(&["Upgrade", "Connection"])),
+    },
+    Change {
+        header: "Upgrade",
+        text: "the backend answers the same when Upgrade is missing, so nginx does not pass it on",
+        cause: Some(Cause::UpgradeMissing),
+        advice: "`websocket on;` in the location that proxies; by hand that takes proxy_http_version 1.1 \
+                 and proxy_set_header for Upgrade and Connection",
+        request: |request, _| {
+            Some(
+                request
+                    .again()
+                    .without(&["Upgrade"])
+                    .with("Connection", "close")
+                    .over("1.0"),
+            )
+        },
+    },
+    Change {
+        header: "Connection",
+        text: "the backend answers the same when Connection does not say upgrade",
+        cause: Some(Cause::ConnectionNotUpgrade),
+        advice: "`websocket on;` in the location that proxies, or proxy_set_header Connection upgrade",
+        request: |request, _| Some(request.again().with("Connection", "close")),
+    },
+    Change {
+        header: "HTTP version",
+        text: "the backend answers the same over HTTP/1.0, which is what nginx speaks by default",
+        cause: Some(Cause::HttpVersion),
+        advice: "`websocket on;` in the location that proxies, or proxy_http_version 1.1",
+        request: |request, _| Some(request.again().over("1.0")),
+    },
+];
+
+impl Change {
+    /// The failure, now that it is known what made it.
+    fn name(&self, through: &Failure) -> Failure {
+        let named = match self.cause {
+            Some(cause) => Failure::of(cause, through.seen.clone()),
+            None => through.clone(),
+        };
+        named.change(self.advice)
+    }
+}
+
+fn without(request: &Request, header: &str) -> Option<Request> {
+    request.header(header)?;
+    Some(request.again().without(&[header]))
+}
+
+/// Makes each change itself and looks whether the backend then answers as it did through nginx.
+fn culprits(front: &Walk, backend: &Walk, options: &Options, tls: &Tls) -> Vec<&'static Change> {
+    let (Some(seen), Some(address)) = (&front.answer, backend.address) else {
+        return Vec::new();
+    };
+    // nginx's own page was not made by the backend, whatever it got.
+    if seen.status == 101 || seen.is_nginx_page() {
+        return Vec::new();
+    }
+    let ask = |change: &Change| {
+        let request = (change.request)(&backend.request, backend)?;
+        let mut stream = walk::open(&backend.target, address, options, tls)?;
+        handshake::exchange(&mut stream, &request, options.timeout).ok()
+    };
+    let (mut alike, mut same): (Vec<&Change>, Vec<&Change>) = (Vec::new(), Vec::new());
+    for change in CHANGES {
+        match ask(change) {
+            Some(answer) if answer.status != seen.status => {}
+            // The words tell apart what the status doesn't.
+            Some(answer) if answer.rest == seen.rest => same.push(change),
+            Some(_) => alike.push(change),
+            None => {}
+        }
+    }
+    let mut found = if same.is_empty() { alike } else { same };
+    found.dedup_by_key(|change| change.header);
+    found
+}
+
+/// The headers a handshake is judged by, and those that say where an answer is from.
+const COMPARED: [&str; 8] = [
+    "Upgrade",
+    "Connection",
+    "Sec-WebSocket-Protocol",
+    "Sec-WebSocket-Extensions",
+    "Sec-WebSocket-Version",
+    "Location",
+    "WWW-Authenticate",
+    "Server",
+];
+
+fn differences(through: Option<&Answer>, direct: Option<&Answer>) -> Vec<String> {
+    let (Some(through), Some(direct)) = (through, direct) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    if through.status != direct.status {
+        found.push(format!(
+            "status: {} through nginx, {} directly",
+            through.status, direct.status
+        ));
+    }
+    let shown = |value: Option<&str>| match value {
+        Some(value) => format!("\"{}\"", Escaped(value.as_bytes())),
+        None => "none".to_owned(),
+    };
+    for name in COMPARED {
+        let (a, b) = (through.header(name), direct.header(name));
+        if a != b {
+            found.push(format!(
+                "{name}: {} through nginx, {} directly",
+                shown(a),
+                shown(b)
+            ));
+        }
+    }
+    found
+}

@@ -1,0 +1,74 @@
+//! Levels within levels, and which directive is in force in the innermost.
+
+use super::parse::Directive;
+
+/// A level and those around it, the outermost first.
+#[derive(Clone)]
+pub struct Scope<'a> {
+    pub levels: Vec<&'a [Directive]>,
+    pub server: String,
+    /// `location /a`, perhaps with `if (…)`.
+    pub name: String,
+}
+
+impl<'a> Scope<'a> {
+    pub fn within(&self, level: &'a [Directive], name: String) -> Self {
+        let mut levels = self.levels.clone();
+        levels.push(level);
+        Self {
+            levels,
+            server: self.server.clone(),
+            name,
+        }
+    }
+
+    pub fn own(&self, name: &str) -> Option<&'a Directive> {
+        self.levels.last().and_then(|level| find(level, name))
+    }
+
+    /// The directive in force: the innermost one.
+    pub fn nearest(&self, name: &str) -> Option<&'a Directive> {
+        self.levels.iter().rev().find_map(|level| find(level, name))
+    }
+
+    pub fn is(&self, name: &str, value: &str) -> bool {
+        self.nearest(name)
+            .is_some_and(|directive| directive.word(0) == value)
+    }
+
+    /// The `proxy_set_header` lines in force: those of the innermost level that has any. All the
+    /// others are lost, which is the commonest mistake of all.
+    pub fn headers(&self) -> Vec<&'a Directive> {
+        self.levels
+            .iter()
+            .rev()
+            .map(|level| headers(level))
+            .find(|l| !l.is_empty())
+            .unwrap_or_default()
+    }
+
+    /// A line for this header that a level further in has put out of force.
+    pub fn lost_header(&self, name: &str) -> Option<&'a Directive> {
+        let mut levels = self
+            .levels
+            .iter()
+            .rev()
+            .map(|level| headers(level))
+            .filter(|l| !l.is_empty());
+        levels.next();
+        levels
+            .flatten()
+            .find(|header| header.word(0).eq_ignore_ascii_case(name))
+    }
+}
+
+pub fn find<'a>(level: &'a [Directive], name: &str) -> Option<&'a Directive> {
+    level.iter().find(|directive| directive.name == name)
+}
+
+fn headers(level: &[Directive]) -> Vec<&Directive> {
+    level
+        .iter()
+        .filter(|directive| directive.name == "proxy_set_header")
+        .collect()
+}

@@ -1,0 +1,114 @@
+//! `--json`, as docs/check-websocket.schema.json describes it.
+
+use serde_json::{Map, Value, json};
+
+use crate::compare::Comparison;
+use crate::conf::judge::{Judgement, Location};
+use crate::failure::Failure;
+use crate::probes::Probe;
+use crate::report::{Repeats, Report};
+use crate::walk::{Outcome, Step, Walk, milliseconds};
+
+/// Raised when a field changes its meaning or goes.
+const SCHEMA: u32 = 1;
+
+pub fn report(report: &Report) -> String {
+    let value = json!({
+        "schema": SCHEMA,
+        "works": report.works(),
+        "front": walk(&report.front),
+        "backend": report.backend.as_ref().map(walk),
+        "comparison": report.comparison.as_ref().map(comparison),
+        "probes": report.probes.iter().map(probe).collect::<Vec<_>>(),
+        "repeat": report.repeats.as_ref().map(repeats),
+    });
+    format!("{value:#}\n")
+}
+
+pub fn configuration(judgement: &Judgement) -> String {
+    let value = json!({
+        "schema": SCHEMA,
+        "works": judgement.works(),
+        "locations": judgement.locations.iter().map(location).collect::<Vec<_>>(),
+        "notes": judgement.notes,
+    });
+    format!("{value:#}\n")
+}
+
+fn walk(walk: &Walk) -> Value {
+    json!({
+        "url": walk.target.to_string(),
+        "works": walk.works(),
+        "steps": walk.steps.iter().map(step).collect::<Vec<_>>(),
+        "failure": walk.failure.as_ref().map(failure),
+    })
+}
+
+fn step(step: &Step) -> Value {
+    let mut fields = Map::new();
+    fields.insert("name".to_owned(), json!(step.name));
+    let outcome = match step.outcome {
+        Outcome::Ok => "ok",
+        Outcome::Note => "note",
+        Outcome::Failed => "failed",
+    };
+    fields.insert("outcome".to_owned(), json!(outcome));
+    fields.insert("ms".to_owned(), json!(milliseconds(step.time)));
+    fields.insert("text".to_owned(), json!(step.text));
+    fields.extend(step.facts.clone());
+    Value::Object(fields)
+}
+
+fn failure(failure: &Failure) -> Value {
+    json!({
+        "name": failure.name,
+        "fault": failure.cause.map(|cause| cause.fault().name()),
+        "problem": failure.problem,
+        "seen": failure.seen,
+        "meaning": failure.meaning,
+        "advice": failure.advice,
+        "change": failure.change,
+        "candidates": failure.candidates().map(|cause| cause.name()).collect::<Vec<_>>(),
+    })
+}
+
+fn comparison(comparison: &Comparison) -> Value {
+    json!({
+        "verdict": comparison.verdict.name(),
+        "text": comparison.text,
+        "header": comparison.header,
+        "differences": comparison.differences,
+    })
+}
+
+fn probe(probe: &Probe) -> Value {
+    json!({
+        "name": probe.name,
+        "status": probe.status,
+        "confused": probe.confused,
+        "text": probe.text,
+    })
+}
+
+fn repeats(repeats: &Repeats) -> Value {
+    let [shortest, median, longest] = repeats.times().map_or([None; 3], |times| times.map(Some));
+    json!({
+        "count": repeats.count,
+        "failed": repeats.failed,
+        "handshake_ms": {"shortest": shortest, "median": median, "longest": longest},
+    })
+}
+
+fn location(location: &Location) -> Value {
+    json!({
+        "server": location.server,
+        "location": location.name,
+        "file": location.file,
+        "line": location.line,
+        "passes_to": location.passes_to,
+        "by": location.by.name(),
+        "websocket": location.passes(),
+        "problems": location.problems,
+        "remarks": location.remarks,
+    })
+}

@@ -1,0 +1,393 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
+
+use crate::target::{Target, parse_port};
+
+/// What to do.
+#[derive(Debug)]
+pub enum Task {
+    /// Try an address.
+    Walk(Box<Walk>),
+    /// Judge an nginx configuration.
+    Configuration {
+        source: Source,
+        json: bool,
+        quiet: bool,
+    },
+}
+
+/// Where an nginx configuration comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Source {
+    /// What `nginx -T` prints.
+    Nginx,
+    Stdin,
+    File(std::path::PathBuf),
+}
+
+/// What to try, and how.
+#[derive(Clone, Debug)]
+pub struct Walk {
+    pub target: Target,
+    pub backend: Option<Target>,
+    pub origin: Option<String>,
+    pub subprotocols: Vec<String>,
+    pub headers: Vec<(String, String)>,
+    pub resolve: Vec<Resolve>,
+    pub family: Option<Family>,
+    pub insecure: bool,
+    pub connect_timeout: Duration,
+    pub timeout: Duration,
+    pub message: Option<String>,
+    pub hold: Option<Duration>,
+    pub probes: bool,
+    pub repeat: u32,
+    pub json: bool,
+    pub quiet: bool,
+}
+
+/// `--resolve host:port:address`, as curl has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolve {
+    pub host: String,
+    pub port: u16,
+    pub address: IpAddr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+/// Reads the command line. clap answers `--help` and mistakes itself, the latter with status 2.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    let (json, quiet) = (matches.get_flag("json"), matches.get_flag("quiet"));
+    if matches.contains_id("nginx-conf") {
+        let source = match matches.get_one::<String>("nginx-conf").map(String::as_str) {
+            None | Some("") => Source::Nginx,
+            Some("-") => Source::Stdin,
+            Some(file) => Source::File(file.into()),
+        };
+        return Ok(Task::Configuration {
+            source,
+            json,
+            quiet,
+        });
+    }
+    let walk = walk(&matches, json, quiet);
+    Ok(Task::Walk(Box::new(walk)))
+}
+
+fn walk(matches: &ArgMatches, json: bool, quiet: bool) -> Walk {
+    let all = |name: &str| -> Vec<String> {
+        matches
+            .get_many(name)
+            .unwrap_or_default()
+            .cloned()
+            .collect()
+    };
+    let time = |name: &str| matches.get_one::<Duration>(name).copied();
+    Walk {
+        target: matches.get_one("url").cloned().expect("clap asks for it"),
+        backend: matches.get_one("backend").cloned(),
+        origin: matches.get_one("origin").cloned(),
+        subprotocols: all("subprotocol"),
+        headers: matches
+            .get_many("header")
+            .unwrap_or_default()
+            .cloned()
+            .collect(),
+        resolve: matches
+            .get_many("resolve")
+            .unwrap_or_default()
+            .cloned()
+            .collect(),
+        family: match (matches.get_flag("ipv4"), matches.get_flag("ipv6")) {
+            (true, _) => Some(Family::V4),
+            (_, true) => Some(Family::V6),
+            _ => None,
+        },
+        insecure: matches.get_flag("insecure"),
+        connect_timeout: time("connect-timeout").expect("it has a default"),
+        timeout: time("timeout").expect("it has a default"),
+        message: matches.get_one("message").cloned(),
+        hold: time("hold"),
+        probes: !matches.get_flag("no-probes"),
+        repeat: matches.get_one("repeat").copied().unwrap_or(1),
+        json,
+        quiet,
+    }
+}
+
+fn command() -> Command {
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .action(ArgAction::SetTrue)
+            .help(help)
+    };
+    let option = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    Command::new("check-websocket")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Tries a WebSocket address the way a browser would, and names what is wrong")
+        .after_help("Exit status: 0 it works, 1 it fails, 2 the command line is wrong.")
+        .group(
+            ArgGroup::new("what")
+                .args(["url", "nginx-conf"])
+                .required(true),
+        )
+        .args([
+            Arg::new("url")
+                .value_name("URL")
+                .value_parser(Target::parse)
+                .help("ws://, wss://, http:// or https://"),
+            option(
+                "nginx-conf",
+                "FILE",
+                "Judge a configuration: FILE, - for standard input, nothing for `nginx -T`",
+            )
+            .num_args(0..=1)
+            .default_missing_value("")
+            .conflicts_with_all(["backend", "message", "hold", "repeat"]),
+            option(
+                "backend",
+                "URL",
+                "Try the server behind nginx too, and compare",
+            )
+            .value_parser(Target::parse),
+            option(
+                "origin",
+                "ORIGIN",
+                "Origin to send; `none` for no Origin [default: the URL's own]",
+            )
+            .value_parser(header_value),
+            option(
+                "subprotocol",
+                "NAME",
+                "Subprotocol to offer; may be repeated",
+            )
+            .action(ArgAction::Append)
+            .value_parser(header_value),
+            option(
+                "header",
+                "NAME: VALUE",
+                "Header to send, in place of one of that name; may be repeated",
+            )
+            .action(ArgAction::Append)
+            .value_parser(header),
+            option(
+                "resolve",
+                "HOST:PORT:ADDRESS",
+                "Use this address instead of a lookup; may be repeated",
+            )
+            .action(ArgAction::Append)
+            .value_parser(resolve),
+            flag("ipv4", "Use IPv4 only").short('4'),
+            flag("ipv6", "Use IPv6 only")
+                .short('6')
+                .conflicts_with("ipv4"),
+            flag("insecure", "Go on with a certificate that can't be trusted"),
+            option(
+                "connect-timeout",
+                "TIME",
+                "For the lookup, each connection and TLS",
+            )
+            .default_value("10s")
+            .value_parser(time),
+            option(
+                "timeout",
+                "TIME",
+                "For the answer to the handshake, a pong and an echo",
+            )
+            .default_value("70s")
+            .value_parser(time),
+            option("message", "TEXT", "Send this and expect it back").allow_hyphen_values(true),
+            option(
+                "hold",
+                "TIME",
+                "Stay connected and silent this long, to find idle timeouts",
+            )
+            .value_parser(time),
+            flag(
+                "no-probes",
+                "Leave out the handshakes that are wrong on purpose",
+            ),
+            option("repeat", "N", "Do it N times").value_parser(value_parser!(u32).range(1..)),
+            flag("json", "Print JSON (docs/check-websocket.schema.json)"),
+            flag("quiet", "Print nothing if it works, one line if it doesn't").short('q'),
+        ])
+}
+
+/// A time as nginx writes it: `500ms`, `90s`, `2m`, `1h`; seconds without a unit.
+fn time(text: &str) -> Result<Duration, String> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let milliseconds: u64 = match unit {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 60 * 60 * 1000,
+        _ => return Err("a time is a number with ms, s, m or h".to_owned()),
+    };
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "a time is a number with ms, s, m or h")?;
+    match number.checked_mul(milliseconds) {
+        Some(0) => Err("the time must be longer than 0".to_owned()),
+        // A day is more than anyone waits for, and far from where clocks overflow.
+        Some(time) if time <= 24 * 60 * 60 * 1000 => Ok(Duration::from_millis(time)),
+        _ => Err("the time must not be longer than a day".to_owned()),
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("a header is \"Name: value\"")?;
+    if !websocket_protocol::header::is_token(name.as_bytes()) {
+        return Err(format!("\"{name}\" is no header name"));
+    }
+    Ok((name.to_owned(), header_value(value.trim())?))
+}
+
+/// A line end in a value would be a second header that nobody asked for.
+fn header_value(text: &str) -> Result<String, String> {
+    if text.chars().any(|c| c.is_control() && c != '\t') {
+        return Err("a header's value has no control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn resolve(text: &str) -> Result<Resolve, String> {
+    let form = "it must be HOST:PORT:ADDRESS";
+    let (host, rest) = text.split_once(':').ok_or(form)?;
+    let (port, address) = rest.split_once(':').ok_or(form)?;
+    let address = address.trim_start_matches('[').trim_end_matches(']');
+    Ok(Resolve {
+        host: host.to_owned(),
+        port: parse_port(port)?,
+        address: address
+            .parse()
+            .map_err(|_| format!("\"{address}\" is no IP address"))?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(arguments: &[&str]) -> Result<Task, clap::Error> {
+        let arguments = ["check-websocket"].iter().chain(arguments);
+        parse(arguments.map(OsString::from))
+    }
+
+    fn walk(arguments: &[&str]) -> Walk {
+        match task(arguments).expect("a right command line") {
+            Task::Walk(walk) => *walk,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_option_is_taken() {
+        let walk = walk(&[
+            "wss://a/chat",
+            "--backend",
+            "ws://b:81",
+            "--origin",
+            "https://c",
+            "--subprotocol",
+            "x",
+            "--subprotocol",
+            "y",
+            "--header",
+            "Cookie: a=b: c",
+            "--resolve",
+            "a:443:[::1]",
+            "--insecure",
+            "--connect-timeout",
+            "500ms",
+            "--timeout",
+            "2m",
+            "-6",
+            "--json",
+            "-q",
+            "--repeat",
+            "3",
+            "--message",
+            "-hello",
+            "--hold",
+            "90s",
+            "--no-probes",
+        ]);
+        assert_eq!(walk.target.host, "a");
+        assert_eq!(walk.backend.map(|backend| backend.port), Some(81));
+        assert_eq!(walk.origin.as_deref(), Some("https://c"));
+        assert_eq!(walk.subprotocols, ["x", "y"]);
+        assert_eq!(walk.headers, [("Cookie".to_owned(), "a=b: c".to_owned())]);
+        assert_eq!(
+            walk.resolve[0].address,
+            IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1])
+        );
+        assert_eq!(walk.family, Some(Family::V6));
+        assert_eq!(walk.connect_timeout, Duration::from_millis(500));
+        assert_eq!(walk.timeout, Duration::from_secs(120));
+        assert_eq!(walk.hold, Some(Duration::from_secs(90)));
+        assert_eq!(walk.message.as_deref(), Some("-hello"));
+        assert_eq!(walk.repeat, 3);
+        assert!(walk.insecure && walk.json && walk.quiet && !walk.probes);
+    }
+
+    #[test]
+    fn configurations_come_from_three_places() {
+        let source = |arguments: &[&str]| match task(arguments).expect("a right command line") {
+            Task::Configuration { source, .. } => source,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(source(&["--nginx-conf"]), Source::Nginx);
+        assert_eq!(source(&["--nginx-conf", "-"]), Source::Stdin);
+        assert_eq!(
+            source(&["--nginx-conf", "a.conf"]),
+            Source::File("a.conf".into())
+        );
+    }
+
+    #[test]
+    fn mistakes_have_status_2() {
+        for arguments in [
+            &[][..],
+            &["a.example"],
+            &["ws://a", "ws://b"],
+            &["ws://a", "--nginx-conf", "-"],
+            &["ws://a", "-4", "-6"],
+            &["ws://a", "--hold", "0"],
+            &["ws://a", "--hold", "2d"],
+            &["ws://a", "--hold", "25h"],
+            &["ws://a", "--repeat", "0"],
+            &["ws://a", "--header", "no colon"],
+            &["ws://a", "--header", "a b: c"],
+            &["ws://a", "--header", "A: b\r\nC: d"],
+            &["ws://a", "--resolve", "a:80:b"],
+            &["ws://a", "--resolve", "a:80"],
+            &["ws://a", "--no-such-option"],
+        ] {
+            let error = task(arguments).expect_err(&format!("{arguments:?}"));
+            assert_eq!(error.exit_code(), 2, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn help_has_status_0() {
+        assert_eq!(task(&["--help"]).expect_err("help").exit_code(), 0);
+    }
+}

@@ -1,0 +1,200 @@
+//! What people read.
+
+use std::env;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
+
+use websocket_protocol::Cause;
+
+use crate::conf::judge::{Judgement, Location};
+use crate::failure::Failure;
+use crate::report::Report;
+use crate::walk::{Outcome, Walk, milliseconds};
+
+/// Colours, where they are seen and wanted.
+#[derive(Clone, Copy)]
+pub struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    /// <https://no-color.org>: set to anything but nothing, there is none.
+    pub fn detect() -> Self {
+        let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self {
+            on: !refused && io::stdout().is_terminal(),
+        }
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.on {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    fn good(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    fn note(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    fn bad(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    fn faint(self, text: &str) -> String {
+        self.paint("2", text)
+    }
+}
+
+// Writing into a String can't fail, so its results are dropped throughout.
+
+/// The whole report.
+pub fn report(report: &Report, paint: Paint) -> String {
+    let mut out = String::new();
+    walk(&mut out, &report.front, paint);
+    for probe in &report.probes {
+        let text = if probe.confused {
+            paint.note(&probe.text)
+        } else {
+            probe.text.clone()
+        };
+        let _ = writeln!(out, "  probe                  {}: {text}", probe.what);
+    }
+    if let Some(backend) = &report.backend {
+        let _ = writeln!(out);
+        walk(&mut out, backend, paint);
+    }
+    if let Some(repeats) = &report.repeats {
+        let _ = write!(out, "\n{} of {} failed", repeats.failed, repeats.count);
+        if let Some([shortest, median, longest]) = repeats.times() {
+            let _ = write!(
+                out,
+                "; handshakes took {shortest} to {longest} ms, {median} in the middle"
+            );
+        }
+        out.push('\n');
+    }
+    out.push('\n');
+    if let Some(comparison) = &report.comparison {
+        let _ = writeln!(out, "{}", comparison.text);
+        for difference in &comparison.differences {
+            let _ = writeln!(out, "  {difference}");
+        }
+    }
+    match &report.front.failure {
+        None => {
+            let _ = writeln!(out, "{}", paint.good("works"));
+        }
+        Some(failed) => failure(&mut out, failed, paint),
+    }
+    out
+}
+
+/// One line, for `--quiet`.
+pub fn line(report: &Report) -> Option<String> {
+    let failure = report.front.failure.as_ref()?;
+    Some(format!(
+        "{} fails: {}: {}; {}\n",
+        report.front.target, failure.name, failure.seen, failure.advice
+    ))
+}
+
+fn walk(out: &mut String, walk: &Walk, paint: Paint) {
+    let _ = writeln!(out, "{}", walk.target);
+    for step in &walk.steps {
+        let text = match step.outcome {
+            Outcome::Ok => step.text.clone(),
+            Outcome::Note => paint.note(&step.text),
+            Outcome::Failed => paint.bad(&step.text),
+        };
+        let time = format!("{:.1} ms", milliseconds(step.time));
+        let _ = writeln!(out, "  {:<9} {time:>11}  {text}", step.name);
+        for line in &step.lines {
+            let _ = writeln!(out, "      {}", paint.faint(line));
+        }
+    }
+}
+
+fn failure(out: &mut String, failure: &Failure, paint: Paint) {
+    let name = match failure.problem {
+        Some(problem) => format!("{} ({problem})", failure.name),
+        None => failure.name.to_owned(),
+    };
+    let _ = writeln!(
+        out,
+        "{} {}: {}",
+        paint.bad("fails:"),
+        paint.bad(&name),
+        failure.seen
+    );
+    let _ = writeln!(out, "  what it is: {}", failure.meaning);
+    let _ = writeln!(out, "  advice:     {}", failure.advice);
+    if let Some(change) = &failure.change {
+        let _ = writeln!(out, "  in nginx:   {change}");
+    }
+    let names: Vec<&str> = failure.candidates().map(Cause::name).collect();
+    if !names.is_empty() {
+        let _ = writeln!(out, "  could be:   {}", names.join(", "));
+    }
+}
+
+/// Every location that proxies.
+pub fn configuration(judgement: &Judgement, paint: Paint) -> String {
+    let mut out = String::new();
+    for location in &judgement.locations {
+        let verdict = match (location.passes(), location.is_meant()) {
+            (true, _) => paint.good("passes"),
+            (false, true) => paint.bad("fails"),
+            (false, false) => paint.note("no"),
+        };
+        let _ = writeln!(
+            out,
+            "{}: {verdict} ({})",
+            title(location),
+            location.by.name()
+        );
+        for problem in &location.problems {
+            let _ = writeln!(out, "  - {problem}");
+        }
+        for remark in &location.remarks {
+            let _ = writeln!(out, "  * {remark}");
+        }
+    }
+    if judgement.locations.is_empty() {
+        out += "no location proxies\n";
+    }
+    for note in &judgement.notes {
+        let _ = writeln!(out, "note: {note}");
+    }
+    out
+}
+
+/// A line for each location that is meant to carry WebSocket and doesn't, for `--quiet`.
+pub fn configuration_lines(judgement: &Judgement) -> String {
+    let mut out = String::new();
+    for location in judgement
+        .locations
+        .iter()
+        .filter(|l| l.is_meant() && !l.passes())
+    {
+        let _ = writeln!(
+            out,
+            "{} fails: {}",
+            title(location),
+            location.problems.join("; ")
+        );
+    }
+    out
+}
+
+fn title(location: &Location) -> String {
+    format!(
+        "{}:{} {} {} -> {}",
+        location.file, location.line, location.server, location.name, location.passes_to
+    )
+}

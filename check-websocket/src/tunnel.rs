@@ -1,0 +1,210 @@
+//! The established connection: a ping, an echo, and being silent for a while.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use tungstenite::protocol::Role;
+use tungstenite::{Bytes, Error, Message, WebSocket};
+
+use crate::failure::Failure;
+use crate::random;
+use crate::stream::Stream;
+
+/// A WebSocket that is open.
+pub struct Tunnel {
+    socket: WebSocket<Stream>,
+    /// Pings of the server so far, which tungstenite answers.
+    pings: u32,
+}
+
+impl Tunnel {
+    /// Goes on after the handshake, with what came behind it.
+    pub fn new(stream: Stream, rest: Vec<u8>) -> Self {
+        let socket = WebSocket::from_partially_read(stream, rest, Role::Client, None);
+        Self { socket, pings: 0 }
+    }
+
+    /// Sends a Ping and waits for its Pong.
+    pub fn ping(&mut self, limit: Duration) -> Result<String, Failure> {
+        let payload = Bytes::copy_from_slice(&random::bytes::<8>());
+        let until = Instant::now() + limit;
+        self.send(Message::Ping(payload.clone()), limit)?;
+        while let Some(message) = self.receive(until)? {
+            if matches!(message, Message::Pong(pong) if pong == payload) {
+                return Ok("the pong came back".to_owned());
+            }
+        }
+        Err(Failure::of_tunnel(
+            "ping-timeout",
+            format!("no pong within {} s", limit.as_secs_f32()),
+            "The connection is open, but a Ping was not answered with its Pong.",
+            "look in the server for what blocks its reading, and in front of nginx for what holds data back",
+        ))
+    }
+
+    /// Sends a text and waits until it comes back.
+    pub fn echo(&mut self, text: &str, limit: Duration) -> Result<String, Failure> {
+        let until = Instant::now() + limit;
+        self.send(Message::text(text), limit)?;
+        let mut others = 0;
+        while let Some(message) = self.receive(until)? {
+            match message {
+                Message::Text(back) if back.as_str() == text => {
+                    return Ok(match others {
+                        0 => "the message came back".to_owned(),
+                        others => format!("the message came back, after {others} others"),
+                    });
+                }
+                Message::Text(_) | Message::Binary(_) => others += 1,
+                _ => {}
+            }
+        }
+        Err(Failure::of_tunnel(
+            "no-echo",
+            format!(
+                "the message did not come back within {} s ({others} others did)",
+                limit.as_secs_f32()
+            ),
+            "The connection is open, but the message sent was not echoed.",
+            "leave --message out if the server at this address is not meant to echo",
+        ))
+    }
+
+    /// Sends nothing for this long but the pongs the server asks for.
+    pub fn hold(&mut self, time: Duration) -> Result<String, Failure> {
+        let start = Instant::now();
+        let (mut messages, pings) = (0, self.pings);
+        let text = |what: &str, messages: u32, pings: u32| {
+            let seconds = start.elapsed().as_secs_f32();
+            format!(
+                "{what} after {seconds:.1} s of silence ({pings} pings and {messages} messages came)"
+            )
+        };
+        loop {
+            match self.read(start + time) {
+                Ok(Some(Message::Text(_) | Message::Binary(_))) => messages += 1,
+                Ok(Some(_)) => {}
+                Ok(None) => return Ok(text("still open", messages, self.pings - pings)),
+                Err(end) => {
+                    let seen = text(&end.text, messages, self.pings - pings);
+                    return Err(ended_idle(end.name, seen, start.elapsed()));
+                }
+            }
+        }
+    }
+
+    /// Says goodbye, and doesn't wait long for the answer.
+    pub fn close(mut self) {
+        self.socket
+            .get_mut()
+            .finish_within(Duration::from_millis(500));
+        let _ = self.socket.close(None);
+        while self.socket.read().is_ok() {}
+    }
+
+    fn send(&mut self, message: Message, limit: Duration) -> Result<(), Failure> {
+        self.socket.get_mut().finish_within(limit);
+        self.socket
+            .send(message)
+            .map_err(|error| End::of(error).failure())
+    }
+
+    fn receive(&mut self, until: Instant) -> Result<Option<Message>, Failure> {
+        self.read(until).map_err(End::failure)
+    }
+
+    /// The next message; `None` when the time is up.
+    fn read(&mut self, until: Instant) -> Result<Option<Message>, End> {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            self.socket.get_mut().finish_within(left);
+            match self.socket.read() {
+                Ok(Message::Close(frame)) => {
+                    let text = match frame {
+                        Some(frame) => format!(
+                            "the server closed with code {} \"{}\"",
+                            u16::from(frame.code),
+                            websocket_protocol::Escaped(frame.reason.as_bytes())
+                        ),
+                        None => "the server closed without a code".to_owned(),
+                    };
+                    return Err(End {
+                        name: "closed",
+                        text,
+                    });
+                }
+                Ok(message) => {
+                    self.pings += u32::from(message.is_ping());
+                    return Ok(Some(message));
+                }
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::TimedOut => {}
+                Err(error) => return Err(End::of(error)),
+            }
+        }
+    }
+}
+
+/// The other side ended it.
+struct End {
+    name: &'static str,
+    text: String,
+}
+
+impl End {
+    fn of(error: Error) -> Self {
+        let (name, text) = match error {
+            Error::Io(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                ("reset", "the connection was reset".to_owned())
+            }
+            Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => {
+                ("ping-timeout", "nothing could be sent".to_owned())
+            }
+            Error::Io(error) => ("error", error.to_string()),
+            Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)
+            | Error::ConnectionClosed
+            | Error::AlreadyClosed => (
+                "no-close-frame",
+                "the connection was closed without a Close frame".to_owned(),
+            ),
+            error => ("not-websocket-frames", error.to_string()),
+        };
+        Self { name, text }
+    }
+
+    fn failure(self) -> Failure {
+        Failure::of_tunnel(
+            self.name,
+            self.text,
+            "The handshake went well, but the connection did not last.",
+            "look in the server's own log, and in nginx's for \"websocket closed\"",
+        )
+    }
+}
+
+/// Silence was not borne. That is a timeout's doing, whichever way it ended.
+fn ended_idle(name: &'static str, seen: String, after: Duration) -> Failure {
+    // Whatever closes at once does so for another reason than silence.
+    if after < Duration::from_millis(900) {
+        return End { name, text: seen }.failure();
+    }
+    let failure = Failure::of_tunnel(
+        "idle-timeout",
+        seen,
+        "The connection was ended while nothing was sent.",
+        "raise websocket_timeout, or send pings with websocket_ping",
+    );
+    let near = |seconds: f32| (after.as_secs_f32() - seconds).abs() < 1.5;
+    if near(60.0) {
+        return failure.change(
+            "60 s is the default of proxy_read_timeout, which counts where the location has no \
+             `websocket on`; it is also a common limit of load balancers in front",
+        );
+    }
+    failure.change(
+        "websocket_timeout and websocket_ping where the location has `websocket on`, else \
+         proxy_read_timeout and proxy_send_timeout; the limit may also be a load balancer's in front",
+    )
+}

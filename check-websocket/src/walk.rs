@@ -1,0 +1,405 @@
+//! The way a browser walks to a WebSocket, step by step, until one fails.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use crate::failure::{self, Failure, Role};
+use crate::handshake::{self, Answer, Request};
+use crate::lookup::{self, Found};
+use crate::options::Walk as Options;
+use crate::stream::{Line, Stream};
+use crate::target::Target;
+use crate::tls::{Certificate, Tls};
+use crate::tunnel::Tunnel;
+
+/// What happened on the way to one address.
+pub struct Walk {
+    pub target: Target,
+    pub request: Request,
+    pub steps: Vec<Step>,
+    pub failure: Option<Failure>,
+    pub answer: Option<Answer>,
+    /// The address that accepted.
+    pub address: Option<SocketAddr>,
+}
+
+/// One step and what it showed.
+pub struct Step {
+    pub name: &'static str,
+    pub outcome: Outcome,
+    pub time: Duration,
+    pub text: String,
+    /// What was sent and what came back, a line each.
+    pub lines: Vec<String>,
+    pub facts: Map<String, Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Ok,
+    /// It went on, but something here is worth a look.
+    Note,
+    Failed,
+}
+
+impl Walk {
+    pub fn works(&self) -> bool {
+        self.failure.is_none()
+    }
+
+    pub fn step(&self, name: &str) -> Option<&Step> {
+        self.steps.iter().find(|step| step.name == name)
+    }
+}
+
+/// Walks to `target`.
+pub fn walk(target: &Target, role: Role, options: &Options, tls: &Tls) -> Walk {
+    let walk = Walk {
+        target: target.clone(),
+        request: Request::new(target, options),
+        steps: Vec::new(),
+        failure: None,
+        answer: None,
+        address: None,
+    };
+    let mut walker = Walker {
+        walk,
+        role,
+        options,
+        tls,
+    };
+    let failure = walker.all().err();
+    Walk {
+        failure,
+        ..walker.walk
+    }
+}
+
+/// Opens another connection to an address that has accepted one: for the handshakes that are only
+/// for comparison. The certificate was judged before.
+pub fn open(target: &Target, address: SocketAddr, options: &Options, tls: &Tls) -> Option<Stream> {
+    let line = Line::connect(address, options.connect_timeout).ok()?;
+    if !target.secure {
+        return Some(Stream::Plain(line));
+    }
+    let connected = tls.connect(line, &target.host, &["http/1.1"], options.connect_timeout);
+    connected.ok().map(|(stream, _)| stream)
+}
+
+struct Walker<'a> {
+    walk: Walk,
+    role: Role,
+    options: &'a Options,
+    tls: &'a Tls,
+}
+
+impl Walker<'_> {
+    fn all(&mut self) -> Result<(), Failure> {
+        let found = self.lookup()?;
+        let line = self.tcp(found.addresses())?;
+        let mut stream = if self.walk.target.secure {
+            self.tls(line)?
+        } else {
+            Stream::Plain(line)
+        };
+        let rest = self.handshake(&mut stream)?;
+        let mut tunnel = Tunnel::new(stream, rest);
+        let options = self.options;
+        self.tunnel("ping", || tunnel.ping(options.timeout))?;
+        if let Some(message) = &options.message {
+            self.tunnel("echo", || tunnel.echo(message, options.timeout))?;
+        }
+        if let Some(time) = options.hold {
+            self.tunnel("hold", || tunnel.hold(time))?;
+        }
+        tunnel.close();
+        Ok(())
+    }
+
+    fn lookup(&mut self) -> Result<Found, Failure> {
+        let (target, options) = (&self.walk.target, self.options);
+        let start = Instant::now();
+        let found = lookup::lookup(
+            target,
+            &options.resolve,
+            options.family,
+            options.connect_timeout,
+        );
+        let time = start.elapsed();
+        match found {
+            Ok(found) => {
+                let list: Vec<String> = found
+                    .addresses()
+                    .iter()
+                    .map(|address| address.ip().to_string())
+                    .collect();
+                let text = match found {
+                    Found::Given(_) => format!("{} by --resolve", list.join(", ")),
+                    Found::Literal(_) => format!("{} is an address", list.join(", ")),
+                    Found::Looked(_) => format!("{} is {}", target.host, list.join(", ")),
+                };
+                self.note("lookup", Outcome::Ok, time, text)
+                    .fact("addresses", json!(list));
+                Ok(found)
+            }
+            Err(error) => {
+                let failure = failure::of_lookup(self.role, &target.host, &error);
+                Err(self.fail("lookup", time, failure))
+            }
+        }
+    }
+
+    /// Tries every address: a browser whose network has only IPv6 takes another than this host.
+    fn tcp(&mut self, addresses: &[SocketAddr]) -> Result<Line, Failure> {
+        let whole = Instant::now();
+        let (mut first, mut errors, mut lines, mut facts) =
+            (None, Vec::new(), Vec::new(), Vec::new());
+        for &address in addresses {
+            let start = Instant::now();
+            let connected = Line::connect(address, self.options.connect_timeout);
+            let time = milliseconds(start.elapsed());
+            let error = connected.as_ref().err().map(ToString::to_string);
+            facts.push(json!({"address": address.to_string(), "ms": time, "error": error}));
+            match connected {
+                Ok(line) => {
+                    lines.push(format!("{address} accepts ({time} ms)"));
+                    first.get_or_insert((address, line));
+                }
+                Err(error) => {
+                    lines.push(format!("{address}: {error} ({time} ms)"));
+                    errors.push(error);
+                }
+            }
+        }
+        let time = whole.elapsed();
+        let (Some((address, line)), failed) = (first, errors.len()) else {
+            let port = self.walk.target.port;
+            let seen = lines.join("; ");
+            // One that timed out says less than one that was refused.
+            let telling = errors
+                .iter()
+                .find(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
+            let other = std::io::Error::other("no address");
+            let error = telling.or(errors.first()).unwrap_or(&other);
+            let failure = failure::of_connect(self.role, port, error, seen);
+            let failure = self.fail("tcp", time, failure);
+            self.last().fact("addresses", json!(facts));
+            return Err(failure);
+        };
+        self.walk.address = Some(address);
+        let outcome = if failed == 0 {
+            Outcome::Ok
+        } else {
+            Outcome::Note
+        };
+        let text = match failed {
+            0 => format!("{address} accepts"),
+            _ => format!(
+                "{address} accepts, {failed} of {} addresses do not",
+                addresses.len()
+            ),
+        };
+        let step = self
+            .note("tcp", outcome, time, text)
+            .fact("addresses", json!(facts));
+        if addresses.len() > 1 {
+            step.lines = lines;
+        }
+        Ok(line)
+    }
+
+    fn tls(&mut self, line: Line) -> Result<Stream, Failure> {
+        let start = Instant::now();
+        let host = self.walk.target.host.clone();
+        // Browsers offer HTTP/1.1 alone for a WebSocket.
+        let limit = self.options.connect_timeout;
+        let connected = self.tls.connect(line, &host, &["http/1.1"], limit);
+        let time = start.elapsed();
+        let (stream, shown) = match connected {
+            Ok(connected) => connected,
+            Err(failed) => {
+                let failure = failure::of_tls(self.role, &failed);
+                return Err(self.fail("tls", time, failure));
+            }
+        };
+        let certificate = shown.certificate.as_ref();
+        let problem = certificate.and_then(|certificate| certificate.problem(&host));
+        // nginx itself doesn't verify an upstream unless told to.
+        let goes_on = self.options.insecure || self.role == Role::Backend;
+        let outcome = match &problem {
+            None if certificate.is_none_or(|certificate| certificate.days_left >= FEW_DAYS) => {
+                Outcome::Ok
+            }
+            Some(_) if !goes_on => Outcome::Failed,
+            _ => Outcome::Note,
+        };
+        let alpn = shown.alpn.as_deref().unwrap_or("not chosen");
+        let mut text = format!("{}, ALPN {alpn}", shown.version);
+        if let Some(certificate) = certificate {
+            text += &describe(certificate);
+        }
+        let step = self.note("tls", outcome, time, text);
+        step.fact("version", json!(shown.version));
+        step.fact("alpn", json!(shown.alpn));
+        if let Some(certificate) = certificate {
+            step.fact("certificate", facts(certificate));
+            let names = &certificate.names;
+            step.lines = vec![
+                format!("certificate for {}", certificate.names_text()),
+                format!("issued by {}", certificate.issuer),
+            ];
+            if names.is_empty() {
+                step.lines.push(format!("subject {}", certificate.subject));
+            }
+        }
+        match problem {
+            Some(problem) if !goes_on => Err(failure::of_certificate(&problem)),
+            Some(problem) => {
+                step.lines
+                    .push(format!("goes on although {}", problem.text));
+                Ok(stream)
+            }
+            None => Ok(stream),
+        }
+    }
+
+    fn handshake(&mut self, stream: &mut Stream) -> Result<Vec<u8>, Failure> {
+        let start = Instant::now();
+        let request = self.walk.request.clone();
+        let exchanged = handshake::exchange(stream, &request, self.options.timeout);
+        let time = start.elapsed();
+        let sent = request.shown();
+        let shown = |answer: &[String]| -> Vec<String> {
+            let sent = sent.iter().map(|line| format!("> {line}"));
+            sent.chain(answer.iter().map(|line| format!("< {line}")))
+                .collect()
+        };
+        let answer = match exchanged {
+            Ok(answer) => answer,
+            Err(unanswered) => {
+                let failure = failure::of_silence(self.role, &unanswered);
+                let failure = self.fail("handshake", time, failure);
+                let step = self.last();
+                step.lines = shown(&[]);
+                step.fact("sent", json!(sent)).fact("received", json!([]));
+                return Err(failure);
+            }
+        };
+        let received = answer.shown();
+        let failure = failure::of_answer(self.role, &answer, &request);
+        let line = received.first().cloned().unwrap_or_default();
+        let unchosen = request.header(PROTOCOL).is_some() && answer.header(PROTOCOL).is_none();
+        let (outcome, text) = match &failure {
+            None if unchosen => {
+                let text =
+                    format!("{line}, but no subprotocol: some browsers close the connection");
+                (Outcome::Note, text)
+            }
+            None => (Outcome::Ok, line),
+            Some(failure) => (Outcome::Failed, failure.seen.clone()),
+        };
+        let step = self.note("handshake", outcome, time, text);
+        step.lines = shown(&received);
+        step.fact("status", json!(answer.status));
+        step.fact("sent", json!(sent))
+            .fact("received", json!(received));
+        let rest = answer.rest.clone();
+        self.walk.answer = Some(answer);
+        failure.map_or(Ok(rest), Err)
+    }
+
+    fn tunnel(
+        &mut self,
+        name: &'static str,
+        act: impl FnOnce() -> Result<String, Failure>,
+    ) -> Result<(), Failure> {
+        let start = Instant::now();
+        let done = act();
+        let time = start.elapsed();
+        match done {
+            Ok(text) => {
+                self.note(name, Outcome::Ok, time, text);
+                Ok(())
+            }
+            Err(failure) => Err(self.fail(name, time, failure)),
+        }
+    }
+
+    fn fail(&mut self, name: &'static str, time: Duration, failure: Failure) -> Failure {
+        self.note(name, Outcome::Failed, time, failure.seen.clone());
+        failure
+    }
+
+    fn note(
+        &mut self,
+        name: &'static str,
+        outcome: Outcome,
+        time: Duration,
+        text: String,
+    ) -> &mut Step {
+        self.walk.steps.push(Step {
+            name,
+            outcome,
+            time,
+            text,
+            lines: Vec::new(),
+            facts: Map::new(),
+        });
+        self.last()
+    }
+
+    fn last(&mut self) -> &mut Step {
+        self.walk.steps.last_mut().expect("a step was just taken")
+    }
+}
+
+impl Step {
+    fn fact(&mut self, name: &str, value: Value) -> &mut Self {
+        self.facts.insert(name.to_owned(), value);
+        self
+    }
+}
+
+const PROTOCOL: &str = "Sec-WebSocket-Protocol";
+
+/// A certificate this close to its end is worth a word.
+const FEW_DAYS: i64 = 14;
+
+fn describe(certificate: &Certificate) -> String {
+    let name = if certificate.name_matches {
+        "name matches"
+    } else {
+        "name does not match"
+    };
+    let chain = if certificate.chain.is_none() {
+        "chain trusted"
+    } else {
+        "chain not trusted"
+    };
+    let days = match certificate.days_left {
+        ..=-1 => "expired".to_owned(),
+        0 => "less than a day left".to_owned(),
+        1 => "1 day left".to_owned(),
+        days => format!("{days} days left"),
+    };
+    format!(", {name}, {chain}, {days}")
+}
+
+fn facts(certificate: &Certificate) -> Value {
+    json!({
+        "names": certificate.names,
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "days_left": certificate.days_left,
+        "chain_length": certificate.chain_length,
+        "name_matches": certificate.name_matches,
+        "chain_problem": certificate.chain.as_ref().map(|problem| problem.name),
+    })
+}
+
+/// With as many digits as tell something.
+pub fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 100_000.0).round() / 100.0
+}
