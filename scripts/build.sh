@@ -48,25 +48,12 @@ build() {
     local flags
     mapfile -t flags < <(cargo_flags)
     say "building for nginx $NGINX_VERSION"
-    # A module that is handed on must not say where it was built.
-    remap_paths "${CARGO_HOME:-$HOME/.cargo}=/cargo" "$ROOT=/src"
+    remap_paths
     cargo build --release --manifest-path "$ROOT/Cargo.toml" -p ngx-http-websocket-module "${flags[@]}" >&2
     # Renamed into place, never written over: an nginx that has the old file
     # mapped would crash.
     cp "$CARGO_TARGET_DIR/release/lib$MODULE_FILE" "$VERSION_DIR/$MODULE_FILE.new"
     mv "$VERSION_DIR/$MODULE_FILE.new" "$VERSION_DIR/$MODULE_FILE"
-}
-
-# remap_paths FROM=TO...   as RUSTFLAGS, in the form that allows spaces in paths.
-remap_paths() {
-    local pair flags=()
-    read -r -a flags <<<"${RUSTFLAGS:-}"
-    for pair in "$@"; do
-        flags+=("--remap-path-prefix=$pair")
-    done
-    CARGO_ENCODED_RUSTFLAGS=$(printf '%s\x1f' "${flags[@]}")
-    CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
-    export CARGO_ENCODED_RUSTFLAGS
 }
 
 check() {

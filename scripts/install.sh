@@ -5,6 +5,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 PACKAGE=libnginx-mod-http-websocket
+PROGRAM=check-websocket
 
 usage() {
     cat <<'END'
@@ -70,7 +71,7 @@ find_nginx() {
 # ---- Debian's nginx ---------------------------------------------------------
 
 install_package() {
-    local package
+    local package packages names=$PACKAGE
     package=$(find_package)
     if [ -n "$package" ]; then
         say "found a package that fits: $package"
@@ -79,9 +80,15 @@ install_package() {
         build_package
         package=$BUILT
     fi
-    run apt-get install -y --no-install-recommends --reinstall "$package"
+    packages=("$package")
+    # The one that is made along with it.
+    if [ -f "${package/"$PACKAGE"_/"$PROGRAM"_}" ]; then
+        packages+=("${package/"$PACKAGE"_/"$PROGRAM"_}")
+        names="$PACKAGE $PROGRAM"
+    fi
+    run apt-get install -y --no-install-recommends --reinstall "${packages[@]}"
     check_nginx
-    finish "installed the package $PACKAGE: nginx loads the module from now on" "apt-get purge $PACKAGE"
+    finish "installed $names: nginx loads the module from now on" "apt-get purge $names"
 }
 
 # The newest package for this nginx and this processor.
@@ -114,7 +121,7 @@ build_package() {
         tail -n 20 "$out/log" >&2
         die "could not build the package: see $out/log"
     }
-    mv "$work/${PACKAGE}"_*.deb "$out/"
+    mv "$work"/*.deb "$out/"
     rm -rf "$work"
     BUILT=$(find_package)
     [ -n "$BUILT" ] || die "the package that was built is not for $ABI: is nginx-dev of the same version as nginx?"

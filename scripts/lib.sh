@@ -128,6 +128,19 @@ has_libclang() {
     [ -n "$(find -L "${dirs[@]}" -maxdepth 1 \( -name 'libclang.so*' -o -name 'libclang-[0-9]*.so*' \) -print -quit 2>/dev/null)" ]
 }
 
+# remap_paths   has cargo leave out where things are on this machine: a binary that
+# is handed on must not say it. RUSTFLAGS goes on, in the form that allows spaces.
+remap_paths() {
+    local pair flags=()
+    read -r -a flags <<<"${RUSTFLAGS:-}"
+    for pair in "${CARGO_HOME:-$HOME/.cargo}=/cargo" "$ROOT=/src"; do
+        flags+=("--remap-path-prefix=$pair")
+    done
+    CARGO_ENCODED_RUSTFLAGS=$(printf '%s\x1f' "${flags[@]}")
+    CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
+    export CARGO_ENCODED_RUSTFLAGS
+}
+
 # ---- the nginx to build for -------------------------------------------------
 
 # use_nginx_source [DIR]   finds, and if need be configures, the nginx sources of
@@ -236,8 +249,17 @@ prepare_package() {
     mkdir -p "$work/source" "$work/prebuilt"
     tar -C "$ROOT" --exclude=./target --exclude=./.git -cf - . | tar -C "$work/source" --no-same-owner -xf -
     module=$("$ROOT/scripts/build.sh" "$@" | tail -n 1)
-    cp "$module" "$work/prebuilt/"
+    build_programs
+    cp "$module" "$TARGET/programs/release/check-websocket" "$work/prebuilt/"
 }
+
+# The same for every nginx, so it is built once.
+build_programs() (
+    say "building check-websocket"
+    remap_paths
+    mapfile -t flags < <(cargo_flags)
+    cargo build --release --manifest-path "$ROOT/Cargo.toml" --target-dir "$TARGET/programs" -p check-websocket "${flags[@]}" >&2
+)
 
 # ---- minimal Debian systems -------------------------------------------------
 

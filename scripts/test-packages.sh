@@ -125,6 +125,7 @@ serve() {
     start_nginx
     check_user
     try_echo
+    quietly check-websocket "ws://127.0.0.1:$PORT/"
 }
 
 # dpkg puts a new file in place of the old one, so what a running nginx has
