@@ -1,16 +1,16 @@
 //! What the module remembers of a request: only of one that asks for an upgrade.
 
-use core::ptr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
 
 use nginx_sys::{
-    ngx_http_log_handler_pt, ngx_http_request_t, ngx_http_upstream_t, ngx_int_t, ngx_module_t,
-    ngx_msec_t, ngx_pcalloc, ngx_pool_cleanup_add, ngx_str_t,
+    ngx_alloc, ngx_http_log_handler_pt, ngx_http_request_t, ngx_http_upstream_t, ngx_int_t,
+    ngx_module_t, ngx_msec_t, ngx_palloc, ngx_pcalloc, ngx_pool_cleanup_add, ngx_str_t,
 };
 use websocket_protocol::Cause;
 
 use crate::location::LocationConf;
-use crate::nginx::{request, string};
+use crate::nginx::{pool, request, string};
 use crate::tries::Tries;
 use crate::tunnel::Tunnel;
 
@@ -24,6 +24,8 @@ pub fn module() -> &'static ngx_module_t {
 pub struct Context {
     pub verdict: Verdict,
     pub state: State,
+    /// The client's Sec-WebSocket-Key, where it lies.
+    pub key: ngx_str_t,
     /// Why the handshake failed, and what was seen of it.
     pub cause: Option<Cause>,
     pub seen: ngx_str_t,
@@ -37,6 +39,8 @@ pub struct Context {
     /// NULL where nginx's own loop carries the bytes.
     pub tunnel: *mut Tunnel,
     pub ended_by: Option<&'static str>,
+    /// Memory that is not the pool's; NULL where there is none.
+    apart: *mut c_void,
 }
 
 /// What detection made of the request.
@@ -77,6 +81,24 @@ impl Context {
     /// Whether the request asks for a WebSocket, as far as this module can tell.
     pub fn is_attempt(&self) -> bool {
         self.verdict != Verdict::Stripped
+    }
+
+    /// Room for a `T` as long as the request lives: in a pool's block that has it, else apart. A
+    /// pool would take a block of a page for it, which is as much again as an idle tunnel needs.
+    ///
+    /// # Safety
+    /// The request must be alive.
+    pub unsafe fn make_room<T>(&mut self, r: *mut ngx_http_request_t) -> Option<NonNull<T>> {
+        // SAFETY: the request is alive, so its pool is.
+        unsafe {
+            if pool::has_room((*r).pool, size_of::<T>()) {
+                return NonNull::new(ngx_palloc((*r).pool, size_of::<T>()).cast());
+            }
+            if self.apart.is_null() {
+                self.apart = ngx_alloc(size_of::<T>(), (*(*r).connection).log);
+            }
+        }
+        NonNull::new(self.apart.cast())
     }
 
     /// How long the tunnel has lasted, milliseconds.
@@ -139,6 +161,7 @@ pub fn create<'a>(r: *mut ngx_http_request_t, verdict: Verdict) -> Option<&'a mu
         context.write(Context {
             verdict,
             state: State::Pending,
+            key: string::EMPTY,
             cause: None,
             seen: string::EMPTY,
             handshake_time: None,
@@ -149,6 +172,7 @@ pub fn create<'a>(r: *mut ngx_http_request_t, verdict: Verdict) -> Option<&'a mu
             extensions: string::EMPTY,
             tunnel: ptr::null_mut(),
             ended_by: None,
+            apart: ptr::null_mut(),
         });
         (*cleanup).handler = Some(anchor);
         (*cleanup).data = context.cast();
@@ -157,11 +181,11 @@ pub fn create<'a>(r: *mut ngx_http_request_t, verdict: Verdict) -> Option<&'a mu
     }
 }
 
-type Anchor = unsafe extern "C" fn(*mut core::ffi::c_void);
+type Anchor = unsafe extern "C" fn(*mut c_void);
 
-/// Marks our entry among a pool's cleanups. Its address must be no other function's, so it does
-/// something.
-unsafe extern "C" fn anchor(_context: *mut core::ffi::c_void) {
-    static MARK: AtomicBool = AtomicBool::new(false);
-    MARK.store(true, Ordering::Relaxed);
+/// Runs when the request's memory goes, and marks our entry among its cleanups.
+unsafe extern "C" fn anchor(context: *mut c_void) {
+    // SAFETY: create() registered it with the context, whose memory is still there; what is apart
+    // is ours alone.
+    unsafe { libc::free((*context.cast::<Context>()).apart) };
 }

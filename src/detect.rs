@@ -17,6 +17,7 @@ use websocket_protocol::{
 use crate::context::{self, Context, State, Verdict};
 use crate::location::{LocationConf, OtherUpgrades};
 use crate::main_conf::MainConf;
+use crate::nginx::request::Name;
 use crate::nginx::{conf, pool, request, string};
 use crate::{advice, diagnose, origin, report, variables};
 
@@ -71,6 +72,9 @@ unsafe extern "C" fn preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
     if !conf.is_on() || unsafe { (*r).main } != r {
         return PASS;
     }
+    if !may_ask(r) {
+        return PASS;
+    }
     let head = scan(r);
     if !head.is_attempt() && head.upgrade() == Upgrade::Absent {
         return PASS;
@@ -96,6 +100,7 @@ unsafe extern "C" fn preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
             None => return nginx_sys::NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t,
         },
     };
+    context.key = string::borrowed(head.key().unwrap_or_default());
     match (verdict, refusal) {
         (Verdict::Refused, Some(refusal)) => refuse(r, context, refusal),
         (Verdict::PassedOn, Some(refusal)) => {
@@ -111,14 +116,36 @@ unsafe extern "C" fn preaccess(r: *mut ngx_http_request_t) -> ngx_int_t {
     }
 }
 
+/// Whether a request may ask for an upgrade. Few do, so this looks for no more than it must: nginx
+/// has noted an Upgrade header by itself.
+fn may_ask(r: *mut ngx_http_request_t) -> bool {
+    static LEFT_BEHIND: [Name<()>; 2] = [
+        Name::new(RequestHeader::Key.name(), ()),
+        Name::new(RequestHeader::Version.name(), ()),
+    ];
+    // SAFETY: nginx has parsed the request's headers.
+    unsafe {
+        let headers = &(*r).headers_in;
+        !headers.upgrade.is_null()
+            || request::named(&headers.headers, &LEFT_BEHIND)
+                .next()
+                .is_some()
+    }
+}
+
+/// Whether a request is a WebSocket attempt.
+pub fn is_attempt(r: *mut ngx_http_request_t) -> bool {
+    may_ask(r) && scan(r).is_attempt()
+}
+
 /// Reads the headers that make a handshake, in place.
 pub fn scan<'a>(r: *mut ngx_http_request_t) -> RequestHead<'a> {
-    const NAMES: [(usize, RequestHeader); RequestHeader::ALL.len()] = {
-        let mut names = [(0, RequestHeader::Connection); RequestHeader::ALL.len()];
+    static NAMES: [Name<RequestHeader>; RequestHeader::ALL.len()] = {
+        let mut names = [Name::new("", RequestHeader::Connection); RequestHeader::ALL.len()];
         let mut i = 0;
         while i < names.len() {
             let header = RequestHeader::ALL[i];
-            names[i] = (string::hash(header.name().as_bytes()), header);
+            names[i] = Name::new(header.name(), header);
             i += 1;
         }
         names
@@ -127,14 +154,8 @@ pub fn scan<'a>(r: *mut ngx_http_request_t) -> RequestHead<'a> {
     let mut head = RequestHead::new();
     // SAFETY: nginx has parsed the request's headers into this list, and they live as long as
     // the request.
-    unsafe {
-        for header in request::headers(&(*r).headers_in.headers) {
-            for (hash, name) in NAMES {
-                if request::is_named(header, hash, name.name().as_bytes()) {
-                    head.add(name, request::value(header));
-                }
-            }
-        }
+    for (header, value) in unsafe { request::named(&(*r).headers_in.headers, &NAMES) } {
+        head.add(header, value);
     }
     head
 }
@@ -192,15 +213,14 @@ fn line<'a>(r: *mut ngx_http_request_t) -> RequestLine<'a> {
 }
 
 fn check_origin<'a>(r: *mut ngx_http_request_t, allowed: &[origin::Origin]) -> Option<Refusal<'a>> {
-    const NAME: &[u8] = b"origin";
-    const HASH: usize = string::hash(NAME);
+    static ORIGIN: [Name<()>; 1] = [Name::new("origin", ())];
     // SAFETY: the request's headers are parsed, and live as long as it; a request has a
     // connection, and that a log.
     let (origin, authority, log) = unsafe {
         let headers = &(*r).headers_in;
-        let origin = request::headers(&headers.headers)
-            .find(|header| request::is_named(header, HASH, NAME))
-            .map(|header| request::value(header));
+        let origin = request::named(&headers.headers, &ORIGIN)
+            .next()
+            .map(|(_, value)| value);
         let host = headers
             .host
             .as_ref()

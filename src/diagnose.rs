@@ -208,7 +208,7 @@ pub fn attempt<'a>(r: *mut ngx_http_request_t) -> Option<&'a mut Context> {
     if let Some(context) = context::get(r) {
         return context.is_attempt().then_some(context);
     }
-    if !context::location_conf(r).is_on() || !detect::scan(r).is_attempt() {
+    if !context::location_conf(r).is_on() || !detect::is_attempt(r) {
         return None;
     }
     context::create(r, context::Verdict::Handshake)

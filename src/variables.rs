@@ -33,10 +33,11 @@ enum Value {
 }
 
 /// All that begin with [`PREFIX`]; those that are evaluated for every request to an upstream first.
-static VARIABLES: [Variable; 23] = [
+static VARIABLES: [Variable; 24] = [
     // Not for users: they stand in lines that this module puts into the configuration.
     Variable::new("websocket_injected_upgrade", injected_upgrade),
     Variable::new("websocket_injected_connection", injected_connection),
+    Variable::new("websocket_injected_attempt", injected_attempt),
     Variable::new("websocket_injected_seam", injected_seam),
     Variable::new("websocket", websocket),
     Variable::new("websocket_upgrade", upgrade),
@@ -177,7 +178,7 @@ fn websocket(r: *mut ngx_http_request_t) -> Value {
     let is_main = unsafe { (*r).main } == r;
     let attempt = match context::get(r) {
         Some(context) => context.is_attempt(),
-        None => is_main && detect::scan(r).is_attempt(),
+        None => is_main && detect::is_attempt(r),
     };
     if attempt {
         Value::Text(b"1")
@@ -327,6 +328,14 @@ fn injected_seam(r: *mut ngx_http_request_t) -> Value {
         seam::join(r, context);
     }
     Value::Empty
+}
+
+/// `$websocket_injected_attempt`, which nginx evaluates long after detection.
+fn injected_attempt(r: *mut ngx_http_request_t) -> Value {
+    match context::get(r) {
+        Some(context) if context.is_attempt() => Value::Text(b"1"),
+        _ => Value::Empty,
+    }
 }
 
 /// The state of a request that is a WebSocket attempt and whose outcome is known.

@@ -1,12 +1,13 @@
 //! Checks the upstream's answer to a handshake before nginx commits to it.
 
 use nginx_sys::{NGX_HTTP_SWITCHING_PROTOCOLS, ngx_http_request_t};
-use websocket_protocol::{Cause, RequestHead, RequestHeader, ResponseHead, ResponseHeader};
+use websocket_protocol::{Cause, RequestHeader, ResponseHead, ResponseHeader};
 
 use crate::context::{self, Context, Verdict};
 use crate::location::Verify;
+use crate::nginx::request::Name;
 use crate::nginx::{request, string};
-use crate::{detect, diagnose, report, tries};
+use crate::{diagnose, report, tries};
 
 /// Looks at an answer whose header nginx has parsed. `Err`: it is not to be forwarded.
 pub fn answer(r: *mut ngx_http_request_t, context: &mut Context) -> Result<(), ()> {
@@ -26,35 +27,22 @@ pub fn answer(r: *mut ngx_http_request_t, context: &mut Context) -> Result<(), (
         return Ok(());
     }
 
+    let mut head = ResponseHead::new();
+    let headers = &raw const u.headers_in.headers;
     // SAFETY: nginx has parsed the answer's headers into this list, and they live as long as the
     // request.
-    let head = unsafe {
-        let mut head = ResponseHead::new();
-        for header in request::headers(&u.headers_in.headers) {
-            for (hash, name) in NAMES {
-                if request::is_named(header, hash, name.name().as_bytes()) {
-                    head.add(name, request::value(header));
-                }
-            }
-        }
-        head
-    };
+    for (header, value) in unsafe { request::named(&*headers, &NAMES) } {
+        head.add(header, value);
+    }
     context.protocol = string::borrowed(head.protocol().unwrap_or_default());
     context.extensions = string::borrowed(head.extensions().unwrap_or_default());
 
     if conf.verify() == Verify::Off || context.verdict != Verdict::Handshake {
         return Ok(());
     }
-    let request: RequestHead<'_> = detect::scan(r);
-    let Some(key) = request.key() else {
-        return Ok(());
-    };
-    let offered = |name| offered(r, name);
-    let checked = head.check(
-        key,
-        offered(RequestHeader::Protocol),
-        offered(RequestHeader::Extensions),
-    );
+    // SAFETY: the key is a part of the request, and lives as long as it.
+    let key = unsafe { string::bytes(&context.key) };
+    let checked = head.check(key, offered(r, &PROTOCOL), offered(r, &EXTENSIONS));
     let Err(refusal) = checked else { return Ok(()) };
 
     if conf.verify() == Verify::Log {
@@ -67,27 +55,25 @@ pub fn answer(r: *mut ngx_http_request_t, context: &mut Context) -> Result<(), (
     Err(())
 }
 
-const NAMES: [(usize, ResponseHeader); ResponseHeader::ALL.len()] = {
-    let mut names = [(0, ResponseHeader::Connection); ResponseHeader::ALL.len()];
+static NAMES: [Name<ResponseHeader>; ResponseHeader::ALL.len()] = {
+    let mut names = [Name::new("", ResponseHeader::Connection); ResponseHeader::ALL.len()];
     let mut i = 0;
     while i < names.len() {
         let header = ResponseHeader::ALL[i];
-        names[i] = (string::hash(header.name().as_bytes()), header);
+        names[i] = Name::new(header.name(), header);
         i += 1;
     }
     names
 };
 
+static PROTOCOL: [Name<()>; 1] = [Name::new(RequestHeader::Protocol.name(), ())];
+static EXTENSIONS: [Name<()>; 1] = [Name::new(RequestHeader::Extensions.name(), ())];
+
 /// The values of a request header, for what the client offered in it.
 fn offered<'a>(
     r: *mut ngx_http_request_t,
-    name: RequestHeader,
+    name: &'static [Name<()>],
 ) -> impl Iterator<Item = &'a [u8]> + Clone {
-    let hash = string::hash(name.name().as_bytes());
     // SAFETY: the request's headers live as long as it.
-    unsafe {
-        request::headers(&(*r).headers_in.headers)
-            .filter(move |header| request::is_named(header, hash, name.name().as_bytes()))
-            .map(|header| request::value(header))
-    }
+    unsafe { request::named(&(*r).headers_in.headers, name) }.map(|(_, value)| value)
 }

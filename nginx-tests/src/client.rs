@@ -41,6 +41,11 @@ impl Client {
         }
     }
 
+    /// Over a connection that is there already.
+    pub fn over(wire: Wire) -> Self {
+        Self { wire }
+    }
+
     /// Sends a request and reads the head of the answer.
     #[track_caller]
     pub fn ask(&mut self, request: &Handshake) -> Head {

@@ -101,7 +101,7 @@ impl Setup {
         self
     }
 
-    /// Lines of the `events` block.
+    /// Lines of the `events` block; `worker_connections` is 1024 unless it is among them.
     pub fn events(mut self, text: &str) -> Self {
         self.events.push_str(text);
         self
@@ -219,10 +219,12 @@ impl Setup {
         text += &format!("pid {PID_FILE};\nlock_file logs/lock;\n");
         text += &format!("error_log {ERROR_LOG} {};\n", self.log_level);
         text += &format!("{}\n", self.main);
-        text += &format!(
-            "events {{\n    worker_connections 1024;\n{}\n}}\n",
-            self.events
-        );
+        let connections = if self.events.contains("worker_connections") {
+            ""
+        } else {
+            "    worker_connections 1024;\n"
+        };
+        text += &format!("events {{\n{connections}{}\n}}\n", self.events);
         text += "http {\n    access_log logs/access.log;\n";
         for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
             text += &format!("    {kind}_temp_path temp/{kind};\n");

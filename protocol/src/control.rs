@@ -50,20 +50,6 @@ impl ControlFrame {
         masked
     }
 
-    /// This frame with another behind it, as far as both fit; else this one alone.
-    pub fn followed_by(self, next: Self) -> Self {
-        let len = self.len.saturating_add(next.len);
-        if len > MAX_FRAME {
-            return self;
-        }
-        let mut both = Self {
-            bytes: [0; MAX_FRAME],
-            len,
-        };
-        both.write(self.bytes().iter().chain(next.bytes()).copied());
-        both
-    }
-
     /// The frame as it goes over the wire.
     pub fn bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()

@@ -492,6 +492,54 @@ mod tests {
         assert_eq!(scanner.next_boundary(&[0; 257]), Ok(Some(257)));
     }
 
+    #[test]
+    fn admits_messages_up_to_the_limit() {
+        let admit = |stream: &[u8], limit| {
+            let admitted = Scanner::new(false).admit(stream, limit).unwrap();
+            (admitted.bytes, admitted.exceeded)
+        };
+        assert_eq!(admit(b"", 0), (0, false));
+        assert_eq!(admit(b"\x82\x03abc", 3), (5, false));
+        assert_eq!(admit(b"\x82\x04abcd", 3), (0, true));
+        assert_eq!(admit(b"\x82\x03abc\x82\x04", 3), (5, true));
+        // Only the header tells: payload need not have come.
+        assert_eq!(
+            admit(b"\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xff", 3),
+            (0, true)
+        );
+        assert_eq!(admit(b"\x82\x03a", 3), (3, false));
+        // Fragments are added up, control frames are not, and a new message begins at 0.
+        assert_eq!(admit(b"\x02\x02ab\x89\x7d", 2), (6, false));
+        assert_eq!(admit(b"\x02\x02ab\x89\x00\x00\x01", 2), (6, true));
+        assert_eq!(admit(b"\x02\x02ab\x80\x00\x82\x02", 2), (8, false));
+        assert_eq!(admit(b"\x88\x02\x03\xe8", 0), (4, false));
+    }
+
+    #[test]
+    fn admits_no_incomplete_header() {
+        let header = b"\x82\x7f\0\0\0\0\0\x01\0\0";
+        for length in 0..header.len() {
+            let mut stream = b"\x89\x00".to_vec();
+            stream.extend(&header[..length]);
+            let admitted = Scanner::new(false).admit(&stream, 9).unwrap();
+            assert_eq!((admitted.bytes, admitted.exceeded), (2, false), "{length}");
+        }
+        assert_eq!(Scanner::new(false).admit(b"\x89\x00\x83", 9), Err(Invalid));
+    }
+
+    #[test]
+    fn admits_the_rest_of_a_frame_that_has_begun() {
+        let mut scanner = Scanner::new(false);
+        scanner.scan(b"\x82\x05ab", |_| ()).unwrap();
+        let admitted = scanner.admit(b"cde\x82\x05", 4).unwrap();
+        assert_eq!((admitted.bytes, admitted.exceeded), (3, true));
+        // Nor is the rest of a header held back whose beginning is gone.
+        let mut scanner = Scanner::new(false);
+        scanner.scan(b"\x82\x7e\x01", |_| ()).unwrap();
+        let admitted = scanner.admit(b"\x00abc", 1000).unwrap();
+        assert_eq!((admitted.bytes, admitted.exceeded), (4, false));
+    }
+
     fn from_server(stream: &[u8]) -> Result<Vec<Frame>, Invalid> {
         scan(Scanner::new(false), stream)
     }

@@ -44,6 +44,70 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn admits_all_up_to_the_header_that_exceeds(
+        from_client: bool,
+        messages in vec(message(), 0..4),
+        limit in prop_oneof![0..300u64, 60_000..140_000u64],
+        cuts in vec(1..40_000usize, 0..60),
+    ) {
+        let mut stream = Stream::new(from_client);
+        messages.iter().for_each(|message| stream.write(message));
+        let too_big = stream.frames.iter().position(|frame| frame.message_length > limit);
+        let end = too_big.map_or(stream.bytes.len(), |index| stream.boundaries[index]);
+
+        // As the pump does: what is held back comes again, before the next bytes.
+        let mut scanner = Scanner::new(from_client);
+        let (mut passed, mut available) = (0, 0);
+        let mut exceeded = false;
+        for piece in pieces(&stream.bytes, &cuts) {
+            available += piece.len();
+            let ahead = &stream.bytes[passed..available];
+            let admitted = scanner.admit(ahead, limit).unwrap();
+            scanner.scan(&ahead[..admitted.bytes], |_| ()).unwrap();
+            passed += admitted.bytes;
+            exceeded = admitted.exceeded;
+            prop_assert!(passed <= end);
+            if exceeded {
+                break;
+            }
+            // Held back is never more than an incomplete header.
+            prop_assert!(available - passed < 14, "{} held back", available - passed);
+            prop_assert!(available == passed || scanner.at_boundary());
+        }
+        prop_assert_eq!(exceeded, too_big.is_some());
+        prop_assert_eq!(passed, end);
+        prop_assert_eq!(scanner.frames(), too_big.unwrap_or(stream.frames.len()) as u64);
+    }
+
+    #[test]
+    fn admits_any_bytes_the_same_however_the_receiver_takes_them(
+        from_client: bool,
+        bytes in vec(prop_oneof![any::<u8>(), nasty_byte()], 0..300),
+        limit in 0..200u64,
+        taken in vec(1..9usize, 0..300),
+    ) {
+        let whole = Scanner::new(from_client).admit(&bytes, limit);
+        let mut scanner = Scanner::new(from_client);
+        let mut passed = 0;
+        for count in taken {
+            let Ok(admitted) = scanner.admit(&bytes[passed..], limit) else {
+                // Then what comes first is passed on all the same, up to where it breaks.
+                prop_assert_eq!(whole, Err(Invalid));
+                return Ok(());
+            };
+            if let Ok(whole) = whole {
+                prop_assert_eq!(passed + admitted.bytes, whole.bytes);
+                prop_assert_eq!(admitted.exceeded, whole.exceeded);
+            }
+            let count = count.min(admitted.bytes);
+            scanner.scan(&bytes[passed..passed + count], |_| ()).unwrap();
+            passed += count;
+        }
+    }
+}
+
 /// A message as fragments, each with control frames before it.
 #[derive(Clone, Debug)]
 struct Message {

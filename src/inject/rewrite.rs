@@ -118,7 +118,7 @@ pub unsafe fn predicates(
     source: *const ngx_array_t,
 ) -> Option<*mut ngx_array_t> {
     // SAFETY: cf is valid.
-    let websocket = unsafe { conf::compile(cf, string::constant(c"$websocket")) }?;
+    let websocket = unsafe { conf::compile(cf, string::constant(c"$websocket_injected_attempt")) }?;
     // SAFETY: the caller vouches for both.
     unsafe { copy_and_push(cf, source, websocket) }
 }

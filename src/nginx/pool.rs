@@ -21,6 +21,28 @@ pub unsafe fn place<T: Copy>(pool: *mut ngx_pool_t, value: T) -> Option<ptr::Non
     Some(place)
 }
 
+/// Whether the pool has room for so many bytes without another block; where `ngx_palloc()` looks.
+///
+/// # Safety
+/// `pool` must be valid.
+pub unsafe fn has_room(pool: *const ngx_pool_t, size: usize) -> bool {
+    // SAFETY: a pool's blocks are a list, and `current` is one of them.
+    unsafe {
+        let mut block: *const ngx_pool_t = (*pool).current;
+        while let Some(here) = block.as_ref() {
+            let left = (here.d.end as usize).saturating_sub(here.d.last as usize);
+            if left >= size.saturating_add(ALIGNMENT) {
+                return true;
+            }
+            block = here.d.next;
+        }
+    }
+    false
+}
+
+/// As much as `ngx_palloc()` may skip, `NGX_ALIGNMENT` at most.
+const ALIGNMENT: usize = 16;
+
 /// A new array with room for `capacity` elements of `T`.
 ///
 /// # Safety

@@ -61,16 +61,53 @@ pub unsafe fn value<'a>(header: &ngx_table_elt_t) -> &'a [u8] {
     unsafe { string::bytes(&header.value) }
 }
 
-/// Whether this is the header of that lower-case name. nginx keeps a hash of each name, so that
-/// names are compared only where they are nearly sure to be equal.
+/// A header that is looked for. nginx keeps a hash of each name, so that names are compared only
+/// where they are nearly sure to be equal.
+#[derive(Clone, Copy)]
+pub struct Name<H> {
+    hash: usize,
+    lower_case: &'static [u8],
+    pub header: H,
+}
+
+impl<H: Copy> Name<H> {
+    pub const fn new(lower_case: &'static str, header: H) -> Self {
+        let lower_case = lower_case.as_bytes();
+        Self {
+            hash: string::hash(lower_case),
+            lower_case,
+            header,
+        }
+    }
+
+    /// Whether a header has this name.
+    ///
+    /// # Safety
+    /// The header must be one that nginx has parsed, with its hash and its lower-case name.
+    pub unsafe fn is_of(&self, header: &ngx_table_elt_t) -> bool {
+        header.hash == self.hash
+            && header.key.len == self.lower_case.len()
+            // SAFETY: the lower-case name is as long as the name.
+            && unsafe { slice::from_raw_parts(header.lowcase_key, header.key.len) }
+                == self.lower_case
+    }
+}
+
+/// The headers of a list that are looked for, with their values.
 ///
 /// # Safety
-/// The header must belong to a request, where nginx has set its hash and its lower-case name.
-pub unsafe fn is_named(header: &ngx_table_elt_t, hash: usize, name: &[u8]) -> bool {
-    header.hash == hash
-        && header.key.len == name.len()
-        // SAFETY: the lower-case name is as long as the name.
-        && unsafe { slice::from_raw_parts(header.lowcase_key, header.key.len) } == name
+/// As [`headers`], and nginx must have parsed them.
+pub unsafe fn named<'a, H: Copy>(
+    list: &'a ngx_list_t,
+    names: &'static [Name<H>],
+) -> impl Iterator<Item = (H, &'a [u8])> + Clone {
+    // SAFETY: the caller vouches for the list.
+    unsafe { headers(list) }.filter_map(move |header| {
+        // SAFETY: as above.
+        let name = names.iter().find(|name| unsafe { name.is_of(header) })?;
+        // SAFETY: as above.
+        Some((name.header, unsafe { value(header) }))
+    })
 }
 
 /// Adds a header to the response. `None` when there is no memory.

@@ -8,7 +8,7 @@ use websocket_protocol::ControlFrame;
 
 use super::direction::{Direction, Side};
 use super::{Closing, Reason, Tunnel, mask};
-use crate::location::{LocationConf, Ping};
+use crate::location::LocationConf;
 use crate::nginx::request::now;
 
 /// A timer must be there as long as the tunnel is, or a worker that is to exit would not wait for
@@ -16,8 +16,6 @@ use crate::nginx::request::now;
 const LONGEST: ngx_msec_t = i32::MAX as ngx_msec_t;
 
 pub struct Clock {
-    timeout: Option<ngx_msec_t>,
-    ping: Option<Ping>,
     client: Heartbeat,
     upstream: Heartbeat,
     ends_at: Option<ngx_msec_t>,
@@ -57,8 +55,6 @@ impl Heartbeat {
 impl Clock {
     pub fn new(settings: &LocationConf) -> Self {
         Self {
-            timeout: settings.tunnel_timeout(),
-            ping: settings.ping(),
             client: Heartbeat::new(),
             upstream: Heartbeat::new(),
             ends_at: settings
@@ -88,17 +84,18 @@ impl Clock {
     /// How long until something is due.
     pub fn next(
         &mut self,
+        settings: &LocationConf,
         from_client: &Direction,
         from_upstream: &Direction,
         closing: Option<Closing>,
     ) -> ngx_msec_t {
         self.late = false;
-        let idle = self
-            .timeout
+        let idle = settings
+            .tunnel_timeout()
             .map(|timeout| last_moved(from_client, from_upstream).wrapping_add(timeout));
         let pings = [
-            self.ping_due(from_client, from_upstream, self.client),
-            self.ping_due(from_upstream, from_client, self.upstream),
+            ping_due(settings, from_client, from_upstream, self.client),
+            ping_due(settings, from_upstream, from_client, self.upstream),
         ]
         .into_iter()
         .flatten();
@@ -115,21 +112,21 @@ impl Clock {
             .unwrap_or(LONGEST)
             .clamp(1, LONGEST)
     }
+}
 
-    fn ping_due(
-        &self,
-        from: &Direction,
-        to: &Direction,
-        heartbeat: Heartbeat,
-    ) -> Option<ngx_msec_t> {
-        let ping = self
-            .ping
-            .filter(|ping| ping.goes_to(from.sender()) && to.takes_pings())?;
-        Some(match heartbeat.since {
-            Some(since) => since.wrapping_add(ping.timeout),
-            None => later(from.heard, heartbeat.deaf).wrapping_add(ping.interval),
-        })
-    }
+fn ping_due(
+    settings: &LocationConf,
+    from: &Direction,
+    to: &Direction,
+    heartbeat: Heartbeat,
+) -> Option<ngx_msec_t> {
+    let ping = settings
+        .ping()
+        .filter(|ping| ping.goes_to(from.sender()) && to.takes_pings())?;
+    Some(match heartbeat.since {
+        Some(since) => since.wrapping_add(ping.timeout),
+        None => later(from.heard, heartbeat.deaf).wrapping_add(ping.interval),
+    })
 }
 
 /// What a ping's time has come to.
@@ -161,11 +158,8 @@ impl Tunnel {
             return self.close(Reason::Drain, self.settings().drain_code());
         }
         let moved = last_moved(&self.from_client, &self.from_upstream);
-        if is_due(
-            self.clock
-                .timeout
-                .map(|timeout| moved.wrapping_add(timeout)),
-        ) {
+        let timeout = self.settings().tunnel_timeout();
+        if is_due(timeout.map(|timeout| moved.wrapping_add(timeout))) {
             return self.close(Reason::IdleTimeout, 1001);
         }
         for side in [Side::Client, Side::Upstream] {
@@ -184,6 +178,7 @@ impl Tunnel {
     }
 
     fn beat(&mut self, side: Side) -> Beat {
+        let settings = self.settings();
         let (from, to, heartbeat) = match side {
             Side::Client => (
                 &self.from_client,
@@ -196,7 +191,7 @@ impl Tunnel {
                 &mut self.clock.upstream,
             ),
         };
-        let Some(ping) = self.clock.ping.filter(|ping| ping.goes_to(side)) else {
+        let Some(ping) = settings.ping().filter(|ping| ping.goes_to(side)) else {
             return Beat::Wait;
         };
         if from.is_stuck() || !to.takes_pings() {

@@ -41,22 +41,44 @@ pub struct Direction {
     credit: Credit,
 }
 
-/// A frame of ours, to be sent at the next boundary.
+/// Frames of ours, to be sent at the next boundary: a Ping, a Close, or the one behind the other.
 struct Ours {
-    frame: ControlFrame,
+    bytes: [u8; Self::MAX],
+    len: u8,
     /// How much of it is gone.
-    sent: usize,
+    sent: u8,
     /// Set when it has been given to the socket, even if that took nothing: TLS may hold a part.
     begun: bool,
 }
 
 impl Ours {
-    fn new(frame: ControlFrame) -> Self {
-        Self {
-            frame,
+    /// A masked Ping and a masked Close, neither with more than it needs.
+    const MAX: usize = 14;
+
+    fn new(frame: &ControlFrame) -> Self {
+        let mut ours = Self {
+            bytes: [0; Self::MAX],
+            len: 0,
             sent: 0,
             begun: false,
+        };
+        ours.add(frame);
+        ours
+    }
+
+    /// Puts a frame behind what there is.
+    fn add(&mut self, frame: &ControlFrame) {
+        let places = self.bytes.iter_mut().skip(self.len.into());
+        for (place, byte) in places.zip(frame.bytes()) {
+            *place = *byte;
+            self.len += 1;
         }
+    }
+
+    fn left(&self) -> &[u8] {
+        self.bytes
+            .get(self.sent.into()..self.len.into())
+            .unwrap_or_default()
     }
 }
 
@@ -196,7 +218,7 @@ impl Direction {
     /// Queues a Ping for the next boundary, unless one is waiting for it already.
     pub fn send_ping(&mut self, frame: ControlFrame) {
         if self.takes_pings() && self.ours.is_none() {
-            self.ours = Some(Ours::new(frame));
+            self.ours = Some(Ours::new(&frame));
             self.starved = false;
         }
     }
@@ -210,8 +232,8 @@ impl Direction {
         self.starved = false;
         match &mut self.ours {
             // A Ping that has begun goes out whole; the Close follows it as part of it.
-            Some(ping) if ping.begun => ping.frame = ping.frame.followed_by(frame),
-            ours => *ours = Some(Ours::new(frame)),
+            Some(ping) if ping.begun => ping.add(&frame),
+            ours => *ours = Some(Ours::new(&frame)),
         }
     }
 
@@ -339,7 +361,7 @@ impl Direction {
                 Turn::Ours => match &mut self.ours {
                     Some(ours) => {
                         ours.begun |= ready;
-                        ours.frame.bytes().get(ours.sent..).unwrap_or_default()
+                        ours.left()
                     }
                     None => return Write::Done,
                 },
@@ -429,8 +451,10 @@ impl Direction {
 
     fn sent_of_ours(&mut self, count: usize) {
         if let Some(ours) = &mut self.ours {
-            ours.sent = ours.sent.saturating_add(count);
-            if ours.sent >= ours.frame.bytes().len() {
+            ours.sent = ours
+                .sent
+                .saturating_add(u8::try_from(count).unwrap_or(u8::MAX));
+            if ours.sent >= ours.len {
                 self.ours = None;
             }
         }

@@ -11,8 +11,8 @@ use core::ptr;
 use nginx_sys::{
     NGX_CLOSE_EVENT, NGX_ERROR, ngx_add_timer, ngx_buf_t, ngx_connection_t, ngx_del_timer,
     ngx_delete_posted_event, ngx_event_t, ngx_handle_read_event, ngx_handle_write_event,
-    ngx_http_request_t, ngx_http_run_posted_requests, ngx_http_upstream_t, ngx_msec_t, ngx_pcalloc,
-    ngx_pfree, ngx_post_event, ngx_posted_events, ngx_queue_t, ngx_random, ngx_uint_t,
+    ngx_http_request_t, ngx_http_run_posted_requests, ngx_http_upstream_t, ngx_msec_t, ngx_pfree,
+    ngx_post_event, ngx_posted_events, ngx_queue_t, ngx_random, ngx_uint_t,
 };
 use websocket_protocol::ControlFrame;
 
@@ -94,11 +94,11 @@ pub fn take_over(r: *mut ngx_http_request_t, context: &mut Context) {
         if !conf.has_tunnel() || (*client).buffered() != 0 || upstream.read.is_null() {
             return;
         }
-        let memory = ngx_pcalloc((*r).pool, size_of::<Tunnel>()).cast::<Tunnel>();
-        let Some(tunnel) = memory.as_mut() else {
+        let Some(mut place) = context.make_room::<Tunnel>(r) else {
             return;
         };
-        ptr::write(memory, Tunnel::new(r, conf));
+        place.write(Tunnel::new(r, conf));
+        let (memory, tunnel) = (place.as_ptr(), place.as_mut());
 
         let header_in = (*r).header_in.as_mut();
         let pipelined = header_in
@@ -440,9 +440,13 @@ impl Tunnel {
     }
 
     fn set_clock(&mut self) {
-        let delay = self
-            .clock
-            .next(&self.from_client, &self.from_upstream, self.closing);
+        let settings = self.settings();
+        let delay = self.clock.next(
+            settings,
+            &self.from_client,
+            &self.from_upstream,
+            self.closing,
+        );
         // SAFETY: the event is the tunnel's own.
         unsafe {
             // nginx leaves a timer where it is when it is to move by less than 300 ms.

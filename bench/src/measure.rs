@@ -1,0 +1,269 @@
+//! Runs: every peer started, warmed up, measured in turns and stopped, over and over.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use crate::Result;
+use crate::backend::Served;
+use crate::load::{self, Link};
+use crate::options::Options;
+use crate::peer::{Peer, Running, Site};
+use crate::perf::{self, Counter};
+use crate::process::{self, Cores};
+use crate::scenario::{Figure, Kind, Scenario};
+use crate::tls::Certificate;
+use crate::world::{Slice, World};
+
+/// A peer's turn. Short, so that what disturbs one peer disturbs the others as well.
+const TURN: Duration = Duration::from_millis(100);
+const WARM_UP: Duration = Duration::from_millis(300);
+/// How long the proxy may take to clean up behind an operation: that is part of its cost.
+const SETTLE: Duration = Duration::from_millis(3);
+/// How long tunnels are silent before memory is read.
+const SILENCE: Duration = Duration::from_millis(300);
+
+pub struct Laboratory<'a> {
+    options: &'a Options,
+    certificate: Certificate,
+    cores: Cores,
+    open_files: u64,
+    counts_instructions: bool,
+}
+
+/// What a peer's turn came to.
+pub type Figures = BTreeMap<Figure, f64>;
+
+/// Rounds in which each peer had a turn.
+pub type Run = Vec<Vec<Figures>>;
+
+pub struct Outcome {
+    pub scenario: Scenario,
+    /// The peers' names, in the order of each round's figures.
+    pub peers: Vec<&'static str>,
+    pub runs: Vec<Run>,
+}
+
+impl<'a> Laboratory<'a> {
+    pub fn new(options: &'a Options) -> Result<Self> {
+        let cores = Cores::choose()?;
+        process::stay_on(cores.own)?;
+        Ok(Self {
+            options,
+            certificate: Certificate::new()?,
+            cores,
+            // The peers inherit it.
+            open_files: process::raise_open_files()?,
+            counts_instructions: perf::works(),
+        })
+    }
+
+    pub fn measure(&self, scenario: &Scenario) -> Result<Outcome> {
+        let mut runs = Vec::new();
+        for run in 0..self.options.runs {
+            progress(&format!(
+                "{}: run {} of {}",
+                scenario.name,
+                run + 1,
+                self.options.runs
+            ));
+            runs.push(self.run(scenario, run)?);
+        }
+        progress("");
+        Ok(Outcome {
+            scenario: scenario.clone(),
+            peers: self.options.peers.iter().map(|peer| peer.name).collect(),
+            runs,
+        })
+    }
+
+    /// One run of every peer.
+    fn run(&self, scenario: &Scenario, run: usize) -> Result<Run> {
+        let mut world = World::new()?;
+        // A tunnel takes two descriptors in the proxy, and two here for each peer.
+        let each = 2 * self.options.peers.len();
+        let needed = (each * scenario.connections + 100) as u64;
+        if needed > self.open_files {
+            return Err(format!("{needed} open files are needed (ulimit -n)").into());
+        }
+        let site = Site {
+            options: self.options,
+            certificate: &self.certificate,
+            backend: world.backend.address()?,
+            // With few left, nginx closes connections that have not sent anything yet.
+            connections: 3 * scenario.connections + 500,
+            core: self.cores.proxy,
+        };
+        let start = |peer: &&'static Peer| peer.start(&site);
+        let peers: Vec<Running> = self
+            .options
+            .peers
+            .iter()
+            .map(start)
+            .collect::<Result<_>>()?;
+        let rounds = if scenario.kind == Kind::Idle {
+            self.idle(scenario, &mut world, &peers)
+        } else {
+            self.busy(scenario, &mut world, &peers, run)
+        };
+        let rounds = rounds.map_err(|error| blame(&*error, &peers))?;
+        check_counts(scenario, &world)?;
+        world.clear();
+        // The proxy closes its side towards the backend.
+        world.settle(SILENCE)?;
+        peers.into_iter().try_for_each(Running::stop)?;
+        Ok(rounds)
+    }
+
+    fn busy(
+        &self,
+        scenario: &Scenario,
+        world: &mut World,
+        peers: &[Running],
+        run: usize,
+    ) -> Result<Run> {
+        for peer in peers {
+            self.add_load(scenario, world, peer, scenario.connections);
+        }
+        for index in 0..peers.len() {
+            world.slice(index, WARM_UP)?;
+        }
+        let counters = self.attach(peers)?;
+        let mut operations = vec![0; peers.len()];
+        let mut rounds = Run::new();
+        let count = (self.options.measured.as_millis() / TURN.as_millis()).max(1) as usize;
+        for round in 0..count {
+            let mut turns = vec![Figures::new(); peers.len()];
+            for place in 0..peers.len() {
+                // ABBA: neither is always the first.
+                let index = if (run + round) % 2 == 0 {
+                    place
+                } else {
+                    peers.len() - 1 - place
+                };
+                let before = process::cpu_time(peers[index].worker)?;
+                let slice = world.slice(index, TURN)?;
+                world.settle(SETTLE)?;
+                let cpu = process::cpu_time(peers[index].worker)? - before;
+                turns[index] = figures(scenario, &slice, cpu);
+                operations[index] += slice.operations;
+            }
+            rounds.push(turns);
+        }
+        for (index, counter) in counters.into_iter().enumerate() {
+            let memory = process::memory(peers[index].worker)? as f64;
+            let instructions = counter.map(Counter::finish).transpose()?.flatten();
+            for turns in &mut rounds {
+                turns[index].insert(Figure::Memory, memory);
+                if let Some(count) = instructions {
+                    let each = count as f64 / operations[index] as f64;
+                    turns[index].insert(Figure::Instructions, each);
+                }
+            }
+        }
+        Ok(rounds)
+    }
+
+    fn idle(&self, scenario: &Scenario, world: &mut World, peers: &[Running]) -> Result<Run> {
+        let mut turns = Vec::new();
+        for peer in peers {
+            // What a proxy allocates once, for its first tunnels, is not a tunnel's.
+            let first = self.add_load(scenario, world, peer, 1);
+            world.slice(first, Duration::ZERO)?;
+            world.settle(SILENCE)?;
+            let before = process::memory(peer.worker)?;
+            let load = self.add_load(scenario, world, peer, scenario.connections);
+            world.slice(load, Duration::ZERO)?;
+            world.settle(SILENCE)?;
+            let after = process::memory(peer.worker)?;
+            let each = (after as f64 - before as f64) / scenario.connections as f64;
+            let figures = [(Figure::TunnelMemory, each), (Figure::Memory, after as f64)];
+            turns.push(figures.into());
+        }
+        Ok(vec![turns])
+    }
+
+    fn add_load(
+        &self,
+        scenario: &Scenario,
+        world: &mut World,
+        peer: &Running,
+        connections: usize,
+    ) -> usize {
+        let (address, tls) = if scenario.tls {
+            (peer.tls_address, Some(self.certificate.client.clone()))
+        } else {
+            (peer.address, None)
+        };
+        let link = Link {
+            address,
+            tls,
+            token: 0,
+        };
+        world.add(link, load::new(scenario, connections))
+    }
+
+    fn attach(&self, peers: &[Running]) -> Result<Vec<Option<Counter>>> {
+        let attach = |peer: &Running| Counter::attach(peer.worker);
+        let counts = |peer| self.counts_instructions.then(|| attach(peer)).transpose();
+        peers.iter().map(counts).collect()
+    }
+}
+
+/// A turn's figures. Something was done in it: each connection ends what it begins.
+fn figures(scenario: &Scenario, slice: &Slice, cpu: u64) -> Figures {
+    let (operations, wall) = (slice.operations as f64, slice.wall.as_secs_f64());
+    let mut figures = Figures::from([
+        (Figure::Cpu, cpu as f64 / 1e3 / operations),
+        (Figure::Rate, operations / wall),
+        (Figure::Busy, cpu as f64 / 1e7 / wall),
+    ]);
+    if scenario.payload() > 0 {
+        let bytes = operations * scenario.payload() as f64;
+        figures.insert(Figure::Throughput, bytes / 1e6 / wall);
+    }
+    figures
+}
+
+/// A line that the next one overwrites, for someone who watches.
+fn progress(line: &str) {
+    if io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{line}");
+    }
+}
+
+/// A failed run, with what the proxies say about it.
+fn blame(error: &dyn Error, peers: &[Running]) -> String {
+    let complaints = peers.iter().map(Running::complaints);
+    complaints.fold(error.to_string(), |text, complaint| {
+        text + "\n" + &complaint
+    })
+}
+
+/// What the generator got must be what the backend gave.
+fn check_counts(scenario: &Scenario, world: &World) -> Result<()> {
+    let done = world.loads().map(|load| load.done()).sum();
+    let handshakes = world.loads().map(|load| load.handshakes()).sum();
+    let got = match scenario.kind {
+        Kind::Handshake => Served {
+            handshakes,
+            ..Served::default()
+        },
+        Kind::Plain => Served {
+            pages: done,
+            ..Served::default()
+        },
+        Kind::Echo { .. } | Kind::Idle => Served {
+            handshakes,
+            frames: done,
+            ..Served::default()
+        },
+    };
+    let gave = world.backend.served;
+    if got == gave {
+        Ok(())
+    } else {
+        Err(format!("the generator got {got:?}, the backend gave {gave:?}").into())
+    }
+}

@@ -1,0 +1,139 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::Result;
+use crate::peer::{PEERS, Peer};
+use crate::scenario::Scenario;
+
+pub const USAGE: &str = "\
+Usage: bench --nginx FILE --module FILE --directory DIR [SCENARIO…] [OPTION…]
+
+Scenarios, each also with -tls at the end; all of them when none is named:
+  handshake    connect, handshake, close
+  plain        a plain request on a connection that is kept
+  echo-SIZE    messages of 125, 64k, 1m or any other size; with -dN, N of them
+               under way in each tunnel (1)
+  idle         the memory of tunnels that are open and silent
+With -cN, N connections: echo-64k-d4-c8-tls
+
+  --runs N         how often each peer is started and measured (5)
+  --seconds S      how long it is measured each time (2)
+  --quick          two short runs: shows that all works, not what it costs
+  --peers A,B      which peers; ratios are to the last one (module,stock)
+  --json           results as JSON
+  --markdown       results as a table in Markdown
+  --wrap COMMAND   what to run the proxy under, such as a profiler
+
+  --nginx FILE     the nginx to measure
+  --module FILE    the module, built for it
+  --directory DIR  where the peers run; what was in it is lost";
+
+pub enum Command {
+    Help,
+    Run(Options),
+}
+
+pub struct Options {
+    pub scenarios: Vec<Scenario>,
+    pub peers: Vec<&'static Peer>,
+    pub runs: usize,
+    pub measured: Duration,
+    pub format: Format,
+    pub wrap: Vec<String>,
+    pub nginx: PathBuf,
+    pub module: PathBuf,
+    pub directory: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Text,
+    Markdown,
+    Json,
+}
+
+/// Keeps a mistake from running for days.
+const MAX_RUNS: usize = 100;
+const MAX_SECONDS: f64 = 60.0;
+
+pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
+    let mut arguments = arguments;
+    let [mut nginx, mut module, mut directory]: [Option<PathBuf>; 3] = [None, None, None];
+    let mut options = Options {
+        scenarios: Vec::new(),
+        peers: PEERS.iter().collect(),
+        runs: 5,
+        measured: Duration::from_secs(2),
+        format: Format::Text,
+        wrap: Vec::new(),
+        nginx: PathBuf::new(),
+        module: PathBuf::new(),
+        directory: PathBuf::new(),
+    };
+    while let Some(argument) = arguments.next() {
+        let mut value = || {
+            let value = arguments.next();
+            value.ok_or_else(|| format!("{argument} needs a value"))
+        };
+        match argument.as_str() {
+            "-h" | "--help" => return Ok(Command::Help),
+            "--nginx" => nginx = Some(value()?.into()),
+            "--module" => module = Some(value()?.into()),
+            "--directory" => directory = Some(value()?.into()),
+            "--runs" => options.runs = runs(&value()?)?,
+            "--seconds" => options.measured = seconds(&value()?)?,
+            "--quick" => {
+                options.runs = 2;
+                options.measured = Duration::from_millis(200);
+            }
+            "--peers" => options.peers = peers(&value()?)?,
+            "--json" => options.format = Format::Json,
+            "--markdown" => options.format = Format::Markdown,
+            "--wrap" => options.wrap = value()?.split_whitespace().map(str::to_owned).collect(),
+            option if option.starts_with('-') => {
+                return Err(format!("there is no option {option}").into());
+            }
+            scenario => options.scenarios.push(Scenario::parse(scenario)?),
+        }
+    }
+    options.nginx = absolute(nginx, "--nginx")?;
+    options.module = absolute(module, "--module")?;
+    options.directory = absolute(directory, "--directory")?;
+    if options.scenarios.is_empty() {
+        options.scenarios = Scenario::all()?;
+    }
+    Ok(Command::Run(options))
+}
+
+/// Peers run elsewhere.
+fn absolute(path: Option<PathBuf>, option: &str) -> Result<PathBuf> {
+    let path = path.ok_or_else(|| format!("{option} is missing"))?;
+    Ok(std::path::absolute(path)?)
+}
+
+fn runs(text: &str) -> Result<usize> {
+    let runs = text
+        .parse()
+        .ok()
+        .filter(|runs| (1..=MAX_RUNS).contains(runs));
+    Ok(runs.ok_or_else(|| format!("--runs takes 1 to {MAX_RUNS}"))?)
+}
+
+fn seconds(text: &str) -> Result<Duration> {
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|&s| (0.1..=MAX_SECONDS).contains(&s));
+    let seconds = seconds.ok_or_else(|| format!("--seconds takes 0.1 to {MAX_SECONDS}"))?;
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+fn peers(names: &str) -> Result<Vec<&'static Peer>> {
+    let find = |name| {
+        let found = PEERS.iter().find(|peer| peer.name == name);
+        found.ok_or_else(|| format!("there is no peer \"{name}\"").into())
+    };
+    names.split(',').map(find).collect()
+}

@@ -1,0 +1,227 @@
+//! What is measured, and how its name is written: `echo-64k-d4-c8-tls`.
+
+use crate::Result;
+
+#[derive(Clone)]
+pub struct Scenario {
+    pub name: String,
+    pub kind: Kind,
+    pub tls: bool,
+    pub connections: usize,
+    /// What the module has to reach.
+    pub target: Option<Target>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Handshake,
+    Plain,
+    /// Messages of `size` bytes, `depth` of them under way in each tunnel.
+    Echo {
+        size: usize,
+        depth: usize,
+    },
+    Idle,
+}
+
+/// A bound for the ratio of the module to stock nginx.
+#[derive(Clone, Copy)]
+pub struct Target {
+    pub figure: Figure,
+    pub bound: Bound,
+}
+
+#[derive(Clone, Copy)]
+pub enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Figure {
+    /// Microseconds of the proxy's CPU for each operation.
+    Cpu,
+    /// Operations a second.
+    Rate,
+    /// Payload a second, one way, in MB (10^6 bytes).
+    Throughput,
+    /// How much of its core the proxy was busy: below 100 % the generator may be the limit.
+    Busy,
+    /// Instructions of the proxy's own, outside the kernel, for each operation.
+    Instructions,
+    /// KiB of the proxy's memory for each tunnel.
+    TunnelMemory,
+    /// KiB of the proxy's memory, all of it.
+    Memory,
+}
+
+/// The scenarios that run when none is named; each also exists as `…-tls`.
+pub const ALL: [&str; 6] = [
+    "handshake",
+    "plain",
+    "echo-125",
+    "echo-64k",
+    "echo-1m",
+    "idle",
+];
+
+/// What the module has to reach, in the scenarios as they are by default.
+const TARGETS: [(&str, Figure, Bound); 6] = [
+    ("handshake", Figure::Cpu, Bound::AtMost(1.02)),
+    ("plain", Figure::Cpu, Bound::AtMost(1.02)),
+    ("echo-125", Figure::Cpu, Bound::AtMost(1.02)),
+    ("echo-64k", Figure::Throughput, Bound::AtLeast(4.5)),
+    ("echo-1m", Figure::Throughput, Bound::AtLeast(1.8)),
+    ("idle", Figure::TunnelMemory, Bound::AtMost(0.6)),
+];
+
+impl Scenario {
+    pub fn all() -> Result<Vec<Self>> {
+        let plain = ALL.iter().map(|name| (*name).to_owned());
+        let tls = ALL.iter().map(|name| format!("{name}-tls"));
+        plain.chain(tls).map(|name| Self::parse(&name)).collect()
+    }
+
+    pub fn parse(name: &str) -> Result<Self> {
+        let unknown = || format!("there is no scenario \"{name}\"");
+        let mut parts = name.split('-');
+        let mut scenario = Self {
+            name: name.to_owned(),
+            kind: Kind::Idle,
+            tls: false,
+            connections: 0,
+            target: None,
+        };
+        (scenario.kind, scenario.connections) = match parts.next() {
+            Some("handshake") => (Kind::Handshake, 32),
+            Some("plain") => (Kind::Plain, 32),
+            Some("idle") => (Kind::Idle, 2000),
+            Some("echo") => {
+                let size = parts.next().and_then(bytes).ok_or_else(unknown)?;
+                let connections = match size {
+                    ..=4096 => 32,
+                    4097..=262_144 => 16,
+                    _ => 8,
+                };
+                (Kind::Echo { size, depth: 1 }, connections)
+            }
+            _ => return Err(unknown().into()),
+        };
+        for part in parts {
+            let (letter, number) = part.split_at(part.len().min(1));
+            let number = number.parse().ok().filter(|&number| number > 0);
+            match (letter, number, &mut scenario.kind) {
+                _ if part == "tls" => scenario.tls = true,
+                ("c", Some(number), _) => scenario.connections = number,
+                ("d", Some(number), Kind::Echo { depth, .. }) => *depth = number,
+                _ => return Err(unknown().into()),
+            }
+        }
+        let target = TARGETS.iter().find(|(target, ..)| *target == name);
+        scenario.target = target.map(|&(_, figure, bound)| Target { figure, bound });
+        Ok(scenario)
+    }
+
+    /// What one operation moves, one way.
+    pub const fn payload(&self) -> usize {
+        match self.kind {
+            Kind::Echo { size, .. } => size,
+            _ => 0,
+        }
+    }
+
+    pub const fn operation(&self) -> &'static str {
+        match self.kind {
+            Kind::Handshake => "handshake",
+            Kind::Plain => "request",
+            Kind::Echo { .. } => "message",
+            Kind::Idle => "tunnel",
+        }
+    }
+}
+
+impl Bound {
+    pub fn holds(self, ratio: f64) -> bool {
+        match self {
+            Self::AtMost(most) => ratio <= most,
+            Self::AtLeast(least) => ratio >= least,
+        }
+    }
+}
+
+impl std::fmt::Display for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AtMost(most) => write!(f, "≤ {most}"),
+            Self::AtLeast(least) => write!(f, "≥ {least}"),
+        }
+    }
+}
+
+impl Figure {
+    /// As a person reads it; `operation` is what is counted.
+    pub fn label(self, operation: &str) -> String {
+        match self {
+            Self::Cpu => format!("CPU µs/{operation}"),
+            Self::Rate => format!("{operation}s/s"),
+            Self::Throughput => "MB/s".to_owned(),
+            Self::Busy => "core busy %".to_owned(),
+            Self::Instructions => format!("instructions/{operation}"),
+            Self::TunnelMemory => "KiB/tunnel".to_owned(),
+            Self::Memory => "KiB in all".to_owned(),
+        }
+    }
+
+    /// As a program reads it.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu_us_per_operation",
+            Self::Rate => "operations_per_second",
+            Self::Throughput => "megabytes_per_second",
+            Self::Busy => "core_busy_percent",
+            Self::Instructions => "user_instructions_per_operation",
+            Self::TunnelMemory => "kib_per_tunnel",
+            Self::Memory => "kib",
+        }
+    }
+}
+
+fn bytes(text: &str) -> Option<usize> {
+    let (digits, unit) = match text.strip_suffix(['k', 'm']) {
+        Some(digits) if text.ends_with('k') => (digits, 1 << 10),
+        Some(digits) => (digits, 1 << 20),
+        None => (text, 1),
+    };
+    let bytes = digits.parse::<usize>().ok()?.checked_mul(unit)?;
+    (1..=16 << 20).contains(&bytes).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, Scenario};
+
+    #[test]
+    fn names_are_read() {
+        let scenario = Scenario::parse("echo-64k-d4-c8-tls").unwrap();
+        assert!(scenario.tls && scenario.connections == 8 && scenario.target.is_none());
+        assert!(matches!(
+            scenario.kind,
+            Kind::Echo {
+                size: 65_536,
+                depth: 4
+            }
+        ));
+        assert_eq!(Scenario::all().unwrap().len(), 12);
+        for wrong in [
+            "",
+            "echo",
+            "echo-",
+            "echo-x",
+            "idle-d2",
+            "handshake-c0",
+            "plain-",
+        ] {
+            assert!(Scenario::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

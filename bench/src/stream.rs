@@ -1,0 +1,164 @@
+//! A client's connection, plain or TLS, that never blocks.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use rustix::net::{
+    AddressFamily, RecvFlags, SocketFlags, SocketType, bind, connect, recv, socket_with, sockopt,
+};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
+
+pub enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    /// Begins to connect. Writing is tried at once: over loopback it mostly succeeds.
+    pub fn connect(
+        address: SocketAddrV4,
+        source: Ipv4Addr,
+        tls: Option<&Arc<ClientConfig>>,
+    ) -> io::Result<Self> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
+        sockopt::set_tcp_nodelay(&socket, true)?;
+        bind(&socket, &SocketAddrV4::new(source, 0))?;
+        match connect(&socket, &address) {
+            Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let socket = TcpStream::from(socket);
+        Ok(match tls {
+            None => Self::Plain(socket),
+            Some(config) => Self::Tls(Box::new(TlsStream::new(socket, config)?)),
+        })
+    }
+
+    pub fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(into),
+            Self::Tls(stream) => stream.read(into),
+        }
+    }
+
+    pub fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(from),
+            Self::Tls(stream) => stream.write(from),
+        }
+    }
+
+    pub const fn is_plain(&self) -> bool {
+        matches!(self, Self::Plain(_))
+    }
+
+    /// What TLS still has to write by itself.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+
+    /// As `read`, but TCP may drop the bytes instead of copying them.
+    pub fn discard(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => Ok(recv(socket, into, RecvFlags::TRUNC)?.1),
+            Self::Tls(stream) => stream.read(into),
+        }
+    }
+
+    /// Tells the other side that no more will come.
+    pub fn finish(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.shutdown(Shutdown::Write),
+            Self::Tls(stream) => {
+                stream.session.send_close_notify();
+                stream.flush()?;
+                stream.socket.shutdown(Shutdown::Write)
+            }
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Plain(socket) => socket.as_fd(),
+            Self::Tls(stream) => stream.socket.as_fd(),
+        }
+    }
+}
+
+pub struct TlsStream {
+    socket: TcpStream,
+    session: ClientConnection,
+    /// Read from the socket and not yet taken by the session, which takes 4 KB at a time.
+    received: Vec<u8>,
+    taken: usize,
+    end: usize,
+}
+
+impl TlsStream {
+    fn new(socket: TcpStream, config: &Arc<ClientConfig>) -> io::Result<Self> {
+        let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
+        let session = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
+        Ok(Self {
+            socket,
+            session,
+            received: Vec::new(),
+            taken: 0,
+            end: 0,
+        })
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.session.reader().read(into) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                // Closed without a close_notify.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
+                other => return other,
+            }
+            if self.taken == self.end {
+                self.receive()?;
+            }
+            let mut rest = &self.received[self.taken..self.end];
+            self.taken += self.session.read_tls(&mut rest)?;
+            self.session
+                .process_new_packets()
+                .map_err(io::Error::other)?;
+            if self.session.wants_write() {
+                self.flush()?;
+            }
+        }
+    }
+
+    fn receive(&mut self) -> io::Result<()> {
+        const AT_ONCE: usize = 32 << 10;
+        self.received.resize(AT_ONCE, 0);
+        self.end = self.socket.read(&mut self.received)?;
+        self.taken = 0;
+        Ok(())
+    }
+
+    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+        self.flush()?;
+        let written = self.session.writer().write(from)?;
+        match self.flush() {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
+            _ => Ok(written),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while self.session.wants_write() {
+            self.session.write_tls(&mut self.socket)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! The event loop: the backend, and a load for each peer.
+
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::backend::{self, Backend};
+use crate::epoll::{Epoll, Readiness};
+use crate::load::{Link, Load};
+
+pub struct World {
+    epoll: Epoll,
+    pub backend: Backend,
+    loads: Vec<(Link, Box<dyn Load>)>,
+    ready: Vec<Readiness>,
+}
+
+/// A load's share of the tokens: the connection's number stands below.
+const LOAD_SHIFT: u32 = 32;
+/// Nothing takes this long: something has stopped.
+const STALLED: Duration = Duration::from_secs(20);
+const TURN: Duration = Duration::from_millis(50);
+
+/// What a slice of time came to.
+pub struct Slice {
+    pub operations: u64,
+    pub wall: Duration,
+}
+
+impl World {
+    pub fn new() -> Result<Self> {
+        let epoll = Epoll::new()?;
+        Ok(Self {
+            backend: Backend::new(&epoll)?,
+            epoll,
+            loads: Vec::new(),
+            ready: Vec::new(),
+        })
+    }
+
+    /// The number of the new load.
+    pub fn add(&mut self, mut link: Link, load: Box<dyn Load>) -> usize {
+        let index = self.loads.len();
+        link.token = (index as u64) << LOAD_SHIFT;
+        self.loads.push((link, load));
+        index
+    }
+
+    pub fn loads(&self) -> impl Iterator<Item = &dyn Load> {
+        self.loads.iter().map(|(_, load)| &**load)
+    }
+
+    /// Closes every client's connection.
+    pub fn clear(&mut self) {
+        self.loads.clear();
+    }
+
+    /// Lets a load work for a time, and finish what it has begun by then.
+    pub fn slice(&mut self, index: usize, length: Duration) -> Result<Slice> {
+        let before = self.loads[index].1.done();
+        let start = Instant::now();
+        let (link, load) = &mut self.loads[index];
+        load.resume(link, &self.epoll)?;
+        let mut paused = false;
+        let mut progress = (before, start);
+        loop {
+            let now = Instant::now();
+            let load = &mut self.loads[index].1;
+            if !paused && now - start >= length {
+                load.pause();
+                paused = true;
+            }
+            if paused && load.in_flight() == 0 {
+                break;
+            }
+            if load.done() != progress.0 {
+                progress = (load.done(), now);
+            } else if now - progress.1 > STALLED {
+                let waiting = load.in_flight();
+                return Err(format!("{waiting} operations don't end").into());
+            }
+            // Without sleep: to wake this process would cost the proxy more than some of what is
+            // measured here, and clients elsewhere don't cost it that.
+            self.turn(Duration::ZERO)?;
+        }
+        Ok(Slice {
+            operations: self.loads[index].1.done() - before,
+            wall: start.elapsed(),
+        })
+    }
+
+    /// Lets the backend see what the proxy still does after a load.
+    pub fn settle(&mut self, length: Duration) -> Result<()> {
+        let end = Instant::now() + length;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            self.turn(left.min(TURN))?;
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, timeout: Duration) -> Result<()> {
+        let mut ready = std::mem::take(&mut self.ready);
+        self.epoll.wait(&mut ready, timeout)?;
+        for event in &ready {
+            if event.token & backend::TOKEN != 0 {
+                self.backend.ready(&self.epoll, *event)?;
+                continue;
+            }
+            let (index, slot) = (event.token >> LOAD_SHIFT, event.token as u32);
+            if let Some((link, load)) = self.loads.get_mut(index as usize) {
+                load.ready(link, &self.epoll, slot as usize, event.closed)?;
+            }
+        }
+        self.ready = ready;
+        Ok(())
+    }
+}

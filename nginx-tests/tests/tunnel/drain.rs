@@ -1,0 +1,337 @@
+//! `websocket_drain`: tunnels of a worker that is to exit.
+
+use std::fs;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nginx_tests::environment::environment;
+use nginx_tests::wire::Wire;
+use nginx_tests::{Client, Frame, Handshake, wait_for, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::case::{all_ended, assert_ended, backend, join, server, wait_for_frames};
+
+/// Reads what comes until a Close, answers it, and waits for the end. When that Close came.
+#[track_caller]
+fn part(mut client: Client, code: u16) -> Instant {
+    let close = loop {
+        let frame = client.frame();
+        if frame.opcode == 8 {
+            break frame;
+        }
+    };
+    let came = Instant::now();
+    assert_eq!(close, Frame::close(code, ""));
+    client.send(close.masked().bytes()).unwrap();
+    assert_eq!(client.read_until_close(), b"");
+    came
+}
+
+/// Lets each client part on its own; when each was told to, in order.
+fn part_all(clients: Vec<Client>, code: u16, since: Instant) -> Vec<Duration> {
+    let threads: Vec<_> = clients
+        .into_iter()
+        .map(|client| thread::spawn(move || part(client, code)))
+        .collect();
+    let mut times: Vec<Duration> = threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap() - since)
+        .collect();
+    times.sort_unstable();
+    times
+}
+
+/// Asserts that no quarter of a time has none or nearly all.
+#[track_caller]
+fn assert_spread(times: &[Duration], over: Duration) {
+    for quarter in 0..4 {
+        let range = over * quarter / 4..over * (quarter + 1) / 4;
+        let count = times.iter().filter(|time| range.contains(*time)).count();
+        let fair = times.len() / 4;
+        assert!(
+            (fair / 2..fair * 2).contains(&count),
+            "{count} in {range:?} of {times:?}"
+        );
+    }
+}
+
+#[test]
+fn a_reload_with_500_tunnels() {
+    const TUNNELS: usize = 500;
+    let backend = backend(|conn| conn.echo_frames());
+    let nginx = server("websocket_drain 4s;", &backend)
+        .events("worker_connections 2048;")
+        .start();
+    let mut clients: Vec<Client> = (0..TUNNELS).map(|_| join(&nginx)).collect();
+    for client in clients.iter_mut().step_by(3) {
+        client.echo("used");
+    }
+    let old = nginx.worker_pids();
+    let since = Instant::now();
+    nginx.reload();
+    let mut new = join(&nginx);
+    assert_eq!(nginx.exiting_worker_pids(), old);
+    let times = part_all(clients, 1012, since);
+    assert!(times[TUNNELS - 1] < Duration::from_secs(6), "{times:?}");
+    assert_spread(&times, Duration::from_secs(4));
+    wait_until("the old worker to end", || {
+        nginx.exiting_worker_pids().is_empty()
+    });
+    new.echo("with the new worker");
+    drop(new);
+
+    let all = all_ended(&nginx, TUNNELS + 1);
+    let drained = all
+        .iter()
+        .filter(|ended| ended.why() == ("nginx", "drain", "1012"));
+    assert_eq!(drained.count(), TUNNELS);
+    for connection in (0..TUNNELS).step_by(50) {
+        let frames = wait_for_frames(&backend, connection, 1);
+        let close = frames.last().unwrap();
+        assert_eq!(close.close_code(), Some(1012));
+        assert!(close.mask.is_some());
+    }
+    let log = nginx.stop();
+    assert!(
+        !log.contains("websocket closed")
+            || !log
+                .lines()
+                .any(|line| line.contains("drain") && line.contains("[warn]"))
+    );
+}
+
+#[test]
+fn the_code_can_be_1001() {
+    let backend = backend(|conn| conn.echo_frames());
+    let nginx = server("websocket_drain 300ms code=1001;", &backend).start();
+    let client = join(&nginx);
+    nginx.reload();
+    part(client, 1001);
+    assert_ended(&nginx, ("nginx", "drain", "1001"), "info");
+}
+
+#[test]
+fn off_leaves_tunnels_alone() {
+    let backend = backend(|conn| conn.echo_frames());
+    let nginx = server("", &backend).start();
+    let mut client = join(&nginx);
+    nginx.reload();
+    assert!(client.silent_for(Duration::from_millis(500)));
+    client.echo("still there");
+    assert_eq!(nginx.exiting_worker_pids().len(), 1);
+    client.close_politely();
+    wait_until("the old worker to end", || {
+        nginx.exiting_worker_pids().is_empty()
+    });
+}
+
+#[test]
+fn a_close_waits_for_the_end_of_a_frame() {
+    let backend = backend(|conn| {
+        conn.send(b"\x82\x0a01234")?;
+        conn.pause()?;
+        conn.send(b"56789")?;
+        conn.read_frame()?;
+        conn.send(Frame::close(1012, "").bytes())?;
+        conn.hang()
+    });
+    let nginx = server("websocket_drain 100ms;", &backend).start();
+    let mut client = join(&nginx);
+    assert_eq!(client.read_bytes(7).unwrap(), b"\x82\x0a01234");
+    nginx.reload();
+    assert!(client.silent_for(Duration::from_millis(500)));
+    backend.resume();
+    assert_eq!(client.read_bytes(5).unwrap(), b"56789");
+    part(client, 1012);
+}
+
+#[test]
+fn a_quit_waits_for_the_drain() {
+    let backend = backend(|conn| conn.echo_frames());
+    let nginx = server("websocket_drain 1s;", &backend).start();
+    let clients: Vec<Client> = (0..20).map(|_| join(&nginx)).collect();
+    let since = Instant::now();
+    let parted = thread::spawn(move || part_all(clients, 1012, since));
+    // Sends QUIT, and fails if nginx is not gone in time.
+    let log = nginx.stop();
+    let times = parted.join().unwrap();
+    assert!(times[19] < Duration::from_secs(3), "{times:?}");
+    assert_eq!(log.matches("by nginx: drain 1012").count(), 20);
+}
+
+#[test]
+fn worker_shutdown_timeout_leaves_room_for_the_drain() {
+    let backend = backend(|conn| conn.echo_frames());
+    let nginx = server("websocket_drain 1h;", &backend)
+        .main("worker_shutdown_timeout 3s;")
+        .start();
+    let clients: Vec<Client> = (0..40).map(|_| join(&nginx)).collect();
+    let since = Instant::now();
+    nginx.reload();
+    let times = part_all(clients, 1012, since);
+    assert!(times[39] < Duration::from_millis(2800), "{times:?}");
+    wait_until("the old worker to end", || {
+        nginx.exiting_worker_pids().is_empty()
+    });
+    let all = all_ended(&nginx, 40);
+    assert!(
+        all.iter()
+            .all(|ended| ended.why() == ("nginx", "drain", "1012"))
+    );
+}
+
+#[test]
+fn peers_that_do_not_answer_hold_a_worker_for_five_seconds() {
+    let backend = backend(|conn| conn.hang());
+    let nginx = server("websocket_drain 100ms;", &backend).start();
+    let mut client = join(&nginx);
+    nginx.reload();
+    assert_eq!(client.frame(), Frame::close(1012, ""));
+    let since = Instant::now();
+    client.read_until_close();
+    assert!(
+        since.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        since.elapsed()
+    );
+    wait_until("the old worker to end", || {
+        nginx.exiting_worker_pids().is_empty()
+    });
+}
+
+#[test]
+fn handshakes_that_are_under_way_are_drained_too() {
+    let backend = nginx_tests::ScriptedBackend::start(|conn| {
+        let handshake = conn.read_request()?.head;
+        conn.pause()?;
+        conn.accept(&handshake)?;
+        conn.echo_frames()
+    });
+    let nginx = server("websocket_drain 300ms;", &backend).start();
+    let mut client = Client::connect(nginx.port());
+    client.send(Handshake::new("/").bytes()).unwrap();
+    backend.request(0);
+    nginx.reload();
+    wait_until("the old worker to be told", || {
+        nginx.exiting_worker_pids().len() == 1
+    });
+    backend.resume();
+    assert_eq!(client.read_head().unwrap().status(), 101);
+    part(client, 1012);
+    wait_until("the old worker to end", || {
+        nginx.exiting_worker_pids().is_empty()
+    });
+}
+
+#[test]
+fn several_workers_and_reloads() {
+    let backend = backend(|conn| conn.echo_frames());
+    let nginx = server("websocket_drain 500ms;", &backend)
+        .workers(2)
+        .start();
+    let (tell, told) = mpsc::channel();
+    for _ in 0..5 {
+        let clients: Vec<Client> = (0..10).map(|_| join(&nginx)).collect();
+        let since = Instant::now();
+        nginx.reload();
+        let tell = tell.clone();
+        thread::spawn(move || tell.send(part_all(clients, 1012, since)));
+    }
+    drop(tell);
+    let rounds: Vec<_> = told.iter().collect();
+    assert_eq!(rounds.len(), 5);
+    wait_until("the old workers to end", || {
+        nginx.exiting_worker_pids().is_empty()
+    });
+    assert_eq!(nginx.worker_pids().len(), 2);
+}
+
+#[test]
+fn binary_upgrade() {
+    let backend = backend(|conn| conn.echo_frames());
+    // nginx takes USR2 only as a daemon, which is nobody's child: a second one, with the directory
+    // of the first and a port of its own.
+    let nginx = server("websocket_drain 1s;", &backend)
+        .main("# %DAEMONPORT%\n")
+        .start();
+    let port = nginx.port_of("DAEMONPORT");
+    let config = nginx
+        .config()
+        .replace(&nginx.port().to_string(), &port.to_string())
+        .replace("daemon off", "daemon on")
+        .replace("nginx.pid", "daemon.pid")
+        .replace("error.log", "daemon.log");
+    fs::write(nginx.path("daemon.conf"), config).unwrap();
+    let inside = |name: &str| environment().inside(&nginx.path(name));
+    let mut command = environment().command();
+    command
+        .arg("-p")
+        .arg(inside(""))
+        .arg("-c")
+        .arg(inside("daemon.conf"));
+    let started = command.arg("-e").arg("logs/daemon.log").output().unwrap();
+    assert!(started.status.success(), "{started:?}");
+    let pid = |name: &str| {
+        fs::read_to_string(nginx.path(name))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    };
+    let old = Daemon(wait_for("the old master", || pid("logs/daemon.pid")));
+
+    let clients: Vec<Client> = (0..20)
+        .map(|_| {
+            let mut client = wait_for("the daemon to listen", || Wire::connect(port).ok());
+            client.send(Handshake::new("/").bytes()).unwrap();
+            assert_eq!(client.read_head().unwrap().status(), 101);
+            Client::over(client)
+        })
+        .collect();
+    old.signal(Signal::USR2);
+    let new = Daemon(wait_for("the new master", || {
+        pid("logs/daemon.pid.oldbin")?;
+        pid("logs/daemon.pid").filter(|&new| new != old.0)
+    }));
+    wait_until("the new worker", || {
+        let list = format!("/proc/{0}/task/{0}/children", new.0);
+        fs::read_to_string(list).is_ok_and(|list| !list.is_empty())
+    });
+    let since = Instant::now();
+    old.signal(Signal::QUIT);
+    let times = part_all(clients, 1012, since);
+    assert!(times[19] < Duration::from_secs(3), "{times:?}");
+    wait_until("the old master to end", || old.is_gone());
+    let log = fs::read_to_string(nginx.path("logs/daemon.log")).unwrap();
+    assert_eq!(log.matches("by nginx: drain 1012").count(), 20, "{log}");
+    assert!(!log.contains("[alert]"), "{log}");
+    let mut client = Client::connect(port);
+    client.establish("/");
+    client.echo("with the new binary");
+}
+
+/// A master that is nobody's child. Ended with the test, and waited for.
+struct Daemon(i32);
+
+impl Daemon {
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.0).expect("a pid");
+        // It may just have ended.
+        let _ = kill_process(pid, signal);
+    }
+
+    fn is_gone(&self) -> bool {
+        // What is dead and not yet buried has no command line.
+        fs::read(format!("/proc/{}/cmdline", self.0)).map_or(true, |line| line.is_empty())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if !self.is_gone() {
+            self.signal(Signal::TERM);
+            wait_until("a daemon to end", || self.is_gone());
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The tunnel: what it carries, how long, within which bounds, and how it ends.
+
+mod case;
+mod duplex;
+
+mod bounds;
+mod configuration;
+mod drain;
+mod ends;
+mod ping;
+mod pump;
+mod soak;
+mod stress;
+mod time;
