@@ -163,13 +163,33 @@ unsafe extern "C" fn get(
         Some(Value::Empty) | None => string::EMPTY,
     };
     // SAFETY: nginx gives the place for the value.
-    let value = unsafe { &mut *value };
+    set(unsafe { &mut *value }, found);
+    NGX_OK as ngx_int_t
+}
+
+/// Gives nginx a value, valid until it asks again. `ngx_variable_value_t` begins with bit fields,
+/// `len:28, valid:1, no_cacheable:1, not_found:1, escape:1`; the generated setter goes through them
+/// bit by bit, which is half of what a variable costs.
+#[cfg(target_endian = "little")]
+fn set(value: &mut ngx_http_variable_value_t, found: ngx_str_t) {
+    const LEN: usize = (1 << 28) - 1;
+    const VALID: u32 = 1 << 28;
+    const NO_CACHEABLE: u32 = 1 << 29;
+    const NOT_FOUND: u32 = 1 << 30;
+    let not_found = if found.data.is_null() { NOT_FOUND } else { 0 };
+    let bits = found.len.min(LEN) as u32 | VALID | NO_CACHEABLE | not_found;
+    // SAFETY: the bit fields are the first word of the structure.
+    unsafe { ptr::from_mut(value).cast::<u32>().write(bits) };
+    value.data = found.data;
+}
+
+#[cfg(not(target_endian = "little"))]
+fn set(value: &mut ngx_http_variable_value_t, found: ngx_str_t) {
     value.set_valid(1);
     value.set_no_cacheable(1);
     value.set_not_found(u32::from(found.data.is_null()));
     value.set_len(u32::try_from(found.len).unwrap_or(0));
     value.data = found.data;
-    NGX_OK as ngx_int_t
 }
 
 /// `$websocket`

@@ -26,7 +26,12 @@ pub fn has_token(value: &[u8], token: &[u8]) -> bool {
 
 /// Whether all bytes are token characters, and there is at least one.
 pub fn is_token(value: &[u8]) -> bool {
-    !value.is_empty() && value.iter().copied().all(is_token_byte)
+    for byte in value {
+        if !is_token_byte(*byte) {
+            return false;
+        }
+    }
+    !value.is_empty()
 }
 
 /// `value` without the spaces and tabs at both ends.

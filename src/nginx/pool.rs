@@ -102,6 +102,7 @@ pub unsafe fn elements_mut<'a, T>(array: *mut ngx_array_t) -> &'a mut [T] {
 ///
 /// # Safety
 /// `pool` must be valid; the text lives as long as it does.
+#[inline(never)]
 pub unsafe fn format(pool: *mut ngx_pool_t, text: fmt::Arguments<'_>) -> ngx_str_t {
     let mut buffer = Buffer {
         bytes: [0; MAX_TEXT],

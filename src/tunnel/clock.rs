@@ -8,7 +8,7 @@ use websocket_protocol::ControlFrame;
 
 use super::direction::{Direction, Side};
 use super::{Closing, Reason, Tunnel, mask};
-use crate::location::LocationConf;
+use crate::location::{LocationConf, Ping};
 use crate::nginx::request::now;
 
 /// A timer must be there as long as the tunnel is, or a worker that is to exit would not wait for
@@ -90,39 +90,43 @@ impl Clock {
         closing: Option<Closing>,
     ) -> ngx_msec_t {
         self.late = false;
-        let idle = settings
-            .tunnel_timeout()
-            .map(|timeout| last_moved(from_client, from_upstream).wrapping_add(timeout));
-        let pings = [
-            ping_due(settings, from_client, from_upstream, self.client),
-            ping_due(settings, from_upstream, from_client, self.upstream),
-        ]
-        .into_iter()
-        .flatten();
-        let (ends_at, idle, drain_at) = match closing {
-            Some(closing) => (Some(closing.deadline), None, None),
-            None => (self.ends_at, idle, self.drain_at),
+        let mut delay = LONGEST;
+        let mut consider = |time: Option<ngx_msec_t>| {
+            if let Some(time) = time {
+                delay = delay.min(left(time));
+            }
         };
-        [ends_at, idle, drain_at, self.resume_at]
-            .into_iter()
-            .flatten()
-            .chain(pings.filter(|_| closing.is_none()))
-            .map(left)
-            .min()
-            .unwrap_or(LONGEST)
-            .clamp(1, LONGEST)
+        consider(self.resume_at);
+        match closing {
+            Some(closing) => consider(Some(closing.deadline)),
+            None => {
+                let moved = last_moved(from_client, from_upstream);
+                consider(
+                    settings
+                        .tunnel_timeout()
+                        .map(|timeout| moved.wrapping_add(timeout)),
+                );
+                consider(self.ends_at);
+                consider(self.drain_at);
+                if let Some(ping) = settings.ping() {
+                    consider(ping_due(ping, from_client, from_upstream, self.client));
+                    consider(ping_due(ping, from_upstream, from_client, self.upstream));
+                }
+            }
+        }
+        delay.max(1)
     }
 }
 
 fn ping_due(
-    settings: &LocationConf,
+    ping: Ping,
     from: &Direction,
     to: &Direction,
     heartbeat: Heartbeat,
 ) -> Option<ngx_msec_t> {
-    let ping = settings
-        .ping()
-        .filter(|ping| ping.goes_to(from.sender()) && to.takes_pings())?;
+    if !ping.goes_to(from.sender()) || !to.takes_pings() {
+        return None;
+    }
     Some(match heartbeat.since {
         Some(since) => since.wrapping_add(ping.timeout),
         None => later(from.heard, heartbeat.deaf).wrapping_add(ping.interval),
