@@ -40,7 +40,7 @@ main() {
         return
     fi
     build
-    check_exports "$VERSION_DIR/$MODULE_FILE"
+    check "$VERSION_DIR/$MODULE_FILE"
     printf '%s\n' "$VERSION_DIR/$MODULE_FILE"
 }
 
@@ -48,6 +48,7 @@ build() {
     local flags
     mapfile -t flags < <(cargo_flags)
     say "building for nginx $NGINX_VERSION"
+    remap_paths
     cargo build --release --manifest-path "$ROOT/Cargo.toml" -p ngx-http-websocket-module "${flags[@]}" >&2
     # Renamed into place, never written over: an nginx that has the old file
     # mapped would crash.
@@ -55,16 +56,12 @@ build() {
     mv "$VERSION_DIR/$MODULE_FILE.new" "$VERSION_DIR/$MODULE_FILE"
 }
 
-# nginx reads three tables from a module. Any other name exported could be taken
-# for another module's, or take the place of one.
-check_exports() {
-    local expected='ngx_module_names ngx_module_order ngx_modules' exported
-    if ! have nm; then
-        say "nm is missing (package binutils): what the module exports was not checked."
+check() {
+    if ! have readelf; then
+        say "readelf is missing (package binutils): what the module is made of was not checked."
         return
     fi
-    exported=$(nm -D --defined-only "$1" | awk '{ print $3 }' | LC_ALL=C sort | paste -s -d ' ')
-    [ "$exported" = "$expected" ] || die "the module must export $expected; it exports: ${exported:-nothing}."
+    "$ROOT/scripts/check-module.sh" "$1" >&2
 }
 
 main "$@"

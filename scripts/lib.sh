@@ -6,7 +6,12 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TARGET=$ROOT/target
 # shellcheck disable=SC2034 # for the scripts that source this
+ROOTS=$TARGET/roots
+# shellcheck disable=SC2034
 MODULE_FILE=ngx_http_websocket_module.so
+# The build profile in which debian/rules calls no cargo.
+# shellcheck disable=SC2034
+PREBUILT_PROFILE=pkg.libnginx-mod-http-websocket.prebuilt
 # The oldest Rust that builds the workspace: `rust-version` in Cargo.toml.
 RUST_MINIMUM=1.85
 
@@ -123,6 +128,19 @@ has_libclang() {
     [ -n "$(find -L "${dirs[@]}" -maxdepth 1 \( -name 'libclang.so*' -o -name 'libclang-[0-9]*.so*' \) -print -quit 2>/dev/null)" ]
 }
 
+# remap_paths   has cargo leave out where things are on this machine: a binary that
+# is handed on must not say it. RUSTFLAGS goes on, in the form that allows spaces.
+remap_paths() {
+    local pair flags=()
+    read -r -a flags <<<"${RUSTFLAGS:-}"
+    for pair in "${CARGO_HOME:-$HOME/.cargo}=/cargo" "$ROOT=/src"; do
+        flags+=("--remap-path-prefix=$pair")
+    done
+    CARGO_ENCODED_RUSTFLAGS=$(printf '%s\x1f' "${flags[@]}")
+    CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
+    export CARGO_ENCODED_RUSTFLAGS
+}
+
 # ---- the nginx to build for -------------------------------------------------
 
 # use_nginx_source [DIR]   finds, and if need be configures, the nginx sources of
@@ -217,4 +235,53 @@ run_configure() {
         . ./conf_flags
     fi
     sh "$script" "${NGX_CONF_FLAGS[@]}"
+}
+
+# ---- making packages --------------------------------------------------------
+
+# prepare_package WORK [ARGUMENT...]   leaves in WORK/source the sources, and in
+# WORK/prebuilt what debian/rules would otherwise call cargo for. The arguments
+# are for build.sh.
+prepare_package() {
+    local work=$1 module
+    shift
+    rm -rf "$work"
+    mkdir -p "$work/source" "$work/prebuilt"
+    tar -C "$ROOT" --exclude=./target --exclude=./.git -cf - . | tar -C "$work/source" --no-same-owner -xf -
+    module=$("$ROOT/scripts/build.sh" "$@" | tail -n 1)
+    build_programs
+    cp "$module" "$TARGET/programs/release/check-websocket" "$work/prebuilt/"
+}
+
+# The same for every nginx, so it is built once.
+build_programs() (
+    say "building check-websocket"
+    remap_paths
+    mapfile -t flags < <(cargo_flags)
+    cargo build --release --manifest-path "$ROOT/Cargo.toml" --target-dir "$TARGET/programs" -p check-websocket "${flags[@]}" >&2
+)
+
+# ---- minimal Debian systems -------------------------------------------------
+
+in_root() {
+    local root=$1
+    shift
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"
+}
+
+# copy_root ROOT COPY   without what tests have under way in its /tmp.
+copy_root() {
+    mkdir -p "$2"
+    tar -C "$1" --one-file-system --exclude='./tmp/*' -cf - . | tar -C "$2" -xpf -
+}
+
+# What a broken-off run left, but never through something mounted inside it.
+remove_root() {
+    local mounted
+    while read -r _ mounted _; do
+        case $mounted in
+            "$1"/*) umount "$mounted" || die "$mounted is still mounted." ;;
+        esac
+    done < <(sort -r -k 2,2 /proc/mounts)
+    rm -rf --one-file-system "$1"
 }

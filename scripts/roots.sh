@@ -6,64 +6,97 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-ROOTS=$TARGET/roots
+# What builds Debian packages, with each release's own tools.
+PACKAGING=(build-essential debhelper dpkg-dev nginx-dev lintian)
 
 usage() {
     cat <<'END'
-Usage: scripts/roots.sh RELEASE...
+Usage: scripts/roots.sh [--build] RELEASE...
 
-For each Debian release (trixie, forky, ...) makes
+For each Debian release (bookworm, trixie, forky, ...) makes
   target/roots/RELEASE       a minimal system with that release's nginx
   target/roots/RELEASE-dev   its nginx-dev, unpacked: for build.sh --nginx-source
 and prints the release and its nginx version. Needs root. To make one afresh,
-remove target/roots/RELEASE.ready. The packages come from where apt gets its own;
+remove target/roots/RELEASE.ready.
+
+  --build  also makes target/roots/RELEASE-build: the same with what builds
+           Debian packages, nginx-dev installed; afresh without
+           target/roots/RELEASE-build.ready
+
+The packages come from where apt gets its own;
 DEBIAN_MIRROR=URL names another place.
 END
 }
 
 main() {
-    local release
-    case ${1:-} in
-        '') usage >&2; exit 2 ;;
-        -h | --help) usage; return ;;
-    esac
+    local release build=''
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --build) build=yes ;;
+            -h | --help) usage; return ;;
+            -*) usage >&2; exit 2 ;;
+            *) break ;;
+        esac
+        shift
+    done
+    [ $# -gt 0 ] || { usage >&2; exit 2; }
     [ "$(id -u)" -eq 0 ] || die "only root can make another Debian system with debootstrap and run nginx in it: run this as root."
     need_packages debootstrap
     for release in "$@"; do
         make_root "$release"
+        [ -z "$build" ] || make_build_root "$release"
         printf '%s nginx %s\n' "$release" "$(cat "$ROOTS/$release.ready")"
     done
 }
 
 make_root() {
-    local release=$1 root=$ROOTS/$1 log=$ROOTS/$1.log status=0
-    [ ! -s "$ROOTS/$release.ready" ] || return 0
+    local release=$1 root=$ROOTS/$1
+    [ ! -s "$root.ready" ] || return 0
     remove_root "$root"
+    rm -rf "$root-dev" "$root.ready"
+    attempt "a root for Debian $release" "$root" new_root "$release" "$root"
+    # Written last: without it the root counts as incomplete.
+    version_in_header "$root-dev/usr/share/nginx/src" >"$root.new"
+    mv "$root.new" "$root.ready"
+}
+
+new_root() {
+    bootstrap "$1" "$2"
+    add_nginx "$2"
+}
+
+make_build_root() {
+    local release=$1 root=$ROOTS/$1-build
+    [ ! -s "$root.ready" ] || return 0
+    remove_root "$root"
+    rm -f "$root.ready"
+    attempt "a root that builds packages for Debian $release" "$root" new_build_root "$ROOTS/$release" "$root"
+    version_in_header "$root/usr/share/nginx/src" >"$root.new"
+    mv "$root.new" "$root.ready"
+}
+
+new_build_root() {
+    copy_root "$1" "$2"
+    in_root "$2" apt-get update
+    in_root "$2" apt-get install -y --no-install-recommends "${PACKAGING[@]}"
+    in_root "$2" apt-get clean
+}
+
+# attempt WHAT ROOT COMMAND...
+attempt() {
+    local what=$1 log=$2.log status
+    shift 2
     mkdir -p "$ROOTS"
-    say "making a root for Debian $release"
+    say "making $what"
     # Not as the condition of an `if`: bash would go on after the first failure.
     set +e
-    (set -e; bootstrap "$release" "$root"; add_nginx "$root") >"$log" 2>&1 </dev/null
+    (set -e; "$@") >"$log" 2>&1 </dev/null
     status=$?
     set -e
     if [ "$status" -ne 0 ]; then
         tail -n 5 "$log" >&2
-        die "could not make a root for Debian $release: see $log"
+        die "could not make $what: see $log"
     fi
-    # Written last: without it the root counts as incomplete.
-    version_in_header "$root-dev/usr/share/nginx/src" >"$ROOTS/$release.new"
-    mv "$ROOTS/$release.new" "$ROOTS/$release.ready"
-}
-
-# What a broken-off run left, but never through something mounted inside it.
-remove_root() {
-    local mounted
-    while read -r _ mounted _; do
-        case $mounted in
-            "$1"/*) umount "$mounted" || die "$mounted is still mounted." ;;
-        esac
-    done < <(sort -r -k 2,2 /proc/mounts)
-    rm -rf --one-file-system "$1" "$1-dev" "$1.ready"
 }
 
 bootstrap() {
@@ -97,12 +130,6 @@ add_nginx() {
     dpkg -x "$root"/var/cache/apt/archives/nginx-dev_*.deb "$root-dev"
     in_root "$root" apt-get clean
     rm -f "$root"/var/cache/apt/archives/nginx-dev_*.deb
-}
-
-in_root() {
-    local root=$1
-    shift
-    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive chroot "$root" "$@"
 }
 
 # Where apt gets Debian's main archive from, however its sources are written.

@@ -1,16 +1,20 @@
-//! `ws-try URL [message]`: one WebSocket handshake and one echo, and what was seen.
+//! `ws-try URL [message]`: one WebSocket handshake and one echo, and what was seen. With `-` as the
+//! message the connection stays open: each line of standard input is sent, what comes is printed.
 
-use std::env;
+use std::io::{self, ErrorKind};
 use std::net::TcpStream;
 use std::process::ExitCode;
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::time::Duration;
+use std::{env, thread};
 
 use tungstenite::http::{Response, Uri};
-use tungstenite::{Error, HandshakeError, Message};
+use tungstenite::{Error, HandshakeError, Message, WebSocket};
 
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let Some(url) = arguments.next() else {
-        eprintln!("usage: ws-try ws://HOST[:PORT]/PATH [message]");
+        eprintln!("usage: ws-try ws://HOST[:PORT]/PATH [message | -]");
         return ExitCode::from(2);
     };
     let message = arguments.next().unwrap_or_else(|| "hello".to_owned());
@@ -41,6 +45,9 @@ fn attempt(url: &str, message: &str) -> Result<(), Box<Error>> {
         HandshakeError::Interrupted(_) => unreachable!("the socket blocks"),
     })?;
     print_head(&response);
+    if message == "-" {
+        return converse(socket);
+    }
     println!("sent {message:?}");
     socket.send(Message::text(message))?;
     let answer = socket.read()?;
@@ -53,6 +60,50 @@ fn attempt(url: &str, message: &str) -> Result<(), Box<Error>> {
         println!("which is not what was sent");
         Err(Box::new(Error::ConnectionClosed))
     }
+}
+
+/// Until the end of the input, or of the connection.
+fn converse(mut socket: WebSocket<TcpStream>) -> Result<(), Box<Error>> {
+    // Neither side waits for the other, so neither may be waited for.
+    let short = Some(Duration::from_millis(50));
+    let set = socket.get_mut().set_read_timeout(short);
+    set.map_err(|error| Box::new(Error::Io(error)))?;
+    let lines = lines_of_input();
+    let mut closing = false;
+    loop {
+        match lines.try_recv() {
+            Ok(line) => socket.send(Message::text(line))?,
+            Err(TryRecvError::Disconnected) if !closing => {
+                closing = true;
+                socket.close(None)?;
+            }
+            Err(_) => {}
+        }
+        match socket.read() {
+            Ok(Message::Close(frame)) => {
+                let code = frame.map_or(1005, |frame| frame.code.into());
+                println!("closed {code}");
+            }
+            Ok(Message::Text(text)) => println!("received {:?}", text.as_str()),
+            Ok(_) => {}
+            Err(Error::ConnectionClosed) => return Ok(()),
+            Err(Error::Io(error))
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error) => return Err(Box::new(error)),
+        }
+    }
+}
+
+fn lines_of_input() -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in io::stdin().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }
 
 fn print_head<B>(response: &Response<B>) {
