@@ -22,6 +22,25 @@ in alerts. With several servers tried, the cause is the last one's, and the line
 failed.
 
 *At fault* is the side that most often has to change something.
+
+## What is seen of it
+
+**In the log**, the line above, at the level of `websocket_log_level`.
+
+**In a browser**, little, whatever the cause: the script gets `error` and then `close` with code 1006. The
+console has the status for which the list below says *The client gets*; Chromium writes
+`Error during WebSocket handshake: Unexpected response code: 404`, or nothing but `failed`.
+
+**With curl**, the answer itself. `websocket_cause_header on` adds the cause to it:
+
+```text
+$ curl -i --http1.1 -H 'Connection: Upgrade' -H 'Upgrade: websocket' \\
+    -H 'Sec-WebSocket-Version: 13' -H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' http://127.0.0.1/chat/
+HTTP/1.1 404 Not Found
+X-WebSocket-Cause: upstream-not-found
+```
+
+`check-websocket URL` does the same and names the cause by itself.
 ";
 
 /// The groups of the page: the heading, what they have in common, and the first cause of each.
@@ -101,7 +120,8 @@ fn page() -> String {
         add(
             &mut page,
             format_args!(
-                "\n### {cause}\n\n{}\n\n- At fault: {}\n- The client gets: {}\n- Advice: {}\n",
+                "\n### {cause}\n\nWhy: {}\n\n- At fault: {}\n- The client gets: {}\n- In the log: \
+                 `websocket handshake failed: {cause}: …`\n- The fix: {}\n",
                 cause.meaning(),
                 cause.fault(),
                 answer(cause.status()),
