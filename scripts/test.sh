@@ -90,6 +90,8 @@ prepare_clients() {
     prepare_python || say "no Python websockets: its tests will be skipped."
     prepare_node || say "no Node ws: its tests will be skipped."
     want_packages chromium:chromium || say "no Chromium: its tests will be skipped."
+    want_packages curl:curl shellcheck:shellcheck man-db:man ||
+        say "no curl, shellcheck or man: the tests that need it will be skipped."
 }
 
 prepare_python() {
