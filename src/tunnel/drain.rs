@@ -38,12 +38,18 @@ pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             ..0 => ptr::null_mut(),
             _ => ngx_get_connection(descriptor, (*cycle).log),
         };
-        // Without it tunnels are not drained, and live as long as nginx lets them.
-        if let Some(connection) = connection.as_mut() {
-            connection.set_idle(1);
-            connection.data = cycle.cast();
-            (*connection.read).handler = Some(exiting);
-            (*connection.read).log = (*cycle).log;
+        match connection.as_mut() {
+            Some(connection) => {
+                connection.set_idle(1);
+                connection.data = cycle.cast();
+                (*connection.read).handler = Some(exiting);
+                (*connection.read).log = (*cycle).log;
+            }
+            // Without it tunnels are not drained, and live as long as nginx lets them.
+            None if descriptor >= 0 => {
+                libc::close(descriptor);
+            }
+            None => {}
         }
     }
     NGX_OK as ngx_int_t
