@@ -616,6 +616,18 @@ fn numbered(text: &str) -> String {
         .collect()
 }
 
+/// Asserts that this line at location level is refused, with its place and these words.
+#[track_caller]
+pub fn assert_refused(line: &str, words: &str) {
+    let check = Nginx::server(format!("location / {{\n{line}\n}}")).check();
+    assert!(!check.ok, "{line} was taken");
+    let emerg = check.at_level("emerg");
+    assert_eq!(emerg.len(), 1, "{check:?}");
+    assert!(emerg[0].contains(words), "{line}: {check:?}");
+    let place = format!("nginx.conf:{}", check.line_of(line));
+    assert!(emerg[0].ends_with(&place), "{check:?}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::next_placeholder;

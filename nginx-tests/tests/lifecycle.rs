@@ -5,7 +5,7 @@ use std::io;
 use nginx_tests::backend::standard;
 use nginx_tests::client::{self, SAMPLE_KEY};
 use nginx_tests::environment::nginx_version;
-use nginx_tests::nginx::Setup;
+use nginx_tests::nginx::{Setup, assert_refused};
 use nginx_tests::wire::Wire;
 use nginx_tests::{
     Certificate, Client, EchoBackend, Frame, Handshake, Nginx, ScriptedBackend, http2, wait_until,
@@ -134,30 +134,18 @@ fn using_it_prints_nothing_new_either() {
 
 // Configuring.
 
-/// Asserts that this line at location level is refused with its place and these words.
-#[track_caller]
-fn bad(line: &str, words: &str) {
-    let check = Nginx::server(format!("location / {{\n{line}\n}}")).check();
-    assert!(!check.ok, "{line} was taken");
-    let emerg = check.at_level("emerg");
-    assert_eq!(emerg.len(), 1, "{check:?}");
-    assert!(emerg[0].contains(words), "{check:?}");
-    let place = format!("nginx.conf:{}", check.line_of(line));
-    assert!(emerg[0].ends_with(&place), "{check:?}");
-}
-
 #[test]
 fn bad_values_are_refused_with_their_line() {
-    bad("websocket yes;", "\"websocket\"");
-    bad("websocket;", "\"websocket\"");
-    bad("websocket on off;", "\"websocket\"");
-    bad("websocket_handshake loose;", "\"loose\"");
-    bad("websocket_other_upgrades drop;", "\"drop\"");
-    bad("websocket_timeout 0;", "\"websocket_timeout\"");
-    bad("websocket_timeout 0s;", "\"websocket_timeout\"");
-    bad("websocket_timeout soon;", "\"websocket_timeout\"");
-    bad("websocket_timeout -1s;", "\"websocket_timeout\"");
-    bad("websocket_timeout;", "\"websocket_timeout\"");
+    assert_refused("websocket yes;", "\"websocket\"");
+    assert_refused("websocket;", "\"websocket\"");
+    assert_refused("websocket on off;", "\"websocket\"");
+    assert_refused("websocket_handshake loose;", "\"loose\"");
+    assert_refused("websocket_other_upgrades drop;", "\"drop\"");
+    assert_refused("websocket_timeout 0;", "\"websocket_timeout\"");
+    assert_refused("websocket_timeout 0s;", "\"websocket_timeout\"");
+    assert_refused("websocket_timeout soon;", "\"websocket_timeout\"");
+    assert_refused("websocket_timeout -1s;", "\"websocket_timeout\"");
+    assert_refused("websocket_timeout;", "\"websocket_timeout\"");
 }
 
 #[test]

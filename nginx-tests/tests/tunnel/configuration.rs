@@ -1,18 +1,7 @@
 //! The tunnel's directives.
 
 use nginx_tests::Nginx;
-
-/// Asserts that this line is refused with its place and these words.
-#[track_caller]
-fn bad(line: &str, words: &str) {
-    let check = Nginx::server(format!("location / {{\n{line}\n}}")).check();
-    assert!(!check.ok, "{line} was taken");
-    let emerg = check.at_level("emerg");
-    assert_eq!(emerg.len(), 1, "{check:?}");
-    assert!(emerg[0].contains(words), "{line}: {emerg:?}");
-    let place = format!("nginx.conf:{}", check.line_of(line));
-    assert!(emerg[0].ends_with(&place), "{emerg:?}");
-}
+use nginx_tests::nginx::assert_refused;
 
 #[test]
 fn bad_values_are_refused_with_their_line() {
@@ -50,7 +39,7 @@ fn bad_values_are_refused_with_their_line() {
         ("websocket_drain 1s code=1000;", "\"code=1000\""),
         ("websocket_drain 1s 1001;", "\"1001\""),
     ] {
-        bad(line, words);
+        assert_refused(line, words);
     }
 }
 
