@@ -16,7 +16,8 @@ bench/README.md says what the figures mean. Without a scenario, all of them run:
   plain                a plain request through the same location
   echo-125, echo-64k, echo-1m
                        messages of that size (any other size does as well)
-  idle                 the memory of a tunnel that is open and silent
+  idle, idle-browser   the memory of a tunnel that is open and silent, with a
+                       handshake of few headers, and with a browser's
   handshake-tls ...    each of them over TLS
 
   --runs N             how often each peer is started and measured (5)
@@ -43,8 +44,27 @@ main() {
     cargo build --release --manifest-path "$ROOT/Cargo.toml" -p bench "${flags[@]}" >&2
     mkdir -p "$TARGET/bench"
     # In this shell's place, so that Ctrl-C and kill reach what has something to end.
-    exec "${CARGO_TARGET_DIR:-$TARGET}/release/bench" --nginx "$(command -v nginx)" \
+    set -- "${CARGO_TARGET_DIR:-$TARGET}/release/bench" --nginx "$(command -v nginx)" \
         --module "$module" --directory "$TARGET/bench" "$@"
+    if has_network_of_its_own; then
+        exec unshare --net sh -c "$PREPARE_NETWORK"' && exec "$@"' sh "$@"
+    fi
+    say "measured in this machine's own network, with its rules and settings (congestion control: $(
+        cat /proc/sys/net/ipv4/tcp_congestion_control
+    )); a network of its own takes root, and the packages util-linux and iproute2."
+    exec "$@"
+}
+
+# A network in which nothing but the kernel's usual settings has an effect: no
+# packet filter, and no congestion control that paces by timers, as BBR does,
+# which cost a virtual machine more than the rest of a large message together.
+# shellcheck disable=SC2016 # for the shell in that network
+PREPARE_NETWORK='ip link set lo up && for name in cubic reno; do
+    echo $name 2>/dev/null >/proc/sys/net/ipv4/tcp_congestion_control && break
+done'
+
+has_network_of_its_own() {
+    have unshare && have ip && unshare --net sh -c "$PREPARE_NETWORK" 2>/dev/null
 }
 
 main "$@"

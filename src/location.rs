@@ -7,6 +7,7 @@ use nginx_sys::{
     NGX_LOG_EMERG, NGX_LOG_ERR, ngx_array_t, ngx_conf_t, ngx_flag_t, ngx_http_upstream_conf_t,
     ngx_int_t, ngx_msec_t, ngx_pcalloc, ngx_pool_t, ngx_str_t, ngx_uint_t, off_t,
 };
+use websocket_protocol::Scanner;
 
 use crate::directives::DEFAULT_PING_TIMEOUT;
 use crate::inject::Injection;
@@ -199,8 +200,10 @@ impl LocationConf {
         self.tunnel == 1
     }
 
+    /// How much a buffer holds: a payload of the configured size together with its header, so that
+    /// a message of 64k is not cut in two for the sake of some bytes.
     pub fn buffer_size(&self) -> usize {
-        self.buffer_size
+        self.buffer_size.saturating_add(Scanner::MAX_HEADER + 1)
     }
 
     /// How many free buffers a worker keeps.

@@ -2,7 +2,7 @@
 //! it takes to know one from another.
 
 /// As a browser sends it: a proxy has to look at every header.
-pub const HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\n\
+pub const BROWSER_HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\n\
     Host: localhost\r\n\
     Connection: Upgrade\r\n\
     Pragma: no-cache\r\n\
@@ -16,6 +16,15 @@ pub const HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\n\
     Cookie: session=0123456789abcdef0123456789abcdef\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\
+    \r\n";
+
+/// As a program may send it: what RFC 6455 wants, and nothing else.
+pub const PROGRAM_HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\n\
+    Host: localhost\r\n\
+    Upgrade: websocket\r\n\
+    Connection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Version: 13\r\n\
     \r\n";
 
 /// The key is RFC 6455's own example, and so is the answer to it.
@@ -114,7 +123,8 @@ mod tests {
 
     #[test]
     fn requests_are_told_apart() {
-        assert!(is_handshake(HANDSHAKE));
+        assert!(is_handshake(BROWSER_HANDSHAKE));
+        assert!(is_handshake(PROGRAM_HANDSHAKE));
         assert!(!is_handshake(PLAIN));
     }
 

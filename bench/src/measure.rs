@@ -102,7 +102,7 @@ impl<'a> Laboratory<'a> {
             .iter()
             .map(start)
             .collect::<Result<_>>()?;
-        let rounds = if scenario.kind == Kind::Idle {
+        let rounds = if matches!(scenario.kind, Kind::Idle { .. }) {
             self.idle(scenario, &mut world, &peers)
         } else {
             self.busy(scenario, &mut world, &peers, run)
@@ -254,7 +254,7 @@ fn check_counts(scenario: &Scenario, world: &World) -> Result<()> {
             pages: done,
             ..Served::default()
         },
-        Kind::Echo { .. } | Kind::Idle => Served {
+        Kind::Echo { .. } | Kind::Idle { .. } => Served {
             handshakes,
             frames: done,
             ..Served::default()

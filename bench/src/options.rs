@@ -15,7 +15,8 @@ Scenarios, each also with -tls at the end; all of them when none is named:
   plain        a plain request on a connection that is kept
   echo-SIZE    messages of 125, 64k, 1m or any other size; with -dN, N of them
                under way in each tunnel (1)
-  idle         the memory of tunnels that are open and silent
+  idle         the memory of tunnels that are open and silent; idle-browser
+               with the handshake of a browser, which has more headers
 With -cN, N connections: echo-64k-d4-c8-tls
 
   --runs N         how often each peer is started and measured (5)

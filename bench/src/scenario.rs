@@ -21,7 +21,10 @@ pub enum Kind {
         size: usize,
         depth: usize,
     },
-    Idle,
+    /// Tunnels that were opened with many headers, or with few: nginx keeps what came of them.
+    Idle {
+        browser: bool,
+    },
 }
 
 /// A bound for the ratio of the module to stock nginx.
@@ -56,13 +59,14 @@ pub enum Figure {
 }
 
 /// The scenarios that run when none is named; each also exists as `…-tls`.
-pub const ALL: [&str; 6] = [
+pub const ALL: [&str; 7] = [
     "handshake",
     "plain",
     "echo-125",
     "echo-64k",
     "echo-1m",
     "idle",
+    "idle-browser",
 ];
 
 /// What the module has to reach, in the scenarios as they are by default.
@@ -87,7 +91,7 @@ impl Scenario {
         let mut parts = name.split('-');
         let mut scenario = Self {
             name: name.to_owned(),
-            kind: Kind::Idle,
+            kind: Kind::Plain,
             tls: false,
             connections: 0,
             target: None,
@@ -95,7 +99,7 @@ impl Scenario {
         (scenario.kind, scenario.connections) = match parts.next() {
             Some("handshake") => (Kind::Handshake, 32),
             Some("plain") => (Kind::Plain, 32),
-            Some("idle") => (Kind::Idle, 2000),
+            Some("idle") => (Kind::Idle { browser: false }, 2000),
             Some("echo") => {
                 let size = parts.next().and_then(bytes).ok_or_else(unknown)?;
                 let connections = match size {
@@ -112,6 +116,7 @@ impl Scenario {
             let number = number.parse().ok().filter(|&number| number > 0);
             match (letter, number, &mut scenario.kind) {
                 _ if part == "tls" => scenario.tls = true,
+                (_, _, Kind::Idle { browser }) if part == "browser" => *browser = true,
                 ("c", Some(number), _) => scenario.connections = number,
                 ("d", Some(number), Kind::Echo { depth, .. }) => *depth = number,
                 _ => return Err(unknown().into()),
@@ -135,7 +140,7 @@ impl Scenario {
             Kind::Handshake => "handshake",
             Kind::Plain => "request",
             Kind::Echo { .. } => "message",
-            Kind::Idle => "tunnel",
+            Kind::Idle { .. } => "tunnel",
         }
     }
 }
@@ -211,13 +216,14 @@ mod tests {
                 depth: 4
             }
         ));
-        assert_eq!(Scenario::all().unwrap().len(), 12);
+        assert_eq!(Scenario::all().unwrap().len(), 14);
         for wrong in [
             "",
             "echo",
             "echo-",
             "echo-x",
             "idle-d2",
+            "plain-browser",
             "handshake-c0",
             "plain-",
         ] {

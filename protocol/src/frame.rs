@@ -12,7 +12,7 @@ pub struct Scanner {
     message: u64,
     frames: u64,
     messages: u64,
-    partial: [u8; MAX_HEADER - 1],
+    partial: [u8; Self::MAX_HEADER - 1],
     partial_len: u8,
     from_client: bool,
     in_message: bool,
@@ -84,6 +84,9 @@ impl Opcode {
 }
 
 impl Scanner {
+    /// Bytes of the longest header: 2, a 64-bit length, a mask. A Close with its code is shorter.
+    pub const MAX_HEADER: usize = 14;
+
     /// A scanner at the start of a stream. Frames from a client are masked, those to one are not.
     pub const fn new(from_client: bool) -> Self {
         Self {
@@ -91,7 +94,7 @@ impl Scanner {
             message: 0,
             frames: 0,
             messages: 0,
-            partial: [0; MAX_HEADER - 1],
+            partial: [0; Self::MAX_HEADER - 1],
             partial_len: 0,
             from_client,
             in_message: false,
@@ -106,8 +109,12 @@ impl Scanner {
     /// unmasked ones from it. Reserved bits are left to the extensions that use them. After
     /// `Invalid` the scanner has lost its place and is to be dropped.
     pub fn scan(&mut self, mut bytes: &[u8], mut on: impl FnMut(Frame)) -> Result<(), Invalid> {
-        while let Some(frame) = self.next_frame(&mut bytes)? {
-            on(frame);
+        self.skip_payload(&mut bytes);
+        while !bytes.is_empty() {
+            if let Some(frame) = self.next_frame(&mut bytes)? {
+                on(frame);
+            }
+            self.skip_payload(&mut bytes);
         }
         Ok(())
     }
@@ -173,8 +180,9 @@ impl Scanner {
         self.messages
     }
 
+    /// Takes the header of a frame off the bytes, at the end of the one before it.
+    #[inline(always)]
     fn next_frame(&mut self, bytes: &mut &[u8]) -> Result<Option<Frame>, Invalid> {
-        self.skip_payload(bytes);
         let Some(mut frame) = self.next_header(bytes)? else {
             return Ok(None);
         };
@@ -189,6 +197,7 @@ impl Scanner {
         Ok(Some(frame))
     }
 
+    #[inline(always)]
     fn skip_payload(&mut self, bytes: &mut &[u8]) {
         let remaining = usize::try_from(self.remaining).unwrap_or(usize::MAX);
         let skipped = remaining.min(bytes.len());
@@ -197,6 +206,7 @@ impl Scanner {
     }
 
     /// Takes a header off the bytes, or keeps what there is of one.
+    #[inline(always)]
     fn next_header(&mut self, bytes: &mut &[u8]) -> Result<Option<Frame>, Invalid> {
         if bytes.is_empty() {
             return Ok(None);
@@ -214,7 +224,7 @@ impl Scanner {
     #[cold]
     fn complete_partial(&mut self, bytes: &mut &[u8]) -> Result<Option<Frame>, Invalid> {
         let kept = usize::from(self.partial_len);
-        let mut joined = [0; MAX_HEADER];
+        let mut joined = [0; Self::MAX_HEADER];
         let mut joined_len = 0;
         let sources = self.partial.iter().take(kept).chain(bytes.iter());
         for (place, byte) in joined.iter_mut().zip(sources) {
@@ -254,14 +264,12 @@ struct Header {
     remaining: u64,
 }
 
-/// The longest header: 2 bytes, a 64-bit length, a mask. A Close with its code is shorter.
-const MAX_HEADER: usize = 14;
-
 const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
 
 impl Header {
     /// Reads the header at the start of the bytes; `None` if they end before it does.
+    #[inline(always)]
     fn read(bytes: &[u8], masked: bool, in_message: bool) -> Result<Option<Self>, Invalid> {
         let [first, rest @ ..] = bytes else {
             return Ok(None);

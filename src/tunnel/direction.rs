@@ -171,7 +171,12 @@ impl Direction {
     /// Whether everything that was read has been passed on, or all that ever can be when the sender
     /// has `ended`: what it left unfinished then holds nothing up.
     pub fn is_drained(&self, ended: bool) -> bool {
-        (self.buffer.is_none() && self.ours.is_none()) || (ended && self.starved)
+        self.is_empty() || (ended && self.starved)
+    }
+
+    /// Whether there is nothing to be written.
+    pub fn is_empty(&self) -> bool {
+        self.buffer.is_none() && self.ours.is_none()
     }
 
     /// Whether the receiver has to be waited for.
@@ -311,9 +316,10 @@ impl Direction {
             return Err(Stop::Waiting);
         };
 
-        let allowed = match settings.rate() {
-            Some(rate) if self.from_client => self.credit.available(rate).map_err(Stop::Paused)?,
-            _ => usize::MAX,
+        let rate = settings.rate().filter(|_| self.from_client);
+        let allowed = match rate {
+            Some(rate) => self.credit.available(rate).map_err(Stop::Paused)?,
+            None => usize::MAX,
         };
         let buffer = match &mut self.buffer {
             Some(buffer) => buffer,
@@ -339,7 +345,9 @@ impl Direction {
         buffer.fill(count);
         self.bytes = self.bytes.wrapping_add(count as u64);
         self.heard = now();
-        self.credit.spend(count);
+        if rate.is_some() {
+            self.credit.spend(count);
+        }
         Ok(())
     }
 
@@ -401,6 +409,11 @@ impl Direction {
     /// Whose bytes are to be written next, and how many.
     fn next(&mut self, settings: &LocationConf) -> Turn {
         let bytes = self.buffer.as_ref().map_or(&[] as &[u8], Buffer::bytes);
+        let limit = settings.max_message_size().filter(|_| self.from_client);
+        if self.ours.is_none() && !self.closing && self.blocked == 0 && limit.is_none() {
+            // So it is nearly always.
+            return Turn::all_of(bytes);
+        }
         if self.blocked > 0 {
             return Turn::Theirs(self.blocked.min(bytes.len()));
         }
@@ -410,11 +423,7 @@ impl Direction {
         }
         let Some(scanner) = &self.scanner else {
             self.ours = None;
-            return if bytes.is_empty() {
-                Turn::Nothing
-            } else {
-                Turn::Theirs(bytes.len())
-            };
+            return Turn::all_of(bytes);
         };
         if let Some(ours) = &self.ours {
             if ours.begun || scanner.at_boundary() {
@@ -422,9 +431,8 @@ impl Direction {
             }
             // Up to the boundary, and no further.
             return match scanner.next_boundary(bytes) {
-                _ if bytes.is_empty() => Turn::Nothing,
-                Ok(Some(count)) => Turn::Theirs(count),
-                Ok(None) | Err(_) => Turn::Theirs(bytes.len()),
+                Ok(Some(count)) if !bytes.is_empty() => Turn::Theirs(count),
+                _ => Turn::all_of(bytes),
             };
         }
         if bytes.is_empty() {
@@ -433,19 +441,12 @@ impl Direction {
         if self.closing {
             return Turn::Drop(bytes.len());
         }
-        match settings.max_message_size() {
-            Some(limit) if self.from_client => match scanner.admit(bytes, limit) {
-                Ok(admitted) => {
-                    self.too_big |= admitted.exceeded;
-                    if admitted.bytes == 0 {
-                        Turn::Nothing
-                    } else {
-                        Turn::Theirs(admitted.bytes)
-                    }
-                }
-                Err(_) => Turn::Theirs(bytes.len()),
-            },
-            _ => Turn::Theirs(bytes.len()),
+        match limit.map(|limit| scanner.admit(bytes, limit)) {
+            Some(Ok(admitted)) => {
+                self.too_big |= admitted.exceeded;
+                Turn::all_of(bytes.get(..admitted.bytes).unwrap_or_default())
+            }
+            _ => Turn::all_of(bytes),
         }
     }
 
@@ -497,6 +498,15 @@ enum Turn {
     Theirs(usize),
     /// So many of the buffer's bytes, which come after our Close.
     Drop(usize),
+}
+
+impl Turn {
+    fn all_of(bytes: &[u8]) -> Self {
+        match bytes.len() {
+            0 => Self::Nothing,
+            count => Self::Theirs(count),
+        }
+    }
 }
 
 enum Write {

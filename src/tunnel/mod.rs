@@ -299,7 +299,20 @@ impl Tunnel {
 
     /// Something can be read from a side, or what it sent can be written.
     fn carry(&mut self, from: Side) -> bool {
-        let goes_on = self.pump(from);
+        let Some((client, upstream)) = self.connections() else {
+            return false;
+        };
+        let (direction, source, sink) = match from {
+            Side::Client => (&self.from_client, client, upstream),
+            Side::Upstream => (&self.from_upstream, upstream, client),
+        };
+        // epoll tells that a socket can be written whenever it can be read, so that half the time
+        // there is nothing to do.
+        // SAFETY: both connections are open, and have their events.
+        if direction.is_empty() && unsafe { (*(*source).read).ready() == 0 } {
+            return self.wait(source, sink);
+        }
+        let goes_on = self.pump_between(client, upstream, from);
         if goes_on && self.clock.is_late() {
             self.set_clock();
         }
@@ -308,9 +321,16 @@ impl Tunnel {
 
     /// Moves what there is in one direction. `false`: the tunnel is to end.
     fn pump(&mut self, from: Side) -> bool {
-        let Some((client, upstream)) = self.connections() else {
-            return false;
-        };
+        self.connections()
+            .is_some_and(|(client, upstream)| self.pump_between(client, upstream, from))
+    }
+
+    fn pump_between(
+        &mut self,
+        client: *mut ngx_connection_t,
+        upstream: *mut ngx_connection_t,
+        from: Side,
+    ) -> bool {
         let settings = self.settings();
         let (direction, source, sink) = match from {
             Side::Client => (&mut self.from_client, client, upstream),
@@ -330,7 +350,9 @@ impl Tunnel {
         if core::mem::take(&mut direction.not_frames) {
             report::not_frames(self.r, from.name());
         }
-        self.note_beats(from);
+        if settings.ping().is_some() {
+            self.note_beats(from);
+        }
         match stop {
             Stop::Broken => return false,
             Stop::Busy => {

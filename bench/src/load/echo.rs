@@ -9,6 +9,7 @@ use crate::load::{Link, Load, OPENING_AT_ONCE, unless_blocked};
 use crate::stream::Stream;
 
 pub struct EchoLoad {
+    handshake: &'static [u8],
     frames: Frames,
     tunnels: Vec<Tunnel>,
     wanted: usize,
@@ -51,8 +52,9 @@ const COMPARED: usize = 4 << 10;
 const COMPARED_OF: usize = 16;
 
 impl EchoLoad {
-    pub fn new(size: usize, depth: usize, connections: usize) -> Self {
+    pub fn new(handshake: &'static [u8], size: usize, depth: usize, connections: usize) -> Self {
         Self {
+            handshake,
             frames: Frames::new(size, depth),
             tunnels: Vec::with_capacity(connections),
             wanted: connections,
@@ -99,7 +101,7 @@ impl Load for EchoLoad {
             return Err("the proxy closed a tunnel that is in use".into());
         }
         if let Some(exchange) = &mut tunnel.exchange {
-            if !exchange.advance(&mut tunnel.stream, http::HANDSHAKE, http::switched)? {
+            if !exchange.advance(&mut tunnel.stream, self.handshake, http::switched)? {
                 return Ok(());
             }
             tunnel.exchange = None;

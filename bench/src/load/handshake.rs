@@ -91,7 +91,7 @@ impl Connection {
             let Self {
                 stream, exchange, ..
             } = self;
-            if !exchange.advance(stream, http::HANDSHAKE, http::switched)? {
+            if !exchange.advance(stream, http::BROWSER_HANDSHAKE, http::switched)? {
                 return Ok(false);
             }
             self.established = true;

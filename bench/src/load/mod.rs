@@ -14,6 +14,7 @@ use rustls::ClientConfig;
 
 use crate::Result;
 use crate::epoll::Epoll;
+use crate::http;
 use crate::scenario::{Kind, Scenario};
 use crate::stream::Stream;
 
@@ -36,8 +37,19 @@ pub fn new(scenario: &Scenario, connections: usize) -> Box<dyn Load> {
     match scenario.kind {
         Kind::Handshake => Box::new(handshake::HandshakeLoad::new(connections)),
         Kind::Plain => Box::new(plain::PlainLoad::new(connections)),
-        Kind::Echo { size, depth } => Box::new(echo::EchoLoad::new(size, depth, connections)),
-        Kind::Idle => Box::new(echo::EchoLoad::new(IDLE_MESSAGE, 1, connections)),
+        Kind::Echo { size, depth } => Box::new(echo::EchoLoad::new(
+            http::BROWSER_HANDSHAKE,
+            size,
+            depth,
+            connections,
+        )),
+        Kind::Idle { browser } => {
+            let handshake = match browser {
+                true => http::BROWSER_HANDSHAKE,
+                false => http::PROGRAM_HANDSHAKE,
+            };
+            Box::new(echo::EchoLoad::new(handshake, IDLE_MESSAGE, 1, connections))
+        }
     }
 }
 
