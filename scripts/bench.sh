@@ -23,7 +23,8 @@ bench/README.md says what the figures mean. Without a scenario, all of them run:
   --runs N             how often each peer is started and measured (5)
   --seconds S          how long it is measured each time (2)
   --quick              two short runs: shows that all works, not what it costs
-  --peers A,B          which peers; ratios are to the last one (module,stock)
+  --peers A,B          which peers of module, relay and stock; ratios are to the
+                       last one (module,stock)
   --json               results as JSON
   --markdown           results as a table
   --wrap COMMAND       what to run nginx under, such as a profiler

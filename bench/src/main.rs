@@ -15,6 +15,7 @@ mod options;
 mod peer;
 mod perf;
 mod process;
+mod relay;
 mod report;
 mod scenario;
 mod statistics;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
             println!("{}", options::USAGE);
             Ok(())
         }
+        Command::Relay(config) => relay::run(&config),
         Command::Run(options) => run(&options),
     };
     match outcome {

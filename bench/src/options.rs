@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Result;
-use crate::peer::{PEERS, Peer};
+use crate::peer::{DEFAULT_PEERS, PEERS, Peer};
 use crate::scenario::Scenario;
 
 pub const USAGE: &str = "\
@@ -22,7 +22,8 @@ With -cN, N connections: echo-64k-d4-c8-tls
   --runs N         how often each peer is started and measured (5)
   --seconds S      how long it is measured each time (2)
   --quick          two short runs: shows that all works, not what it costs
-  --peers A,B      which peers; ratios are to the last one (module,stock)
+  --peers A,B      which peers of module, relay and stock; ratios are to the
+                   last one (module,stock)
   --json           results as JSON
   --markdown       results as a table in Markdown
   --wrap COMMAND   what to run the proxy under, such as a profiler
@@ -33,6 +34,8 @@ With -cN, N connections: echo-64k-d4-c8-tls
 
 pub enum Command {
     Help,
+    /// As a peer, with its configuration.
+    Relay(PathBuf),
     Run(Options),
 }
 
@@ -60,11 +63,15 @@ const MAX_RUNS: usize = 100;
 const MAX_SECONDS: f64 = 60.0;
 
 pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
-    let mut arguments = arguments;
+    let mut arguments = arguments.peekable();
+    if arguments.next_if_eq("relay").is_some() {
+        let config = arguments.next().ok_or("relay needs a file")?;
+        return Ok(Command::Relay(config.into()));
+    }
     let [mut nginx, mut module, mut directory]: [Option<PathBuf>; 3] = [None, None, None];
     let mut options = Options {
         scenarios: Vec::new(),
-        peers: PEERS.iter().collect(),
+        peers: peers(DEFAULT_PEERS)?,
         runs: 5,
         measured: Duration::from_secs(2),
         format: Format::Text,

@@ -1,6 +1,7 @@
 //! What is measured. A peer is a configuration in `peers/` and an entry in [`PEERS`]; a proxy that
 //! is not nginx also is a variant of [`Program`].
 
+use std::env;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
@@ -22,12 +23,20 @@ pub struct Peer {
     program: Program,
 }
 
+/// Those that run when none is named.
+pub const DEFAULT_PEERS: &str = "module,stock";
+
 /// All there are; ratios are to the last of those that run.
-pub static PEERS: [Peer; 2] = [
+pub static PEERS: [Peer; 3] = [
     Peer {
         name: "module",
         config: include_str!("../peers/module.conf"),
         program: Program::Nginx,
+    },
+    Peer {
+        name: "relay",
+        config: include_str!("../peers/relay.conf"),
+        program: Program::Relay,
     },
     Peer {
         name: "stock",
@@ -41,20 +50,26 @@ pub static PEERS: [Peer; 2] = [
 enum Program {
     /// A master that serves nothing, and one worker.
     Nginx,
+    /// This program, as [`crate::relay`].
+    Relay,
 }
 
 impl Program {
-    fn command(self, options: &Options, directory: &Path) -> Command {
-        match self {
+    fn command(self, options: &Options, directory: &Path) -> Result<Command> {
+        let config = directory.join(CONFIG);
+        Ok(match self {
             Self::Nginx => {
                 let mut command = wrapped(&options.wrap, &options.nginx);
                 command.arg("-p").arg(directory);
-                command
-                    .args(["-e", ERROR_LOG, "-c"])
-                    .arg(directory.join(CONFIG));
+                command.args(["-e", ERROR_LOG, "-c"]).arg(config);
                 command
             }
-        }
+            Self::Relay => {
+                let mut command = wrapped(&options.wrap, &env::current_exe()?);
+                command.arg("relay").arg(config);
+                command
+            }
+        })
     }
 
     /// The process that serves, once it is there.
@@ -64,6 +79,7 @@ impl Program {
                 [worker] => Some(worker),
                 _ => None,
             },
+            Self::Relay => Some(child),
         }
     }
 
@@ -71,6 +87,7 @@ impl Program {
     const fn quit(self) -> Signal {
         match self {
             Self::Nginx => Signal::QUIT,
+            Self::Relay => Signal::TERM,
         }
     }
 }
@@ -123,7 +140,7 @@ impl Peer {
         fs::write(directory.join("cert.pem"), &site.certificate.pem)?;
         fs::write(directory.join("key.pem"), &site.certificate.key_pem)?;
 
-        let mut command = self.program.command(site.options, &directory);
+        let mut command = self.program.command(site.options, &directory)?;
         let output = File::create(directory.join(OUTPUT))?;
         command
             .stdin(Stdio::null())

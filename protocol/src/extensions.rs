@@ -1,6 +1,6 @@
 //! Sec-WebSocket-Extensions (RFC 6455 section 9.1).
 
-use crate::header::{is_token, is_token_byte, tokens, trim};
+use crate::header::{is_token, is_token_byte, split, tokens};
 
 /// Whether a value is a list of at least one extension, each `token *( ";" token [ "=" value ] )`
 /// with white space allowed around `;` and `=`.
@@ -15,26 +15,22 @@ pub(crate) fn is_well_formed(value: &[u8]) -> bool {
 
 /// The names of the extensions in a value, as they stand there.
 pub(crate) fn names(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
-    tokens(value).map(|extension| {
-        let name = extension
-            .split(|&byte| byte == b';')
-            .next()
-            .unwrap_or_default();
-        trim(name)
-    })
+    tokens(value).map(|extension| split(extension, b';').next().unwrap_or_default())
 }
 
 fn is_extension(extension: &[u8]) -> bool {
-    let mut parts = extension.split(|&byte| byte == b';').map(trim);
+    let mut parts = split(extension, b';');
     parts.next().is_some_and(is_token) && parts.all(is_parameter)
 }
 
 fn is_parameter(parameter: &[u8]) -> bool {
-    let mut sides = parameter.splitn(2, |&byte| byte == b'=').map(trim);
+    // Neither a name nor a value holds another `=`.
+    let mut sides = split(parameter, b'=');
     sides.next().is_some_and(is_token)
         && sides
             .next()
             .is_none_or(|value| is_token(value) || is_quoted_token(value))
+        && sides.next().is_none()
 }
 
 fn is_quoted_token(value: &[u8]) -> bool {

@@ -6,15 +6,19 @@ use memchr::memchr;
 
 /// The elements of a comma list, without the white space around them; empty ones are skipped.
 pub fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {
+    split(value, b',').filter(|element| !element.is_empty())
+}
+
+/// What stands between separators, without the white space around it.
+pub(crate) fn split(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> + Clone {
     let mut rest = Some(value);
     iter::from_fn(move || {
         let list = rest?;
-        let comma = memchr(b',', list).unwrap_or(list.len());
-        let (element, tail) = list.split_at_checked(comma)?;
+        let end = memchr(separator, list).unwrap_or(list.len());
+        let (element, tail) = list.split_at_checked(end)?;
         rest = tail.get(1..);
         Some(trim(element))
     })
-    .filter(|element| !element.is_empty())
 }
 
 /// Whether a comma list holds `token`, in any case.
@@ -26,12 +30,7 @@ pub fn has_token(value: &[u8], token: &[u8]) -> bool {
 
 /// Whether all bytes are token characters, and there is at least one.
 pub fn is_token(value: &[u8]) -> bool {
-    for byte in value {
-        if !is_token_byte(*byte) {
-            return false;
-        }
-    }
-    !value.is_empty()
+    !value.is_empty() && value.iter().all(|byte| is_token_byte(*byte))
 }
 
 /// `value` without the spaces and tabs at both ends.
@@ -44,26 +43,36 @@ pub fn trim(mut value: &[u8]) -> &[u8] {
 
 /// RFC 9110's `tchar`.
 pub(crate) const fn is_token_byte(byte: u8) -> bool {
-    // A byte is always a place in the table.
-    TOKEN_BYTES[byte as usize]
+    TOKEN_BYTES.has(byte)
 }
 
-/// Every header of a handshake is read with it, so it is a table.
-static TOKEN_BYTES: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < table.len() {
-        table[byte] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
+static TOKEN_BYTES: Bytes = Bytes::alphanumeric_and(b"!#$%&'*+-.^_`|~");
+
+/// A set of bytes, as a table: every header of a handshake is read with one.
+pub(crate) struct Bytes([bool; 256]);
+
+impl Bytes {
+    /// ASCII letters and digits, and these others.
+    pub(crate) const fn alphanumeric_and(others: &[u8]) -> Self {
+        let mut table = [false; 256];
+        let mut byte = 0;
+        while byte < table.len() {
+            table[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let mut i = 0;
+        while i < others.len() {
+            table[others[i] as usize] = true;
+            i += 1;
+        }
+        Self(table)
     }
-    let others = b"!#$%&'*+-.^_`|~";
-    let mut i = 0;
-    while i < others.len() {
-        table[others[i] as usize] = true;
-        i += 1;
+
+    pub(crate) const fn has(&self, byte: u8) -> bool {
+        // A byte is always a place in the table.
+        self.0[byte as usize]
     }
-    table
-};
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,8 @@
 //! The client's half of the handshake (RFC 6455 sections 4.1 and 4.2.1).
 
-use crate::header::{has_token, tokens};
+use memchr::memchr;
+
+use crate::header::{Bytes, has_token, tokens};
 use crate::lines::{Lines, Single};
 use crate::{Cause, Refusal, RequestHeader, RequestLine, Seen, extensions, subprotocols};
 
@@ -204,7 +206,7 @@ fn required<'a>(
 ) -> Result<&'a [u8], Refusal<'a>> {
     match value.get() {
         Ok(None) => Err(Refusal::new(missing, Seen::Missing(header.title()))),
-        Ok(Some(list)) if list.contains(&b',') => {
+        Ok(Some(list)) if memchr(b',', list).is_some() => {
             Err(Refusal::new(repeated, Seen::Value(header.title(), list)))
         }
         Ok(Some(value)) => Ok(value),
@@ -220,11 +222,9 @@ fn required<'a>(
 /// The last character carries four bits that no byte uses. RFC 4648 wants them zero, but lets a
 /// decoder ignore them, and so do servers; so does this. They are part of what is hashed.
 fn is_key(key: &[u8]) -> bool {
-    matches!(key, [digits @ .., b'=', b'='] if digits.len() == 22 && digits.iter().all(is_base64))
-}
-
-fn is_base64(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
+    static BASE64: Bytes = Bytes::alphanumeric_and(b"+/");
+    matches!(key, [digits @ .., b'=', b'=']
+        if digits.len() == 22 && digits.iter().all(|byte| BASE64.has(*byte)))
 }
 
 #[cfg(test)]

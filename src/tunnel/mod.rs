@@ -290,7 +290,7 @@ impl Tunnel {
                 }
             }
         }
-        let goes_on = self.pump(Side::Client) && self.pump(Side::Upstream);
+        let goes_on = self.carry(Side::Client) && self.carry(Side::Upstream);
         if goes_on {
             self.set_clock();
         }

@@ -80,7 +80,7 @@ impl Link {
 }
 
 /// Turns "not now" into `None`.
-fn unless_blocked<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+pub fn unless_blocked<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
     match outcome {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
