@@ -73,6 +73,6 @@ impl<'a> Lines<'a> {
 
     /// The values kept, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &'a [u8]> + Clone {
-        self.kept.into_iter().take(self.count)
+        self.kept.iter().take(self.count).copied()
     }
 }

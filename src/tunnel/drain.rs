@@ -4,7 +4,7 @@
 //! handlers. The module has one such connection per worker, to nobody.
 
 use core::ptr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use nginx_sys::{
     NGX_OK, ngx_close_connection, ngx_connection_t, ngx_core_conf_t, ngx_core_module, ngx_cycle_t,
@@ -22,6 +22,8 @@ static mut TUNNELS: ngx_queue_t = ngx_queue_t {
     next: ptr::null_mut(),
 };
 static READY: AtomicBool = AtomicBool::new(false);
+/// When the worker was told that it is to exit, as [`now`] has it; 0 where it was not.
+static EXIT: AtomicUsize = AtomicUsize::new(0);
 
 /// `init_process`: puts up the connection that hears of the exit.
 pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
@@ -59,6 +61,7 @@ pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
 unsafe extern "C" fn exiting(event: *mut ngx_event_t) {
     // SAFETY: nginx calls the handler of our connection, once.
     unsafe { ngx_close_connection((*event).data.cast::<ngx_connection_t>()) };
+    EXIT.store(now(), Ordering::Relaxed);
     let head = &raw mut TUNNELS;
     // SAFETY: the queue holds tunnels that are alive; none leaves it while a time is set.
     unsafe {
@@ -105,7 +108,14 @@ impl Tunnel {
         };
         let spread = match shutdown_timeout() {
             0 => time,
-            limit => time.min(limit.saturating_sub(CLOSE_TIMEOUT).max(limit / 2)),
+            limit => {
+                let elapsed = match EXIT.load(Ordering::Relaxed) {
+                    0 => 0,
+                    exit => now().wrapping_sub(exit),
+                };
+                let left = limit.saturating_sub(elapsed);
+                time.min(left.saturating_sub(CLOSE_TIMEOUT).max(left / 2))
+            }
         };
         self.clock
             .drain_at(now().wrapping_add(ngx_random() as ngx_msec_t % spread.max(1)));

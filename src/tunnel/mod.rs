@@ -382,10 +382,13 @@ impl Tunnel {
             return true;
         }
         if self.closing.is_some() {
-            let answered = |direction: &Direction, eof| eof || direction.close.is_some();
+            // A side that could not be asked is not waited for.
+            let answered = |from: &Direction, to: &Direction, eof| {
+                eof || from.close.is_some() || !to.takes_frames()
+            };
             return drained == (true, true)
-                && answered(&self.from_client, client)
-                && answered(&self.from_upstream, upstream);
+                && answered(&self.from_client, &self.from_upstream, client)
+                && answered(&self.from_upstream, &self.from_client, upstream);
         }
         (client && drained.0) || (upstream && drained.1)
     }
@@ -405,7 +408,8 @@ impl Tunnel {
         }
     }
 
-    /// Sends both sides a Close, and ends the tunnel when they have answered or time is up.
+    /// Sends both sides a Close, unless what goes to one is no frames, and ends the tunnel when they
+    /// have answered or time is up.
     /// `false`: the tunnel is to end.
     fn close(&mut self, reason: Reason, code: u16) -> bool {
         if self.closing.is_some() {
@@ -417,7 +421,7 @@ impl Tunnel {
             deadline: now().wrapping_add(CLOSE_TIMEOUT),
             silent: (self.from_client.silence(), self.from_upstream.silence()),
         });
-        if !self.from_client.takes_frames() || !self.from_upstream.takes_frames() {
+        if !self.from_client.takes_frames() && !self.from_upstream.takes_frames() {
             // There is no telling where a frame would fit.
             return false;
         }

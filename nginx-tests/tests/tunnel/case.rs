@@ -122,6 +122,8 @@ pub fn ended(nginx: &Nginx) -> Ended {
 #[track_caller]
 pub fn assert_ended(nginx: &Nginx, why: (&str, &str, &str), level: &str) -> String {
     assert_eq!(ended(nginx).why(), why);
+    // nginx writes the access log first.
+    nginx.wait_for_log("websocket closed after");
     let lines = nginx.log_lines("websocket closed after");
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert!(lines[0].contains(&format!("[{level}]")), "{lines:#?}");

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use nginx_tests::environment::environment;
 use nginx_tests::wire::Wire;
-use nginx_tests::{Client, Frame, Handshake, wait_for, wait_until};
+use nginx_tests::{Client, Frame, Handshake, Nginx, ScriptedBackend, wait_for, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::case::{all_ended, assert_ended, backend, join, server, wait_for_frames};
+use crate::case::{Ended, all_ended, assert_ended, backend, join, server, wait_for_frames};
 
 /// Reads what comes until a Close, answers it, and waits for the end. When that Close came.
 #[track_caller]
@@ -200,18 +200,29 @@ fn peers_that_do_not_answer_hold_a_worker_for_five_seconds() {
     });
 }
 
-#[test]
-fn handshakes_that_are_under_way_are_drained_too() {
-    let backend = nginx_tests::ScriptedBackend::start(|conn| {
+/// A backend that answers each handshake when it is resumed.
+fn hesitant_backend() -> ScriptedBackend {
+    ScriptedBackend::start(|conn| {
         let handshake = conn.read_request()?.head;
         conn.pause()?;
         conn.accept(&handshake)?;
         conn.echo_frames()
-    });
-    let nginx = server("websocket_drain 300ms;", &backend).start();
+    })
+}
+
+/// A client whose handshake, the backend's `nth`, has no answer yet.
+fn knock(nginx: &Nginx, backend: &ScriptedBackend, nth: usize) -> Client {
     let mut client = Client::connect(nginx.port());
     client.send(Handshake::new("/").bytes()).unwrap();
-    backend.request(0);
+    backend.request(nth);
+    client
+}
+
+#[test]
+fn handshakes_that_are_under_way_are_drained_too() {
+    let backend = hesitant_backend();
+    let nginx = server("websocket_drain 300ms;", &backend).start();
+    let mut client = knock(&nginx, &backend, 0);
     nginx.reload();
     wait_until("the old worker to be told", || {
         nginx.exiting_worker_pids().len() == 1
@@ -222,6 +233,31 @@ fn handshakes_that_are_under_way_are_drained_too() {
     wait_until("the old worker to end", || {
         nginx.exiting_worker_pids().is_empty()
     });
+}
+
+#[test]
+fn tunnels_that_begin_late_fit_into_what_is_left() {
+    const TUNNELS: usize = 12;
+    let backend = hesitant_backend();
+    let nginx = server("websocket_drain 1h;", &backend)
+        .main("worker_shutdown_timeout 4s;")
+        .start();
+    let mut clients: Vec<Client> = (0..TUNNELS)
+        .map(|nth| knock(&nginx, &backend, nth))
+        .collect();
+    let since = Instant::now();
+    nginx.reload();
+    assert!(clients[0].silent_for(Duration::from_secs(3)));
+    for _ in 0..TUNNELS {
+        backend.resume();
+    }
+    for client in &mut clients {
+        assert_eq!(client.read_head().unwrap().status(), 101);
+    }
+    part_all(clients, 1012, since);
+    let all = all_ended(&nginx, TUNNELS);
+    let drained = |ended: &Ended| ended.why() == ("nginx", "drain", "1012");
+    assert!(all.iter().all(drained), "{all:#?}");
 }
 
 #[test]

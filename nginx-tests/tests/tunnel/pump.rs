@@ -209,6 +209,19 @@ fn what_is_no_frames_goes_by_untouched_and_is_said_once() {
     );
 }
 
+#[test]
+fn a_side_that_still_gets_frames_gets_a_close() {
+    let backend = backend(|conn| conn.hang());
+    let nginx = server("websocket_timeout 1s;", &backend).start();
+    let mut client = join(&nginx);
+    client.send("no frame").unwrap();
+    assert_eq!(client.frame(), Frame::close(1001, ""));
+    drop(client);
+    assert_ended(&nginx, ("nginx", "idle-timeout", "1001"), "warn");
+    // Where nothing can be told apart, nothing is put in.
+    assert_eq!(tunnelled(&backend, 0), b"no frame");
+}
+
 // Backpressure.
 
 /// Reads from a socket what comes until nothing has come for a while.
@@ -389,7 +402,7 @@ fn tunnel_off_leaves_it_to_nginx() {
     ] {
         assert_eq!(&ended[&format!("websocket_{name}")], "-", "{name}");
     }
-    assert_eq!(nginx.log_lines("bytes to upstream").len(), 1);
+    nginx.wait_for_log("bytes to upstream");
 }
 
 // Memory.
