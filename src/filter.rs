@@ -74,10 +74,13 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
             None => NGX_OK as ngx_int_t,
         }
     };
-    if rc == NGX_OK as ngx_int_t {
-        if let Some(context) = context::get(r) {
-            if context.state == State::Established && context.tunnel.is_null() {
+    if let Some(context) = context::get(r) {
+        if context.state == State::Established && context.tunnel.is_null() {
+            if rc == NGX_OK as ngx_int_t {
                 tunnel::take_over(r, context);
+            }
+            if context.tunnel.is_null() {
+                limit_own_loop(r);
             }
         }
     }
@@ -118,7 +121,7 @@ fn sending(r: *mut ngx_http_request_t, context: &mut Context, status: ngx_uint_t
 
 const UPGRADE_REQUIRED: ngx_uint_t = 426;
 
-/// The upstream has switched protocols: from here on `websocket_timeout` is the limit.
+/// The upstream has switched protocols.
 fn establish(r: *mut ngx_http_request_t, context: &mut Context) {
     if context.state != State::Pending {
         return;
@@ -126,7 +129,10 @@ fn establish(r: *mut ngx_http_request_t, context: &mut Context) {
     context.state = State::Established;
     context.handshake_time = Some(request::elapsed(r));
     report::established(r, context);
+}
 
+/// nginx's own loop is to carry the tunnel: from here on `websocket_timeout` is its limit.
+fn limit_own_loop(r: *mut ngx_http_request_t) {
     let Some(u) = request::upstream(r) else {
         return;
     };
@@ -143,7 +149,7 @@ fn tunnel_settings(
     settings: *mut ngx_http_upstream_conf_t,
 ) -> Option<*mut ngx_http_upstream_conf_t> {
     if let Some((source, copy)) = conf.tunnel_settings {
-        if ptr::eq(source, settings) {
+        if ptr::eq(source, settings) || ptr::eq(copy, settings) {
             return Some(copy);
         }
     }

@@ -30,7 +30,7 @@ pub fn has_token(value: &[u8], token: &[u8]) -> bool {
 
 /// Whether all bytes are token characters, and there is at least one.
 pub fn is_token(value: &[u8]) -> bool {
-    !value.is_empty() && value.iter().all(|byte| is_token_byte(*byte))
+    !value.is_empty() && TOKEN_BYTES.has_all(value)
 }
 
 /// `value` without the spaces and tabs at both ends.
@@ -71,6 +71,11 @@ impl Bytes {
     pub(crate) const fn has(&self, byte: u8) -> bool {
         // A byte is always a place in the table.
         self.0[byte as usize]
+    }
+
+    /// Goes through all of them, as there is nearly always nothing to stop at.
+    pub(crate) fn has_all(&self, bytes: &[u8]) -> bool {
+        bytes.iter().fold(true, |all, byte| all & self.has(*byte))
     }
 }
 

@@ -224,7 +224,7 @@ fn required<'a>(
 fn is_key(key: &[u8]) -> bool {
     static BASE64: Bytes = Bytes::alphanumeric_and(b"+/");
     matches!(key, [digits @ .., b'=', b'=']
-        if digits.len() == 22 && digits.iter().all(|byte| BASE64.has(*byte)))
+        if digits.len() == 22 && BASE64.has_all(digits))
 }
 
 #[cfg(test)]
