@@ -5,14 +5,14 @@ use core::ptr::{self, NonNull};
 
 use nginx_sys::{
     ngx_alloc, ngx_http_log_handler_pt, ngx_http_request_t, ngx_http_upstream_t, ngx_int_t,
-    ngx_module_t, ngx_msec_t, ngx_palloc, ngx_pcalloc, ngx_pool_cleanup_add, ngx_str_t,
+    ngx_module_t, ngx_msec_t, ngx_palloc, ngx_pool_cleanup_add, ngx_str_t,
 };
 use websocket_protocol::Cause;
 
 use crate::location::LocationConf;
 use crate::nginx::{pool, request, string};
 use crate::tries::Tries;
-use crate::tunnel::Tunnel;
+use crate::tunnel::{Side, Tunnel};
 
 /// The module that owns the configuration and the contexts.
 pub fn module() -> &'static ngx_module_t {
@@ -20,7 +20,7 @@ pub fn module() -> &'static ngx_module_t {
     unsafe { &*ptr::addr_of!(crate::ngx_http_websocket_module) }
 }
 
-/// A request's state, in the request's own memory.
+/// A request's state; it goes when the request's memory does.
 pub struct Context {
     pub verdict: Verdict,
     pub state: State,
@@ -38,7 +38,8 @@ pub struct Context {
     pub extensions: ngx_str_t,
     /// NULL where nginx's own loop carries the bytes.
     pub tunnel: *mut Tunnel,
-    pub ended_by: Option<&'static str>,
+    /// The side that ended a tunnel in nginx's own loop; `None` where nginx did.
+    pub ended_by: Option<Side>,
     /// Memory that is not the pool's; NULL where there is none.
     apart: *mut c_void,
 }
@@ -147,15 +148,18 @@ pub fn get<'a>(r: *mut ngx_http_request_t) -> Option<&'a mut Context> {
 }
 
 /// Begins to remember a request. `None` when there is no memory.
+///
+/// Not in the pool: a request with few headers fills its two blocks nearly to the brim, and what is
+/// put there early would make nginx take a third of a page.
 pub fn create<'a>(r: *mut ngx_http_request_t, verdict: Verdict) -> Option<&'a mut Context> {
-    // SAFETY: the request is alive, so its pool is; the context lives as long as the pool.
+    // SAFETY: the request is alive, so its pool is; the context is freed with the pool.
     unsafe {
-        let context = ngx_pcalloc((*r).pool, size_of::<Context>()).cast::<Context>();
-        if context.is_null() {
-            return None;
-        }
         let cleanup = ngx_pool_cleanup_add((*r).pool, 0);
         if cleanup.is_null() {
+            return None;
+        }
+        let context = ngx_alloc(size_of::<Context>(), (*(*r).connection).log).cast::<Context>();
+        if context.is_null() {
             return None;
         }
         context.write(Context {
@@ -185,7 +189,9 @@ type Anchor = unsafe extern "C" fn(*mut c_void);
 
 /// Runs when the request's memory goes, and marks our entry among its cleanups.
 unsafe extern "C" fn anchor(context: *mut c_void) {
-    // SAFETY: create() registered it with the context, whose memory is still there; what is apart
-    // is ours alone.
-    unsafe { libc::free((*context.cast::<Context>()).apart) };
+    // SAFETY: create() registered it with the context; that and what is apart are ours alone.
+    unsafe {
+        libc::free((*context.cast::<Context>()).apart);
+        libc::free(context);
+    }
 }

@@ -7,8 +7,8 @@
 use core::fmt;
 
 use nginx_sys::{
-    NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_GATEWAY_TIME_OUT, ngx_http_request_t,
-    ngx_http_upstream_state_t, ngx_int_t, ngx_msec_t, ngx_uint_t,
+    NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_GATEWAY_TIME_OUT, ngx_connection_t,
+    ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t, ngx_msec_t, ngx_uint_t,
 };
 use websocket_protocol::{Cause, Escaped};
 
@@ -17,6 +17,7 @@ use crate::detect;
 use crate::listen::action;
 use crate::nginx::{pool, request};
 use crate::tries::{current, note};
+use crate::tunnel::Side;
 
 /// Sets the cause and what was seen of it, unless there is one.
 pub fn set(
@@ -46,15 +47,12 @@ pub fn finalized(r: *mut ngx_http_request_t, context: &mut Context, rc: ngx_int_
             tunnel.leave();
         } else if context.state == State::Established {
             let upstream = request::upstream(r).and_then(|u| u.peer.connection.as_ref());
-            context.ended_by = Some(
-                if (*client.read).eof() != 0 || (*client.read).error() != 0 {
-                    "client"
-                } else if upstream.is_some_and(|c| (*c.read).eof() != 0 || (*c.read).error() != 0) {
-                    "upstream"
-                } else {
-                    "nginx"
-                },
-            );
+            let has_left = |c: &ngx_connection_t| (*c.read).eof() != 0 || (*c.read).error() != 0;
+            context.ended_by = if has_left(client) {
+                Some(Side::Client)
+            } else {
+                upstream.is_some_and(has_left).then_some(Side::Upstream)
+            };
         } else if rc == NGX_HTTP_CLIENT_CLOSED_REQUEST as ngx_int_t || client.error() != 0 {
             context.tries.client_gone = true;
         } else if action(r) == b"SSL handshaking to upstream" {

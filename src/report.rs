@@ -12,6 +12,7 @@ use crate::context::{self, Context, State};
 use crate::location::LocationConf;
 use crate::nginx::{request, string};
 use crate::tries::Attempts;
+use crate::tunnel::Side;
 use crate::{diagnose, log};
 
 /// A handshake goes on although it breaks a rule.
@@ -115,7 +116,7 @@ fn ended(r: *mut ngx_http_request_t, context: &Context) {
         );
         return;
     }
-    let by = context.ended_by.unwrap_or("nginx");
+    let by = context.ended_by.map_or("nginx", Side::name);
     let (sent, received) = request::upstream_states(r)
         .last()
         .map_or((0, 0), |state| (state.bytes_sent, state.bytes_received));

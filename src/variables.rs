@@ -461,7 +461,7 @@ fn duration(r: *mut ngx_http_request_t) -> Value {
 /// `$websocket_ping_rtt`
 fn ping_rtt(r: *mut ngx_http_request_t) -> Value {
     match summary(r).and_then(|summary| summary.ping_rtt) {
-        Some(time) => seconds(r, time),
+        Some(time) => seconds(r, time as ngx_msec_t),
         None => Value::Empty,
     }
 }

@@ -18,12 +18,19 @@ const LONGEST: ngx_msec_t = i32::MAX as ngx_msec_t;
 pub struct Clock {
     client: Heartbeat,
     upstream: Heartbeat,
-    ends_at: Option<ngx_msec_t>,
-    drain_at: Option<ngx_msec_t>,
+    ends: Option<Ending>,
     resume_at: Option<ngx_msec_t>,
     /// Set when something comes earlier than what the timer is set to.
     late: bool,
-    pub rtt: Option<ngx_msec_t>,
+    /// How long the answer to a Ping took, milliseconds.
+    pub rtt: Option<u32>,
+}
+
+/// When the module is to end the tunnel, whatever goes on in it, and why.
+#[derive(Clone, Copy)]
+struct Ending {
+    at: ngx_msec_t,
+    reason: Reason,
 }
 
 /// Pings to one side.
@@ -57,10 +64,10 @@ impl Clock {
         Self {
             client: Heartbeat::new(),
             upstream: Heartbeat::new(),
-            ends_at: settings
-                .max_lifetime()
-                .map(|time| now().wrapping_add(jitter(time))),
-            drain_at: None,
+            ends: settings.max_lifetime().map(|time| Ending {
+                at: now().wrapping_add(jitter(time)),
+                reason: Reason::Lifetime,
+            }),
             resume_at: None,
             late: false,
             rtt: None,
@@ -72,9 +79,12 @@ impl Clock {
         self.late = true;
     }
 
-    pub fn drain_at(&mut self, time: ngx_msec_t) {
-        self.drain_at = Some(time);
-        self.late = true;
+    pub fn drain_at(&mut self, at: ngx_msec_t) {
+        if self.ends.is_none_or(|ending| is_after(ending.at, at)) {
+            let reason = Reason::Drain;
+            self.ends = Some(Ending { at, reason });
+            self.late = true;
+        }
     }
 
     pub fn is_late(&self) -> bool {
@@ -106,8 +116,7 @@ impl Clock {
                         .tunnel_timeout()
                         .map(|timeout| moved.wrapping_add(timeout)),
                 );
-                consider(self.ends_at);
-                consider(self.drain_at);
+                consider(self.ends.map(|ending| ending.at));
                 if let Some(ping) = settings.ping() {
                     consider(ping_due(ping, from_client, from_upstream, self.client));
                     consider(ping_due(ping, from_upstream, from_client, self.upstream));
@@ -155,11 +164,12 @@ impl Tunnel {
             self.set_clock();
             return left(closing.deadline) != 0;
         }
-        if is_due(self.clock.ends_at) {
-            return self.close(Reason::Lifetime, 1001);
-        }
-        if is_due(self.clock.drain_at) {
-            return self.close(Reason::Drain, self.settings().drain_code());
+        if let Some(ending) = self.clock.ends.filter(|ending| left(ending.at) == 0) {
+            let code = match ending.reason {
+                Reason::Drain => self.settings().drain_code(),
+                _ => 1001,
+            };
+            return self.close(ending.reason, code);
         }
         let moved = last_moved(&self.from_client, &self.from_upstream);
         let timeout = self.settings().tunnel_timeout();
@@ -263,7 +273,7 @@ impl Tunnel {
         if let (Some(since), false) = (asking.since, asking.queued) {
             if here.pongs != asking.pongs {
                 asking.since = None;
-                clock.rtt = Some(now().wrapping_sub(since));
+                clock.rtt = u32::try_from(now().wrapping_sub(since)).ok();
             }
         }
     }

@@ -16,8 +16,9 @@ pub struct Direction {
     /// How much of the buffer the last write was asked for, when it could not go on: TLS wants the
     /// same bytes again.
     blocked: usize,
-    /// Follows the bytes the receiver's socket has accepted. `None` once they are no frames.
-    scanner: Option<Scanner>,
+    /// Follows the bytes the receiver's socket has accepted, as long as they are frames.
+    scanner: Scanner,
+    are_frames: bool,
     ours: Option<Ours>,
     /// Set when a Close of ours is queued: what comes after it is dropped.
     closing: bool,
@@ -37,7 +38,6 @@ pub struct Direction {
     /// The message that is too big has been seen.
     pub too_big: bool,
     pub not_frames: bool,
-    frames: (u64, u64),
     credit: Credit,
 }
 
@@ -122,7 +122,8 @@ impl Direction {
             from_client,
             buffer: None,
             blocked: 0,
-            scanner: Some(Scanner::new(from_client)),
+            scanner: Scanner::new(from_client),
+            are_frames: true,
             ours: None,
             closing: false,
             stuck: false,
@@ -135,7 +136,6 @@ impl Direction {
             failed: None,
             too_big: false,
             not_frames: false,
-            frames: (0, 0),
             credit: Credit::new(),
         }
     }
@@ -163,9 +163,7 @@ impl Direction {
 
     /// Frames and messages that have gone by.
     pub fn counts(&self) -> (u64, u64) {
-        self.scanner.map_or(self.frames, |scanner| {
-            (scanner.frames(), scanner.messages())
-        })
+        (self.scanner.frames(), self.scanner.messages())
     }
 
     /// Whether everything that was read has been passed on, or all that ever can be when the sender
@@ -191,7 +189,7 @@ impl Direction {
 
     /// Whether frames of ours can be put in.
     pub fn takes_frames(&self) -> bool {
-        self.scanner.is_some()
+        self.are_frames
     }
 
     /// Whether a Ping can be put in: nothing may follow a Close.
@@ -230,7 +228,7 @@ impl Direction {
 
     /// Queues a Close, in place of a Ping that has not begun. What comes after it is dropped.
     pub fn send_close(&mut self, frame: ControlFrame) {
-        if self.is_closed() || self.scanner.is_none() {
+        if self.is_closed() || !self.are_frames {
             return;
         }
         self.closing = true;
@@ -421,16 +419,16 @@ impl Direction {
             // The sender's Close has overtaken our Ping.
             self.ours.take_if(|ping| !ping.begun);
         }
-        let Some(scanner) = &self.scanner else {
+        if !self.are_frames {
             self.ours = None;
             return Turn::all_of(bytes);
-        };
+        }
         if let Some(ours) = &self.ours {
-            if ours.begun || scanner.at_boundary() {
+            if ours.begun || self.scanner.at_boundary() {
                 return Turn::Ours;
             }
             // Up to the boundary, and no further.
-            return match scanner.next_boundary(bytes) {
+            return match self.scanner.next_boundary(bytes) {
                 Ok(Some(count)) if !bytes.is_empty() => Turn::Theirs(count),
                 _ => Turn::all_of(bytes),
             };
@@ -441,7 +439,7 @@ impl Direction {
         if self.closing {
             return Turn::Drop(bytes.len());
         }
-        match limit.map(|limit| scanner.admit(bytes, limit)) {
+        match limit.map(|limit| self.scanner.admit(bytes, limit)) {
             Some(Ok(admitted)) => {
                 self.too_big |= admitted.exceeded;
                 Turn::all_of(bytes.get(..admitted.bytes).unwrap_or_default())
@@ -466,10 +464,10 @@ impl Direction {
         let Some(buffer) = &mut self.buffer else {
             return;
         };
-        if let Some(scanner) = &mut self.scanner {
+        if self.are_frames {
             let bytes = buffer.bytes().get(..count).unwrap_or_default();
             let (close, pongs) = (&mut self.close, &mut self.pongs);
-            let followed = scanner.scan(bytes, |frame: Frame| match frame.opcode {
+            let followed = self.scanner.scan(bytes, |frame: Frame| match frame.opcode {
                 Opcode::Close => {
                     close.get_or_insert(Close {
                         code: frame.close_code,
@@ -479,8 +477,7 @@ impl Direction {
                 _ => {}
             });
             if followed.is_err() {
-                self.frames = (scanner.frames(), scanner.messages());
-                self.scanner = None;
+                self.are_frames = false;
                 self.not_frames = true;
             }
         }

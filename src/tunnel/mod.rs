@@ -47,8 +47,7 @@ pub struct Tunnel {
     /// Who sent a Close first.
     first_close: Option<Side>,
     /// Set when nginx has taken the request's end in hand.
-    over: bool,
-    summary: Option<Summary>,
+    end: Option<summary::End>,
 }
 
 /// The functions that nginx calls when one of the sockets can be read or written.
@@ -211,7 +210,7 @@ unsafe extern "C" fn wake(event: *mut ngx_event_t) {
 /// Does a turn of the tunnel's work. Where that says `false` the tunnel is to end: only here, with
 /// no reference to it left, as the request and the tunnel in its memory may go at once.
 fn run(r: *mut ngx_http_request_t, turn: impl FnOnce(&mut Tunnel) -> bool) {
-    if of(r).is_some_and(|tunnel| !tunnel.over && !turn(tunnel)) {
+    if of(r).is_some_and(|tunnel| !tunnel.is_over() && !turn(tunnel)) {
         end(r);
     }
 }
@@ -259,8 +258,7 @@ impl Tunnel {
             clock: clock::Clock::new(settings),
             closing: None,
             first_close: None,
-            over: false,
-            summary: None,
+            end: None,
         }
     }
 
@@ -445,11 +443,10 @@ impl Tunnel {
     /// Notes how the tunnel ended, and gives back what it holds. Called on every way a request
     /// ends, while its connections are still there.
     pub fn leave(&mut self) {
-        if self.over {
+        if self.is_over() {
             return;
         }
-        self.over = true;
-        self.summary = Some(self.summarize());
+        self.end = Some(self.judge());
         let settings = self.settings();
         self.from_client.release(settings);
         self.from_upstream.release(settings);
@@ -484,12 +481,7 @@ impl Tunnel {
     }
 
     pub fn is_over(&self) -> bool {
-        self.over
-    }
-
-    /// How it is, or how it ended.
-    pub fn summary(&self) -> Summary {
-        self.summary.unwrap_or_else(|| self.summarize())
+        self.end.is_some()
     }
 }
 

@@ -47,15 +47,23 @@ impl Reason {
     }
 }
 
-/// A tunnel's account.
+/// Who ended a tunnel, and why.
 #[derive(Clone, Copy)]
+pub(super) struct End {
+    /// nginx, where it was no side.
+    by: Option<Side>,
+    reason: Reason,
+    code: Option<u16>,
+}
+
+/// A tunnel's account.
 pub struct Summary {
     pub by: &'static str,
     pub reason: Reason,
     pub code: Option<u16>,
     pub from_client: Count,
     pub from_upstream: Count,
-    pub ping_rtt: Option<ngx_msec_t>,
+    pub ping_rtt: Option<u32>,
     /// How long client and upstream had been silent, when that was the reason.
     pub silent: (ngx_msec_t, ngx_msec_t),
 }
@@ -100,13 +108,13 @@ pub struct Count {
 }
 
 impl Tunnel {
-    /// The account as it stands, while both connections are there.
-    pub(super) fn summarize(&self) -> Summary {
-        let (by, reason, code) = self.verdict();
+    /// How it is, or how it ended.
+    pub fn summary(&self) -> Summary {
+        let end = self.end.unwrap_or_else(|| self.judge());
         Summary {
-            by,
-            reason,
-            code,
+            by: end.by.map_or("nginx", Side::name),
+            reason: end.reason,
+            code: end.code,
             from_client: count(&self.from_client),
             from_upstream: count(&self.from_upstream),
             ping_rtt: self.clock.rtt,
@@ -114,13 +122,15 @@ impl Tunnel {
         }
     }
 
-    fn verdict(&self) -> (&'static str, Reason, Option<u16>) {
+    /// Who ends it and why, while both connections are there.
+    pub(super) fn judge(&self) -> End {
+        let end = |by, reason, code| End { by, reason, code };
         if let Some(closing) = self.closing {
-            return ("nginx", closing.reason, Some(closing.code));
+            return end(None, closing.reason, Some(closing.code));
         }
         // SAFETY: a request has a connection.
         if unsafe { (*(*self.r).connection).close() } != 0 {
-            return ("nginx", Reason::WorkerShutdown, None);
+            return end(None, Reason::WorkerShutdown, None);
         }
         let (client, upstream) = (&self.from_client, &self.from_upstream);
         let close = match self.first_close {
@@ -128,23 +138,23 @@ impl Tunnel {
             Some(Side::Upstream) => upstream.close,
             None => None,
         };
-        if let (Some(side), Some(close)) = (self.first_close, close) {
-            return (side.name(), Reason::Normal, close.code);
+        if let Some(close) = close {
+            return end(self.first_close, Reason::Normal, close.code);
         }
         if let Some(side) = client.failed.or(upstream.failed) {
-            return (side.name(), Reason::Reset, None);
+            return end(Some(side), Reason::Reset, None);
         }
         let Some((client, upstream)) = self.connections() else {
-            return ("nginx", Reason::Error, None);
+            return end(None, Reason::Error, None);
         };
         // SAFETY: both connections have their events.
         unsafe {
             if (*(*client).read).eof() != 0 {
-                (Side::Client.name(), Reason::NoCloseFrame, None)
+                end(Some(Side::Client), Reason::NoCloseFrame, None)
             } else if (*(*upstream).read).eof() != 0 {
-                (Side::Upstream.name(), Reason::NoCloseFrame, None)
+                end(Some(Side::Upstream), Reason::NoCloseFrame, None)
             } else {
-                ("nginx", Reason::Error, None)
+                end(None, Reason::Error, None)
             }
         }
     }
