@@ -5,7 +5,7 @@ use core::ptr::{self, NonNull};
 use core::slice;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use nginx_sys::{ngx_alloc, ngx_log_t};
+use nginx_sys::{ngx_alloc, ngx_cycle_t, ngx_log_t};
 
 /// Bytes on their way from one side to the other.
 pub struct Buffer {
@@ -48,8 +48,7 @@ impl Buffer {
             .iter()
             .find(|list| keep > 0 && list.claim(self.capacity));
         if !list.is_some_and(|list| list.push(self.start, keep)) {
-            // SAFETY: ngx_alloc() is malloc(), and nothing points to it any more.
-            unsafe { libc::free(self.start.as_ptr().cast()) };
+            free(self.start);
         }
     }
 
@@ -106,6 +105,22 @@ impl Buffer {
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), end, count) };
         self.fill(count);
     }
+}
+
+/// `exit_process`: frees what no tunnel has. The end of the process would do, but whoever looks for
+/// leaks is to find none.
+pub unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {
+    for list in &FREE {
+        while let Some(start) = list.pop() {
+            free(start);
+        }
+    }
+}
+
+/// Frees a buffer that nothing points to any more.
+fn free(start: NonNull<u8>) {
+    // SAFETY: ngx_alloc() is malloc().
+    unsafe { libc::free(start.as_ptr().cast()) };
 }
 
 /// The worker's free buffers of one capacity. Capacities are a matter of configuration, so a few

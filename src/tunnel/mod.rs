@@ -22,7 +22,7 @@ use crate::location::LocationConf;
 use crate::nginx::request::{self, now};
 use crate::report;
 
-mod buffers;
+pub mod buffers;
 mod clock;
 mod direction;
 pub mod drain;
@@ -31,7 +31,7 @@ mod summary;
 pub use direction::Side;
 pub use summary::{Reason, Summary};
 
-/// An established connection, in the request's own memory.
+/// An established connection. It goes when the request's memory does.
 pub struct Tunnel {
     r: *mut ngx_http_request_t,
     settings: *const LocationConf,
