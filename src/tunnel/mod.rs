@@ -307,7 +307,8 @@ impl Tunnel {
         // epoll tells that a socket can be written whenever it can be read, so that half the time
         // there is nothing to do.
         // SAFETY: both connections are open, and have their events.
-        if direction.is_empty() && unsafe { (*(*source).read).ready() == 0 } {
+        let read = unsafe { &*(*source).read };
+        if direction.is_empty() && read.ready() == 0 && read.eof() == 0 {
             return self.wait(source, sink);
         }
         let goes_on = self.pump_between(client, upstream, from);
