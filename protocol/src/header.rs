@@ -34,7 +34,15 @@ pub fn is_token(value: &[u8]) -> bool {
 }
 
 /// `value` without the spaces and tabs at both ends.
-pub fn trim(mut value: &[u8]) -> &[u8] {
+pub fn trim(value: &[u8]) -> &[u8] {
+    match value {
+        // So it is nearly always.
+        [b'!'..=b'~', .., b'!'..=b'~'] => value,
+        _ => trim_ends(value),
+    }
+}
+
+fn trim_ends(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }

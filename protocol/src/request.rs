@@ -141,18 +141,19 @@ impl<'a> RequestHead<'a> {
     }
 
     fn check_key(&self) -> Result<(), Refusal<'a>> {
+        if matches!(self.key.get(), Ok(Some(key)) if is_key(key)) {
+            return Ok(());
+        }
         let header = RequestHeader::Key;
         let key = required(header, &self.key, Cause::KeyMissing, Cause::KeyRepeated)?;
-        if !is_key(key) {
-            return Err(Refusal::new(
-                Cause::KeyInvalid,
-                Seen::Value(header.title(), key),
-            ));
-        }
-        Ok(())
+        let seen = Seen::Value(header.title(), key);
+        Err(Refusal::new(Cause::KeyInvalid, seen))
     }
 
     fn check_version(&self) -> Result<(), Refusal<'a>> {
+        if self.version.get() == Ok(Some(b"13")) {
+            return Ok(());
+        }
         let header = RequestHeader::Version;
         let version = required(
             header,
@@ -160,14 +161,14 @@ impl<'a> RequestHead<'a> {
             Cause::VersionMissing,
             Cause::VersionRepeated,
         )?;
-        if version != b"13" {
-            let seen = Seen::Value(header.title(), version);
-            return Err(Refusal::new(Cause::VersionUnsupported, seen));
-        }
-        Ok(())
+        let seen = Seen::Value(header.title(), version);
+        Err(Refusal::new(Cause::VersionUnsupported, seen))
     }
 
     fn check_protocols(&self) -> Result<(), Refusal<'a>> {
+        if self.protocols.first().is_none() {
+            return Ok(());
+        }
         let title = RequestHeader::Protocol.title();
         let malformed = self
             .malformed_protocols
