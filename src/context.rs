@@ -150,7 +150,7 @@ pub fn get<'a>(r: *mut ngx_http_request_t) -> Option<&'a mut Context> {
 /// Begins to remember a request. `None` when there is no memory.
 ///
 /// Not in the pool: a request with few headers fills its two blocks nearly to the brim, and what is
-/// put there early would make nginx take a third of a page.
+/// put there early would make nginx take a third one, a page, for as long as the tunnel lasts.
 pub fn create<'a>(r: *mut ngx_http_request_t, verdict: Verdict) -> Option<&'a mut Context> {
     // SAFETY: the request is alive, so its pool is; the context is freed with the pool.
     unsafe {
