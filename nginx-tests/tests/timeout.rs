@@ -28,10 +28,11 @@ fn answer_close(conn: &mut Conn) -> io::Result<()> {
     conn.send(Frame::close(1001, "").bytes())
 }
 
-#[test]
-fn websocket_timeout_ends_an_idle_tunnel() {
+/// A tunnel that says something and then nothing, until it is ended for that after half a second.
+#[track_caller]
+fn assert_ends_after_half_a_second(lines: &str) {
     let backend = EchoBackend::start();
-    let nginx = Nginx::server(location("websocket_timeout 500ms;"))
+    let nginx = Nginx::server(location(&format!("websocket_timeout 500ms; {lines}")))
         .set("BACKEND", backend.address())
         .start();
     let mut client = Client::connect(nginx.port());
@@ -45,6 +46,17 @@ fn websocket_timeout_ends_an_idle_tunnel() {
         .send(Frame::close(1001, "").masked().bytes())
         .unwrap();
     assert_eq!(client.read_until_close(), b"");
+}
+
+#[test]
+fn websocket_timeout_ends_an_idle_tunnel() {
+    assert_ends_after_half_a_second("");
+}
+
+/// The timer that nginx had set for the answer fires first, and means nothing to the tunnel.
+#[test]
+fn websocket_timeout_outlasts_the_answer_s_timer() {
+    assert_ends_after_half_a_second("proxy_read_timeout 100ms;");
 }
 
 #[test]

@@ -9,6 +9,16 @@ use crate::header::{is_token, is_token_byte, split, tokens};
 /// holds a comma or semicolon, the value can be split at them first: a quoted one is malformed
 /// either way.
 pub(crate) fn is_well_formed(value: &[u8]) -> bool {
+    BROWSERS.contains(&value) || is_list(value)
+}
+
+/// What browsers send: so it is nearly always.
+const BROWSERS: [&[u8]; 2] = [
+    b"permessage-deflate; client_max_window_bits",
+    b"permessage-deflate",
+];
+
+fn is_list(value: &[u8]) -> bool {
     let mut extensions = tokens(value).peekable();
     extensions.peek().is_some() && extensions.all(is_extension)
 }
@@ -64,6 +74,11 @@ mod tests {
         ] {
             assert!(is_well_formed(value.as_bytes()), "{value}");
         }
+    }
+
+    #[test]
+    fn what_browsers_send_keeps_the_grammar() {
+        assert!(BROWSERS.into_iter().all(is_list));
     }
 
     #[test]

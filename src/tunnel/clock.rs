@@ -1,7 +1,7 @@
 //! What time does to a tunnel: idle timeout, pings, lifetime, drain.
 //!
-//! One timer serves them all. It is not moved when bytes go by, only when it has fired: then it is
-//! set to whatever comes next.
+//! One timer serves them all, that of the upstream's read event, as in nginx's own loop. It is not
+//! moved when bytes go by, only when it has fired: then it is set to whatever comes next.
 
 use nginx_sys::{ngx_msec_t, ngx_random};
 use websocket_protocol::ControlFrame;

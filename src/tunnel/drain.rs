@@ -120,7 +120,7 @@ impl Tunnel {
         self.clock
             .drain_at(now().wrapping_add(ngx_random() as ngx_msec_t % spread.max(1)));
         // A tunnel that has not begun sets its clock when it does.
-        if self.event.timer_set() != 0 {
+        if !self.begins {
             self.set_clock();
         }
     }

@@ -10,9 +10,8 @@ use core::ptr;
 
 use nginx_sys::{
     NGX_CLOSE_EVENT, NGX_ERROR, ngx_add_timer, ngx_buf_t, ngx_connection_t, ngx_del_timer,
-    ngx_delete_posted_event, ngx_event_t, ngx_handle_read_event, ngx_handle_write_event,
-    ngx_http_request_t, ngx_http_run_posted_requests, ngx_http_upstream_t, ngx_msec_t, ngx_pfree,
-    ngx_post_event, ngx_posted_events, ngx_queue_t, ngx_random, ngx_uint_t,
+    ngx_handle_read_event, ngx_handle_write_event, ngx_http_request_t, ngx_http_upstream_t,
+    ngx_msec_t, ngx_pfree, ngx_post_event, ngx_posted_events, ngx_queue_t, ngx_random, ngx_uint_t,
 };
 use websocket_protocol::ControlFrame;
 
@@ -36,8 +35,8 @@ pub struct Tunnel {
     r: *mut ngx_http_request_t,
     settings: *const LocationConf,
     original: Handlers,
-    /// Posted once, to begin; from then on the tunnel's clock.
-    event: ngx_event_t,
+    /// nginx is not through with its own beginning yet.
+    begins: bool,
     /// The worker's tunnels that are to be drained.
     queue: ngx_queue_t,
     from_client: Direction,
@@ -97,7 +96,7 @@ pub fn take_over(r: *mut ngx_http_request_t, context: &mut Context) {
             return;
         };
         place.write(Tunnel::new(r, conf));
-        let (memory, tunnel) = (place.as_ptr(), place.as_mut());
+        let tunnel = place.as_mut();
 
         let header_in = (*r).header_in.as_mut();
         let pipelined = header_in
@@ -128,13 +127,13 @@ pub fn take_over(r: *mut ngx_http_request_t, context: &mut Context) {
             upstream_read: u.read_event_handler.replace(upstream_read),
             upstream_write: u.write_event_handler.replace(upstream_write),
         };
-        tunnel.event.data = memory.cast();
-        tunnel.event.log = log;
-        tunnel.event.handler = Some(wake);
         drain::enter(tunnel);
-        context.tunnel = memory;
+        context.tunnel = place.as_ptr();
         // nginx still has its own loop to go through, and that sets timers of its own.
-        ngx_post_event(&raw mut tunnel.event, &raw mut ngx_posted_events);
+        tunnel.begins = !tunnel.is_at_rest(client, upstream, (*u.conf).read_timeout);
+        if tunnel.begins {
+            ngx_post_event(upstream.read, &raw mut ngx_posted_events);
+        }
     }
 }
 
@@ -177,34 +176,19 @@ unsafe extern "C" fn upstream_write(r: *mut ngx_http_request_t, _u: *mut ngx_htt
     run(r, |tunnel| tunnel.carry(Side::Client));
 }
 
+/// The upstream's read event is the tunnel's clock, too, as it is for nginx's own loop.
 unsafe extern "C" fn upstream_read(r: *mut ngx_http_request_t, _u: *mut ngx_http_upstream_t) {
-    run(r, |tunnel| tunnel.carry(Side::Upstream));
+    run(r, |tunnel| {
+        if tunnel.begins {
+            tunnel.begin()
+        } else {
+            tunnel.look_at_clock() && tunnel.carry(Side::Upstream)
+        }
+    });
 }
 
 unsafe extern "C" fn client_write(r: *mut ngx_http_request_t) {
     run(r, |tunnel| tunnel.carry(Side::Upstream));
-}
-
-/// The tunnel's own event: first to begin, then as its clock.
-unsafe extern "C" fn wake(event: *mut ngx_event_t) {
-    // SAFETY: the event is part of the tunnel it points to, and is taken out of nginx's queues
-    // before the request ends.
-    let (r, is_tick) = unsafe {
-        let is_tick = (*event).timedout() != 0;
-        (*event).set_timedout(0);
-        ((*(*event).data.cast::<Tunnel>()).r, is_tick)
-    };
-    // SAFETY: the request is alive, and connections outlive their requests.
-    let client = unsafe { (*r).connection };
-    run(r, |tunnel| {
-        if is_tick {
-            tunnel.tick()
-        } else {
-            tunnel.begin()
-        }
-    });
-    // SAFETY: as above; nginx's own handlers end with this, too.
-    unsafe { ngx_http_run_posted_requests(client) };
 }
 
 /// Does a turn of the tunnel's work. Where that says `false` the tunnel is to end: only here, with
@@ -249,9 +233,8 @@ impl Tunnel {
                 upstream_read: None,
                 upstream_write: None,
             },
-            // SAFETY: plain C structures for which all zeros is unused.
-            event: unsafe { core::mem::zeroed() },
-            // SAFETY: as above.
+            begins: true,
+            // SAFETY: a plain C structure for which all zeros is unused.
             queue: unsafe { core::mem::zeroed() },
             from_client: Direction::new(true),
             from_upstream: Direction::new(false),
@@ -275,14 +258,39 @@ impl Tunnel {
         (!upstream.is_null() && !client.is_null()).then_some((client, upstream))
     }
 
-    /// nginx is through with its own beginning.
+    /// Whether all can wait for an event: nothing is to be moved, and the timer that nginx is about
+    /// to set fires no later than ours would. The clock takes over from it when it does.
+    fn is_at_rest(
+        &mut self,
+        client: *mut ngx_connection_t,
+        upstream: *mut ngx_connection_t,
+        read_timeout: ngx_msec_t,
+    ) -> bool {
+        // SAFETY: both connections are open, and have their events.
+        let (reads, writes) = unsafe {
+            (
+                [&*(*client).read, &*(*upstream).read],
+                [&*(*client).write, &*(*upstream).write],
+            )
+        };
+        self.from_client.is_empty()
+            && self.from_upstream.is_empty()
+            && reads
+                .iter()
+                .all(|read| read.ready() == 0 && read.eof() == 0)
+            && writes.iter().all(|write| write.ready() != 0)
+            && read_timeout <= self.until_due()
+    }
+
+    /// nginx is through with its own beginning. `false`: the tunnel is to end.
     fn begin(&mut self) -> bool {
+        self.begins = false;
         let Some((client, upstream)) = self.connections() else {
             return true;
         };
         // SAFETY: both connections are open, and have their events.
         unsafe {
-            for event in [(*client).write, (*upstream).read, (*upstream).write] {
+            for event in [(*client).write, (*upstream).write] {
                 if (*event).timer_set() != 0 {
                     ngx_del_timer(event);
                 }
@@ -452,33 +460,47 @@ impl Tunnel {
         self.from_client.release(settings);
         self.from_upstream.release(settings);
         drain::leave(self);
-        // SAFETY: the event is in nginx's queues only where these flags say so.
+    }
+
+    /// Sets the timer to what comes next. nginx takes it out when it closes the connection.
+    fn set_clock(&mut self) {
+        let delay = self.until_due();
+        let Some((_, upstream)) = self.connections() else {
+            return;
+        };
+        // SAFETY: the upstream's connection is open, and has its events.
         unsafe {
-            if self.event.timer_set() != 0 {
-                ngx_del_timer(&raw mut self.event);
+            let clock = (*upstream).read;
+            // nginx leaves a timer where it is when it is to move by less than 300 ms.
+            if (*clock).timer_set() != 0 {
+                ngx_del_timer(clock);
             }
-            if self.event.posted() != 0 {
-                ngx_delete_posted_event(&raw mut self.event);
-            }
+            ngx_add_timer(clock, delay);
         }
     }
 
-    fn set_clock(&mut self) {
+    fn until_due(&mut self) -> ngx_msec_t {
         let settings = self.settings();
-        let delay = self.clock.next(
+        self.clock.next(
             settings,
             &self.from_client,
             &self.from_upstream,
             self.closing,
-        );
-        // SAFETY: the event is the tunnel's own.
-        unsafe {
-            // nginx leaves a timer where it is when it is to move by less than 300 ms.
-            if self.event.timer_set() != 0 {
-                ngx_del_timer(&raw mut self.event);
-            }
-            ngx_add_timer(&raw mut self.event, delay);
+        )
+    }
+
+    /// Does what is due when the timer has fired. `false`: the tunnel is to end.
+    fn look_at_clock(&mut self) -> bool {
+        let Some((_, upstream)) = self.connections() else {
+            return false;
+        };
+        // SAFETY: the upstream's connection is open, and has its events.
+        let clock = unsafe { &mut *(*upstream).read };
+        if clock.timedout() == 0 {
+            return true;
         }
+        clock.set_timedout(0);
+        self.tick()
     }
 
     pub fn is_over(&self) -> bool {
