@@ -21,6 +21,12 @@ pub fn request(r: *mut ngx_http_request_t, level: ngx_uint_t, text: fmt::Argumen
     unsafe { (*log).action = action };
 }
 
+/// Whether lines of this level are written. Mostly those of a tunnel are not, and need not be made.
+pub fn takes(r: *mut ngx_http_request_t, level: ngx_uint_t) -> bool {
+    // SAFETY: a request has a connection and that a log, for as long as the request lives.
+    unsafe { (*(*(*r).connection).log).log_level >= level }
+}
+
 /// A line about the directive that is being read; nginx adds the file and the line.
 pub fn directive(cf: *mut ngx_conf_t, level: u32, text: fmt::Arguments<'_>) {
     ngx_conf_log_error!(level, cf, "{text}");

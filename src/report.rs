@@ -31,6 +31,9 @@ pub fn passed_on(r: *mut ngx_http_request_t, conf: &LocationConf, refusal: Refus
 
 /// A tunnel begins.
 pub fn established(r: *mut ngx_http_request_t, context: &Context) {
+    if !log::takes(r, INFO) {
+        return;
+    }
     let time = context.handshake_time.unwrap_or_default();
     let protocol = text(&context.protocol);
     if protocol.is_empty() {
@@ -48,6 +51,7 @@ pub fn established(r: *mut ngx_http_request_t, context: &Context) {
 }
 
 const INFO: ngx_uint_t = NGX_LOG_INFO as ngx_uint_t;
+const WARN: ngx_uint_t = NGX_LOG_WARN as ngx_uint_t;
 
 /// One side's bytes are not WebSocket frames.
 pub fn not_frames(r: *mut ngx_http_request_t, from: &str) {
@@ -99,19 +103,22 @@ fn failed(r: *mut ngx_http_request_t, context: &Context, cause: Cause) {
 }
 
 fn ended(r: *mut ngx_http_request_t, context: &Context) {
+    if !log::takes(r, WARN) {
+        return;
+    }
     let lasted = context.duration(r);
     let (seconds, milliseconds) = (lasted / 1000, lasted % 1000);
     // SAFETY: NULL, or a tunnel that lives as long as the request.
     if let Some(tunnel) = unsafe { context.tunnel.as_ref() } {
         let summary = tunnel.summary();
         let level = if summary.reason.is_abnormal() {
-            NGX_LOG_WARN
+            WARN
         } else {
-            NGX_LOG_INFO
+            INFO
         };
         log::request(
             r,
-            level as ngx_uint_t,
+            level,
             format_args!("websocket closed after {seconds}.{milliseconds:03} s {summary}"),
         );
         return;

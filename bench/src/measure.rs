@@ -17,7 +17,7 @@ use crate::tls::Certificate;
 use crate::world::{Slice, World};
 
 /// A peer's turn. Short, so that what disturbs one peer disturbs the others as well.
-const TURN: Duration = Duration::from_millis(100);
+const TURN: Duration = Duration::from_millis(25);
 const WARM_UP: Duration = Duration::from_millis(300);
 /// How long the proxy may take to clean up behind an operation: that is part of its cost.
 const SETTLE: Duration = Duration::from_millis(3);
