@@ -6,10 +6,10 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use nginx_sys::{
-    NGX_ERROR, NGX_HTTP_VAR_NOCACHEABLE, NGX_HTTP_VAR_PREFIX, NGX_LOG_EMERG, NGX_OK, ngx_array_t,
-    ngx_conf_t, ngx_hash_key_t, ngx_http_add_variable, ngx_http_complex_value_t,
-    ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_request_t, ngx_http_variable_t,
-    ngx_http_variable_value_t, ngx_int_t, ngx_msec_t, ngx_str_t, ngx_uint_t,
+    NGX_ERROR, NGX_HTTP_VAR_NOCACHEABLE, NGX_HTTP_VAR_NOHASH, NGX_HTTP_VAR_PREFIX, NGX_LOG_EMERG,
+    NGX_OK, ngx_array_t, ngx_conf_t, ngx_hash_key_t, ngx_http_add_variable,
+    ngx_http_complex_value_t, ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_request_t,
+    ngx_http_variable_t, ngx_http_variable_value_t, ngx_int_t, ngx_msec_t, ngx_str_t, ngx_uint_t,
 };
 use websocket_protocol::{Upgrade, header};
 
@@ -32,13 +32,16 @@ enum Value {
     Of(ngx_str_t),
 }
 
-/// All that begin with [`PREFIX`]; those that are evaluated for every request to an upstream first.
-static VARIABLES: [Variable; 24] = [
-    // Not for users: they stand in lines that this module puts into the configuration.
+/// Not for users: they stand in lines that this module puts into the configuration.
+static INJECTED: [Variable; 4] = [
     Variable::new("websocket_injected_upgrade", injected_upgrade),
     Variable::new("websocket_injected_connection", injected_connection),
     Variable::new("websocket_injected_attempt", injected_attempt),
     Variable::new("websocket_injected_seam", injected_seam),
+];
+
+/// All others that begin with [`PREFIX`].
+static VARIABLES: [Variable; 20] = [
     Variable::new("websocket", websocket),
     Variable::new("websocket_upgrade", upgrade),
     Variable::new("websocket_connection", connection),
@@ -93,21 +96,38 @@ impl Variable {
 
 /// `preconfiguration`: makes the variables known, by what their names begin with. One by one they
 /// would fill nginx's hash of variables, which is built for not many more than its own, and stand
-/// in the way of variables that users define under one of these names.
+/// in the way of variables that users define under one of these names. The injected ones, which are
+/// evaluated for every request to an upstream, are known by themselves and are not in the hash.
 ///
 /// What they say changes while a request goes on, so nginx must not keep their values.
 pub unsafe extern "C" fn register(cf: *mut ngx_conf_t) -> ngx_int_t {
-    let flags = (NGX_HTTP_VAR_PREFIX | NGX_HTTP_VAR_NOCACHEABLE) as ngx_uint_t;
-    let mut name = string::constant(PREFIX);
-    // SAFETY: nginx gives a valid cf, and copies the name.
-    match unsafe { ngx_http_add_variable(cf, &raw mut name, flags).as_mut() } {
-        Some(variable) => {
-            variable.get_handler = Some(get);
-            NGX_OK as ngx_int_t
-        }
-        None => NGX_ERROR as ngx_int_t,
+    let add = |name, flags, handler: Handler, data| {
+        let mut name = name;
+        let flags = (flags | NGX_HTTP_VAR_NOCACHEABLE) as ngx_uint_t;
+        // SAFETY: nginx gives a valid cf, copies the name, and returns a variable or NULL.
+        let variable = unsafe { ngx_http_add_variable(cf, &raw mut name, flags).as_mut() }?;
+        variable.get_handler = Some(handler);
+        variable.data = data;
+        Some(())
+    };
+    let by_name = add(string::constant(PREFIX), NGX_HTTP_VAR_PREFIX, get_named, 0);
+    let mut injected = INJECTED.iter().map(|variable| {
+        let name = string::borrowed(variable.name.as_bytes());
+        let data = ptr::from_ref(variable).expose_provenance();
+        add(name, NGX_HTTP_VAR_NOHASH, get_injected, data)
+    });
+    if by_name.is_some() && injected.all(|added| added.is_some()) {
+        NGX_OK as ngx_int_t
+    } else {
+        NGX_ERROR as ngx_int_t
     }
 }
+
+type Handler = unsafe extern "C" fn(
+    *mut ngx_http_request_t,
+    *mut ngx_http_variable_value_t,
+    usize,
+) -> ngx_int_t;
 
 /// Refuses names that only begin like one of ours, as nginx would.
 ///
@@ -149,21 +169,34 @@ pub unsafe fn refuse_unknown(cf: *mut ngx_conf_t) -> Result<(), ()> {
     Ok(())
 }
 
-/// Evaluates the variable whose name is behind `data`, as nginx has it for a prefix.
-unsafe extern "C" fn get(
+/// Evaluates the variable that `data` points to.
+unsafe extern "C" fn get_injected(
     r: *mut ngx_http_request_t,
     value: *mut ngx_http_variable_value_t,
     data: usize,
 ) -> ngx_int_t {
-    // SAFETY: nginx gives the name that was asked for.
-    let name = unsafe { string::bytes(&*ptr::with_exposed_provenance::<ngx_str_t>(data)) };
-    let found = match Variable::named(name).map(|variable| (variable.get)(r)) {
-        Some(Value::Text(text)) => string::borrowed(text),
-        Some(Value::Of(text)) => text,
-        Some(Value::Empty) | None => string::EMPTY,
+    // SAFETY: what register() put there, and nginx gives the place for the value.
+    let (variable, value) = unsafe {
+        let variable = ptr::with_exposed_provenance::<Variable>(data);
+        (&*variable, &mut *value)
     };
-    // SAFETY: nginx gives the place for the value.
-    set(unsafe { &mut *value }, found);
+    set(value, (variable.get)(r));
+    NGX_OK as ngx_int_t
+}
+
+/// Evaluates the variable whose name is behind `data`, as nginx has it for a prefix.
+unsafe extern "C" fn get_named(
+    r: *mut ngx_http_request_t,
+    value: *mut ngx_http_variable_value_t,
+    data: usize,
+) -> ngx_int_t {
+    // SAFETY: nginx gives the name that was asked for, and the place for the value.
+    let (name, value) = unsafe {
+        let name = ptr::with_exposed_provenance::<ngx_str_t>(data);
+        (string::bytes(&*name), &mut *value)
+    };
+    let found = Variable::named(name).map_or(Value::Empty, |variable| (variable.get)(r));
+    set(value, found);
     NGX_OK as ngx_int_t
 }
 
@@ -171,7 +204,8 @@ unsafe extern "C" fn get(
 /// `len:28, valid:1, no_cacheable:1, not_found:1, escape:1`; the generated setter goes through them
 /// bit by bit, which is half of what a variable costs.
 #[cfg(target_endian = "little")]
-fn set(value: &mut ngx_http_variable_value_t, found: ngx_str_t) {
+fn set(value: &mut ngx_http_variable_value_t, found: Value) {
+    let found = found.text();
     const LEN: usize = (1 << 28) - 1;
     const VALID: u32 = 1 << 28;
     const NO_CACHEABLE: u32 = 1 << 29;
@@ -184,7 +218,8 @@ fn set(value: &mut ngx_http_variable_value_t, found: ngx_str_t) {
 }
 
 #[cfg(not(target_endian = "little"))]
-fn set(value: &mut ngx_http_variable_value_t, found: ngx_str_t) {
+fn set(value: &mut ngx_http_variable_value_t, found: Value) {
+    let found = found.text();
     value.set_valid(1);
     value.set_no_cacheable(1);
     value.set_not_found(u32::from(found.data.is_null()));
@@ -290,6 +325,14 @@ fn plain(r: *mut ngx_http_request_t) -> Option<&'static PlainHeaders> {
 }
 
 impl Value {
+    fn text(self) -> ngx_str_t {
+        match self {
+            Self::Empty => string::EMPTY,
+            Self::Text(text) => string::borrowed(text),
+            Self::Of(text) => text,
+        }
+    }
+
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Empty => &[],

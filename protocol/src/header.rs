@@ -24,7 +24,12 @@ pub(crate) fn split(value: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> 
 /// Whether a comma list holds `token`, in any case.
 ///
 /// A whole element has to match: `websocket/13` is not `websocket`.
+#[inline(always)]
 pub fn has_token(value: &[u8], token: &[u8]) -> bool {
+    // So it is nearly always: with no room for a comma, it is that token or none.
+    if value.len() == token.len() {
+        return value.eq_ignore_ascii_case(token);
+    }
     tokens(value).any(|element| element.eq_ignore_ascii_case(token))
 }
 
