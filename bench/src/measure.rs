@@ -108,7 +108,7 @@ impl<'a> Laboratory<'a> {
             self.busy(scenario, &mut world, &peers, run)
         };
         let rounds = rounds.map_err(|error| blame(&*error, &peers))?;
-        check_counts(scenario, &world)?;
+        check_counts(scenario, &mut world)?;
         world.clear();
         // The proxy closes its side towards the backend.
         world.settle(SILENCE)?;
@@ -242,9 +242,12 @@ fn blame(error: &dyn Error, peers: &[Running]) -> String {
 }
 
 /// What the generator got must be what the backend gave.
-fn check_counts(scenario: &Scenario, world: &World) -> Result<()> {
-    let done = world.loads().map(|load| load.done()).sum();
-    let handshakes = world.loads().map(|load| load.handshakes()).sum();
+fn check_counts(scenario: &Scenario, world: &mut World) -> Result<()> {
+    let (mut done, mut handshakes) = (0, 0);
+    for account in world.accounts() {
+        done += account.done;
+        handshakes += account.handshakes;
+    }
     let got = match scenario.kind {
         Kind::Handshake => Served {
             handshakes,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::Result;
 use crate::backend::{self, Backend};
 use crate::epoll::{Epoll, Readiness};
-use crate::load::{Link, Load};
+use crate::load::{Account, Link, Load};
 
 pub struct World {
     epoll: Epoll,
@@ -45,8 +45,8 @@ impl World {
         index
     }
 
-    pub fn loads(&self) -> impl Iterator<Item = &dyn Load> {
-        self.loads.iter().map(|(_, load)| &**load)
+    pub fn accounts(&mut self) -> impl Iterator<Item = &Account> {
+        self.loads.iter_mut().map(|(_, load)| &*load.account())
     }
 
     /// Closes every client's connection.
@@ -56,36 +56,33 @@ impl World {
 
     /// Lets a load work for a time, and finish what it has begun by then.
     pub fn slice(&mut self, index: usize, length: Duration) -> Result<Slice> {
-        let before = self.loads[index].1.done();
         let start = Instant::now();
         let (link, load) = &mut self.loads[index];
+        let before = load.account().done;
         load.resume(link, &self.epoll)?;
-        let mut paused = false;
         let mut progress = (before, start);
         loop {
             let now = Instant::now();
-            let load = &mut self.loads[index].1;
-            if !paused && now - start >= length {
-                load.pause();
-                paused = true;
+            let account = self.loads[index].1.account();
+            if now - start >= length {
+                account.running = false;
+                if account.in_flight == 0 {
+                    return Ok(Slice {
+                        operations: account.done - before,
+                        wall: start.elapsed(),
+                    });
+                }
             }
-            if paused && load.in_flight() == 0 {
-                break;
-            }
-            if load.done() != progress.0 {
-                progress = (load.done(), now);
+            if account.done != progress.0 {
+                progress = (account.done, now);
             } else if now - progress.1 > STALLED {
-                let waiting = load.in_flight();
+                let waiting = account.in_flight;
                 return Err(format!("{waiting} operations don't end").into());
             }
             // Without sleep: to wake this process would cost the proxy more than some of what is
             // measured here, and clients elsewhere don't cost it that.
             self.turn(Duration::ZERO)?;
         }
-        Ok(Slice {
-            operations: self.loads[index].1.done() - before,
-            wall: start.elapsed(),
-        })
     }
 
     /// Lets the backend see what the proxy still does after a load.

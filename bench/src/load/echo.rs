@@ -5,7 +5,7 @@ use crate::epoll::Epoll;
 use crate::frame::Template;
 use crate::http;
 use crate::load::exchange::Exchange;
-use crate::load::{Link, Load, OPENING_AT_ONCE, unless_blocked};
+use crate::load::{Account, Link, Load, OPENING_AT_ONCE, unless_blocked};
 use crate::stream::Stream;
 
 pub struct EchoLoad {
@@ -14,10 +14,8 @@ pub struct EchoLoad {
     tunnels: Vec<Tunnel>,
     wanted: usize,
     opening: usize,
-    running: bool,
     scratch: Vec<u8>,
-    in_flight: usize,
-    done: u64,
+    account: Account,
 }
 
 /// The frames that are sent and expected, several in a row where they are small, so that one call
@@ -59,10 +57,8 @@ impl EchoLoad {
             tunnels: Vec::with_capacity(connections),
             wanted: connections,
             opening: 0,
-            running: false,
             scratch: vec![0; SCRATCH],
-            in_flight: 0,
-            done: 0,
+            account: Account::default(),
         }
     }
 
@@ -72,7 +68,7 @@ impl EchoLoad {
             let stream = link.connect(epoll, slot, slot as u64)?;
             self.tunnels.push(Tunnel::new(stream));
             self.opening += 1;
-            self.in_flight += self.frames.depth;
+            self.account.in_flight += self.frames.depth;
             self.ready(link, epoll, slot, false)?;
         }
         Ok(())
@@ -81,16 +77,12 @@ impl EchoLoad {
 
 impl Load for EchoLoad {
     fn resume(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
-        self.running = true;
+        self.account.running = true;
         for tunnel in &mut self.tunnels {
-            self.in_flight += self.frames.depth;
+            self.account.in_flight += self.frames.depth;
             tunnel.queue(&self.frames, self.frames.depth)?;
         }
         self.open_more(link, epoll)
-    }
-
-    fn pause(&mut self) {
-        self.running = false;
     }
 
     fn ready(&mut self, link: &Link, epoll: &Epoll, slot: usize, closed: bool) -> Result<()> {
@@ -107,6 +99,7 @@ impl Load for EchoLoad {
             tunnel.exchange = None;
             tunnel.queue(&self.frames, self.frames.depth)?;
             self.opening -= 1;
+            self.account.handshakes += 1;
             return self.open_more(link, epoll);
         }
         tunnel.send(&self.frames)?;
@@ -115,26 +108,18 @@ impl Load for EchoLoad {
             let whole;
             (whole, drained) = tunnel.receive(&self.frames, &mut self.scratch)?;
             tunnel.under_way -= whole;
-            self.done += whole as u64;
-            if self.running {
+            self.account.done += whole as u64;
+            if self.account.running {
                 tunnel.queue(&self.frames, whole)?;
             } else {
-                self.in_flight -= whole;
+                self.account.in_flight -= whole;
             }
         }
         Ok(())
     }
 
-    fn in_flight(&self) -> usize {
-        self.in_flight
-    }
-
-    fn done(&self) -> u64 {
-        self.done
-    }
-
-    fn handshakes(&self) -> u64 {
-        (self.tunnels.len() - self.opening) as u64
+    fn account(&mut self) -> &mut Account {
+        &mut self.account
     }
 }
 

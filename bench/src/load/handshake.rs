@@ -4,15 +4,13 @@ use crate::Result;
 use crate::epoll::Epoll;
 use crate::http;
 use crate::load::exchange::Exchange;
-use crate::load::{Link, Load, unless_blocked};
+use crate::load::{Account, Link, Load, unless_blocked};
 use crate::stream::Stream;
 
 pub struct HandshakeLoad {
     connections: Vec<Option<Connection>>,
-    running: bool,
-    in_flight: usize,
     begun: u64,
-    done: u64,
+    account: Account,
 }
 
 struct Connection {
@@ -25,16 +23,14 @@ impl HandshakeLoad {
     pub fn new(connections: usize) -> Self {
         Self {
             connections: (0..connections).map(|_| None).collect(),
-            running: false,
-            in_flight: 0,
             begun: 0,
-            done: 0,
+            account: Account::default(),
         }
     }
 
     fn begin(&mut self, link: &Link, epoll: &Epoll, slot: usize) -> Result<()> {
         self.begun += 1;
-        self.in_flight += 1;
+        self.account.in_flight += 1;
         self.connections[slot] = Some(Connection {
             stream: link.connect(epoll, slot, self.begun)?,
             exchange: Exchange::new(),
@@ -47,12 +43,8 @@ impl HandshakeLoad {
 
 impl Load for HandshakeLoad {
     fn resume(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
-        self.running = true;
+        self.account.running = true;
         (0..self.connections.len()).try_for_each(|slot| self.begin(link, epoll, slot))
-    }
-
-    fn pause(&mut self) {
-        self.running = false;
     }
 
     fn ready(&mut self, link: &Link, epoll: &Epoll, slot: usize, _: bool) -> Result<()> {
@@ -63,24 +55,17 @@ impl Load for HandshakeLoad {
             return Ok(());
         }
         self.connections[slot] = None;
-        self.in_flight -= 1;
-        self.done += 1;
-        if self.running {
+        self.account.in_flight -= 1;
+        self.account.done += 1;
+        self.account.handshakes += 1;
+        if self.account.running {
             self.begin(link, epoll, slot)?;
         }
         Ok(())
     }
 
-    fn in_flight(&self) -> usize {
-        self.in_flight
-    }
-
-    fn done(&self) -> u64 {
-        self.done
-    }
-
-    fn handshakes(&self) -> u64 {
-        self.done
+    fn account(&mut self) -> &mut Account {
+        &mut self.account
     }
 }
 

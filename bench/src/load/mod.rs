@@ -3,7 +3,6 @@
 mod echo;
 mod exchange;
 mod handshake;
-
 mod plain;
 
 use std::io::{self, ErrorKind};
@@ -22,15 +21,21 @@ use crate::stream::Stream;
 pub trait Load {
     /// Begins an operation on every connection, and from then on a new one for each that is done.
     fn resume(&mut self, link: &Link, epoll: &Epoll) -> Result<()>;
-    /// Begins no more.
-    fn pause(&mut self);
     /// Something may have happened to a connection.
     fn ready(&mut self, link: &Link, epoll: &Epoll, slot: usize, closed: bool) -> Result<()>;
+    fn account(&mut self) -> &mut Account;
+}
+
+/// What a load is about.
+#[derive(Default)]
+pub struct Account {
+    /// Whether what is done is followed by the next.
+    pub running: bool,
     /// Operations begun and not done.
-    fn in_flight(&self) -> usize;
-    fn done(&self) -> u64;
+    pub in_flight: usize,
+    pub done: u64,
     /// Handshakes that succeeded, whether or not they are what is counted.
-    fn handshakes(&self) -> u64;
+    pub handshakes: u64,
 }
 
 pub fn new(scenario: &Scenario, connections: usize) -> Box<dyn Load> {

@@ -4,14 +4,12 @@ use crate::Result;
 use crate::epoll::Epoll;
 use crate::http;
 use crate::load::exchange::Exchange;
-use crate::load::{Link, Load};
+use crate::load::{Account, Link, Load};
 use crate::stream::Stream;
 
 pub struct PlainLoad {
     connections: Vec<Option<Connection>>,
-    running: bool,
-    in_flight: usize,
-    done: u64,
+    account: Account,
 }
 
 struct Connection {
@@ -24,16 +22,14 @@ impl PlainLoad {
     pub fn new(connections: usize) -> Self {
         Self {
             connections: (0..connections).map(|_| None).collect(),
-            running: false,
-            in_flight: 0,
-            done: 0,
+            account: Account::default(),
         }
     }
 }
 
 impl Load for PlainLoad {
     fn resume(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
-        self.running = true;
+        self.account.running = true;
         for slot in 0..self.connections.len() {
             let connection = &mut self.connections[slot];
             if let Some(connection) = connection {
@@ -45,14 +41,10 @@ impl Load for PlainLoad {
                     busy: true,
                 });
             }
-            self.in_flight += 1;
+            self.account.in_flight += 1;
             self.ready(link, epoll, slot, false)?;
         }
         Ok(())
-    }
-
-    fn pause(&mut self) {
-        self.running = false;
     }
 
     fn ready(&mut self, _: &Link, _: &Epoll, slot: usize, closed: bool) -> Result<()> {
@@ -67,24 +59,16 @@ impl Load for PlainLoad {
         } = connection;
         // The answer to one request and the next one, as long as there is something to do.
         while connection.busy && exchange.advance(stream, http::PLAIN, http::page)? {
-            self.done += 1;
-            if !self.running {
+            self.account.done += 1;
+            if !self.account.running {
                 connection.busy = false;
-                self.in_flight -= 1;
+                self.account.in_flight -= 1;
             }
         }
         Ok(())
     }
 
-    fn in_flight(&self) -> usize {
-        self.in_flight
-    }
-
-    fn done(&self) -> u64 {
-        self.done
-    }
-
-    fn handshakes(&self) -> u64 {
-        0
+    fn account(&mut self) -> &mut Account {
+        &mut self.account
     }
 }
