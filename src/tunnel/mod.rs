@@ -303,7 +303,9 @@ impl Tunnel {
         goes_on
     }
 
-    /// Something can be read from a side, or what it sent can be written.
+    /// Something can be read from a side, or what it sent can be written. A part of each handler, as
+    /// half the time there is nothing more to it.
+    #[inline(always)]
     fn carry(&mut self, from: Side) -> bool {
         let Some((client, upstream)) = self.connections() else {
             return false;
