@@ -112,6 +112,26 @@ fn frames_in_the_segment_of_the_101_come_first() {
     }
 }
 
+/// nginx has none of the frames then, and no event is to come that would tell of them.
+#[test]
+fn frames_behind_a_101_that_fills_nginx_s_buffer_are_read() {
+    const BUFFER: usize = 4096;
+    let backend = ScriptedBackend::start(|conn| {
+        let handshake = conn.read_request()?.head;
+        let mut answer = switching_protocols(handshake.header("Sec-WebSocket-Key").unwrap());
+        let head = answer.trim_end().len();
+        let padding = BUFFER - answer.len() - "\r\nX: ".len();
+        answer.insert_str(head, &format!("\r\nX: {}", "x".repeat(padding)));
+        assert_eq!(answer.len(), BUFFER);
+        conn.send([answer.into_bytes(), Frame::text("behind").bytes()].concat())?;
+        conn.echo_frames()
+    });
+    let nginx = server("proxy_buffer_size 4k;", &backend).start();
+    let mut client = join(&nginx);
+    assert_eq!(client.frame(), Frame::text("behind"));
+    client.close_politely();
+}
+
 #[test]
 fn a_backend_that_speaks_and_leaves_with_the_101_is_heard() {
     let backend = ScriptedBackend::start(|conn| {
