@@ -180,7 +180,7 @@ unsafe extern "C" fn get_injected(
         let variable = ptr::with_exposed_provenance::<Variable>(data);
         (&*variable, &mut *value)
     };
-    set(value, (variable.get)(r));
+    set(value, (variable.get)(r).text());
     NGX_OK as ngx_int_t
 }
 
@@ -196,7 +196,7 @@ unsafe extern "C" fn get_named(
         (string::bytes(&*name), &mut *value)
     };
     let found = Variable::named(name).map_or(Value::Empty, |variable| (variable.get)(r));
-    set(value, found);
+    set(value, found.text());
     NGX_OK as ngx_int_t
 }
 
@@ -204,8 +204,7 @@ unsafe extern "C" fn get_named(
 /// `len:28, valid:1, no_cacheable:1, not_found:1, escape:1`; the generated setter goes through them
 /// bit by bit, which is half of what a variable costs.
 #[cfg(target_endian = "little")]
-fn set(value: &mut ngx_http_variable_value_t, found: Value) {
-    let found = found.text();
+fn set(value: &mut ngx_http_variable_value_t, found: ngx_str_t) {
     const LEN: usize = (1 << 28) - 1;
     const VALID: u32 = 1 << 28;
     const NO_CACHEABLE: u32 = 1 << 29;
@@ -218,8 +217,7 @@ fn set(value: &mut ngx_http_variable_value_t, found: Value) {
 }
 
 #[cfg(not(target_endian = "little"))]
-fn set(value: &mut ngx_http_variable_value_t, found: Value) {
-    let found = found.text();
+fn set(value: &mut ngx_http_variable_value_t, found: ngx_str_t) {
     value.set_valid(1);
     value.set_no_cacheable(1);
     value.set_not_found(u32::from(found.data.is_null()));
@@ -325,21 +323,17 @@ fn plain(r: *mut ngx_http_request_t) -> Option<&'static PlainHeaders> {
 }
 
 impl Value {
-    fn text(self) -> ngx_str_t {
+    fn text(&self) -> ngx_str_t {
         match self {
             Self::Empty => string::EMPTY,
             Self::Text(text) => string::borrowed(text),
-            Self::Of(text) => text,
+            Self::Of(text) => *text,
         }
     }
 
     fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Empty => &[],
-            Self::Text(text) => text,
-            // SAFETY: a value is made for a request that is alive.
-            Self::Of(text) => unsafe { string::bytes(text) },
-        }
+        // SAFETY: a value is made for a request that is alive.
+        unsafe { string::bytes(&self.text()) }
     }
 }
 

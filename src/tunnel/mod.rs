@@ -35,7 +35,7 @@ pub struct Tunnel {
     r: *mut ngx_http_request_t,
     settings: *const LocationConf,
     original: Handlers,
-    /// nginx is not through with its own beginning yet.
+    /// It has something to do when nginx is through with its own beginning, and is to be called.
     begins: bool,
     /// The worker's tunnels that are to be drained.
     queue: ngx_queue_t,
