@@ -120,7 +120,7 @@ impl Client {
     pub fn silent_for(&mut self, time: Duration) -> bool {
         self.wire.set_read_timeout(Some(time));
         let read = self.wire.read_bytes(1);
-        self.wire.set_read_timeout(Some(crate::wait::DEADLINE));
+        self.wire.set_read_timeout(Some(*crate::wait::DEADLINE));
         read.is_err_and(|error| error.kind() == std::io::ErrorKind::TimedOut)
     }
 

@@ -8,6 +8,7 @@
 //! | `NGINX_TESTS_ROOT` | run nginx by `chroot` in this directory | not set: no chroot |
 //! | `NGINX_TESTS_MODULE` | the module, as this process sees it | `target/nginx-VERSION/ngx_http_websocket_module.so` |
 //! | `NGINX_TESTS_INTEROP` | holds `venv/` (Python `websockets`) and `node_modules/ws` | `target/interop` |
+//! | `NGINX_TESTS_SLOW` | how many times slower nginx is under a tool that watches it | 1: no tool |
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,6 +40,16 @@ pub fn nginx_version() -> (u32, u32, u32) {
 /// The directory with the foreign WebSocket clients.
 pub fn interop() -> PathBuf {
     variable("NGINX_TESTS_INTEROP").unwrap_or_else(|| workspace().join("target/interop"))
+}
+
+/// How many times slower than by itself nginx runs. Above 1 a tool runs it, such as valgrind.
+pub fn slowness() -> u32 {
+    let told = env::var("NGINX_TESTS_SLOW").unwrap_or_default();
+    match told.parse() {
+        Ok(times @ 1..) => times,
+        _ if told.is_empty() => 1,
+        _ => panic!("NGINX_TESTS_SLOW is {told:?}, not a number from 1 on"),
+    }
 }
 
 /// Finds a program in `PATH`.

@@ -31,10 +31,11 @@ pub mod nginx;
 pub mod tls;
 pub mod wait;
 pub mod wire;
+pub mod workers;
 
 pub use backend::{EchoBackend, Listen, ScriptedBackend};
 pub use client::{Client, Handshake};
 pub use frame::Frame;
 pub use nginx::Nginx;
 pub use tls::Certificate;
-pub use wait::{DEADLINE, wait_for, wait_until};
+pub use wait::{DEADLINE, patient, wait_for, wait_until};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{self, Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -13,9 +13,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
 
-use crate::environment::{MODULE, environment};
+use crate::environment::{MODULE, environment, slowness};
 use crate::tls::Certificate;
 use crate::wait::{DEADLINE, wait_for, wait_until, wait_within};
+use crate::workers::{PROCESS_LOG, Workers, children};
 
 const CONFIG: &str = "nginx.conf";
 const ERROR_LOG: &str = "logs/error.log";
@@ -218,6 +219,9 @@ impl Setup {
         );
         text += &format!("pid {PID_FILE};\nlock_file logs/lock;\n");
         text += &format!("error_log {ERROR_LOG} {};\n", self.log_level);
+        if slowness() > 1 {
+            text += &format!("error_log {PROCESS_LOG} notice;\n");
+        }
         text += &format!("{}\n", self.main);
         let connections = if self.events.contains("worker_connections") {
             ""
@@ -276,7 +280,7 @@ impl Setup {
             .spawn()
             .unwrap_or_else(|error| panic!("nginx can't be run: {error}"));
         // nginx writes its pid file when it has opened its listening sockets.
-        let outcome = wait_within(DEADLINE, || {
+        let outcome = wait_within(*DEADLINE, || {
             if child.try_wait().expect("the state of a child").is_some() {
                 return Some(false);
             }
@@ -290,7 +294,8 @@ impl Setup {
                 let _ = child.kill();
                 let _ = child.wait();
                 Err(format!(
-                    "no pid file after {DEADLINE:?}\n{}",
+                    "no pid file after {:?}\n{}",
+                    *DEADLINE,
                     self.read(OUTPUT)
                 ))
             }
@@ -386,20 +391,16 @@ impl Nginx {
         if !self.setup.master {
             return vec![self.pid()];
         }
-        self.processes("nginx: worker process", false)
+        self.workers().serving
     }
 
     /// The pids of the workers that only finish what they have.
     pub fn exiting_worker_pids(&self) -> Vec<u32> {
-        self.processes("nginx: worker process is shutting down", true)
+        self.workers().exiting
     }
 
-    fn processes(&self, title: &str, exiting: bool) -> Vec<u32> {
-        let titled = |pid: &u32| {
-            let now = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            now.starts_with(title) && now.contains("shutting down") == exiting
-        };
-        children(self.pid()).into_iter().filter(titled).collect()
+    fn workers(&self) -> Workers {
+        Workers::of(self.pid(), &self.path(PROCESS_LOG))
     }
 
     /// Sends a signal to the master.
@@ -546,11 +547,11 @@ fn stop(child: &mut Child, signal: Signal) -> Option<&'static str> {
         return Some("it had ended by itself");
     }
     signal_to(child.id(), signal);
-    if wait(child, DEADLINE) {
+    if wait(child, *DEADLINE) {
         return None;
     }
     signal_to(child.id(), Signal::TERM);
-    if wait(child, DEADLINE) {
+    if wait(child, *DEADLINE) {
         return Some("it didn't end gracefully: something held a connection");
     }
     for worker in children(child.id()) {
@@ -566,15 +567,6 @@ fn signal_to(pid: u32, signal: Signal) {
         // It may just have ended.
         let _ = kill_process(pid, signal);
     }
-}
-
-/// The children of a process, from the kernel's own list.
-fn children(pid: u32) -> Vec<u32> {
-    let list = fs::read_to_string(Path::new("/proc").join(format!("{pid}/task/{pid}/children")));
-    let list = list.unwrap_or_default();
-    list.split_whitespace()
-        .filter_map(|pid| pid.parse().ok())
-        .collect()
 }
 
 /// A port that is free now, below those the kernel gives to connections.

@@ -355,7 +355,7 @@ impl Shared {
         if let Socket::Tcp(socket) = &socket {
             socket.set_nodelay(true)?;
         }
-        socket.set_read_timeout(Some(DEADLINE))?;
+        socket.set_read_timeout(Some(*DEADLINE))?;
         Ok(Self(Arc::new(socket)))
     }
 }

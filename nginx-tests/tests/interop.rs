@@ -238,7 +238,7 @@ fn browse(chromium: &Path, url: &str, done: impl FnMut() -> bool) {
 
 /// A browser takes seconds to start, and more on a busy machine.
 fn wait_for_browser(mut done: impl FnMut() -> bool) -> bool {
-    let limit = nginx_tests::DEADLINE * 6;
+    let limit = *nginx_tests::DEADLINE * 6;
     nginx_tests::wait::wait_within(limit, || done().then_some(())).is_some()
 }
 

@@ -1,0 +1,55 @@
+//! The workers of a master: what the kernel and nginx say of them.
+
+use std::fs;
+use std::path::Path;
+
+use crate::environment::slowness;
+
+/// The log that tells workers apart under a tool, which hides their titles.
+pub(crate) const PROCESS_LOG: &str = "logs/processes.log";
+
+/// The workers that run, by their pids.
+#[derive(Debug, Default)]
+pub(crate) struct Workers {
+    /// Those that take new connections.
+    pub serving: Vec<u32>,
+    /// Those that only finish what they have.
+    pub exiting: Vec<u32>,
+}
+
+impl Workers {
+    /// The workers of this master, which writes this log if it runs under a tool.
+    pub fn of(master: u32, log: &Path) -> Self {
+        let log = (slowness() > 1).then(|| fs::read_to_string(log).unwrap_or_default());
+        let mut workers = Self::default();
+        for pid in children(master) {
+            // What has ended and is not yet waited for has no command line.
+            let title = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let (worker, exiting) = match &log {
+                None => (
+                    title.starts_with("nginx: worker process"),
+                    title.contains("shutting down"),
+                ),
+                Some(log) => (
+                    !title.is_empty() && log.contains(&format!("start worker process {pid}\n")),
+                    log.contains(&format!(" {pid}#{pid}: gracefully shutting down\n")),
+                ),
+            };
+            match (worker, exiting) {
+                (true, false) => workers.serving.push(pid),
+                (true, true) => workers.exiting.push(pid),
+                (false, _) => (),
+            }
+        }
+        workers
+    }
+}
+
+/// The children of a process, from the kernel's own list.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let list = fs::read_to_string(Path::new("/proc").join(format!("{pid}/task/{pid}/children")));
+    let list = list.unwrap_or_default();
+    list.split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
+}
