@@ -1,7 +1,6 @@
 //! Servers behind nginx: one that speaks WebSocket, and one that does what a script says.
 
-use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io;
 use std::net::TcpListener;
 use std::ops::{Deref, DerefMut};
 use std::os::unix::net::UnixListener;
@@ -220,41 +219,6 @@ impl Conn {
         self.wire.set_read_timeout(None);
         self.wire.read_to_close().map(drop)
     }
-
-    /// Reads the variables of a uwsgi request.
-    pub fn read_uwsgi(&mut self) -> io::Result<BTreeMap<String, String>> {
-        let [_, low, high, _] = self.read_array()?;
-        let packet = self.read_bytes(usize::from(u16::from_le_bytes([low, high])))?;
-        let mut rest = packet.as_slice();
-        let mut strings = Vec::new();
-        while !rest.is_empty() {
-            let mut length = [0; 2];
-            rest.read_exact(&mut length)?;
-            let mut string = vec![0; usize::from(u16::from_le_bytes(length))];
-            rest.read_exact(&mut string)?;
-            strings.push(String::from_utf8_lossy(&string).into_owned());
-        }
-        Ok(pairs(strings))
-    }
-
-    /// Reads the variables of an scgi request.
-    pub fn read_scgi(&mut self) -> io::Result<BTreeMap<String, String>> {
-        let length = self.read_until(b":")?;
-        let length = String::from_utf8_lossy(&length);
-        let length: usize = length
-            .trim_end_matches(':')
-            .parse()
-            .map_err(io::Error::other)?;
-        let netstring = self.read_bytes(length + 1)?;
-        let text = String::from_utf8_lossy(&netstring[..length]).into_owned();
-        Ok(pairs(text.split('\0').map(str::to_owned).collect()))
-    }
-
-    fn read_array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        let mut bytes = [0; N];
-        self.wire.read_exact(&mut bytes)?;
-        Ok(bytes)
-    }
 }
 
 impl Deref for Conn {
@@ -469,11 +433,4 @@ impl Listener {
             Self::Unix(listener) => shutdown(listener, Shutdown::Both),
         };
     }
-}
-
-fn pairs(strings: Vec<String>) -> BTreeMap<String, String> {
-    strings
-        .chunks_exact(2)
-        .map(|pair| (pair[0].clone(), pair[1].clone()))
-        .collect()
 }

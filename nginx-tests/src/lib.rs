@@ -25,6 +25,7 @@ pub mod backend;
 pub mod client;
 pub mod environment;
 pub mod frame;
+mod gateway;
 pub mod http;
 pub mod http2;
 pub mod nginx;

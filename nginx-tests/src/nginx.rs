@@ -23,6 +23,9 @@ const ERROR_LOG: &str = "logs/error.log";
 const PID_FILE: &str = "logs/nginx.pid";
 const OUTPUT: &str = "logs/output";
 
+/// How many of the last lines of the error log explain a failure.
+const EXPLAINED: usize = 1000;
+
 /// What must not be in an error log unless the test has allowed it.
 const ALARMING: [&str; 6] = [
     "[alert]",
@@ -513,10 +516,12 @@ impl Nginx {
 
     fn explain(&self) {
         eprintln!("---- {CONFIG}\n{}", numbered(&self.config));
-        eprintln!(
-            "---- error log\n{}----",
-            self.error_log() + &self.setup.read(OUTPUT)
-        );
+        let log = self.error_log() + &self.setup.read(OUTPUT);
+        let from = log
+            .rmatch_indices('\n')
+            .nth(EXPLAINED)
+            .map_or(0, |(at, _)| at + 1);
+        eprintln!("---- error log\n{}----", &log[from..]);
     }
 }
 

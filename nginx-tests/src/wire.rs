@@ -117,6 +117,16 @@ impl Wire {
         }
     }
 
+    /// How long a write may wait for a peer that does not read; at first for ever.
+    pub fn set_write_timeout(&self, limit: Option<Duration>) {
+        if let Some(socket) = self.stream.socket() {
+            socket
+                .0
+                .set_write_timeout(limit)
+                .expect("a socket takes a timeout");
+        }
+    }
+
     /// Sends all of these bytes.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.write_all(bytes.as_ref())?;
@@ -334,6 +344,13 @@ impl Socket {
         match self {
             Self::Tcp(socket) => socket.set_read_timeout(limit),
             Self::Unix(socket) => socket.set_read_timeout(limit),
+        }
+    }
+
+    fn set_write_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.set_write_timeout(limit),
+            Self::Unix(socket) => socket.set_write_timeout(limit),
         }
     }
 }

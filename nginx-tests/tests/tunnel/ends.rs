@@ -3,7 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use nginx_tests::backend::{Conn, switching_protocols};
+use nginx_tests::backend::switching_protocols;
+use nginx_tests::wire::Wire;
 use nginx_tests::{Certificate, Client, Frame, Listen, Nginx, ScriptedBackend, wait_until};
 
 use crate::case::{
@@ -353,10 +354,10 @@ fn plain_requests_have_none_of_the_variables() {
 
 #[test]
 fn variables_of_uwsgi_and_scgi_tunnels() {
-    type Read = fn(&mut Conn) -> io::Result<std::collections::BTreeMap<String, String>>;
+    type Read = fn(&mut Wire) -> io::Result<std::collections::BTreeMap<String, String>>;
     for (name, prefix, read) in [
-        ("uwsgi", "HTTP/1.1 ", Conn::read_uwsgi as Read),
-        ("scgi", "Status: ", Conn::read_scgi as Read),
+        ("uwsgi", "HTTP/1.1 ", Wire::read_uwsgi as Read),
+        ("scgi", "Status: ", Wire::read_scgi as Read),
     ] {
         let backend = ScriptedBackend::start(move |conn| {
             let key = read(conn)?["HTTP_SEC_WEBSOCKET_KEY"].clone();
