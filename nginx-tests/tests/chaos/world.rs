@@ -1,0 +1,123 @@
+//! What the clients of one run share: the nginx, whether it reloads just now, and what was found.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use nginx_tests::wire::Wire;
+use nginx_tests::{Certificate, DEADLINE, Nginx};
+
+use crate::accounts::Accounts;
+use crate::random::Random;
+
+pub struct World<'a> {
+    pub nginx: &'a Nginx,
+    pub certificate: &'a Certificate,
+    pub accounts: Accounts,
+    /// Odd while a reload is under way.
+    generation: AtomicUsize,
+    over: AtomicBool,
+    /// How often each thing happened.
+    tally: Mutex<BTreeMap<String, usize>>,
+    /// What is wrong: how often, and the first time in full.
+    wrong: Mutex<BTreeMap<String, (usize, String)>>,
+}
+
+impl<'a> World<'a> {
+    pub fn new(nginx: &'a Nginx, certificate: &'a Certificate) -> Self {
+        Self {
+            nginx,
+            certificate,
+            accounts: Accounts::default(),
+            generation: AtomicUsize::new(0),
+            over: AtomicBool::new(false),
+            tally: Mutex::default(),
+            wrong: Mutex::default(),
+        }
+    }
+
+    /// Reloads, and lets the clients know.
+    pub fn while_reloading(&self, reload: impl FnOnce()) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        reload();
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::SeqCst)
+    }
+
+    pub fn set_over(&self, over: bool) {
+        self.over.store(over, Ordering::SeqCst);
+    }
+
+    /// Lets the clients stop when this goes out of scope, by a panic or not.
+    pub fn over_at_last(&self) -> impl Drop {
+        struct Over<'a>(&'a AtomicBool);
+        impl Drop for Over<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::SeqCst);
+            }
+        }
+        Over(&self.over)
+    }
+
+    pub fn count(&self, what: &str) {
+        *self
+            .tally
+            .lock()
+            .unwrap()
+            .entry(what.to_owned())
+            .or_default() += 1;
+    }
+
+    /// Notes that something is wrong; `what` is the same for the same fault.
+    pub fn wrong(&self, what: String, details: String) {
+        let mut wrong = self.wrong.lock().unwrap();
+        wrong.entry(what).or_insert((0, details)).0 += 1;
+    }
+
+    pub fn tally(&self) -> String {
+        let tally = self.tally.lock().unwrap();
+        tally
+            .iter()
+            .map(|(what, count)| format!("{count:7} {what}\n"))
+            .collect()
+    }
+
+    pub fn findings(&self) -> String {
+        let wrong = self.wrong.lock().unwrap();
+        let line = |(what, (count, first)): (&String, &(usize, String))| {
+            format!("{count:5} times {what}: {first}\n")
+        };
+        wrong.iter().map(line).collect()
+    }
+}
+
+/// A connection to nginx, with what excuses a sudden end of it.
+pub struct Visit<'a> {
+    pub world: &'a World<'a>,
+    pub wire: Wire,
+    since: usize,
+}
+
+impl<'a> Visit<'a> {
+    /// Connects, by TLS or not.
+    pub fn begin(world: &'a World<'a>, random: &mut Random) -> io::Result<Self> {
+        let since = world.generation.load(Ordering::SeqCst);
+        let wire = if random.one_in(3) {
+            Wire::connect_tls(world.nginx.port_of("TLSPORT"), world.certificate)?
+        } else {
+            Wire::connect(world.nginx.port())?
+        };
+        wire.set_write_timeout(Some(*DEADLINE));
+        Ok(Self { world, wire, since })
+    }
+
+    /// Whether the worker may be one that is to exit.
+    pub fn may_be_old(&self) -> bool {
+        let now = self.world.generation.load(Ordering::SeqCst);
+        now != self.since || now % 2 == 1
+    }
+}
