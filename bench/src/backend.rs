@@ -12,7 +12,8 @@ use rustix::net::sockopt;
 
 use crate::epoll::{Epoll, Readiness};
 use crate::frame::{self, Header, MAX_HEADER};
-use crate::{Result, http};
+use crate::http;
+use crate::result::Result;
 
 /// Marks the backend's tokens.
 pub const TOKEN: u64 = 1 << 63;

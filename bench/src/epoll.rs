@@ -1,6 +1,6 @@
 //! Edge-triggered readiness: each descriptor is registered once and never changed.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -55,5 +55,14 @@ impl Epoll {
             }
         }));
         Ok(())
+    }
+}
+
+/// Turns "not now" into `None`.
+pub fn unless_blocked<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
     }
 }

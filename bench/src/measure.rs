@@ -5,13 +5,13 @@ use std::error::Error;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use crate::Result;
 use crate::backend::Served;
 use crate::load::{self, Link};
 use crate::options::Options;
 use crate::peer::{Peer, Running, Site};
 use crate::perf::{self, Counter};
 use crate::process::{self, Cores};
+use crate::result::Result;
 use crate::scenario::{Figure, Kind, Scenario};
 use crate::tls::Certificate;
 use crate::world::{Slice, World};
@@ -88,7 +88,7 @@ impl<'a> Laboratory<'a> {
             return Err(format!("{needed} open files are needed (ulimit -n)").into());
         }
         let site = Site {
-            options: self.options,
+            setup: &self.options.setup,
             certificate: &self.certificate,
             backend: world.backend.address()?,
             // With few left, nginx closes connections that have not sent anything yet.

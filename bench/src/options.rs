@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Result;
-use crate::peer::{DEFAULT_PEERS, PEERS, Peer};
+use crate::peer::{DEFAULT_PEERS, PEERS, Peer, Setup};
+use crate::result::Result;
 use crate::scenario::Scenario;
 
 pub const USAGE: &str = "\
@@ -45,10 +45,7 @@ pub struct Options {
     pub runs: usize,
     pub measured: Duration,
     pub format: Format,
-    pub wrap: Vec<String>,
-    pub nginx: PathBuf,
-    pub module: PathBuf,
-    pub directory: PathBuf,
+    pub setup: Setup,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,10 +72,12 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
         runs: 5,
         measured: Duration::from_secs(2),
         format: Format::Text,
-        wrap: Vec::new(),
-        nginx: PathBuf::new(),
-        module: PathBuf::new(),
-        directory: PathBuf::new(),
+        setup: Setup {
+            nginx: PathBuf::new(),
+            module: PathBuf::new(),
+            wrap: Vec::new(),
+            directory: PathBuf::new(),
+        },
     };
     while let Some(argument) = arguments.next() {
         let mut value = || {
@@ -99,16 +98,18 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
             "--peers" => options.peers = peers(&value()?)?,
             "--json" => options.format = Format::Json,
             "--markdown" => options.format = Format::Markdown,
-            "--wrap" => options.wrap = value()?.split_whitespace().map(str::to_owned).collect(),
+            "--wrap" => {
+                options.setup.wrap = value()?.split_whitespace().map(str::to_owned).collect()
+            }
             option if option.starts_with('-') => {
                 return Err(format!("there is no option {option}").into());
             }
             scenario => options.scenarios.push(Scenario::parse(scenario)?),
         }
     }
-    options.nginx = absolute(nginx, "--nginx")?;
-    options.module = absolute(module, "--module")?;
-    options.directory = absolute(directory, "--directory")?;
+    options.setup.nginx = absolute(nginx, "--nginx")?;
+    options.setup.module = absolute(module, "--module")?;
+    options.setup.directory = absolute(directory, "--directory")?;
     if options.scenarios.is_empty() {
         options.scenarios = Scenario::all()?;
     }

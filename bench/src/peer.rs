@@ -12,10 +12,19 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpid, getppid, getuid, set_parent_process_death_signal};
 
-use crate::Result;
-use crate::options::Options;
 use crate::process;
+use crate::result::Result;
 use crate::tls::Certificate;
+
+/// What peers are made of, and where.
+pub struct Setup {
+    pub nginx: PathBuf,
+    pub module: PathBuf,
+    /// What they run under.
+    pub wrap: Vec<String>,
+    /// Where they run; what was in it is lost.
+    pub directory: PathBuf,
+}
 
 pub struct Peer {
     pub name: &'static str,
@@ -55,17 +64,17 @@ enum Program {
 }
 
 impl Program {
-    fn command(self, options: &Options, directory: &Path) -> Result<Command> {
+    fn command(self, setup: &Setup, directory: &Path) -> Result<Command> {
         let config = directory.join(CONFIG);
         Ok(match self {
             Self::Nginx => {
-                let mut command = wrapped(&options.wrap, &options.nginx);
+                let mut command = wrapped(&setup.wrap, &setup.nginx);
                 command.arg("-p").arg(directory);
                 command.args(["-e", ERROR_LOG, "-c"]).arg(config);
                 command
             }
             Self::Relay => {
-                let mut command = wrapped(&options.wrap, &env::current_exe()?);
+                let mut command = wrapped(&setup.wrap, &env::current_exe()?);
                 command.arg("relay").arg(config);
                 command
             }
@@ -111,7 +120,7 @@ const STEP: Duration = Duration::from_millis(5);
 
 /// What a peer needs to know of the run.
 pub struct Site<'a> {
-    pub options: &'a Options,
+    pub setup: &'a Setup,
     pub certificate: &'a Certificate,
     pub backend: SocketAddr,
     pub connections: usize,
@@ -130,7 +139,7 @@ pub struct Running {
 
 impl Peer {
     pub fn start(&'static self, site: &Site<'_>) -> Result<Running> {
-        let directory = site.options.directory.join(self.name);
+        let directory = site.setup.directory.join(self.name);
         if directory.exists() {
             fs::remove_dir_all(&directory)?;
         }
@@ -140,7 +149,7 @@ impl Peer {
         fs::write(directory.join("cert.pem"), &site.certificate.pem)?;
         fs::write(directory.join("key.pem"), &site.certificate.key_pem)?;
 
-        let mut command = self.program.command(site.options, &directory)?;
+        let mut command = self.program.command(site.setup, &directory)?;
         let output = File::create(directory.join(OUTPUT))?;
         command
             .stdin(Stdio::null())
@@ -167,7 +176,7 @@ impl Peer {
             ""
         };
         [
-            ("%MODULE%", site.options.module.display().to_string()),
+            ("%MODULE%", site.setup.module.display().to_string()),
             ("%USER%", user.to_owned()),
             ("%PORT%", port.to_string()),
             ("%TLS_PORT%", tls_port.to_string()),

@@ -1,6 +1,6 @@
 //! What is measured, and how its name is written: `echo-64k-d4-c8-tls`.
 
-use crate::Result;
+use crate::result::Result;
 
 #[derive(Clone)]
 pub struct Scenario {

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::Result;
 use crate::backend::{self, Backend};
 use crate::epoll::{Epoll, Readiness};
 use crate::load::{Account, Link, Load};
+use crate::result::Result;
 
 pub struct World {
     epoll: Epoll,
