@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::peer::{DEFAULT_PEERS, PEERS, Peer, Setup};
+use crate::peer::{BEFORE, DEFAULT_PEERS, DEFAULT_PEERS_WITH_BEFORE, PEERS, Peer, Setup};
 use crate::result::Result;
 use crate::scenario::Scenario;
 
@@ -22,8 +22,10 @@ With -cN, N connections: echo-64k-d4-c8-tls
   --runs N         how often each peer is started and measured (5)
   --seconds S      how long it is measured each time (2)
   --quick          two short runs: shows that all works, not what it costs
-  --peers A,B      which peers of module, relay and stock; ratios are to the
-                   last one (module,stock)
+  --before FILE    another build of the module: the peer before
+  --peers A,B      which peers of module, before, off (the module's location is
+                   off: for plain requests), relay and stock; ratios are to the
+                   last one (module,stock; with --before module,before)
   --json           results as JSON
   --markdown       results as a table in Markdown
   --wrap COMMAND   what to run the proxy under, such as a profiler
@@ -66,15 +68,17 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
         return Ok(Command::Relay(config.into()));
     }
     let [mut nginx, mut module, mut directory]: [Option<PathBuf>; 3] = [None, None, None];
+    let mut chosen = None;
     let mut options = Options {
         scenarios: Vec::new(),
-        peers: peers(DEFAULT_PEERS)?,
+        peers: Vec::new(),
         runs: 5,
         measured: Duration::from_secs(2),
         format: Format::Text,
         setup: Setup {
             nginx: PathBuf::new(),
             module: PathBuf::new(),
+            before: None,
             wrap: Vec::new(),
             directory: PathBuf::new(),
         },
@@ -88,6 +92,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
             "-h" | "--help" => return Ok(Command::Help),
             "--nginx" => nginx = Some(value()?.into()),
             "--module" => module = Some(value()?.into()),
+            "--before" => options.setup.before = Some(std::path::absolute(value()?)?),
             "--directory" => directory = Some(value()?.into()),
             "--runs" => options.runs = runs(&value()?)?,
             "--seconds" => options.measured = seconds(&value()?)?,
@@ -95,7 +100,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
                 options.runs = 2;
                 options.measured = Duration::from_millis(200);
             }
-            "--peers" => options.peers = peers(&value()?)?,
+            "--peers" => chosen = Some(value()?),
             "--json" => options.format = Format::Json,
             "--markdown" => options.format = Format::Markdown,
             "--wrap" => {
@@ -110,6 +115,15 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
     options.setup.nginx = absolute(nginx, "--nginx")?;
     options.setup.module = absolute(module, "--module")?;
     options.setup.directory = absolute(directory, "--directory")?;
+    let with_before = options.setup.before.is_some();
+    options.peers = peers(match &chosen {
+        Some(names) => names,
+        None if with_before => DEFAULT_PEERS_WITH_BEFORE,
+        None => DEFAULT_PEERS,
+    })?;
+    if !with_before && options.peers.iter().any(|peer| peer.name == BEFORE) {
+        return Err(format!("the peer {BEFORE} takes --{BEFORE} FILE").into());
+    }
     if options.scenarios.is_empty() {
         options.scenarios = Scenario::all()?;
     }

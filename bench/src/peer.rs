@@ -20,6 +20,8 @@ use crate::tls::Certificate;
 pub struct Setup {
     pub nginx: PathBuf,
     pub module: PathBuf,
+    /// Another build of the module, to compare it with.
+    pub before: Option<PathBuf>,
     /// What they run under.
     pub wrap: Vec<String>,
     /// Where they run; what was in it is lost.
@@ -30,27 +32,48 @@ pub struct Peer {
     pub name: &'static str,
     config: &'static str,
     program: Program,
+    /// The module's directive in the location; where the module is not loaded, nobody reads it.
+    websocket: &'static str,
 }
 
-/// Those that run when none is named.
+/// Those that run when none is named, and with another build of the module.
 pub const DEFAULT_PEERS: &str = "module,stock";
+pub const DEFAULT_PEERS_WITH_BEFORE: &str = "module,before";
+
+/// The peer that is another build of the module.
+pub const BEFORE: &str = "before";
 
 /// All there are; ratios are to the last of those that run.
-pub static PEERS: [Peer; 3] = [
+pub static PEERS: [Peer; 5] = [
     Peer {
         name: "module",
         config: include_str!("../peers/module.conf"),
         program: Program::Nginx,
+        websocket: "on",
+    },
+    Peer {
+        name: BEFORE,
+        config: include_str!("../peers/module.conf"),
+        program: Program::Nginx,
+        websocket: "on",
+    },
+    Peer {
+        name: "off",
+        config: include_str!("../peers/module.conf"),
+        program: Program::Nginx,
+        websocket: "off",
     },
     Peer {
         name: "relay",
         config: include_str!("../peers/relay.conf"),
         program: Program::Relay,
+        websocket: "",
     },
     Peer {
         name: "stock",
         config: include_str!("../peers/stock.conf"),
         program: Program::Nginx,
+        websocket: "",
     },
 ];
 
@@ -175,8 +198,13 @@ impl Peer {
         } else {
             ""
         };
+        let module = match &site.setup.before {
+            Some(before) if self.name == BEFORE => before,
+            _ => &site.setup.module,
+        };
         [
-            ("%MODULE%", site.setup.module.display().to_string()),
+            ("%MODULE%", module.display().to_string()),
+            ("%WEBSOCKET%", self.websocket.to_owned()),
             ("%USER%", user.to_owned()),
             ("%PORT%", port.to_string()),
             ("%TLS_PORT%", tls_port.to_string()),
