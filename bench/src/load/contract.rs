@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ClientConfig;
 
@@ -29,6 +30,10 @@ pub struct Account {
     pub done: u64,
     /// Handshakes that succeeded, whether or not they are what is counted.
     pub handshakes: u64,
+    /// Messages that were sent or received, where they are not what is counted.
+    pub messages: u64,
+    /// How long operations took, where that is what is measured.
+    pub waits: Vec<Duration>,
 }
 
 /// How many handshakes are under way at once, where a load opens many tunnels: fewer than a

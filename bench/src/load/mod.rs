@@ -3,6 +3,7 @@
 mod contract;
 mod echo;
 mod exchange;
+mod fairness;
 mod handshake;
 mod plain;
 
@@ -21,6 +22,7 @@ pub fn new(scenario: &Scenario, connections: usize) -> Box<dyn Load> {
             depth,
             connections,
         )),
+        Kind::Fairness(direction) => Box::new(fairness::FairnessLoad::new(direction, connections)),
         Kind::Idle { browser } => {
             let handshake = match browser {
                 true => http::BROWSER_HANDSHAKE,
