@@ -5,6 +5,7 @@
 //! is an auxiliary filter: a filter installed by a module that stands that early would be
 //! overwritten by nginx's own.
 
+#![no_std]
 // The C interface is the only one there is; its documentation is ARCHITECTURE.md.
 #![allow(missing_docs)]
 
@@ -25,6 +26,7 @@ mod log;
 mod main_conf;
 mod nginx;
 mod origin;
+mod panic;
 mod report;
 mod seam;
 mod tries;
