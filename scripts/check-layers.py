@@ -18,7 +18,7 @@ from rust_imports import Crate
 
 # The module's files and folders: each may import those below it.
 LAYERS = ("lib", "hooks", "variables", "failure", "request", "tunnel", "advice", "inject",
-          "conf", "types", "nginx")
+          "conf", "types", "nginx", "panic")
 LAYERED = "src"
 
 # Where a crate is, its name, and the crates of the workspace that it may import.

@@ -17,7 +17,8 @@ Checks imports, formatting and lints, runs the unit tests, builds the module for
 installed nginx and runs the end-to-end tests on it.
 
   --all         end-to-end also on the nginx of Debian 13 and of Debian testing,
-                in minimal roots that stay under target/roots (needs root)
+                in minimal roots that stay under target/roots (needs root), and
+                on an nginx that has the module compiled in
   ARGUMENTS     go to `cargo test -p nginx-tests`, such as
                 scripts/test.sh -- --test handshake
 END
@@ -49,6 +50,7 @@ main() {
         for release in "${OTHER_RELEASES[@]}"; do
             on_release "$release" "$@"
         done
+        on_compiled_in "$@"
     fi
 }
 
@@ -128,11 +130,15 @@ check_imports() {
 lint() (
     settings=$("$ROOT/scripts/build.sh" --env)
     eval "$settings"
-    cargo clippy "${FLAGS[@]}" --workspace --all-targets -- -D warnings
+    # By itself: cargo unifies the features of what it checks together, and the
+    # standard library that the other programs use has a panic handler too.
+    cargo clippy "${FLAGS[@]}" -p ngx-http-websocket-module --all-targets -- -D warnings
+    cargo clippy "${FLAGS[@]}" --workspace --exclude ngx-http-websocket-module --all-targets -- -D warnings
 )
 
 on_installed() {
     stage 'build' build
+    stage 'panic' "$ROOT/scripts/test-panic.sh"
     stage 'end-to-end' end_to_end '' "$(command -v nginx)" "$@"
 }
 
@@ -142,6 +148,20 @@ on_release() {
     stage "$release: root" "$ROOT/scripts/roots.sh" "$release"
     stage "$release: build" build --nginx-source "$TARGET/roots/$release-dev"
     stage "$release: end-to-end" end_to_end "$TARGET/roots/$release" /usr/sbin/nginx "$@"
+}
+
+# What a module does that nginx loads, the tests above have shown: here it is about
+# the place among nginx's own modules and the filters around it.
+on_compiled_in() {
+    [ $# -gt 0 ] || set -- --test handshake --test injection --test tunnel
+    stage 'compiled in: build' build_nginx
+    MODULE=compiled-in stage 'compiled in: end-to-end' end_to_end '' "$NGINX" "$@"
+}
+
+# Leaves the path of the nginx in NGINX.
+build_nginx() {
+    NGINX=$("$ROOT/scripts/build-nginx.sh" | tail -n 1)
+    say "$NGINX"
 }
 
 # Leaves the path of the module in MODULE.

@@ -3,6 +3,7 @@
 //! For nginx it is an auxiliary HTTP filter. Its layers, each of which uses only those below it:
 //! `hooks`, `variables`, `failure`, `request`, `tunnel`, `advice`, `inject`, `conf`, `types`, `nginx`.
 
+#![no_std]
 // The C interface is the only one there is; its documentation is ARCHITECTURE.md.
 #![allow(missing_docs)]
 
@@ -18,6 +19,7 @@ mod failure;
 mod hooks;
 mod inject;
 mod nginx;
+mod panic;
 mod request;
 mod tunnel;
 mod types;
@@ -30,8 +32,8 @@ static mut CONTEXT: ngx_http_module_t = ngx_http_module_t {
     init_main_conf: None,
     create_srv_conf: None,
     merge_srv_conf: None,
-    create_loc_conf: Some(conf::location::create),
-    merge_loc_conf: Some(conf::location::merge),
+    create_loc_conf: Some(conf::merge::create),
+    merge_loc_conf: Some(conf::merge::merge),
 };
 
 #[allow(non_upper_case_globals)]

@@ -4,6 +4,7 @@
 pub mod directives;
 pub mod location;
 pub mod main;
+pub mod merge;
 pub mod origin;
 
 pub use location::LocationConf;
