@@ -5,7 +5,8 @@
 //! `cfg(ngx_os = "linux")`, and compare `env!("NGINX_VERSION_NUMBER")`
 //! (`1022001` is nginx 1.22.1).
 
-use std::env;
+use std::path::PathBuf;
+use std::{env, fs};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -19,6 +20,24 @@ fn main() {
 
     let version = metadata("DEP_NGINX_VERSION_NUMBER");
     println!("cargo::rustc-env=NGINX_VERSION_NUMBER={version}");
+
+    if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
+        link_no_library();
+    }
+}
+
+/// Links the module by itself. What it uses of libc, nginx has loaded already, whichever libc that
+/// is: a library named in the module would tie it to one, and to that one's versions of symbols.
+fn link_no_library() {
+    println!("cargo::rustc-link-arg=-nostdlib");
+
+    // The crate libc has rustc name these to the linker, which finds empty ones first.
+    let directory = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    for library in ["c", "dl", "m", "pthread", "rt", "util"] {
+        let archive = directory.join(format!("lib{library}.a"));
+        fs::write(archive, "!<arch>\n").expect("OUT_DIR is for files like this one");
+    }
+    println!("cargo::rustc-link-search=native={}", directory.display());
 }
 
 /// Sets `name="value"` for each value listed in `values`, and declares the

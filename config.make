@@ -1,6 +1,6 @@
 # nginx reads this when it writes objs/Makefile: the rule that builds the Rust
-# library, and the module's dependency on it (nginx's scripts attach a module's
-# dependencies to its C sources, and there are none).
+# library, and the dependency on it of what it is linked into (nginx's scripts
+# attach a module's dependencies to its C sources, and there are none).
 #
 # Cargo decides what is out of date, so it runs every time.
 
@@ -18,6 +18,6 @@ ngx_websocket_cargo:
 
 $ngx_websocket_lib:	ngx_websocket_cargo
 
-$NGX_OBJS/ngx_http_websocket_module$ngx_modext:	$ngx_websocket_lib
+$ngx_websocket_product:	$ngx_websocket_lib
 
 END

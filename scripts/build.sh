@@ -40,7 +40,11 @@ main() {
         return
     fi
     build
-    check "$VERSION_DIR/$MODULE_FILE"
+    if [ -n "$source" ]; then
+        check "$VERSION_DIR/$MODULE_FILE"
+    else
+        check --nginx "$(command -v nginx)" "$VERSION_DIR/$MODULE_FILE"
+    fi
     printf '%s\n' "$VERSION_DIR/$MODULE_FILE"
 }
 
@@ -61,7 +65,7 @@ check() {
         say "readelf is missing (package binutils): what the module is made of was not checked."
         return
     fi
-    "$ROOT/scripts/check-module.sh" "$1" >&2
+    "$ROOT/scripts/check-module.sh" "$@" >&2
 }
 
 main "$@"

@@ -5,24 +5,29 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 EXPORTS='ngx_module_names ngx_module_order ngx_modules'
+# What is used of libc: each of these is in glibc and in musl, under this name.
+LIBC='abort bcmp close eventfd free memcmp memcpy memmove memset random strlen'
 
 usage() {
     cat <<'END'
-Usage: scripts/check-module.sh [--stripped] MODULE
+Usage: scripts/check-module.sh [--stripped] [--nginx BINARY] MODULE
 
-Checks that the module exports nginx's three tables and nothing else, needs no
-library but libc and libgcc_s, has full RELRO and no executable stack, and names
-no directory of the machine that it was built on. Prints the bytes it takes.
+Checks that the module exports nginx's three tables and nothing else, names no
+library and no version of one, uses nothing but a few functions of libc and
+nginx itself, has full RELRO and no executable stack, and names no directory of
+the machine that it was built on. Prints the bytes it takes.
 
-  --stripped  it must have no symbols and no debug information left
+  --stripped      it must have no symbols and no debug information left
+  --nginx BINARY  what it uses of nginx must be in this one
 END
 }
 
 main() {
-    local stripped=''
+    local stripped='' nginx=''
     while [ $# -gt 0 ]; do
         case $1 in
             --stripped) stripped=yes ;;
+            --nginx) [ $# -ge 2 ] || die "--nginx needs a file."; nginx=$2; shift ;;
             -h | --help) usage; return ;;
             -*) usage >&2; exit 2 ;;
             *) break ;;
@@ -36,6 +41,7 @@ main() {
 
     check_exports "$1"
     check_libraries "$1"
+    check_undefined "$1" "$nginx"
     check_hardening "$1"
     check_paths "$1"
     [ -z "$stripped" ] || check_stripped "$1"
@@ -50,16 +56,30 @@ check_exports() {
     [ "$exported" = "$EXPORTS" ] || die "the module must export $EXPORTS; it exports: ${exported:-nothing}."
 }
 
-# The dynamic loader is part of libc.
+# A library that is named has to be there, and a version of a symbol with it: the
+# module would be for one libc, as new as this machine's.
 check_libraries() {
-    local library
-    while read -r library; do
-        case $library in
-            libc.so.* | ld-linux*.so.* | ld64.so.* | libgcc_s.so.*) ;;
-            *) die "the module needs $library: it may need libc and libgcc_s only." ;;
-        esac
-    done < <(readelf -dW "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
+    local found
+    found=$(readelf -dW "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | paste -s -d ' ')
+    [ -z "$found" ] || die "the module needs $found: it must name no library."
+    found=$(nm -D --undefined-only --with-symbol-versions "$1" | awk '/@/ { print $NF }' | paste -s -d ' ')
+    [ -z "$found" ] || die "the module asks for a version of a symbol: $found."
 }
+
+# Nothing at all would tell at build time, and nginx not before it loads the file.
+check_undefined() {
+    local found
+    found=$(undefined "$1" | awk '!/^ngx_/' | not_among <(tr ' ' '\n' <<<"$LIBC"))
+    [ -z "$found" ] || die "not every libc has what the module uses: $found."
+    [ -n "$2" ] || return 0
+    found=$(undefined "$1" | awk '/^ngx_/' | not_among <(nm -D --defined-only "$2" | awk '{ print $NF }'))
+    [ -z "$found" ] || die "$2 doesn't have what the module uses: $found."
+}
+
+undefined() { nm -D --undefined-only "$1" | awk '{ print $NF }'; }
+
+# not_among FILE   the lines that FILE doesn't have, as one.
+not_among() { sort | comm -23 - <(sort "$1") | paste -s -d ' '; }
 
 check_hardening() {
     local headers

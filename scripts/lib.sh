@@ -197,10 +197,12 @@ version_in_header() {
 
 is_configured() { [ -f "$1/objs/ngx_auto_config.h" ] && [ -f "$1/objs/Makefile" ]; }
 
-# configure_copy SOURCE COPY   nothing is compiled, so nginx-dev's headers do.
+# configure_copy SOURCE COPY [FLAG...]   unless something is to be compiled,
+# nginx-dev's headers do.
 configure_copy() {
     local source=$1 copy=$2 stamp
-    stamp=$(source_fingerprint "$source")
+    shift 2
+    stamp="$(source_fingerprint "$source") $(cat "$ROOT"/config* "$ROOT/auto/rust" | cksum) $*"
     if is_configured "$copy" && [ "$(cat "$copy/.fingerprint" 2>/dev/null)" = "$stamp" ]; then
         return
     fi
@@ -209,7 +211,7 @@ configure_copy() {
     rm -rf "$copy"
     mkdir -p "$copy"
     cp -RL "$source/." "$copy/"
-    if ! (cd "$copy" && run_configure) >"$copy/configure.log" 2>&1 </dev/null; then
+    if ! (cd "$copy" && run_configure "$@") >"$copy/configure.log" 2>&1 </dev/null; then
         grep -A 3 -i error "$copy/configure.log" | head -n 8 >&2
         die "nginx's configure failed: see $copy/configure.log (the headers it needs are in the packages libpcre2-dev, zlib1g-dev and libssl-dev)."
     fi
@@ -219,7 +221,7 @@ configure_copy() {
 # A new Debian revision keeps the version and may change a header.
 source_fingerprint() {
     (cd "$1" && find . -path ./objs -prune -o -type f \
-        \( -name '*.h' -o -path './auto/*' -o -name configure -o -name conf_flags \) \
+        \( -name '*.[ch]' -o -path './auto/*' -o -name configure -o -name conf_flags \) \
         -print0 | LC_ALL=C sort -z | xargs -0 cat | cksum)
 }
 
@@ -234,7 +236,7 @@ run_configure() {
         # shellcheck source=/dev/null
         . ./conf_flags
     fi
-    sh "$script" "${NGX_CONF_FLAGS[@]}"
+    sh "$script" "${NGX_CONF_FLAGS[@]}" "$@"
 }
 
 # ---- making packages --------------------------------------------------------

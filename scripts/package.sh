@@ -16,8 +16,8 @@ them. Needs root: it works in minimal roots (scripts/roots.sh).
 
 The Rust is compiled here, since not every release has a recent enough rustc,
 against the release's own nginx-dev. The packages are made of it in the root, by
-the release's own debhelper. This machine's libc must not be newer than that of
-the oldest release: build on that one.
+the release's own debhelper. For check-websocket this machine's libc must not be
+newer than that of the oldest release: build on that one.
 
   --test  then runs scripts/test-packages.sh on them
 END

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every check there is: formatting, lints, unit tests, and the end-to-end
+# Runs every check there is: imports, formatting, lints, unit tests, and the end-to-end
 # tests through a real nginx. Installs what is missing first.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -13,11 +13,12 @@ usage() {
     cat <<'END'
 Usage: scripts/test.sh [--all] [-- ARGUMENTS]
 
-Checks formatting and lints, runs the unit tests, builds the module for the
+Checks imports, formatting and lints, runs the unit tests, builds the module for the
 installed nginx and runs the end-to-end tests on it.
 
   --all         end-to-end also on the nginx of Debian 13 and of Debian testing,
-                in minimal roots that stay under target/roots (needs root)
+                in minimal roots that stay under target/roots (needs root), and
+                on an nginx that has the module compiled in
   ARGUMENTS     go to `cargo test -p nginx-tests`, such as
                 scripts/test.sh -- --test handshake
 END
@@ -39,6 +40,7 @@ main() {
     trap summary EXIT
 
     stage packages install
+    stage imports check_imports
     stage clients prepare_clients
     stage formatting cargo fmt --all --check
     stage clippy lint
@@ -48,6 +50,7 @@ main() {
         for release in "${OTHER_RELEASES[@]}"; do
             on_release "$release" "$@"
         done
+        on_compiled_in "$@"
     fi
 }
 
@@ -78,6 +81,7 @@ summary() {
 
 install() {
     need_build_packages
+    need_packages python3:python3
     check_toolchain
     cargo fmt --version >/dev/null 2>&1 || die "cargo fmt is missing: run \`rustup component add rustfmt\`, or install the package rustfmt."
     cargo clippy --version >/dev/null 2>&1 || die "cargo clippy is missing: run \`rustup component add clippy\`, or install the package rust-clippy."
@@ -118,14 +122,23 @@ logged() {
 
 # ---- the checks -------------------------------------------------------------
 
+check_imports() {
+    "$ROOT/scripts/check-layers.py" --self-test
+    "$ROOT/scripts/check-layers.py"
+}
+
 lint() (
     settings=$("$ROOT/scripts/build.sh" --env)
     eval "$settings"
-    cargo clippy "${FLAGS[@]}" --workspace --all-targets -- -D warnings
+    # By itself: cargo unifies the features of what it checks together, and the
+    # standard library that the other programs use has a panic handler too.
+    cargo clippy "${FLAGS[@]}" -p ngx-http-websocket-module --all-targets -- -D warnings
+    cargo clippy "${FLAGS[@]}" --workspace --exclude ngx-http-websocket-module --all-targets -- -D warnings
 )
 
 on_installed() {
     stage 'build' build
+    stage 'panic' "$ROOT/scripts/test-panic.sh"
     stage 'end-to-end' end_to_end '' "$(command -v nginx)" "$@"
 }
 
@@ -135,6 +148,20 @@ on_release() {
     stage "$release: root" "$ROOT/scripts/roots.sh" "$release"
     stage "$release: build" build --nginx-source "$TARGET/roots/$release-dev"
     stage "$release: end-to-end" end_to_end "$TARGET/roots/$release" /usr/sbin/nginx "$@"
+}
+
+# What a module does that nginx loads, the tests above have shown: here it is about
+# the place among nginx's own modules and the filters around it.
+on_compiled_in() {
+    [ $# -gt 0 ] || set -- --test handshake --test injection --test tunnel
+    stage 'compiled in: build' build_nginx
+    MODULE=compiled-in stage 'compiled in: end-to-end' end_to_end '' "$NGINX" "$@"
+}
+
+# Leaves the path of the nginx in NGINX.
+build_nginx() {
+    NGINX=$("$ROOT/scripts/build-nginx.sh" | tail -n 1)
+    say "$NGINX"
 }
 
 # Leaves the path of the module in MODULE.

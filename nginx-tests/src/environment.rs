@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `NGINX_TESTS_BINARY` | the nginx to run | `nginx` of `PATH`, else `/usr/sbin/nginx` |
 //! | `NGINX_TESTS_ROOT` | run nginx by `chroot` in this directory | not set: no chroot |
-//! | `NGINX_TESTS_MODULE` | the module, as this process sees it | `target/nginx-VERSION/ngx_http_websocket_module.so` |
+//! | `NGINX_TESTS_MODULE` | the module, as this process sees it; `compiled-in` if nginx has it without loading it | `target/nginx-VERSION/ngx_http_websocket_module.so` |
 //! | `NGINX_TESTS_INTEROP` | holds `venv/` (Python `websockets`) and `node_modules/ws` | `target/interop` |
 //! | `NGINX_TESTS_SLOW` | how many times slower nginx is under a tool that watches it | 1: no tool |
 
@@ -128,8 +128,11 @@ impl Environment {
         }
     }
 
-    /// The module built for this nginx.
-    pub fn module(&self) -> PathBuf {
+    /// The module built for this nginx, unless that has it without loading it.
+    pub fn module(&self) -> Option<PathBuf> {
+        if env::var_os("NGINX_TESTS_MODULE").is_some_and(|value| value == "compiled-in") {
+            return None;
+        }
         let (major, minor, patch) = self.version;
         let module = variable("NGINX_TESTS_MODULE").unwrap_or_else(|| {
             workspace()
@@ -141,7 +144,7 @@ impl Environment {
             "{}: no such module: run scripts/build.sh",
             module.display()
         );
-        module
+        Some(module)
     }
 }
 

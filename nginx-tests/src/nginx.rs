@@ -129,7 +129,7 @@ impl Setup {
         self
     }
 
-    /// Without loading the module.
+    /// Without loading the module. An nginx that it is compiled into has it all the same.
     pub fn without_module(mut self) -> Self {
         self.module = false;
         self
@@ -196,8 +196,8 @@ impl Setup {
 
     /// Writes the configuration with all placeholders replaced.
     fn write(&self) -> (String, BTreeMap<String, u16>) {
-        if self.module {
-            let copied = fs::copy(environment().module(), self.path(MODULE));
+        if let Some(module) = self.module() {
+            let copied = fs::copy(module, self.path(MODULE));
             copied.unwrap_or_else(|error| panic!("copying {MODULE}: {error}"));
         }
         let mut ports = BTreeMap::new();
@@ -206,10 +206,15 @@ impl Setup {
         (config, ports)
     }
 
+    /// The module to be loaded.
+    fn module(&self) -> Option<PathBuf> {
+        self.module.then(|| environment().module()).flatten()
+    }
+
     fn template(&self) -> String {
         let on_or_off = |on| if on { "on" } else { "off" };
         let mut text = String::new();
-        if self.module {
+        if self.module().is_some() {
             text += &format!("load_module {MODULE};\n");
         }
         if getuid().is_root() {

@@ -10,6 +10,9 @@ use nginx_tests::nginx::Setup;
 use nginx_tests::{Certificate, Nginx};
 use websocket_protocol::Cause;
 
+/// Where the manual has nginx load the module from.
+const MODULE: &str = "modules/ngx_http_websocket_module.so";
+
 #[test]
 fn every_directive_is_documented_and_no_other() {
     let code: BTreeSet<String> = code_directives().into_keys().collect();
@@ -322,11 +325,14 @@ impl Block {
             }
             "main" => {
                 // The line that loads the module is part of the text.
-                let module = fs::read(environment().module()).expect("the module");
-                Nginx::http("websocket on;")
-                    .without_module()
-                    .file("modules/ngx_http_websocket_module.so", module)
-                    .main(&text)
+                let setup = Nginx::http("websocket on;").without_module();
+                match environment().module() {
+                    Some(module) => setup
+                        .file(MODULE, fs::read(module).expect("the module"))
+                        .main(&text),
+                    // It is there already, and nginx refuses to load another.
+                    None => setup.main(&text.replace(&format!("load_module {MODULE};"), "")),
+                }
             }
             "http" => Nginx::http(text),
             "server" => Nginx::server(text),
@@ -481,10 +487,16 @@ fn choices(code: &str) -> BTreeMap<String, String> {
 /// Public and internal variables.
 fn code_variables() -> (BTreeSet<String>, BTreeSet<String>) {
     let code = sources();
-    let names = calls(&code, "Variable::new( \"").map(|call| arguments(call).remove(0));
-    names
-        .map(|name| name.trim_matches('"').to_owned())
-        .partition(|name| !name.starts_with("websocket_injected_"))
+    let public = calls(&code, "Variable::new( \"").map(|call| arguments(call).remove(0));
+    let internal = code
+        .match_indices("c\"websocket_injected_")
+        .filter_map(|(at, _)| code[at + 2..].split_once('"'));
+    (
+        public
+            .map(|name| name.trim_matches('"').to_owned())
+            .collect(),
+        internal.map(|(name, _)| name.to_owned()).collect(),
+    )
 }
 
 /// What follows each occurrence of a call's beginning. A `c"` at the end of the mark is skipped but

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Builds an nginx that has the module compiled in. The last line printed is its path.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+# This crate is nginx's sources: cargo gets them as it gets everything else.
+CRATE=nginx-src
+CRATE_VERSION=1.28.5
+
+usage() {
+    cat <<'END_OF_USAGE'
+Usage: scripts/build-nginx.sh [DIR]
+
+Builds an nginx that has the module compiled in (./configure --add-module) and
+prints its path: target/nginx-VERSION/compiled-in/objs/nginx. The end-to-end
+tests run on it with
+
+  NGINX_TESTS_BINARY=PATH NGINX_TESTS_MODULE=compiled-in cargo test -p nginx-tests
+
+  DIR  a source tree of nginx; without it, that of the crate nginx-src
+END_OF_USAGE
+}
+
+main() {
+    case ${1:-} in
+        -h | --help) usage; return ;;
+        -*) usage >&2; exit 2 ;;
+    esac
+    check_toolchain
+    have make || die "make is missing: install the package make."
+    local source tree
+    if [ $# -gt 0 ]; then
+        source=$(find_given_source "$1")
+    else
+        source=$(fetch_source)
+    fi
+    [ -f "$source/src/core/nginx.c" ] || die "$source holds nginx's headers, not its sources."
+    NGINX_VERSION=$(version_in_header "$source")
+    tree=$TARGET/nginx-$NGINX_VERSION/compiled-in
+    # Without optimization it compiles in half the time.
+    configure_copy "$source" "$tree" --with-cc-opt=-O0 --add-module="$ROOT"
+    build "$tree"
+    printf '%s\n' "$tree/objs/nginx"
+}
+
+fetch_source() {
+    local directory=$TARGET/$CRATE manifest
+    mkdir -p "$directory"
+    cat >"$directory/Cargo.toml" <<END_OF_MANIFEST
+[package]
+name = "nginx-source"
+edition = "2021"
+
+[lib]
+path = "/dev/null"
+
+[dependencies]
+$CRATE = "=$CRATE_VERSION"
+
+[workspace]
+END_OF_MANIFEST
+    manifest=$(cargo metadata --quiet --format-version 1 --manifest-path "$directory/Cargo.toml" |
+        grep -o "\"manifest_path\":\"[^\"]*/$CRATE-[^\"]*\"" | cut -d '"' -f 4)
+    [ -n "$manifest" ] || die "cargo could not get the crate $CRATE."
+    printf '%s/nginx\n' "$(dirname "$manifest")"
+}
+
+# Neither make nor cargo does again what is done.
+build() {
+    say "building nginx $NGINX_VERSION with the module compiled in"
+    if ! (cd "$1" && make -f objs/Makefile -j "$(nproc)" binary) >"$1/make.log" 2>&1 </dev/null; then
+        tail -n 20 "$1/make.log" >&2
+        die "nginx was not built: see $1/make.log"
+    fi
+}
+
+main "$@"

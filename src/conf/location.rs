@@ -1,0 +1,212 @@
+//! What a location makes of the module's directives.
+
+use core::cell::Cell;
+use core::ffi::c_void;
+
+use nginx_sys::{
+    ngx_array_t, ngx_flag_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_msec_t,
+    ngx_uint_t, off_t,
+};
+use websocket_protocol::Scanner;
+
+use super::origin;
+use crate::nginx::conf::Place;
+use crate::nginx::{Request, module, pool, string};
+use crate::types::{Handshake, LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, Verify};
+
+/// What a location makes of the module's directives. nginx's setters write into it, so an unset
+/// value is nginx's own.
+#[repr(C)]
+pub struct LocationConf {
+    pub(super) websocket: ngx_flag_t,
+    pub(super) handshake: ngx_uint_t,
+    pub(super) other_upgrades: ngx_uint_t,
+    pub(super) timeout: ngx_msec_t,
+    pub(super) verify: ngx_uint_t,
+    pub(super) log_level: ngx_uint_t,
+    pub(super) cause_header: ngx_flag_t,
+    /// Array of [`origin::Origin`]; NULL when origins are not checked.
+    pub(super) allow_origin: *mut ngx_array_t,
+    pub(super) tunnel: ngx_flag_t,
+    pub(super) buffer_size: usize,
+    pub(super) buffers: ngx_int_t,
+    pub(super) ping_interval: ngx_msec_t,
+    pub(super) ping_timeout: ngx_msec_t,
+    pub(super) ping_to: ngx_uint_t,
+    pub(super) max_lifetime: ngx_msec_t,
+    pub(super) max_message_size: off_t,
+    pub(super) rate: usize,
+    pub(super) drain: ngx_msec_t,
+    pub(super) drain_code: ngx_uint_t,
+    pub(super) advice: ngx_flag_t,
+    /// Where these were written, for what can only be told after the merge.
+    pub written: Place,
+    pub ping_written: Place,
+    pub drain_written: Place,
+    pub level: Level,
+    /// What `inject` has made for it.
+    pub twins: Cell<Twins>,
+}
+
+/// A level of the configuration, as nginx keeps it.
+#[derive(Clone, Copy)]
+pub struct Level {
+    /// The level around it; NULL for the http level.
+    pub above: *const LocationConf,
+    /// Every module's structure for it.
+    pub location: *mut *mut c_void,
+    /// Every module's structure for the server it belongs to.
+    pub server: *mut *mut c_void,
+}
+
+/// The configurations that a location has beside its own, NULL where it has none.
+#[derive(Clone, Copy)]
+pub struct Twins {
+    /// For handshakes: HTTP/1.1, with the headers that upgrade.
+    pub handshake: *mut *mut c_void,
+    /// For requests whose upgrade is taken away, where the location's own lines would send one.
+    pub stripped: *mut *mut c_void,
+}
+
+/// A time that may be `off`.
+fn limit(time: ngx_msec_t) -> Option<ngx_msec_t> {
+    (time < LONGEST_TIMEOUT).then_some(time)
+}
+
+impl LocationConf {
+    /// The configuration of the request's location.
+    pub fn of<'r>(r: Request<'r>) -> &'r Self {
+        // SAFETY: create() made it, and a configuration outlives its requests.
+        unsafe { &*r.location(module::index()).cast::<Self>() }
+    }
+
+    /// The level around this one; `None` for a server, around which there is only http.
+    pub fn above(&self) -> Option<&Self> {
+        // SAFETY: NULL, or a level that lives as long as this one.
+        unsafe { self.level.above.as_ref() }.filter(|above| !above.level.location.is_null())
+    }
+
+    /// A module's structure for the level. Not of the http level, which is never merged.
+    pub fn of_module(&self, index: usize) -> *mut c_void {
+        // SAFETY: a level that was merged has a structure of each module.
+        unsafe { *self.level.location.add(index) }
+    }
+
+    /// The core module's structure, likewise.
+    pub fn core(&self) -> &ngx_http_core_loc_conf_t {
+        // SAFETY: the core module's index is set before any configuration is read, and what it keeps
+        // lives as long as the configuration.
+        unsafe { &*self.of_module(ngx_http_core_module.ctx_index).cast() }
+    }
+
+    /// The location as it is written.
+    pub fn name(&self) -> &[u8] {
+        // SAFETY: a location's name lives as long as the configuration.
+        unsafe { string::bytes(&self.core().name) }
+    }
+
+    pub fn is_on(&self) -> bool {
+        self.websocket == 1
+    }
+
+    pub fn is_strict(&self) -> bool {
+        self.handshake == Handshake::Strict as ngx_uint_t
+    }
+
+    pub fn other_upgrades(&self) -> OtherUpgrades {
+        match self.other_upgrades {
+            1 => OtherUpgrades::Pass,
+            2 => OtherUpgrades::Reject,
+            _ => OtherUpgrades::Strip,
+        }
+    }
+
+    pub fn verify(&self) -> Verify {
+        match self.verify {
+            1 => Verify::Off,
+            2 => Verify::Log,
+            _ => Verify::On,
+        }
+    }
+
+    /// How long a tunnel may be idle, milliseconds; `off` is as long as nginx can wait.
+    pub fn timeout(&self) -> ngx_msec_t {
+        self.timeout.min(LONGEST_TIMEOUT)
+    }
+
+    pub fn log_level(&self) -> ngx_uint_t {
+        self.log_level
+    }
+
+    pub fn has_cause_header(&self) -> bool {
+        self.cause_header == 1
+    }
+
+    /// How long a tunnel may be idle, milliseconds; `None` for ever.
+    pub fn tunnel_timeout(&self) -> Option<ngx_msec_t> {
+        limit(self.timeout)
+    }
+
+    /// Whether tunnels are carried by this module.
+    pub fn has_tunnel(&self) -> bool {
+        self.tunnel == 1
+    }
+
+    /// How much a buffer holds: a payload of the configured size together with its header, so that
+    /// a message of 64k is not cut in two for the sake of some bytes.
+    pub fn buffer_size(&self) -> usize {
+        self.buffer_size.saturating_add(Scanner::MAX_HEADER + 1)
+    }
+
+    /// How many free buffers a worker keeps.
+    pub fn buffers(&self) -> usize {
+        usize::try_from(self.buffers).unwrap_or(0)
+    }
+
+    pub fn ping(&self) -> Option<Ping> {
+        let interval = limit(self.ping_interval)?;
+        Some(Ping {
+            interval,
+            timeout: self.ping_timeout,
+            to: self.ping_to,
+        })
+    }
+
+    pub fn max_lifetime(&self) -> Option<ngx_msec_t> {
+        limit(self.max_lifetime)
+    }
+
+    pub fn max_message_size(&self) -> Option<u64> {
+        u64::try_from(self.max_message_size)
+            .ok()
+            .filter(|size| *size > 0)
+    }
+
+    /// Bytes per second from the client.
+    pub fn rate(&self) -> Option<usize> {
+        (self.rate > 0).then_some(self.rate)
+    }
+
+    /// Over what time tunnels leave a worker that is to exit, milliseconds.
+    pub fn drain(&self) -> Option<ngx_msec_t> {
+        limit(self.drain)
+    }
+
+    pub fn drain_code(&self) -> u16 {
+        u16::try_from(self.drain_code).unwrap_or(SERVICE_RESTART)
+    }
+
+    /// Whether `nginx -t` warns of what is not as it seems.
+    pub fn has_advice(&self) -> bool {
+        self.advice == 1
+    }
+
+    /// The origins that may open a WebSocket here; `None` when any may.
+    pub fn allowed_origins(&self) -> Option<&[origin::Origin]> {
+        if self.allow_origin.is_null() {
+            return None;
+        }
+        // SAFETY: after the merge this is NULL or an array of origins, made in this file.
+        Some(unsafe { pool::elements(self.allow_origin) })
+    }
+}
