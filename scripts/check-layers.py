@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True  # what is beside a script is not the script's to
 from rust_imports import Crate
 
 # The module's files and folders: each may import those below it.
-LAYERS = ("lib", "hooks", "variables", "failure", "request", "tunnel", "advice", "inject",
+LAYERS = ("lib", "panic", "hooks", "variables", "failure", "request", "tunnel", "advice", "inject",
           "conf", "types", "nginx")
 LAYERED = "src"
 
