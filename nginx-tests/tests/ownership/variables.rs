@@ -52,7 +52,9 @@ const LOOKS: [Look; 6] = [
     },
 ];
 
-const TARGETS: [&str; 6] = ["/on", "/off", "/missing", "/nobody", "/page", "/back"];
+const TARGETS: [&str; 7] = [
+    "/on", "/off", "/missing", "/nobody", "/page", "/back", "/asked",
+];
 
 impl Look {
     fn setup(&self, looking: bool) -> Setup {
@@ -79,6 +81,8 @@ impl Look {
                 location /back {{
                     websocket off; error_page 502 = @on; {location} proxy_pass http://%NOBODY%;
                 }}
+                location /asked {{ auth_request /ask; {location} proxy_pass http://%BACKEND%; }}
+                location = /ask {{ internal; {location} proxy_pass http://%BACKEND%/; }}
                 location @off {{ websocket off; {location} %HAND% proxy_pass http://%BACKEND%; }}
                 location @on {{ {location} proxy_pass http://%BACKEND%; }}
             }}"
@@ -117,52 +121,56 @@ fn requests(target: &str) -> [Handshake; 4] {
     ]
 }
 
+/// What requests through one nginx came to.
+struct Seen {
+    /// The answers, and what upstreams were asked.
+    exchanges: Vec<String>,
+    said: Vec<String>,
+}
+
+fn send_all(setup: Setup, upstreams: &[(&str, ScriptedBackend); 2]) -> Seen {
+    let place = |setup: Setup, (name, upstream): &(&str, ScriptedBackend)| {
+        setup.set(name, upstream.address())
+    };
+    let nginx = upstreams.iter().fold(setup, place).start();
+    let requests = TARGETS.iter().flat_map(|target| requests(target));
+    let exchange = |request: Handshake| {
+        let counts = upstreams
+            .each_ref()
+            .map(|(_, upstream)| upstream.requests().len());
+        let answer = answer(&nginx, &request);
+        let asked: String = (upstreams.iter().zip(counts))
+            .flat_map(|((_, upstream), before)| upstream.requests().split_off(before))
+            .map(|got| got.head.text())
+            .collect();
+        let request = String::from_utf8_lossy(&request.bytes()).into_owned();
+        format!("{request}was answered\n{answer}\nafter asking upstreams\n{asked}")
+    };
+    let exchanges = requests.map(exchange).collect();
+    let said = said(&nginx.stop())
+        .iter()
+        .map(|line| without_numbers(line))
+        .collect();
+    Seen { exchanges, said }
+}
+
 #[test]
 fn looking_at_a_variable_early_changes_nothing() {
-    let backend = ScriptedBackend::standard();
-    let not_found = ScriptedBackend::answering(NOT_FOUND);
+    let upstreams = [
+        ("BACKEND", ScriptedBackend::standard()),
+        ("NOT_FOUND", ScriptedBackend::answering(NOT_FOUND)),
+    ];
     for look in LOOKS {
-        let through = |looking: bool| {
-            let nginx = look
-                .setup(looking)
-                .set("BACKEND", backend.address())
-                .set("NOT_FOUND", not_found.address())
-                .start();
-            let before = [&backend, &not_found].map(|backend| backend.requests().len());
-            let answers: Vec<String> = TARGETS
-                .iter()
-                .flat_map(|target| requests(target))
-                .map(|request| answer(&nginx, &request))
-                .collect();
-            let log = nginx.stop();
-            let asked: Vec<Vec<String>> = [&backend, &not_found]
-                .iter()
-                .zip(before)
-                .map(|(backend, before)| {
-                    backend.requests()[before..]
-                        .iter()
-                        .map(|got| got.head.text())
-                        .collect()
-                })
-                .collect();
-            (
-                answers,
-                asked,
-                said(&log)
-                    .iter()
-                    .map(|line| without_numbers(line))
-                    .collect::<Vec<_>>(),
-            )
-        };
-        let blind = through(false);
-        let looking = through(true);
         let lines = format!("{} {} {}", look.http, look.server, look.location);
-        assert_eq!(blind.0, looking.0, "to the client with {lines}");
-        assert_eq!(blind.1, looking.1, "to the upstream with {lines}");
-        assert_eq!(blind.2, looking.2, "in the log with {lines}");
+        let [blind, looking] =
+            [false, true].map(|looking| send_all(look.setup(looking), &upstreams));
+        for (blind, looking) in blind.exchanges.iter().zip(&looking.exchanges) {
+            assert!(blind == looking, "with {lines}\n{blind}\nbecame\n{looking}");
+        }
+        assert_eq!(blind.said, looking.said, "in the log with {lines}");
         assert!(
             blind
-                .2
+                .said
                 .iter()
                 .any(|line| line.starts_with("websocket established"))
         );
