@@ -66,14 +66,17 @@ const fn off(name: &'static str, text: &'static str) -> Form {
     }
 }
 
-/// What is in the http block for them.
+/// What is in the http block for them. Idle connections stay, so that which of them is used does
+/// not depend on how fast all this goes.
 pub const HTTP: &str = "
     map $http_upgrade $connection_upgrade { default upgrade; '' close; }
     proxy_cache_path temp/cache keys_zone=zone:1m;
-    upstream group { server %BACKEND%; }
-    upstream kept { server %BACKEND%; keepalive 4; }
-    upstream kept_tls { server %TLS%; keepalive 4; }
-    upstream second { server 127.0.0.1:%CLOSED_PORT% max_fails=0; server %BACKEND% backup; }
+    upstream group { server %BACKEND%; keepalive_timeout 1h; }
+    upstream kept { server %BACKEND%; keepalive 4; keepalive_timeout 1h; }
+    upstream kept_tls { server %TLS%; keepalive 4; keepalive_timeout 1h; }
+    upstream second {
+        server 127.0.0.1:1 max_fails=0; server %BACKEND% backup; keepalive_timeout 1h;
+    }
 ";
 
 pub const FORMS: &[Form] = &[
@@ -306,7 +309,7 @@ pub const FORMS: &[Form] = &[
         "cache",
         "location /cache/ {
             proxy_pass http://%BACKEND%; %OWN%
-            proxy_cache zone; proxy_cache_valid 1m; proxy_ignore_headers Set-Cookie;
+            proxy_cache zone; proxy_cache_valid 1h; proxy_ignore_headers Set-Cookie;
             proxy_cache_key $server_name$request_uri; add_header X-Cache $upstream_cache_status;
         }",
     ),
@@ -378,7 +381,7 @@ pub const FORMS: &[Form] = &[
         "off_cache",
         "location /off_cache/ {
             %OFF% proxy_pass http://%BACKEND%;
-            proxy_cache zone; proxy_cache_valid 1m; proxy_ignore_headers Set-Cookie;
+            proxy_cache zone; proxy_cache_valid 1h; proxy_ignore_headers Set-Cookie;
             proxy_cache_key $server_name$request_uri;
         }",
     ),

@@ -190,12 +190,17 @@ fn both(conn: &mut Conn) -> io::Result<()> {
 
 fn http_1(conn: &mut Conn, mut head: Head) -> io::Result<()> {
     loop {
-        assert!(head.start.ends_with("HTTP/1.1"), "{}", head.text());
-        if head.target() != "/refused" {
+        let refused = head.target() == "/refused";
+        if head.header("Upgrade").is_some() && !refused {
             conn.accept(&head)?;
             return conn.echo_frames();
         }
-        conn.send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;
+        let status = if refused { "404 Not Found" } else { "200 OK" };
+        let body = "by HTTP/1.1";
+        let length = body.len();
+        conn.send(format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}"
+        ))?;
         head = conn.read_head()?;
     }
 }
