@@ -6,9 +6,10 @@ pub struct Form {
     /// Requests for it go to `/name/`.
     pub name: &'static str,
     /// The locations. `%OWN%` is what stands in `own`, or what replaces it in a location written
-    /// by hand; `%OFF%` is `websocket off;` where the module is loaded.
+    /// by hand, where `%HANDSHAKE%` are the lines that a handshake needs of the client's;
+    /// `%OFF%` is `websocket off;` where the module is loaded.
     pub text: &'static str,
-    /// What it says of version, Upgrade and Connection.
+    /// What it says of version, Upgrade and Connection, or else of what no handshake goes with.
     pub own: &'static str,
     /// What becomes of a handshake.
     pub handshakes: Handshakes,
@@ -18,8 +19,6 @@ pub struct Form {
 pub enum Handshakes {
     /// A tunnel.
     Carried,
-    /// Not carried by nature: without the client's key no upstream can answer.
-    Impossible,
     /// The same as without the module.
     Off,
 }
@@ -51,7 +50,7 @@ const fn form(name: &'static str, text: &'static str) -> Form {
     }
 }
 
-/// A literal `proxy_pass` with these lines about version, Upgrade and Connection.
+/// One that says this of them.
 const fn says(name: &'static str, text: &'static str, own: &'static str) -> Form {
     Form {
         own,
@@ -255,23 +254,27 @@ pub const FORMS: &[Form] = &[
         "location /version_1_1/ { proxy_pass http://%BACKEND%; %OWN% }",
         "proxy_http_version 1.1;",
     ),
-    form(
+    says(
         "method",
-        "location /method/ { proxy_pass http://%BACKEND%; proxy_method PUT; %OWN% }",
+        "location /method/ { proxy_pass http://%BACKEND%; %OWN% }",
+        "proxy_method PUT;",
+    ),
+    says(
+        "set_body",
+        "location /set_body/ { proxy_pass http://%BACKEND%; %OWN% }",
+        "proxy_set_body $request_method;",
+    ),
+    says(
+        "no_key",
+        "location /no_key/ { proxy_pass http://%BACKEND%; proxy_set_header X-A a; %OWN% }",
+        "proxy_set_header Sec-WebSocket-Key ''; proxy_set_header Sec-WebSocket-Version '';",
     ),
     form(
-        "set_body",
-        "location /set_body/ { proxy_pass http://%BACKEND%; proxy_set_body $request_method; %OWN% }",
+        "no_headers",
+        "location /no_headers/ {
+            proxy_pass http://%BACKEND%; proxy_pass_request_headers off; %OWN% %HANDSHAKE%
+        }",
     ),
-    Form {
-        handshakes: Handshakes::Impossible,
-        ..form(
-            "no_headers",
-            "location /no_headers/ {
-                proxy_pass http://%BACKEND%; proxy_pass_request_headers off;
-            }",
-        )
-    },
     form(
         "no_body",
         "location /no_body/ {

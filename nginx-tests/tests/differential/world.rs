@@ -51,6 +51,13 @@ pub enum Lines {
 const BY_HAND: &str = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
     proxy_set_header Connection $connection_upgrade;";
 
+/// What an upstream needs of a handshake.
+const HANDSHAKE: &str = "
+    proxy_set_header Sec-WebSocket-Key $http_sec_websocket_key;
+    proxy_set_header Sec-WebSocket-Version $http_sec_websocket_version;
+    proxy_set_header Sec-WebSocket-Protocol $http_sec_websocket_protocol;
+    proxy_set_header Sec-WebSocket-Extensions $http_sec_websocket_extensions;";
+
 /// What outlives the runs that are compared.
 pub struct World {
     upstreams: Upstreams,
@@ -117,7 +124,16 @@ impl Server {
             // A line in a location hides those above it.
             Lines::ByHand => format!("{} {BY_HAND}", self.lines),
         };
-        format!("{}\n", form.text.replace("%OWN%", &own))
+        let handshake = if lines == Lines::ByHand {
+            HANDSHAKE
+        } else {
+            ""
+        };
+        let text = form
+            .text
+            .replace("%OWN%", &own)
+            .replace("%HANDSHAKE%", handshake);
+        text + "\n"
     }
 }
 

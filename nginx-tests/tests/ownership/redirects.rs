@@ -142,20 +142,30 @@ fn a_tunnel_of_a_location_that_is_on_is_the_module_s_wherever_it_comes_from() {
 }
 
 #[test]
-fn a_location_that_is_off_and_fails_too_leaves_the_first_cause() {
-    let backend = ScriptedBackend::answering(NOT_FOUND);
-    let nginx = to(
-        &backend,
-        "location / { error_page 502 = @old; proxy_pass http://%NOBODY%; }
-        location @old { websocket off; %BY_HAND% proxy_pass http://%BACKEND%; }",
-    )
-    .start();
-    let head = Client::connect(nginx.port()).ask(&Handshake::new("/"));
-    assert_eq!(head.status(), 404);
-    assert_failed(
-        &nginx.stop(),
-        "upstream-refused: connect() failed (111: Connection refused)",
-    );
+fn a_page_of_an_upstream_that_is_off_leaves_the_cause() {
+    let page = ScriptedBackend::standard();
+    let not_found = ScriptedBackend::answering(NOT_FOUND);
+    for (upstream, answer, lines, status) in [
+        (&page, "", "", 502),
+        (&page, "=200", "", 200),
+        (&not_found, "=", "", 404),
+        (&not_found, "=", "%BY_HAND%", 404),
+    ] {
+        let nginx = to(
+            upstream,
+            format!(
+                "location / {{ error_page 502 {answer} @page; proxy_pass http://%NOBODY%; }}
+                location @page {{ websocket off; {lines} proxy_pass http://%BACKEND%; }}"
+            ),
+        )
+        .start();
+        let head = Client::connect(nginx.port()).ask(&Handshake::new("/"));
+        assert_eq!(head.status(), status);
+        let outcomes = nginx.wait_for_access("outcome.log", 1);
+        assert_eq!(outcomes, [format!("{status} failed upstream-refused")]);
+        let seen = "upstream-refused: connect() failed (111: Connection refused)";
+        assert_failed(&nginx.stop(), seen);
+    }
 }
 
 #[test]
