@@ -5,7 +5,9 @@ use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-use nginx_sys::{ngx_alloc, ngx_msec_t, ngx_palloc, ngx_pool_cleanup_add, ngx_str_t};
+use nginx_sys::{
+    ngx_alloc, ngx_http_upstream_state_t, ngx_msec_t, ngx_palloc, ngx_pool_cleanup_add, ngx_str_t,
+};
 
 use super::state::{Carrier, Ending, Joined, RequestFunction, State};
 use super::tries::Tries;
@@ -104,6 +106,13 @@ impl Attempt {
     pub fn key<'r>(&self, _of: Request<'r>) -> &'r [u8] {
         // SAFETY: the key is a part of the request that the attempt belongs to.
         unsafe { string::bytes(&self.key.get()) }
+    }
+
+    /// nginx's notes on the attempts to reach an upstream, without those for what came afterwards,
+    /// such as `post_action`.
+    pub fn states<'r>(&self, r: Request<'r>) -> &'r [ngx_http_upstream_state_t] {
+        let states = r.upstream_states();
+        states.get(..self.tries.begun()).unwrap_or(states)
     }
 
     /// How long the tunnel has lasted, milliseconds.
