@@ -66,6 +66,12 @@ fn nothing_breaks_and_nothing_is_left() {
     world.accounts.check(&world);
     eprintln!("{}", world.tally());
     let findings = world.findings();
+    if !findings.is_empty() {
+        // What is said of a failure shows only the end of it.
+        let kept = concat!(env!("CARGO_TARGET_TMPDIR"), "/chaos-error.log");
+        fs::copy(nginx.path("logs/error.log"), kept).expect("a copy of the error log");
+        eprintln!("The error log is in {kept}.");
+    }
     assert!(findings.is_empty(), "{run:?} found:\n{findings}");
     // Connections to backends are kept for a second.
     wait_until("descriptors to be as few as before", || {

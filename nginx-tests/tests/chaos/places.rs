@@ -185,7 +185,7 @@ const HTTP: &str = "
         server 127.0.0.1:%CLOSED_PORT% max_fails=0;
         server %BACKEND% max_fails=0;
         server 127.0.0.1:%CLOSED_PORT% max_fails=1 fail_timeout=1s;
-        server %BACKEND% backup;
+        server %BACKEND% max_fails=0 backup;
         keepalive 2;
         keepalive_timeout 1s;
     }
