@@ -1,39 +1,143 @@
 #!/usr/bin/env bash
-# Runs the end-to-end tests with nginx under valgrind's memcheck, and fails on any
-# access to memory that is not its own, and on what the module has lost.
+# Runs the end-to-end tests with nginx under valgrind's memcheck. Fails on every wrong
+# access to memory, and on what the module has lost.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 WORK=$TARGET/memcheck
 LOGS=$WORK/logs
-# What a frame of the module's has in a stack.
-MODULE_FRAME='ngx_http_websocket_module|websocket_protocol::'
-# How many times slower the tests take nginx to be.
-SLOW=6
+# How many times slower than by itself the tests take nginx to be.
+SLOWNESS=6
+# What the module's functions have in their names.
+MODULE_FRAME='ngx_http_websocket_module|websocket_protocol'
 
-# Tests that measure what valgrind changes, by their reasons.
+# Tests of what valgrind changes.
 SKIPPED=(
 )
 
-# What --short runs besides a minute of chaos: the ways in which tunnels, redirects
-# and processes end.
-SHORT=(
-)
+# What --short runs besides chaos: each way in which a tunnel or a worker ends.
+SHORT=(ends:: drain::)
 
 usage() {
     cat <<'END'
 Usage: scripts/memcheck.sh [--short | --chaos] [--seconds N] [-- ARGUMENTS]
 
 Builds the module for the installed nginx and runs the end-to-end tests with nginx
-under valgrind. Takes about half an hour.
+under valgrind, which takes about half an hour.
 
-  --short      a few tests and a minute of chaos: about four minutes
-  --chaos      only the test chaos, for ten minutes
-  --seconds N  how long the test chaos lasts
+  --short      a minute of the test chaos, and the ends of tunnels: about four minutes
+  --chaos      ten minutes of the test chaos
+  --seconds N  another time for the test chaos
   ARGUMENTS    go to `cargo test -p nginx-tests`, such as
                scripts/memcheck.sh -- --test tunnel drain
 
-What valgrind says is in target/memcheck/logs.
+What valgrind said of each process is in target/memcheck/logs.
 END
 }
+
+main() {
+    local what=all seconds=''
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --short) what=short ;;
+            --chaos) what=chaos ;;
+            --seconds) [ $# -ge 2 ] || die "--seconds needs a number."; seconds=$2; shift ;;
+            --seconds=*) seconds=${1#*=} ;;
+            --) shift; break ;;
+            -h | --help) usage; return ;;
+            *) usage >&2; exit 2 ;;
+        esac
+        shift
+    done
+    cd "$ROOT"
+    mapfile -t FLAGS < <(cargo_flags)
+    need_build_packages
+    need_packages valgrind:valgrind
+    prepare
+    local failed=''
+    run "$what" "$seconds" "$@" || failed='some tests failed'
+    judge || failed="${failed:+$failed, and }valgrind found faults"
+    [ -z "$failed" ] || die "$failed."
+    say "no fault in $(find "$LOGS" -name '*.log' | wc -l) processes."
+}
+
+# ---- nginx under valgrind ----------------------------------------------------
+
+# Leaves the path of an nginx to be run by the tests in NGINX, and that of the module in MODULE.
+prepare() {
+    MODULE=$("$ROOT/scripts/build.sh" | tail -n 1)
+    NGINX=$WORK/nginx
+    rm -rf "$WORK"
+    mkdir -p "$LOGS"
+    # -q: only what is wrong. What nginx and OpenSSL leave to the end of the process is told too,
+    # but for judge() alone. Names are kept of the module, which nginx unloads before it exits.
+    local options=(
+        -q --trace-children=yes --log-file="$LOGS/%p.log" --num-callers=40
+        --error-exitcode=99 --errors-for-leak-kinds=none
+        --leak-check=full --show-leak-kinds=definite --keep-debuginfo=yes
+    )
+    {
+        printf '#!/bin/sh\nexec'
+        printf ' %q' "$(command -v valgrind)" "${options[@]}" "$(command -v nginx)"
+        printf ' "$@"\n'
+    } >"$NGINX"
+    chmod 755 "$NGINX"
+}
+
+# run WHAT SECONDS [ARGUMENT...]   fails if a test does.
+run() {
+    local what=$1 seconds=$2 skip=() name
+    shift 2
+    for name in "${SKIPPED[@]}"; do
+        skip+=(--skip "$name")
+    done
+    export NGINX_TESTS_BINARY=$NGINX NGINX_TESTS_MODULE=$MODULE NGINX_TESTS_SLOW=$SLOWNESS
+    export NGINX_TESTS_INTEROP=$TARGET/interop
+    if [ $# -gt 0 ]; then
+        tests "${seconds:-20}" "$@"
+        return
+    fi
+    case $what in
+        all) tests "${seconds:-60}" -- "${skip[@]}" ;;
+        chaos) tests "${seconds:-600}" --test chaos ;;
+        short)
+            local status=0
+            tests "${seconds:-60}" --test chaos || status=$?
+            tests '' --test tunnel -- "${SHORT[@]}" "${skip[@]}" || status=$?
+            return "$status"
+            ;;
+    esac
+}
+
+# tests SECONDS [ARGUMENT...]
+tests() {
+    local seconds=$1
+    shift
+    RUST_TEST_THREADS=2 NGINX_TESTS_CHAOS_SECONDS=$seconds \
+        cargo test "${FLAGS[@]}" -p nginx-tests --no-fail-fast "$@"
+}
+
+# ---- what valgrind said ------------------------------------------------------
+
+# Prints every fault, and fails if there is one. A log is paragraphs, each a fault with its
+# stacks; one about lost memory counts if the module is in its stack.
+judge() {
+    local faults
+    faults=$(find "$LOGS" -name '*.log' -exec awk -v module="$MODULE_FRAME" '
+        function end() {
+            if (text != "" && (text !~ /definitely lost/ || text ~ module)) {
+                print file text
+            }
+            text = ""
+        }
+        FNR == 1 { end(); file = FILENAME }
+        { line = $0; sub(/^==[0-9]+== ?/, "", line) }
+        line == "" { end(); next }
+        { text = text "\n" line }
+        END { end() }
+    ' {} +)
+    [ -z "$faults" ] || { say "$faults"; return 1; }
+}
+
+main "$@"
