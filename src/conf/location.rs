@@ -66,6 +66,9 @@ pub struct Twins {
     pub handshake: *mut *mut c_void,
     /// For requests whose upgrade is taken away, where the location's own lines would send one.
     pub stripped: *mut *mut c_void,
+    /// The location itself speaks HTTP/2 to its upstream, so that handshakes can't share
+    /// connections with it.
+    pub apart: bool,
 }
 
 /// A time that may be `off`.

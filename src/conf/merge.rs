@@ -56,6 +56,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         twins: Cell::new(Twins {
             handshake: ptr::null_mut(),
             stripped: ptr::null_mut(),
+            apart: false,
         }),
     };
     // SAFETY: fresh memory of the right size.

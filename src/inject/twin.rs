@@ -84,9 +84,11 @@ unsafe fn make(
             }
         }
         let [handshake, stripped] = twins;
+        let version = module.http.map(|http| *http.version(own));
         Some(Twins {
             handshake,
             stripped,
+            apart: version.is_some_and(|version| version > NGX_HTTP_VERSION_11 as ngx_uint_t),
         })
     }
 }
