@@ -50,47 +50,61 @@ fn message(line: &[u8]) -> Option<&[u8]> {
     line.get(..before(b" while ", line))
 }
 
-/// Why an attempt failed, from what nginx was doing and what it says of it.
+/// Why an attempt failed, from what nginx was doing and what it says of it. Its words count only where
+/// nginx writes them, as lines may quote the upstream, and other modules log for the request, too.
 fn classify(action: &[u8], said: &[u8]) -> Option<Cause> {
     // ECONNREFUSED, ECONNRESET, and EAGAIN of a unix socket; all else is on the way there.
     const REFUSED: [&[u8]; 3] = [b"(111: ", b"(104: ", b"(11: "];
 
-    if contains(said, b"no live upstreams") {
-        return Some(Cause::UpstreamNoneLive);
-    }
-    if contains(said, b"could not be resolved") || contains(said, b"no resolver defined") {
+    let begins = |words: &[&[u8]]| words.iter().any(|words| said.starts_with(words));
+    if is_unresolved(said) {
         return Some(Cause::UpstreamUnresolved);
     }
     match action {
-        b"connecting to upstream" if contains(said, b"timed out") => {
-            Some(Cause::UpstreamConnectTimeout)
-        }
-        b"connecting to upstream" if contains(said, b"connect()") => {
-            Some(if REFUSED.iter().any(|errno| contains(said, errno)) {
-                Cause::UpstreamRefused
+        b"connecting to upstream" => {
+            if said == b"no live upstreams" {
+                Some(Cause::UpstreamNoneLive)
+            } else if begins(&[b"upstream timed out ("]) {
+                Some(Cause::UpstreamConnectTimeout)
+            } else if begins(&[b"connect() ", b"kevent() reported that connect() "]) {
+                Some(if REFUSED.iter().any(|errno| contains(said, errno)) {
+                    Cause::UpstreamRefused
+                } else {
+                    Cause::UpstreamUnreachable
+                })
+            } else if begins(&[b"bind("]) {
+                // proxy_bind
+                Some(Cause::UpstreamUnreachable)
             } else {
-                Cause::UpstreamUnreachable
-            })
+                None
+            }
         }
-        // proxy_bind
-        b"connecting to upstream" if contains(said, b"bind(") => Some(Cause::UpstreamUnreachable),
-        b"SSL handshaking to upstream" => Some(Cause::UpstreamTlsFailed),
+        b"SSL handshaking to upstream" => begins(&[
+            b"SSL_",
+            b"peer closed connection in SSL handshake",
+            b"upstream SSL certificate ",
+            b"upstream timed out (",
+        ])
+        .then_some(Cause::UpstreamTlsFailed),
         b"sending request to upstream" | b"reading response header from upstream" => {
-            if contains(said, b"upstream timed out") {
+            if begins(&[b"upstream timed out ("]) {
                 Some(Cause::UpstreamResponseTimeout)
-            } else if contains(said, b"upstream sent no valid")
-                || contains(said, b"upstream sent invalid")
-                || contains(said, b"upstream sent too big header")
-            {
+            } else if begins(&[
+                b"upstream sent no valid ",
+                b"upstream sent invalid ",
+                b"upstream sent too big header",
+            ]) {
                 Some(Cause::UpstreamResponseInvalid)
-            } else if contains(said, b"upstream prematurely closed")
-                || contains(said, b"recv() failed")
-                || contains(said, b"send() failed")
-                || contains(said, b"writev() failed")
-                || contains(said, b"sendfile() failed")
-                || contains(said, b"SSL_read() failed")
-                || contains(said, b"SSL_write() failed")
-            {
+            } else if begins(&[
+                b"upstream prematurely closed ",
+                b"recv() failed (",
+                b"send() failed (",
+                b"writev() failed (",
+                b"sendfile() failed (",
+                b"SSL_read() failed (",
+                b"SSL_write() failed (",
+                b"kevent() reported ",
+            ]) {
                 Some(Cause::UpstreamClosed)
             } else {
                 None
@@ -98,6 +112,14 @@ fn classify(action: &[u8], said: &[u8]) -> Option<Cause> {
         }
         _ => None,
     }
+}
+
+/// The two lines on a name, for which nginx has no action of its own: `no resolver defined to resolve
+/// NAME` and `NAME could not be resolved (NUMBER: TEXT)`.
+fn is_unresolved(said: &[u8]) -> bool {
+    let name = memmem::find(said, b" could not be resolved (").and_then(|end| said.get(..end));
+    said.starts_with(b"no resolver defined to resolve ")
+        || (said.ends_with(b")") && name.is_some_and(|name| !name.contains(&b' ')))
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

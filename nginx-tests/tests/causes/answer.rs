@@ -50,6 +50,11 @@ causes! {
             .failed(502, "upstream sent no valid HTTP/1.0 header")
     }
 
+    upstream_response_invalid_whatever_it_says: UpstreamResponseInvalid = {
+        answering("HTTP/1.1 101 no live upstreams\r\nx could not be resolved (\0): 1\r\n\r\n")
+            .failed(502, "upstream sent invalid header: \"x*")
+    }
+
     upstream_response_invalid_from_a_tls_port: UpstreamResponseInvalid = {
         Case::server("location / { proxy_pass http://%BACKEND%; }")
             .backend(ScriptedBackend::on(
