@@ -18,13 +18,18 @@ bench/README.md says what the figures mean. Without a scenario, all of them run:
                        messages of that size (any other size does as well)
   idle, idle-browser   the memory of a tunnel that is open and silent, with a
                        handshake of few headers, and with a browser's
+  fairness-up, fairness-down
+                       how long a plain request waits beside tunnels that carry
+                       all they can to the backend, or from it
   handshake-tls ...    each of them over TLS
 
   --runs N             how often each peer is started and measured (5)
   --seconds S          how long it is measured each time (2)
   --quick              two short runs: shows that all works, not what it costs
-  --peers A,B          which peers of module, relay and stock; ratios are to the
-                       last one (module,stock)
+  --before FILE        another build of the module: the peer before
+  --peers A,B          which peers of module, before, off (the module's location
+                       is off: for plain requests), relay and stock; ratios are
+                       to the last one (module,stock; with --before module,before)
   --json               results as JSON
   --markdown           results as a table
   --wrap COMMAND       what to run nginx under, such as a profiler

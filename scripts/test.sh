@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every check there is: formatting, lints, unit tests, and the end-to-end
+# Runs every check there is: imports, formatting, lints, unit tests, and the end-to-end
 # tests through a real nginx. Installs what is missing first.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -13,7 +13,7 @@ usage() {
     cat <<'END'
 Usage: scripts/test.sh [--all] [-- ARGUMENTS]
 
-Checks formatting and lints, runs the unit tests, builds the module for the
+Checks imports, formatting and lints, runs the unit tests, builds the module for the
 installed nginx and runs the end-to-end tests on it.
 
   --all         end-to-end also on the nginx of Debian 13 and of Debian testing,
@@ -40,6 +40,7 @@ main() {
     trap summary EXIT
 
     stage packages install
+    stage imports check_imports
     stage clients prepare_clients
     stage formatting cargo fmt --all --check
     stage clippy lint
@@ -80,6 +81,7 @@ summary() {
 
 install() {
     need_build_packages
+    need_packages python3:python3
     check_toolchain
     cargo fmt --version >/dev/null 2>&1 || die "cargo fmt is missing: run \`rustup component add rustfmt\`, or install the package rustfmt."
     cargo clippy --version >/dev/null 2>&1 || die "cargo clippy is missing: run \`rustup component add clippy\`, or install the package rust-clippy."
@@ -119,6 +121,11 @@ logged() {
 }
 
 # ---- the checks -------------------------------------------------------------
+
+check_imports() {
+    "$ROOT/scripts/check-layers.py" --self-test
+    "$ROOT/scripts/check-layers.py"
+}
 
 lint() (
     settings=$("$ROOT/scripts/build.sh" --env)

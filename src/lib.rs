@@ -1,9 +1,7 @@
 //! nginx module that carries, checks and explains WebSocket connections.
 //!
-//! Two nginx modules share this object. `ngx_http_websocket_module` stands before the proxying
-//! modules, so that it sees every location before they merge it. `ngx_http_websocket_filter_module`
-//! is an auxiliary filter: a filter installed by a module that stands that early would be
-//! overwritten by nginx's own.
+//! For nginx it is an auxiliary HTTP filter. Its layers, each of which uses only those below it:
+//! `hooks`, `variables`, `failure`, `request`, `tunnel`, `advice`, `inject`, `conf`, `types`, `nginx`.
 
 #![no_std]
 // The C interface is the only one there is; its documentation is ARCHITECTURE.md.
@@ -11,56 +9,38 @@
 
 use core::ptr;
 
-use nginx_sys::{NGX_HTTP_MODULE, ngx_http_module_t, ngx_module_t, ngx_uint_t};
-
-mod advice;
-mod context;
-mod detect;
-mod diagnose;
-mod directives;
-mod filter;
-mod inject;
-mod listen;
-mod location;
-mod log;
-mod main_conf;
-mod nginx;
-mod origin;
-mod panic;
-mod report;
-mod seam;
-mod tries;
-mod tunnel;
-mod variables;
-mod verify;
-
-static mut WEBSOCKET_CONTEXT: ngx_http_module_t = ngx_http_module_t {
-    preconfiguration: Some(variables::register),
-    postconfiguration: Some(detect::register),
-    create_main_conf: Some(main_conf::create),
-    init_main_conf: Some(main_conf::init),
-    create_srv_conf: None,
-    merge_srv_conf: None,
-    create_loc_conf: Some(location::create),
-    merge_loc_conf: Some(location::merge),
+use nginx_sys::{
+    NGX_HTTP_MODULE, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t, ngx_uint_t,
 };
 
-static mut FILTER_CONTEXT: ngx_http_module_t = ngx_http_module_t {
-    preconfiguration: None,
-    postconfiguration: Some(filter::register),
-    create_main_conf: None,
+mod advice;
+mod conf;
+mod failure;
+mod hooks;
+mod inject;
+mod nginx;
+mod panic;
+mod request;
+mod tunnel;
+mod types;
+mod variables;
+
+static mut CONTEXT: ngx_http_module_t = ngx_http_module_t {
+    preconfiguration: Some(begin),
+    postconfiguration: Some(hooks::configuration::complete),
+    create_main_conf: Some(conf::main::create),
     init_main_conf: None,
     create_srv_conf: None,
     merge_srv_conf: None,
-    create_loc_conf: None,
-    merge_loc_conf: None,
+    create_loc_conf: Some(conf::location::create),
+    merge_loc_conf: Some(conf::location::merge),
 };
 
 #[allow(non_upper_case_globals)]
 #[cfg_attr(not(feature = "export-modules"), unsafe(no_mangle))]
 pub static mut ngx_http_websocket_module: ngx_module_t = ngx_module_t {
-    ctx: ptr::addr_of_mut!(WEBSOCKET_CONTEXT).cast(),
-    commands: ptr::addr_of_mut!(directives::COMMANDS).cast(),
+    ctx: ptr::addr_of_mut!(CONTEXT).cast(),
+    commands: ptr::addr_of_mut!(conf::directives::COMMANDS).cast(),
     type_: NGX_HTTP_MODULE as ngx_uint_t,
     init_module: Some(advice::check_drains),
     init_process: Some(tunnel::drain::init_process),
@@ -68,14 +48,13 @@ pub static mut ngx_http_websocket_module: ngx_module_t = ngx_module_t {
     ..ngx_module_t::default()
 };
 
-#[allow(non_upper_case_globals)]
-#[cfg_attr(not(feature = "export-modules"), unsafe(no_mangle))]
-pub static mut ngx_http_websocket_filter_module: ngx_module_t = ngx_module_t {
-    ctx: ptr::addr_of_mut!(FILTER_CONTEXT).cast(),
-    commands: ptr::null_mut(),
-    type_: NGX_HTTP_MODULE as ngx_uint_t,
-    ..ngx_module_t::default()
-};
+/// `preconfiguration`: nginx has given the module its place by now.
+unsafe extern "C" fn begin(cf: *mut ngx_conf_t) -> ngx_int_t {
+    // SAFETY: nginx writes to the table only while it loads modules.
+    nginx::module::set_index(unsafe { ngx_http_websocket_module.ctx_index });
+    // SAFETY: nginx's own call, with its cf.
+    unsafe { hooks::configuration::begin(cf) }
+}
 
 /// The tables nginx reads from a dynamic module (`ngx_load_module()`).
 #[cfg(feature = "export-modules")]
@@ -87,27 +66,19 @@ mod export {
     use nginx_sys::ngx_module_t;
 
     const MODULE: &CStr = c"ngx_http_websocket_module";
-    const FILTER: &CStr = c"ngx_http_websocket_filter_module";
 
     #[unsafe(no_mangle)]
-    pub static mut ngx_modules: [*const ngx_module_t; 3] = [
-        ptr::addr_of!(super::ngx_http_websocket_module),
-        ptr::addr_of!(super::ngx_http_websocket_filter_module),
-        ptr::null(),
-    ];
+    pub static mut ngx_modules: [*const ngx_module_t; 2] =
+        [ptr::addr_of!(super::ngx_http_websocket_module), ptr::null()];
 
     #[unsafe(no_mangle)]
-    pub static mut ngx_module_names: [*const c_char; 3] =
-        [MODULE.as_ptr(), FILTER.as_ptr(), ptr::null()];
+    pub static mut ngx_module_names: [*const c_char; 2] = [MODULE.as_ptr(), ptr::null()];
 
-    /// nginx puts each of our modules before the first of those that follow it here.
+    /// Where auxiliary filters stand: nginx puts a module before the first of those that follow it
+    /// here.
     #[unsafe(no_mangle)]
-    pub static mut ngx_module_order: [*const c_char; 7] = [
+    pub static mut ngx_module_order: [*const c_char; 3] = [
         MODULE.as_ptr(),
-        c"ngx_http_proxy_module".as_ptr(),
-        c"ngx_http_uwsgi_module".as_ptr(),
-        c"ngx_http_scgi_module".as_ptr(),
-        FILTER.as_ptr(),
         c"ngx_http_copy_filter_module".as_ptr(),
         ptr::null(),
     ];

@@ -3,16 +3,19 @@
 //! A message is sent back when all of it is there, as a real server would do. Answers are made in
 //! the buffer that the message was read into.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener};
 use std::ops::Range;
 use std::time::Duration;
 
 use rustix::net::sockopt;
 
 use crate::epoll::{Epoll, Readiness};
+use crate::flood::{End, Halt};
 use crate::frame::{self, Header, MAX_HEADER};
-use crate::{Result, http};
+use crate::http;
+use crate::result::Result;
+use crate::stream::Stream;
 
 /// Marks the backend's tokens.
 pub const TOKEN: u64 = 1 << 63;
@@ -61,10 +64,14 @@ impl Backend {
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else {
             return Ok(());
         };
-        if connection.advance(event.closed, &mut self.served)? == Status::Ended {
-            connection.end();
-            self.connections[slot] = None;
-            self.free.push(slot);
+        match connection.advance(event.closed, &mut self.served)? {
+            Halt::Blocked => {}
+            Halt::Unfinished => epoll.again(event.token),
+            Halt::Ended => {
+                connection.end();
+                self.connections[slot] = None;
+                self.free.push(slot);
+            }
         }
         Ok(())
     }
@@ -82,25 +89,55 @@ impl Backend {
                 self.connections.len() - 1
             });
             epoll.add(&socket, TOKEN | slot as u64)?;
-            self.connections[slot] = Some(Connection::new(socket));
+            self.connections[slot] = Some(Connection::new(Stream::Plain(socket)));
         }
     }
 }
 
+/// A tunnel that takes what comes, or sends what it can. Behind what came it sends the client's mark
+/// back.
+struct Flood {
+    end: End,
+    is_source: bool,
+}
+
+impl Flood {
+    fn wanted(request: &[u8]) -> Option<Self> {
+        let is_source = http::is_for(request, b"/ws/source");
+        (is_source || http::is_for(request, b"/ws/sink")).then(|| Self {
+            end: End::of_backend(),
+            is_source,
+        })
+    }
+
+    fn advance(&mut self, socket: &mut Stream, served: &mut Served) -> Result<Halt> {
+        let received = self.end.receive(socket)?;
+        for _ in 0..self.end.take_marks() {
+            if self.is_source && !self.end.flows() {
+                self.end.start();
+            } else {
+                self.end.mark();
+            }
+        }
+        let sent = self.end.send(socket)?;
+        served.frames += self.end.take_frames();
+        Ok(match received {
+            Halt::Blocked => sent,
+            _ => received,
+        })
+    }
+}
+
 struct Connection {
-    socket: TcpStream,
+    socket: Stream,
     is_websocket: bool,
+    /// What a tunnel is that echoes nothing.
+    flood: Option<Flood>,
     buffer: Vec<u8>,
     /// What `buffer` holds that was not looked at yet.
     input: Range<usize>,
     /// What of `buffer`, before `input`, is still to be sent.
     output: Range<usize>,
-}
-
-#[derive(PartialEq, Eq)]
-enum Status {
-    Open,
-    Ended,
 }
 
 /// Enough for a request, and for many small frames.
@@ -109,42 +146,46 @@ const FIRST_BUFFER: usize = 8 << 10;
 const SMALL: usize = 4 << 10;
 
 impl Connection {
-    fn new(socket: TcpStream) -> Self {
+    fn new(socket: Stream) -> Self {
         Self {
             socket,
             is_websocket: false,
+            flood: None,
             buffer: vec![0; FIRST_BUFFER],
             input: 0..0,
             output: 0..0,
         }
     }
 
-    fn advance(&mut self, closed: bool, served: &mut Served) -> Result<Status> {
+    fn advance(&mut self, closed: bool, served: &mut Served) -> Result<Halt> {
         let mut drained = false;
         loop {
             self.answer(served)?;
             if !self.send()? {
-                return Ok(Status::Open);
+                return Ok(Halt::Blocked);
+            }
+            if let Some(flood) = &mut self.flood {
+                return flood.advance(&mut self.socket, served);
             }
             if !self.input.is_empty() && self.wanted()? <= self.input.len() {
                 continue;
             }
             if drained && !closed {
-                return Ok(Status::Open);
+                return Ok(Halt::Blocked);
             }
             self.make_room()?;
             let room = &mut self.buffer[self.input.end..];
             let asked = room.len();
             match self.socket.read(room) {
-                Ok(0) => return Ok(Status::Ended),
+                Ok(0) => return Ok(Halt::Ended),
                 Ok(read) => {
                     self.input.end += read;
                     // Less than there was room for is all there is, until the next event.
                     drained = read < asked;
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Status::Open),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Halt::Blocked),
                 // However the proxy ends a connection: the generator knows what is missing.
-                Err(_) => return Ok(Status::Ended),
+                Err(_) => return Ok(Halt::Ended),
             }
         }
     }
@@ -198,6 +239,7 @@ impl Connection {
             return Err("the backend got more than a request".into());
         }
         self.is_websocket = http::is_handshake(input);
+        self.flood = Flood::wanted(input);
         let answer = if self.is_websocket {
             served.handshakes += 1;
             http::SWITCHING

@@ -18,14 +18,28 @@ pub const BROWSER_HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\n\
     Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\
     \r\n";
 
+macro_rules! program_handshake {
+    ($path:literal) => {
+        concat!(
+            "GET ",
+            $path,
+            " HTTP/1.1\r\n\
+            Host: localhost\r\n\
+            Upgrade: websocket\r\n\
+            Connection: Upgrade\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+            Sec-WebSocket-Version: 13\r\n\
+            \r\n"
+        )
+        .as_bytes()
+    };
+}
+
 /// As a program may send it: what RFC 6455 wants, and nothing else.
-pub const PROGRAM_HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\n\
-    Host: localhost\r\n\
-    Upgrade: websocket\r\n\
-    Connection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-    Sec-WebSocket-Version: 13\r\n\
-    \r\n";
+pub const PROGRAM_HANDSHAKE: &[u8] = program_handshake!("/ws");
+/// For a tunnel whose backend only takes what comes, and for one whose backend sends.
+pub const SINK_HANDSHAKE: &[u8] = program_handshake!("/ws/sink");
+pub const SOURCE_HANDSHAKE: &[u8] = program_handshake!("/ws/source");
 
 /// The key is RFC 6455's own example, and so is the answer to it.
 pub const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
@@ -109,6 +123,11 @@ pub fn is_handshake(head: &[u8]) -> bool {
         && field(head, b"connection").is_some_and(|value| value.eq_ignore_ascii_case(b"upgrade"))
 }
 
+/// Whether a request is for this path.
+pub fn is_for(head: &[u8], path: &[u8]) -> bool {
+    head.split(|byte| *byte == b' ').nth(1) == Some(path)
+}
+
 fn field<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     head.split(|byte| *byte == b'\n').find_map(|line| {
         let (found, value) = line.split_at_checked(name.len())?;
@@ -126,6 +145,8 @@ mod tests {
         assert!(is_handshake(BROWSER_HANDSHAKE));
         assert!(is_handshake(PROGRAM_HANDSHAKE));
         assert!(!is_handshake(PLAIN));
+        assert!(is_for(SINK_HANDSHAKE, b"/ws/sink"));
+        assert!(!is_for(PROGRAM_HANDSHAKE, b"/ws/sink"));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod backend;
 mod epoll;
+mod flood;
 mod frame;
 mod http;
 mod load;
@@ -17,6 +18,7 @@ mod perf;
 mod process;
 mod relay;
 mod report;
+mod result;
 mod scenario;
 mod statistics;
 mod stream;
@@ -24,12 +26,10 @@ mod tls;
 mod world;
 
 use std::env;
-use std::error::Error;
 use std::process::ExitCode;
 
 use crate::options::{Command, Format, Options};
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use crate::result::Result;
 
 fn main() -> ExitCode {
     let command = match options::parse(env::args().skip(1)) {

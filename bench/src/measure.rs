@@ -5,19 +5,23 @@ use std::error::Error;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
-use crate::Result;
 use crate::backend::Served;
+use crate::flood;
 use crate::load::{self, Link};
 use crate::options::Options;
 use crate::peer::{Peer, Running, Site};
 use crate::perf::{self, Counter};
 use crate::process::{self, Cores};
+use crate::result::Result;
 use crate::scenario::{Figure, Kind, Scenario};
+use crate::statistics::percentile;
 use crate::tls::Certificate;
 use crate::world::{Slice, World};
 
 /// A peer's turn. Short, so that what disturbs one peer disturbs the others as well.
 const TURN: Duration = Duration::from_millis(25);
+/// Long enough for what waits to wait long, where waits are measured.
+const LONG_TURN: Duration = Duration::from_secs(1);
 const WARM_UP: Duration = Duration::from_millis(300);
 /// How long the proxy may take to clean up behind an operation: that is part of its cost.
 const SETTLE: Duration = Duration::from_millis(3);
@@ -88,7 +92,7 @@ impl<'a> Laboratory<'a> {
             return Err(format!("{needed} open files are needed (ulimit -n)").into());
         }
         let site = Site {
-            options: self.options,
+            setup: &self.options.setup,
             certificate: &self.certificate,
             backend: world.backend.address()?,
             // With few left, nginx closes connections that have not sent anything yet.
@@ -102,10 +106,10 @@ impl<'a> Laboratory<'a> {
             .iter()
             .map(start)
             .collect::<Result<_>>()?;
-        let rounds = if matches!(scenario.kind, Kind::Idle { .. }) {
-            self.idle(scenario, &mut world, &peers)
-        } else {
-            self.busy(scenario, &mut world, &peers, run)
+        let rounds = match scenario.kind {
+            Kind::Idle { .. } => self.idle(scenario, &mut world, &peers),
+            Kind::Fairness(_) => self.fair(scenario, &mut world, &peers, run),
+            _ => self.busy(scenario, &mut world, &peers, run),
         };
         let rounds = rounds.map_err(|error| blame(&*error, &peers))?;
         check_counts(scenario, &mut world)?;
@@ -123,25 +127,13 @@ impl<'a> Laboratory<'a> {
         peers: &[Running],
         run: usize,
     ) -> Result<Run> {
-        for peer in peers {
-            self.add_load(scenario, world, peer, scenario.connections);
-        }
-        for index in 0..peers.len() {
-            world.slice(index, WARM_UP)?;
-        }
+        self.warm_up(scenario, world, peers)?;
         let counters = self.attach(peers)?;
         let mut operations = vec![0; peers.len()];
         let mut rounds = Run::new();
-        let count = (self.options.measured.as_millis() / TURN.as_millis()).max(1) as usize;
-        for round in 0..count {
+        for round in 0..self.rounds(TURN) {
             let mut turns = vec![Figures::new(); peers.len()];
-            for place in 0..peers.len() {
-                // ABBA: neither is always the first.
-                let index = if (run + round) % 2 == 0 {
-                    place
-                } else {
-                    peers.len() - 1 - place
-                };
+            for index in order(peers.len(), run + round) {
                 let before = process::cpu_time(peers[index].worker)?;
                 let slice = world.slice(index, TURN)?;
                 world.settle(SETTLE)?;
@@ -163,6 +155,37 @@ impl<'a> Laboratory<'a> {
             }
         }
         Ok(rounds)
+    }
+
+    /// The whole run is one turn of each peer, cut in pieces: the longest wait of a piece says little.
+    fn fair(
+        &self,
+        scenario: &Scenario,
+        world: &mut World,
+        peers: &[Running],
+        run: usize,
+    ) -> Result<Run> {
+        self.warm_up(scenario, world, peers)?;
+        let mut totals: Vec<Slice> = peers.iter().map(|_| Slice::default()).collect();
+        for round in 0..self.rounds(LONG_TURN) {
+            for index in order(peers.len(), run + round) {
+                totals[index] += world.slice(index, LONG_TURN)?;
+                world.settle(SETTLE)?;
+            }
+        }
+        Ok(vec![totals.into_iter().map(waits).collect()])
+    }
+
+    fn warm_up(&self, scenario: &Scenario, world: &mut World, peers: &[Running]) -> Result<()> {
+        for peer in peers {
+            let load = self.add_load(scenario, world, peer, scenario.connections);
+            world.slice(load, WARM_UP)?;
+        }
+        Ok(())
+    }
+
+    fn rounds(&self, turn: Duration) -> usize {
+        (self.options.measured.as_millis() / turn.as_millis()).max(1) as usize
     }
 
     fn idle(&self, scenario: &Scenario, world: &mut World, peers: &[Running]) -> Result<Run> {
@@ -226,6 +249,36 @@ fn figures(scenario: &Scenario, slice: &Slice, cpu: u64) -> Figures {
     figures
 }
 
+/// ABBA: neither is always the first.
+fn order(peers: usize, round: usize) -> impl Iterator<Item = usize> {
+    (0..peers).map(move |place| match round % 2 {
+        0 => place,
+        _ => peers - 1 - place,
+    })
+}
+
+/// What requests waited beside a flood, and what that came to.
+fn waits(total: Slice) -> Figures {
+    let bytes = total.messages as f64 * flood::PAYLOAD as f64;
+    let mut figures = Figures::from([
+        (Figure::Throughput, bytes / 1e6 / total.wall.as_secs_f64()),
+        (Figure::Pause, milliseconds(&total.pause)),
+    ]);
+    let waits: Vec<f64> = total.waits.iter().map(milliseconds).collect();
+    for (figure, part) in [
+        (Figure::WaitMedian, 0.5),
+        (Figure::WaitP99, 0.99),
+        (Figure::WaitLongest, 1.0),
+    ] {
+        figures.extend(percentile(waits.clone(), part).map(|wait| (figure, wait)));
+    }
+    figures
+}
+
+fn milliseconds(duration: &Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
 /// A line that the next one overwrites, for someone who watches.
 fn progress(line: &str) {
     if io::stderr().is_terminal() {
@@ -243,10 +296,11 @@ fn blame(error: &dyn Error, peers: &[Running]) -> String {
 
 /// What the generator got must be what the backend gave.
 fn check_counts(scenario: &Scenario, world: &mut World) -> Result<()> {
-    let (mut done, mut handshakes) = (0, 0);
+    let (mut done, mut handshakes, mut messages) = (0, 0, 0);
     for account in world.accounts() {
         done += account.done;
         handshakes += account.handshakes;
+        messages += account.messages;
     }
     let got = match scenario.kind {
         Kind::Handshake => Served {
@@ -256,6 +310,11 @@ fn check_counts(scenario: &Scenario, world: &mut World) -> Result<()> {
         Kind::Plain => Served {
             pages: done,
             ..Served::default()
+        },
+        Kind::Fairness(_) => Served {
+            handshakes,
+            frames: messages,
+            pages: done,
         },
         Kind::Echo { .. } | Kind::Idle { .. } => Served {
             handshakes,

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Result;
-use crate::peer::{DEFAULT_PEERS, PEERS, Peer};
+use crate::peer::{BEFORE, DEFAULT_PEERS, DEFAULT_PEERS_WITH_BEFORE, PEERS, Peer, Setup};
+use crate::result::Result;
 use crate::scenario::Scenario;
 
 pub const USAGE: &str = "\
@@ -17,13 +17,17 @@ Scenarios, each also with -tls at the end; all of them when none is named:
                under way in each tunnel (1)
   idle         the memory of tunnels that are open and silent; idle-browser
                with the handshake of a browser, which has more headers
+  fairness-up  how long a plain request waits beside tunnels that carry all they
+               can to the backend; fairness-down, from it
 With -cN, N connections: echo-64k-d4-c8-tls
 
   --runs N         how often each peer is started and measured (5)
   --seconds S      how long it is measured each time (2)
   --quick          two short runs: shows that all works, not what it costs
-  --peers A,B      which peers of module, relay and stock; ratios are to the
-                   last one (module,stock)
+  --before FILE    another build of the module: the peer before
+  --peers A,B      which peers of module, before, off (the module's location is
+                   off: for plain requests), relay and stock; ratios are to the
+                   last one (module,stock; with --before module,before)
   --json           results as JSON
   --markdown       results as a table in Markdown
   --wrap COMMAND   what to run the proxy under, such as a profiler
@@ -45,10 +49,7 @@ pub struct Options {
     pub runs: usize,
     pub measured: Duration,
     pub format: Format,
-    pub wrap: Vec<String>,
-    pub nginx: PathBuf,
-    pub module: PathBuf,
-    pub directory: PathBuf,
+    pub setup: Setup,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,16 +70,20 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
         return Ok(Command::Relay(config.into()));
     }
     let [mut nginx, mut module, mut directory]: [Option<PathBuf>; 3] = [None, None, None];
+    let mut chosen = None;
     let mut options = Options {
         scenarios: Vec::new(),
-        peers: peers(DEFAULT_PEERS)?,
+        peers: Vec::new(),
         runs: 5,
         measured: Duration::from_secs(2),
         format: Format::Text,
-        wrap: Vec::new(),
-        nginx: PathBuf::new(),
-        module: PathBuf::new(),
-        directory: PathBuf::new(),
+        setup: Setup {
+            nginx: PathBuf::new(),
+            module: PathBuf::new(),
+            before: None,
+            wrap: Vec::new(),
+            directory: PathBuf::new(),
+        },
     };
     while let Some(argument) = arguments.next() {
         let mut value = || {
@@ -89,6 +94,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
             "-h" | "--help" => return Ok(Command::Help),
             "--nginx" => nginx = Some(value()?.into()),
             "--module" => module = Some(value()?.into()),
+            "--before" => options.setup.before = Some(std::path::absolute(value()?)?),
             "--directory" => directory = Some(value()?.into()),
             "--runs" => options.runs = runs(&value()?)?,
             "--seconds" => options.measured = seconds(&value()?)?,
@@ -96,19 +102,30 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
                 options.runs = 2;
                 options.measured = Duration::from_millis(200);
             }
-            "--peers" => options.peers = peers(&value()?)?,
+            "--peers" => chosen = Some(value()?),
             "--json" => options.format = Format::Json,
             "--markdown" => options.format = Format::Markdown,
-            "--wrap" => options.wrap = value()?.split_whitespace().map(str::to_owned).collect(),
+            "--wrap" => {
+                options.setup.wrap = value()?.split_whitespace().map(str::to_owned).collect()
+            }
             option if option.starts_with('-') => {
                 return Err(format!("there is no option {option}").into());
             }
             scenario => options.scenarios.push(Scenario::parse(scenario)?),
         }
     }
-    options.nginx = absolute(nginx, "--nginx")?;
-    options.module = absolute(module, "--module")?;
-    options.directory = absolute(directory, "--directory")?;
+    options.setup.nginx = absolute(nginx, "--nginx")?;
+    options.setup.module = absolute(module, "--module")?;
+    options.setup.directory = absolute(directory, "--directory")?;
+    let with_before = options.setup.before.is_some();
+    options.peers = peers(match &chosen {
+        Some(names) => names,
+        None if with_before => DEFAULT_PEERS_WITH_BEFORE,
+        None => DEFAULT_PEERS,
+    })?;
+    if !with_before && options.peers.iter().any(|peer| peer.name == BEFORE) {
+        return Err(format!("the peer {BEFORE} takes --{BEFORE} FILE").into());
+    }
     if options.scenarios.is_empty() {
         options.scenarios = Scenario::all()?;
     }

@@ -12,36 +12,68 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpid, getppid, getuid, set_parent_process_death_signal};
 
-use crate::Result;
-use crate::options::Options;
 use crate::process;
+use crate::result::Result;
 use crate::tls::Certificate;
+
+/// What peers are made of, and where.
+pub struct Setup {
+    pub nginx: PathBuf,
+    pub module: PathBuf,
+    /// Another build of the module, to compare it with.
+    pub before: Option<PathBuf>,
+    /// What they run under.
+    pub wrap: Vec<String>,
+    /// Where they run; what was in it is lost.
+    pub directory: PathBuf,
+}
 
 pub struct Peer {
     pub name: &'static str,
     config: &'static str,
     program: Program,
+    /// The module's directive in the location; where the module is not loaded, nobody reads it.
+    websocket: &'static str,
 }
 
-/// Those that run when none is named.
+/// Those that run when none is named, and with another build of the module.
 pub const DEFAULT_PEERS: &str = "module,stock";
+pub const DEFAULT_PEERS_WITH_BEFORE: &str = "module,before";
+
+/// The peer that is another build of the module.
+pub const BEFORE: &str = "before";
 
 /// All there are; ratios are to the last of those that run.
-pub static PEERS: [Peer; 3] = [
+pub static PEERS: [Peer; 5] = [
     Peer {
         name: "module",
         config: include_str!("../peers/module.conf"),
         program: Program::Nginx,
+        websocket: "on",
+    },
+    Peer {
+        name: BEFORE,
+        config: include_str!("../peers/module.conf"),
+        program: Program::Nginx,
+        websocket: "on",
+    },
+    Peer {
+        name: "off",
+        config: include_str!("../peers/module.conf"),
+        program: Program::Nginx,
+        websocket: "off",
     },
     Peer {
         name: "relay",
         config: include_str!("../peers/relay.conf"),
         program: Program::Relay,
+        websocket: "",
     },
     Peer {
         name: "stock",
         config: include_str!("../peers/stock.conf"),
         program: Program::Nginx,
+        websocket: "",
     },
 ];
 
@@ -55,17 +87,17 @@ enum Program {
 }
 
 impl Program {
-    fn command(self, options: &Options, directory: &Path) -> Result<Command> {
+    fn command(self, setup: &Setup, directory: &Path) -> Result<Command> {
         let config = directory.join(CONFIG);
         Ok(match self {
             Self::Nginx => {
-                let mut command = wrapped(&options.wrap, &options.nginx);
+                let mut command = wrapped(&setup.wrap, &setup.nginx);
                 command.arg("-p").arg(directory);
                 command.args(["-e", ERROR_LOG, "-c"]).arg(config);
                 command
             }
             Self::Relay => {
-                let mut command = wrapped(&options.wrap, &env::current_exe()?);
+                let mut command = wrapped(&setup.wrap, &env::current_exe()?);
                 command.arg("relay").arg(config);
                 command
             }
@@ -111,7 +143,7 @@ const STEP: Duration = Duration::from_millis(5);
 
 /// What a peer needs to know of the run.
 pub struct Site<'a> {
-    pub options: &'a Options,
+    pub setup: &'a Setup,
     pub certificate: &'a Certificate,
     pub backend: SocketAddr,
     pub connections: usize,
@@ -130,7 +162,7 @@ pub struct Running {
 
 impl Peer {
     pub fn start(&'static self, site: &Site<'_>) -> Result<Running> {
-        let directory = site.options.directory.join(self.name);
+        let directory = site.setup.directory.join(self.name);
         if directory.exists() {
             fs::remove_dir_all(&directory)?;
         }
@@ -140,7 +172,7 @@ impl Peer {
         fs::write(directory.join("cert.pem"), &site.certificate.pem)?;
         fs::write(directory.join("key.pem"), &site.certificate.key_pem)?;
 
-        let mut command = self.program.command(site.options, &directory)?;
+        let mut command = self.program.command(site.setup, &directory)?;
         let output = File::create(directory.join(OUTPUT))?;
         command
             .stdin(Stdio::null())
@@ -166,8 +198,13 @@ impl Peer {
         } else {
             ""
         };
+        let module = match &site.setup.before {
+            Some(before) if self.name == BEFORE => before,
+            _ => &site.setup.module,
+        };
         [
-            ("%MODULE%", site.options.module.display().to_string()),
+            ("%MODULE%", module.display().to_string()),
+            ("%WEBSOCKET%", self.websocket.to_owned()),
             ("%USER%", user.to_owned()),
             ("%PORT%", port.to_string()),
             ("%TLS_PORT%", tls_port.to_string()),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::Result;
 use crate::process;
+use crate::result::Result;
 
 const EVENT: &str = "instructions:u";
 /// How long `perf` takes to attach.

@@ -6,7 +6,7 @@ use std::io;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::Result;
+use crate::result::Result;
 
 /// The cores of a run: one for the proxy, one for everything else.
 #[derive(Clone, Copy)]

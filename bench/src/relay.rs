@@ -7,9 +7,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::Result;
-use crate::epoll::Epoll;
-use crate::load::unless_blocked;
+use crate::epoll::{Epoll, unless_blocked};
+use crate::result::Result;
 
 /// More than a message of 64 KiB: a read that comes back short was the last one.
 const BUFFER: usize = (64 << 10) + 16;

@@ -39,12 +39,9 @@ impl Outcome {
 
     /// What the module has to reach: only that peer, and only by stock nginx.
     fn target(&self, peer: usize, figure: Figure) -> Option<Target> {
-        let target = self
-            .scenario
-            .target
-            .filter(|target| target.figure == figure)?;
         let applies = self.peers[peer] == "module" && self.peers.last() == Some(&"stock");
-        applies.then_some(target)
+        let mut targets = self.scenario.targets.iter().filter(|_| applies);
+        targets.find(|target| target.figure == figure).copied()
     }
 
     fn verdict(&self, peer: usize, figure: Figure, ratio: &Spread) -> Option<String> {

@@ -1,6 +1,7 @@
 //! What is measured, and how its name is written: `echo-64k-d4-c8-tls`.
 
-use crate::Result;
+use crate::flood;
+use crate::result::Result;
 
 #[derive(Clone)]
 pub struct Scenario {
@@ -9,7 +10,14 @@ pub struct Scenario {
     pub tls: bool,
     pub connections: usize,
     /// What the module has to reach.
-    pub target: Option<Target>,
+    pub targets: Vec<Target>,
+}
+
+/// From the client to the backend, or the other way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Up,
+    Down,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,6 +29,8 @@ pub enum Kind {
         size: usize,
         depth: usize,
     },
+    /// Plain requests beside tunnels that carry all they can, in one direction.
+    Fairness(Direction),
     /// Tunnels that were opened with many headers, or with few: nginx keeps what came of them.
     Idle {
         browser: bool,
@@ -56,10 +66,16 @@ pub enum Figure {
     TunnelMemory,
     /// KiB of the proxy's memory, all of it.
     Memory,
+    /// How long half of the requests waited at most, all but one in a hundred, and all.
+    WaitMedian,
+    WaitP99,
+    WaitLongest,
+    /// How long the generator was kept from its work at most: a wait may be longer by a few of these.
+    Pause,
 }
 
 /// The scenarios that run when none is named; each also exists as `…-tls`.
-pub const ALL: [&str; 7] = [
+pub const ALL: [&str; 9] = [
     "handshake",
     "plain",
     "echo-125",
@@ -67,6 +83,8 @@ pub const ALL: [&str; 7] = [
     "echo-1m",
     "idle",
     "idle-browser",
+    "fairness-up",
+    "fairness-down",
 ];
 
 /// What the module has to reach, in the scenarios as they are by default.
@@ -77,6 +95,13 @@ const TARGETS: [(&str, Figure, Bound); 6] = [
     ("echo-64k", Figure::Throughput, Bound::AtLeast(4.5)),
     ("echo-1m", Figure::Throughput, Bound::AtLeast(1.8)),
     ("idle", Figure::TunnelMemory, Bound::AtMost(0.6)),
+];
+
+/// Beside tunnels nobody waits longer than with stock nginx.
+const WAITS: [Target; 3] = [
+    Target::no_more(Figure::WaitMedian),
+    Target::no_more(Figure::WaitP99),
+    Target::no_more(Figure::WaitLongest),
 ];
 
 impl Scenario {
@@ -94,12 +119,17 @@ impl Scenario {
             kind: Kind::Plain,
             tls: false,
             connections: 0,
-            target: None,
+            targets: Vec::new(),
         };
         (scenario.kind, scenario.connections) = match parts.next() {
             Some("handshake") => (Kind::Handshake, 32),
             Some("plain") => (Kind::Plain, 32),
             Some("idle") => (Kind::Idle { browser: false }, 2000),
+            Some("fairness") => match parts.next() {
+                Some("up") => (Kind::Fairness(Direction::Up), 8),
+                Some("down") => (Kind::Fairness(Direction::Down), 8),
+                _ => return Err(unknown().into()),
+            },
             Some("echo") => {
                 let size = parts.next().and_then(bytes).ok_or_else(unknown)?;
                 let connections = match size {
@@ -122,15 +152,20 @@ impl Scenario {
                 _ => return Err(unknown().into()),
             }
         }
-        let target = TARGETS.iter().find(|(target, ..)| *target == name);
-        scenario.target = target.map(|&(_, figure, bound)| Target { figure, bound });
+        let own = TARGETS.iter().filter(|(target, ..)| *target == name);
+        let own = own.map(|&(_, figure, bound)| Target { figure, bound });
+        scenario.targets = match scenario.kind {
+            Kind::Fairness(_) => WAITS.to_vec(),
+            _ => own.collect(),
+        };
         Ok(scenario)
     }
 
-    /// What one operation moves, one way.
+    /// What one message moves, one way.
     pub const fn payload(&self) -> usize {
         match self.kind {
             Kind::Echo { size, .. } => size,
+            Kind::Fairness(_) => flood::PAYLOAD,
             _ => 0,
         }
     }
@@ -138,9 +173,18 @@ impl Scenario {
     pub const fn operation(&self) -> &'static str {
         match self.kind {
             Kind::Handshake => "handshake",
-            Kind::Plain => "request",
+            Kind::Plain | Kind::Fairness(_) => "request",
             Kind::Echo { .. } => "message",
             Kind::Idle { .. } => "tunnel",
+        }
+    }
+}
+
+impl Target {
+    const fn no_more(figure: Figure) -> Self {
+        Self {
+            figure,
+            bound: Bound::AtMost(1.0),
         }
     }
 }
@@ -174,6 +218,10 @@ impl Figure {
             Self::Instructions => format!("instructions/{operation}"),
             Self::TunnelMemory => "KiB/tunnel".to_owned(),
             Self::Memory => "KiB in all".to_owned(),
+            Self::WaitMedian => "wait ms, median".to_owned(),
+            Self::WaitP99 => "wait ms, 99th percentile".to_owned(),
+            Self::WaitLongest => "wait ms, longest".to_owned(),
+            Self::Pause => "generator's pause ms".to_owned(),
         }
     }
 
@@ -187,6 +235,10 @@ impl Figure {
             Self::Instructions => "user_instructions_per_operation",
             Self::TunnelMemory => "kib_per_tunnel",
             Self::Memory => "kib",
+            Self::WaitMedian => "wait_ms_median",
+            Self::WaitP99 => "wait_ms_p99",
+            Self::WaitLongest => "wait_ms_longest",
+            Self::Pause => "generator_pause_ms",
         }
     }
 }
@@ -208,7 +260,7 @@ mod tests {
     #[test]
     fn names_are_read() {
         let scenario = Scenario::parse("echo-64k-d4-c8-tls").unwrap();
-        assert!(scenario.tls && scenario.connections == 8 && scenario.target.is_none());
+        assert!(scenario.tls && scenario.connections == 8 && scenario.targets.is_empty());
         assert!(matches!(
             scenario.kind,
             Kind::Echo {
@@ -216,12 +268,14 @@ mod tests {
                 depth: 4
             }
         ));
-        assert_eq!(Scenario::all().unwrap().len(), 14);
+        assert_eq!(Scenario::all().unwrap().len(), 18);
         for wrong in [
             "",
             "echo",
             "echo-",
             "echo-x",
+            "fairness",
+            "fairness-8",
             "idle-d2",
             "plain-browser",
             "handshake-c0",

@@ -37,6 +37,13 @@ pub fn median(figures: impl IntoIterator<Item = f64>) -> Option<f64> {
     Spread::of(figures).map(|spread| spread.median)
 }
 
+/// What `part` of the figures are at most, the rest at least; `None` of nothing.
+pub fn percentile(mut figures: Vec<f64>, part: f64) -> Option<f64> {
+    figures.sort_by(f64::total_cmp);
+    let rank = (part * figures.len() as f64).ceil() as usize;
+    figures.get(rank.saturating_sub(1)).copied()
+}
+
 fn middle(sorted: &[f64]) -> f64 {
     let half = sorted.len() / 2;
     if sorted.len() % 2 == 0 {
@@ -63,7 +70,7 @@ fn cut(runs: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Spread, cut};
+    use super::{Spread, cut, percentile};
 
     #[test]
     fn median_is_in_the_middle() {
@@ -71,6 +78,15 @@ mod tests {
         assert_eq!((spread.least, spread.median, spread.most), (1.0, 2.0, 3.0));
         assert_eq!(Spread::of([1.0, 2.0]).unwrap().median, 1.5);
         assert!(Spread::of([]).is_none());
+    }
+
+    #[test]
+    fn percentiles_are_figures_that_were_there() {
+        let figures: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        let at = |part| percentile(figures.clone(), part);
+        assert_eq!([0.5, 0.99, 1.0].map(at), [100.0, 198.0, 200.0].map(Some));
+        assert_eq!(percentile(vec![7.0], 0.99), Some(7.0));
+        assert!(percentile(Vec::new(), 0.5).is_none());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::{ClientConfig, RootCertStore, crypto};
 
-use crate::Result;
+use crate::result::Result;
 
 pub struct Certificate {
     pub pem: String,

@@ -1,11 +1,13 @@
 //! The event loop: the backend, and a load for each peer.
 
+use std::mem;
+use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
-use crate::Result;
 use crate::backend::{self, Backend};
 use crate::epoll::{Epoll, Readiness};
 use crate::load::{Account, Link, Load};
+use crate::result::Result;
 
 pub struct World {
     epoll: Epoll,
@@ -21,9 +23,25 @@ const STALLED: Duration = Duration::from_secs(20);
 const TURN: Duration = Duration::from_millis(50);
 
 /// What a slice of time came to.
+#[derive(Default)]
 pub struct Slice {
     pub operations: u64,
+    pub messages: u64,
+    pub waits: Vec<Duration>,
     pub wall: Duration,
+    /// The longest time from one look at the events to the next: what this process, not the proxy,
+    /// may have kept waiting.
+    pub pause: Duration,
+}
+
+impl AddAssign for Slice {
+    fn add_assign(&mut self, other: Self) {
+        self.operations += other.operations;
+        self.messages += other.messages;
+        self.waits.extend(other.waits);
+        self.wall += other.wall;
+        self.pause = self.pause.max(other.pause);
+    }
 }
 
 impl World {
@@ -58,18 +76,25 @@ impl World {
     pub fn slice(&mut self, index: usize, length: Duration) -> Result<Slice> {
         let start = Instant::now();
         let (link, load) = &mut self.loads[index];
-        let before = load.account().done;
+        let account = load.account();
+        let (before, messages) = (account.done, account.messages);
         load.resume(link, &self.epoll)?;
         let mut progress = (before, start);
+        let (mut last, mut pause) = (start, Duration::ZERO);
         loop {
             let now = Instant::now();
+            pause = pause.max(now - last);
+            last = now;
             let account = self.loads[index].1.account();
             if now - start >= length {
                 account.running = false;
                 if account.in_flight == 0 {
                     return Ok(Slice {
                         operations: account.done - before,
+                        messages: account.messages - messages,
+                        waits: mem::take(&mut account.waits),
                         wall: start.elapsed(),
+                        pause,
                     });
                 }
             }
@@ -95,7 +120,7 @@ impl World {
     }
 
     fn turn(&mut self, timeout: Duration) -> Result<()> {
-        let mut ready = std::mem::take(&mut self.ready);
+        let mut ready = mem::take(&mut self.ready);
         self.epoll.wait(&mut ready, timeout)?;
         for event in &ready {
             if event.token & backend::TOKEN != 0 {

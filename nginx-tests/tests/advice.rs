@@ -60,50 +60,24 @@ fn on_where_nothing_proxies() {
 }
 
 #[test]
-fn a_method_other_than_get() {
-    warns(
-        &location("proxy_method POST;"),
-        "\"proxy_method\"",
-        "websocket on;",
-    );
-    is_silent(&location("proxy_method GET;"));
-    is_silent(&location("proxy_method $request_method;"));
-}
-
-#[test]
-fn a_method_inherited_from_above() {
-    let http = format!(
-        "proxy_method PUT; server {{ listen 127.0.0.1:%PORT%;\n\
-         location / {{\nwebsocket on;\n{PASS} }} }}"
-    );
-    warns(&check(&http), "\"proxy_method\"", "websocket on;");
-}
-
-#[test]
-fn a_body_of_its_own() {
-    warns(
-        &location("proxy_set_body x;"),
-        "\"proxy_set_body\"",
-        "websocket on;",
-    );
-    is_silent(&location("proxy_pass_request_body off;"));
-}
-
-#[test]
-fn request_headers_that_are_not_passed() {
-    warns(
-        &location("proxy_pass_request_headers off;"),
-        "\"proxy_pass_request_headers off\"",
-        "websocket on;",
-    );
-    is_silent(&location("proxy_pass_request_headers on;"));
+fn what_handshakes_are_exempt_from() {
+    for line in [
+        "proxy_method POST;",
+        "proxy_set_body x;",
+        "proxy_pass_request_headers off;",
+        "proxy_http_version 1.0;",
+        "proxy_set_header Sec-WebSocket-Key \"\";",
+        "proxy_set_header Sec-WebSocket-Version \"\";",
+    ] {
+        is_silent(&location(line));
+    }
 }
 
 #[test]
 fn handshake_headers_that_are_blanked() {
     warns(
-        &location("proxy_set_header Sec-WebSocket-Key \"\";"),
-        "Sec-WebSocket-Key",
+        &location("proxy_set_header Sec-WebSocket-Protocol \"\";"),
+        "Sec-WebSocket-Protocol",
         "websocket on;",
     );
     is_silent(&location("proxy_set_header Sec-WebSocket-Protocol chat;"));

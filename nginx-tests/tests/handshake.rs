@@ -478,13 +478,13 @@ fn lenient_passes_a_broken_handshake_on_with_its_upgrade() {
 }
 
 #[test]
-fn lenient_passes_the_client_s_own_connection_on() {
+fn lenient_sends_the_connection_that_upgrades() {
     let got = lenient(
         &sample().set("Connection", "keep-alive"),
         "connection-not-upgrade",
     );
     assert_eq!(got.lines("Upgrade"), ["Upgrade: websocket"]);
-    assert_eq!(got.lines("Connection"), ["Connection: keep-alive"]);
+    assert_eq!(got.lines("Connection"), ["Connection: upgrade"]);
 }
 
 #[test]

@@ -39,6 +39,15 @@ fn default_connection() -> Vec<String> {
     }
 }
 
+/// The version that nginx speaks where no one says otherwise.
+fn default_version() -> &'static str {
+    if nginx_version() < (1, 29, 7) {
+        "HTTP/1.0"
+    } else {
+        "HTTP/1.1"
+    }
+}
+
 /// A handshake and an echo through nginx and back.
 #[track_caller]
 fn tunnel(nginx: &Nginx, target: &str) {
@@ -454,7 +463,7 @@ fn an_auth_request_carries_no_upgrade() {
         handshake("/", &backend.address(), &[])
     );
     let asked = auth.request(0).head;
-    assert_eq!(asked.start, "GET /auth HTTP/1.1");
+    assert_eq!(asked.start, format!("GET /auth {}", default_version()));
     assert_eq!(asked.lines("Upgrade"), [""; 0]);
     assert_eq!(asked.lines("Connection"), default_connection());
 }
@@ -473,7 +482,7 @@ fn an_auth_request_carries_no_upgrade_even_by_the_user_s_own_lines() {
     .start();
     tunnel(&nginx, "/");
     let asked = backend.request(0).head;
-    assert_eq!(asked.start, "GET /auth HTTP/1.1");
+    assert_eq!(asked.start, format!("GET /auth {}", default_version()));
     assert_eq!(asked.lines("Upgrade"), [""; 0]);
     assert!(
         !asked.has_token("Connection", "upgrade"),
@@ -523,7 +532,7 @@ fn a_mirror_carries_no_upgrade() {
         handshake("/", &backend.address(), &[])
     );
     let asked = mirror.request(0).head;
-    assert_eq!(asked.start, "GET /mirror HTTP/1.1");
+    assert_eq!(asked.start, format!("GET /mirror {}", default_version()));
     assert_eq!(asked.lines("Upgrade"), [""; 0]);
     assert_eq!(asked.lines("Connection"), default_connection());
 }
@@ -724,6 +733,7 @@ fn an_empty_connection_line_keeps_upstream_connections_while_handshakes_succeed(
             listen 127.0.0.1:%PORT%;
             location / {
                 proxy_pass http://group;
+                proxy_http_version 1.1;
                 proxy_set_header Connection \"\";
                 websocket on;
             }
@@ -761,14 +771,12 @@ fn an_empty_connection_line_keeps_upstream_connections_while_handshakes_succeed(
 
 // Plain requests.
 
-/// Plain requests through `location` with `websocket on` and through a stock nginx with HTTP/1.1
-/// and none of our lines reach the backend as the same bytes.
+/// Plain requests through `location` with `websocket on` and through a stock nginx reach the backend as the same bytes.
 #[track_caller]
 fn plain_requests_are_as_without_the_module(lines: &str) {
     let backend = ScriptedBackend::standard();
     let with = format!("location / {{ proxy_pass http://%BACKEND%; {lines} websocket on; }}");
-    let without =
-        format!("location / {{ proxy_pass http://%BACKEND%; {lines} proxy_http_version 1.1; }}");
+    let without = format!("location / {{ proxy_pass http://%BACKEND%; {lines} }}");
     let ours = requests_through(Nginx::server(with), &backend, &plain_requests());
     let stock = requests_through(
         Nginx::server(without).without_module(),
@@ -913,79 +921,95 @@ fn on_under_off_under_on() {
     passes(server, "/a/b/", "/a/b/");
 }
 
+// What would keep a handshake from being one.
+
+/// A handshake with a cookie passes a location with these lines, and its request is as expected.
+#[track_caller]
+fn passes_in_spite_of(config: &str, more: &[&str]) {
+    let backend = ScriptedBackend::standard();
+    let nginx = Nginx::server(format!(
+        "location / {{ proxy_pass http://%BACKEND%; {config} websocket on; }}"
+    ))
+    .set("BACKEND", backend.address())
+    .start();
+    let mut client = Client::connect(nginx.port());
+    client.accepted(&Handshake::new("/").add("Cookie", "a=b"));
+    client.echo("hello");
+    assert_eq!(
+        lines(&backend.request(0)),
+        handshake("/", &backend.address(), more)
+    );
+}
+
+#[test]
+fn a_method_of_its_own() {
+    passes_in_spite_of("proxy_method POST;", &["Cookie: a=b"]);
+}
+
+#[test]
+fn a_body_of_its_own() {
+    passes_in_spite_of("proxy_set_body x;", &["Content-Length: 0", "Cookie: a=b"]);
+}
+
+#[test]
+fn request_headers_that_are_not_passed() {
+    passes_in_spite_of("proxy_pass_request_headers off;", &[]);
+    passes_in_spite_of(
+        "proxy_pass_request_headers off; proxy_set_header X-Own own;
+        proxy_set_header Sec-WebSocket-Version 13;",
+        &["X-Own: own"],
+    );
+}
+
+#[test]
+fn a_key_and_version_that_are_blanked() {
+    passes_in_spite_of(
+        "proxy_set_header Sec-WebSocket-Key ''; proxy_set_header Sec-WebSocket-Version '';",
+        &["Cookie: a=b"],
+    );
+}
+
 // The version towards the upstream.
 
+/// Handshakes go out over HTTP/1.1, plain requests by the version that is written.
 #[track_caller]
-fn version_is_overridden(version: &str, config: &str) {
+fn version_is_for_plain_requests(config: &str, plain: &str) {
     let backend = ScriptedBackend::standard();
-    let check = Nginx::server(config)
-        .set("BACKEND", backend.address())
-        .check();
-    assert!(check.ok, "{check:?}");
-    let warnings = check.at_level("warn");
-    assert_eq!(warnings.len(), 1, "{check:?}");
-    let named = format!("\"proxy_http_version {version}\"");
-    assert!(warnings[0].contains(&named), "{check:?}");
-    let place = format!("nginx.conf:{}", check.line_of("websocket on"));
-    assert!(warnings[0].ends_with(&place), "{check:?}");
-    let nginx = Nginx::server(config)
-        .set("BACKEND", backend.address())
-        .start();
+    let setup = || Nginx::server(config).set("BACKEND", backend.address());
+    let check = setup().check();
+    assert!(check.ok && check.at_level("warn").is_empty(), "{check:?}");
+    let nginx = setup().start();
     tunnel(&nginx, "/");
     assert_eq!(
         lines(&backend.request(0)),
         handshake("/", &backend.address(), &[])
     );
     client::get(nginx.port(), "/");
-    assert_eq!(backend.request(1).head.start, "GET / HTTP/1.1");
+    assert_eq!(backend.request(1).head.start, format!("GET / {plain}"));
 }
 
 #[test]
-fn version_1_0_in_the_location_is_overridden_with_a_warning() {
-    version_is_overridden(
-        "1.0",
+fn version_1_0_in_the_location() {
+    version_is_for_plain_requests(
         "location / {
             proxy_http_version 1.0;
             proxy_pass http://%BACKEND%;
             websocket on;
         }",
+        "HTTP/1.0",
     );
 }
 
 #[test]
-fn version_1_0_above_the_location_is_overridden_with_a_warning() {
-    version_is_overridden(
-        "1.0",
-        "proxy_http_version 1.0;
+fn version_1_1_above_the_location() {
+    version_is_for_plain_requests(
+        "proxy_http_version 1.1;
         location / {
             proxy_pass http://%BACKEND%;
             websocket on;
         }",
+        "HTTP/1.1",
     );
-}
-
-#[test]
-fn version_2_is_overridden_with_a_warning() {
-    if nginx_version() < (1, 29, 4) {
-        println!("not tested: this nginx has no \"proxy_http_version 2\"");
-        return;
-    }
-    version_is_overridden(
-        "2",
-        "location / {
-            proxy_http_version 2;
-            proxy_pass http://%BACKEND%;
-            websocket on;
-        }",
-    );
-}
-
-#[test]
-fn version_1_1_brings_no_warning() {
-    let server =
-        "location / { proxy_http_version 1.1; proxy_pass http://127.0.0.1:1; websocket on; }";
-    let check = Nginx::server(server).check();
-    assert!(check.ok && check.at_level("warn").is_empty(), "{check:?}");
 }
 
 #[test]

@@ -300,14 +300,14 @@ fn http_2_clients_get_plain_answers() {
     let mut wire = Wire::connect(nginx.port()).unwrap();
     let answer = http2::get(&mut wire, "/page", &[("x-own", "1")]).unwrap();
     assert_eq!((answer.status, &*answer.body), (200, &b"plain"[..]));
-    let connection = if nginx_version() < (1, 29, 7) {
-        "Connection: close\r\n"
+    let (version, connection) = if nginx_version() < (1, 29, 7) {
+        ("1.0", "Connection: close\r\n")
     } else {
-        ""
+        ("1.1", "")
     };
     // On HTTP/2 the host is the authority, and nginx names the upstream's.
     let expected = format!(
-        "GET /page HTTP/1.1\r\nHost: {}\r\n{connection}x-own: 1\r\n\r\n",
+        "GET /page HTTP/{version}\r\nHost: {}\r\n{connection}x-own: 1\r\n\r\n",
         backend.address()
     );
     assert_eq!(backend.request(0).head.text(), expected);

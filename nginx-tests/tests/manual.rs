@@ -487,10 +487,16 @@ fn choices(code: &str) -> BTreeMap<String, String> {
 /// Public and internal variables.
 fn code_variables() -> (BTreeSet<String>, BTreeSet<String>) {
     let code = sources();
-    let names = calls(&code, "Variable::new( \"").map(|call| arguments(call).remove(0));
-    names
-        .map(|name| name.trim_matches('"').to_owned())
-        .partition(|name| !name.starts_with("websocket_injected_"))
+    let public = calls(&code, "Variable::new( \"").map(|call| arguments(call).remove(0));
+    let internal = code
+        .match_indices("c\"websocket_injected_")
+        .filter_map(|(at, _)| code[at + 2..].split_once('"'));
+    (
+        public
+            .map(|name| name.trim_matches('"').to_owned())
+            .collect(),
+        internal.map(|(name, _)| name.to_owned()).collect(),
+    )
 }
 
 /// What follows each occurrence of a call's beginning. A `c"` at the end of the mark is skipped but

@@ -240,6 +240,10 @@ causes! {
         "The upstream chose an extension that the client did not offer."
         "make the upstream choose among the offered extensions, and check that no proxy_set_header changes them"
 
+    ResponseAccelRedirect "response-accel-redirect" Upstream AsNginx
+        "The upstream answered 101 with X-Accel-Redirect, which sends nginx to another location."
+        "make the upstream leave X-Accel-Redirect out of its 101, or set proxy_ignore_headers X-Accel-Redirect"
+
     // Either side of it.
     ClientGone "client-gone" Client Code(499)
         "The client closed the connection before the handshake was answered."

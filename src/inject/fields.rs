@@ -1,228 +1,101 @@
-//! The fields of the proxying modules' location structures.
+//! The modules that proxy, and where their fields are in the running nginx.
 //!
-//! These structures are private to nginx and differ from version to version. The few fields needed
-//! here are found through the modules' command tables, which name for each directive the offset it
-//! writes to; where a directive is not what it is known to be, the configuration is refused.
+//! Their location structures are private to nginx and differ from version to version. The few
+//! fields needed here are found through the modules' command tables, which name for each directive
+//! the offset it writes to. A directive that is not what it is known to be refuses the
+//! configuration: nothing is guessed.
 
 use core::ffi::{CStr, c_char, c_void};
-use core::fmt;
 use core::mem::offset_of;
-use core::ptr;
+use core::{fmt, ptr};
 
 use nginx_sys::{
-    NGX_HTTP_LOC_CONF_OFFSET, ngx_command_t, ngx_conf_set_enum_slot, ngx_conf_set_flag_slot,
+    NGX_HTTP_LOC_CONF_OFFSET, ngx_array_t, ngx_command_t, ngx_conf_set_enum_slot,
     ngx_conf_set_keyval_slot, ngx_conf_set_msec_slot, ngx_conf_set_str_slot, ngx_conf_t,
-    ngx_http_set_complex_value_slot, ngx_http_set_predicate_slot, ngx_http_upstream_conf_t,
-    ngx_http_upstream_param_set_slot,
+    ngx_http_complex_value_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_core_module,
+    ngx_http_handler_pt, ngx_http_max_module, ngx_http_module_t, ngx_http_set_complex_value_slot,
+    ngx_http_upstream_conf_t, ngx_http_upstream_param_set_slot, ngx_module_t, ngx_pcalloc,
+    ngx_str_t, ngx_uint_t,
 };
 
-use crate::nginx::conf;
+use crate::nginx::{conf, pool, string};
 
-/// A field of a proxying module's location structure: one word.
-pub struct Field {
+/// A module that passes requests to an upstream, as it is known to be.
+struct Known {
     module: &'static CStr,
-    directive: &'static [u8],
+    /// Sets the location's handler.
+    pass: &'static [u8],
+    /// Its offset tells where the module's `ngx_http_upstream_conf_t` begins.
+    connect_timeout: &'static [u8],
+    lines: Directive,
+    /// Those of proxy, which writes HTTP.
+    http: Option<&'static Http>,
+}
+
+struct Http {
+    version: Directive,
+    method: Directive,
+    body: Directive,
+}
+
+/// A directive and the setter that tells the type of its field.
+struct Directive {
+    name: &'static [u8],
     setter: Setter,
-    pub kind: Kind,
 }
 
 type Setter = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
 
-/// What a field holds, and so what is done to it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Array of `ngx_keyval_t`: Upgrade and Connection become our variables.
-    Headers,
-    /// An HTTP version: becomes 1.1.
-    Version,
-    /// Array of `ngx_http_upstream_param_t`: gets one that is always empty, for the moment its
-    /// variable is evaluated.
-    Params,
-    /// Array of `ngx_http_complex_value_t`: a handshake becomes one more reason not to cache.
-    Predicates,
-    /// `ngx_http_complex_value_t`, read for the advice it is worth.
-    Value,
-    /// The length of a text, likewise.
-    Length,
-    /// A flag, likewise.
-    Flag,
-}
-
-/// All of them. The names that follow are places in it.
-pub static FIELDS: [Field; 13] = [
-    Field::new(
-        PROXY,
-        b"proxy_set_header",
-        ngx_conf_set_keyval_slot,
-        Kind::Headers,
-    ),
-    Field::new(
-        PROXY,
-        b"proxy_http_version",
-        ngx_conf_set_enum_slot,
-        Kind::Version,
-    ),
-    Field::new(
-        PROXY,
-        b"proxy_cache_bypass",
-        ngx_http_set_predicate_slot,
-        Kind::Predicates,
-    ),
-    Field::new(
-        PROXY,
-        b"proxy_no_cache",
-        ngx_http_set_predicate_slot,
-        Kind::Predicates,
-    ),
-    Field::new(
-        UWSGI,
-        b"uwsgi_param",
-        ngx_http_upstream_param_set_slot,
-        Kind::Params,
-    ),
-    Field::new(
-        UWSGI,
-        b"uwsgi_cache_bypass",
-        ngx_http_set_predicate_slot,
-        Kind::Predicates,
-    ),
-    Field::new(
-        UWSGI,
-        b"uwsgi_no_cache",
-        ngx_http_set_predicate_slot,
-        Kind::Predicates,
-    ),
-    Field::new(
-        SCGI,
-        b"scgi_param",
-        ngx_http_upstream_param_set_slot,
-        Kind::Params,
-    ),
-    Field::new(
-        SCGI,
-        b"scgi_cache_bypass",
-        ngx_http_set_predicate_slot,
-        Kind::Predicates,
-    ),
-    Field::new(
-        SCGI,
-        b"scgi_no_cache",
-        ngx_http_set_predicate_slot,
-        Kind::Predicates,
-    ),
-    Field::new(
-        PROXY,
-        b"proxy_method",
-        ngx_http_set_complex_value_slot,
-        Kind::Value,
-    ),
-    Field::new(
-        PROXY,
-        b"proxy_set_body",
-        ngx_conf_set_str_slot,
-        Kind::Length,
-    ),
-    Field::new(
-        PROXY,
-        b"proxy_pass_request_headers",
-        ngx_conf_set_flag_slot,
-        Kind::Flag,
-    ),
-];
-pub const HEADERS: usize = 0;
-pub const METHOD: usize = 10;
-pub const BODY: usize = 11;
-pub const PASS_HEADERS: usize = 12;
-
-/// The words of a location's fields.
-pub type Words = [usize; FIELDS.len()];
-
-/// What they are where nothing was written.
-pub const UNSET: Words = {
-    let mut words = [0; FIELDS.len()];
-    let mut i = 0;
-    while i < FIELDS.len() {
-        words[i] = FIELDS[i].unset();
-        i += 1;
-    }
-    words
+static PROXY: Known = Known {
+    module: c"ngx_http_proxy_module",
+    pass: b"proxy_pass",
+    connect_timeout: b"proxy_connect_timeout",
+    lines: Directive {
+        name: b"proxy_set_header",
+        setter: ngx_conf_set_keyval_slot,
+    },
+    http: Some(&Http {
+        version: Directive {
+            name: b"proxy_http_version",
+            setter: ngx_conf_set_enum_slot,
+        },
+        method: Directive {
+            name: b"proxy_method",
+            setter: ngx_http_set_complex_value_slot,
+        },
+        body: Directive {
+            name: b"proxy_set_body",
+            setter: ngx_conf_set_str_slot,
+        },
+    }),
 };
 
-const PROXY: &CStr = c"ngx_http_proxy_module";
-const UWSGI: &CStr = c"ngx_http_uwsgi_module";
-const SCGI: &CStr = c"ngx_http_scgi_module";
-
-impl Field {
-    const fn new(
-        module: &'static CStr,
-        directive: &'static [u8],
-        setter: Setter,
-        kind: Kind,
-    ) -> Self {
-        Self {
-            module,
-            directive,
-            setter,
-            kind,
-        }
-    }
-
-    /// The word that says the directive was not written.
-    pub const fn unset(&self) -> usize {
-        match self.kind {
-            Kind::Params | Kind::Length => 0,
-            _ => conf::UNSET,
-        }
-    }
-
-    /// Whether the module can't do without it: nginx built without a cache has none of its
-    /// directives, and advice is no more than advice.
-    fn is_required(&self) -> bool {
-        matches!(self.kind, Kind::Headers | Kind::Version | Kind::Params)
-    }
-
-    fn is(&self, command: &ngx_command_t) -> bool {
-        is_set_by(command, self.setter) && command.conf == NGX_HTTP_LOC_CONF_OFFSET
-    }
-}
-
-fn is_set_by(command: &ngx_command_t, setter: Setter) -> bool {
-    command.set.is_some_and(|set| ptr::fn_addr_eq(set, setter))
-}
-
-/// A field in the running nginx.
-#[derive(Clone, Copy)]
-pub struct Found {
-    ctx_index: usize,
-    offset: usize,
-}
-
-impl Found {
-    /// The field in the location being merged.
-    ///
-    /// # Safety
-    /// `cf` must be in an http context.
-    pub unsafe fn word<'a>(self, cf: *mut ngx_conf_t) -> &'a mut usize {
-        // SAFETY: the module's own command table says that a word of it lies at this offset.
-        unsafe {
-            &mut *conf::location(cf, self.ctx_index)
-                .byte_add(self.offset)
-                .cast()
-        }
-    }
-}
-
-/// Where the fields are in the running nginx.
-pub struct Places {
-    /// `None` where nginx was built without the module or the directive.
-    pub found: [Option<Found>; FIELDS.len()],
-    /// A directive that is not what it is known to be: told where the module is used, if it is.
-    pub mismatch: Option<Mismatch>,
-}
+static OTHERS: [Known; 2] = [
+    Known {
+        module: c"ngx_http_uwsgi_module",
+        pass: b"uwsgi_pass",
+        connect_timeout: b"uwsgi_connect_timeout",
+        lines: Directive {
+            name: b"uwsgi_param",
+            setter: ngx_http_upstream_param_set_slot,
+        },
+        http: None,
+    },
+    Known {
+        module: c"ngx_http_scgi_module",
+        pass: b"scgi_pass",
+        connect_timeout: b"scgi_connect_timeout",
+        lines: Directive {
+            name: b"scgi_param",
+            setter: ngx_http_upstream_param_set_slot,
+        },
+        http: None,
+    },
+];
 
 /// A directive of nginx's that is not what this module knows.
 #[derive(Clone, Copy)]
-pub struct Mismatch(&'static Field);
+pub struct Mismatch(&'static [u8]);
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -230,81 +103,217 @@ impl fmt::Display for Mismatch {
             f,
             "\"websocket\" cannot be used with this nginx: its \"{}\" directive is not the one \
              that this module was written for",
-            self.0.directive.escape_ascii()
+            self.0.escape_ascii()
         )
     }
 }
 
-impl Places {
-    /// Finds them.
-    ///
+/// A proxying module of the running nginx.
+pub struct Proxying {
+    pub module: &'static ngx_module_t,
+    handler: ngx_http_handler_pt,
+    upstream: usize,
+    lines: usize,
+    pub http: Option<HttpFields>,
+}
+
+/// Offsets of the fields that only proxy has.
+#[derive(Clone, Copy)]
+pub struct HttpFields {
+    version: usize,
+    method: usize,
+    body: usize,
+}
+
+/// Those that this nginx was built with.
+pub struct Modules([Option<Proxying>; 3]);
+
+impl Modules {
     /// # Safety
-    /// `cf` must be valid, with its cycle's modules initialized.
-    pub unsafe fn find(cf: *mut ngx_conf_t) -> Self {
-        let mut places = Self {
-            found: [None; FIELDS.len()],
-            mismatch: None,
-        };
-        for (field, found) in FIELDS.iter().zip(&mut places.found) {
-            // SAFETY: the caller vouches for cf.
-            let Some(module) = (unsafe { conf::module((*cf).cycle, field.module) }) else {
-                continue;
-            };
-            // SAFETY: a module of the cycle.
-            match unsafe { conf::command(module, field.directive) } {
-                Some(command) if field.is(command) => {
-                    *found = Some(Found {
-                        ctx_index: module.ctx_index,
-                        offset: command.offset,
-                    });
-                }
-                _ if field.is_required() => places.mismatch = Some(Mismatch(field)),
-                _ => {}
-            }
+    /// `cf` must be in the http context, with its cycle's modules initialized.
+    pub unsafe fn find(cf: *mut ngx_conf_t) -> Result<Self, Mismatch> {
+        let [uwsgi, scgi] = &OTHERS;
+        // SAFETY: the caller vouches for cf.
+        unsafe {
+            Ok(Self([
+                Proxying::find(cf, &PROXY)?,
+                Proxying::find(cf, uwsgi)?,
+                Proxying::find(cf, scgi)?,
+            ]))
         }
-        places
+    }
+
+    /// The one that runs a location with this handler.
+    pub fn with(&self, handler: ngx_http_handler_pt) -> Option<&Proxying> {
+        let Self(modules) = self;
+        modules.iter().flatten().find(|module| module.is(handler))
+    }
+
+    pub fn proxy(&self) -> Option<&Proxying> {
+        let Self([proxy, ..]) = self;
+        proxy.as_ref()
     }
 }
 
-/// Whether the location passes to another module than proxy. A `proxy_pass` with variables leaves
-/// no trace that could be read here, so the answer is found on the other side.
-///
-/// # Safety
-/// `cf` must be in an http context.
-pub unsafe fn passes_elsewhere(cf: *mut ngx_conf_t) -> bool {
-    const OTHERS: [(&CStr, &[u8]); 5] = [
-        (UWSGI, b"uwsgi_connect_timeout"),
-        (SCGI, b"scgi_connect_timeout"),
-        (c"ngx_http_fastcgi_module", b"fastcgi_connect_timeout"),
-        (c"ngx_http_grpc_module", b"grpc_connect_timeout"),
-        (c"ngx_http_memcached_module", b"memcached_connect_timeout"),
-    ];
-    // SAFETY: the caller vouches for cf.
-    OTHERS.iter().any(|(module, directive)| unsafe {
-        upstream_settings(cf, module, directive)
-            .is_some_and(|settings| !(*settings).upstream.is_null())
-    })
+impl Proxying {
+    /// # Safety
+    /// As [`Modules::find`].
+    unsafe fn find(cf: *mut ngx_conf_t, known: &'static Known) -> Result<Option<Self>, Mismatch> {
+        // SAFETY: the caller vouches for cf.
+        let Some(module) = (unsafe { conf::module((*cf).cycle, known.module) }) else {
+            return Ok(None);
+        };
+        let timeout = Directive {
+            name: known.connect_timeout,
+            setter: ngx_conf_set_msec_slot,
+        };
+        let upstream = offset(module, &timeout)?
+            .checked_sub(offset_of!(ngx_http_upstream_conf_t, connect_timeout))
+            .ok_or(Mismatch(known.connect_timeout))?;
+        let http = match known.http {
+            Some(http) => Some(HttpFields {
+                version: offset(module, &http.version)?,
+                method: offset(module, &http.method)?,
+                body: offset(module, &http.body)?,
+            }),
+            None => None,
+        };
+        // SAFETY: as above.
+        let handler = unsafe { handler(cf, module, known.pass) };
+        if handler.is_none() {
+            return Err(Mismatch(known.pass));
+        }
+        Ok(Some(Self {
+            module,
+            handler,
+            upstream,
+            lines: offset(module, &known.lines)?,
+            http,
+        }))
+    }
+
+    /// Whether a location with this handler passes to this module's upstream.
+    pub fn is(&self, handler: ngx_http_handler_pt) -> bool {
+        match (handler, self.handler) {
+            (Some(a), Some(b)) => ptr::fn_addr_eq(a, b),
+            _ => false,
+        }
+    }
+
+    /// What every module of nginx's http has: how its structures are made and merged.
+    pub fn functions(&self) -> &'static ngx_http_module_t {
+        // SAFETY: a module of http has this behind its `ctx`, for as long as it is loaded.
+        unsafe { &*self.module.ctx.cast::<ngx_http_module_t>() }
+    }
+
+    /// The lines of `proxy_set_header`, of `ngx_keyval_t`, or the like parameters, of
+    /// `ngx_http_upstream_param_t`. NULL where there are none.
+    ///
+    /// # Safety
+    /// `location` must be a location structure of this module.
+    pub unsafe fn lines(&self, location: *mut c_void) -> *mut *mut ngx_array_t {
+        // SAFETY: the module's own command table says that such a field lies at this offset.
+        unsafe { location.byte_add(self.lines).cast() }
+    }
+
+    /// The settings of the upstream.
+    ///
+    /// # Safety
+    /// `location` must be a location structure of this module.
+    pub unsafe fn upstream(&self, location: *mut c_void) -> *mut ngx_http_upstream_conf_t {
+        // SAFETY: a module that sets a connect_timeout at its offset has this around it.
+        unsafe { location.byte_add(self.upstream).cast() }
+    }
 }
 
-/// The upstream settings in a module's location structure, found through the directive for their
-/// `connect_timeout`.
+impl HttpFields {
+    /// `NGX_HTTP_VERSION_…`
+    ///
+    /// # Safety
+    /// `location` must be a location structure of the module that has these fields.
+    pub unsafe fn version(&self, location: *mut c_void) -> *mut ngx_uint_t {
+        // SAFETY: the module's own command table says that such a field lies at this offset.
+        unsafe { location.byte_add(self.version).cast() }
+    }
+
+    /// NULL where the client's method goes on.
+    ///
+    /// # Safety
+    /// As [`version`](Self::version).
+    pub unsafe fn method(&self, location: *mut c_void) -> *mut *mut ngx_http_complex_value_t {
+        // SAFETY: as in version().
+        unsafe { location.byte_add(self.method).cast() }
+    }
+
+    /// A text without data where the client's body goes on.
+    ///
+    /// # Safety
+    /// As [`version`](Self::version).
+    pub unsafe fn body(&self, location: *mut c_void) -> *mut ngx_str_t {
+        // SAFETY: as in version().
+        unsafe { location.byte_add(self.body).cast() }
+    }
+}
+
+/// Where a directive writes to.
+fn offset(module: &ngx_module_t, directive: &Directive) -> Result<usize, Mismatch> {
+    // SAFETY: a module of the cycle is initialized.
+    let command = unsafe { conf::command(module, directive.name) };
+    command
+        .filter(|command| {
+            command
+                .set
+                .is_some_and(|set| ptr::fn_addr_eq(set, directive.setter))
+                && command.conf == NGX_HTTP_LOC_CONF_OFFSET
+        })
+        .map(|command| command.offset)
+        .ok_or(Mismatch(directive.name))
+}
+
+/// The handler that a location gets from `proxy_pass` and the like: the directive itself is run on a
+/// location that no request comes to. An address with a variable makes no upstream known.
 ///
 /// # Safety
-/// `cf` must be in an http context.
-unsafe fn upstream_settings(
+/// `cf` must be in the http context.
+unsafe fn handler(
     cf: *mut ngx_conf_t,
-    module: &CStr,
-    directive: &[u8],
-) -> Option<*const ngx_http_upstream_conf_t> {
-    // SAFETY: the caller vouches for cf; a module that sets a time at this offset has an
-    // ngx_http_upstream_conf_t around it.
+    module: &ngx_module_t,
+    pass: &'static [u8],
+) -> ngx_http_handler_pt {
+    // A capture is no variable that would have to be evaluated; without PCRE there are none.
+    const ADDRESS: ngx_str_t = string::constant(if cfg!(ngx_feature = "pcre") {
+        c"http://$1"
+    } else {
+        c"http://$host"
+    });
+    // SAFETY: the caller vouches for cf, which gets its fields back before anyone else looks. All
+    // that is made lies in the configuration's own pool, as nginx may keep parts of it.
     unsafe {
-        let module = conf::module((*cf).cycle, module)?;
-        let command = conf::command(module, directive)?;
-        let offset = command
-            .offset
-            .checked_sub(offset_of!(ngx_http_upstream_conf_t, connect_timeout))
-            .filter(|_| is_set_by(command, ngx_conf_set_msec_slot))?;
-        Some(conf::location(cf, module.ctx_index).byte_add(offset).cast())
+        let command = ptr::from_ref(conf::command(module, pass)?).cast_mut();
+        let functions = &*module.ctx.cast::<ngx_http_module_t>();
+        let (create, set) = (functions.create_loc_conf?, (*command).set?);
+
+        let size = size_of::<*mut c_void>() * ngx_http_max_module;
+        let locations = ngx_pcalloc((*cf).pool, size).cast::<*mut c_void>();
+        let core = ngx_pcalloc((*cf).pool, size_of::<ngx_http_core_loc_conf_t>())
+            .cast::<ngx_http_core_loc_conf_t>();
+        let location = create(cf);
+        if locations.is_null() || core.is_null() || location.is_null() {
+            return None;
+        }
+        let words = pool::array::<ngx_str_t>((*cf).pool, 2)?;
+        pool::push(words, (*command).name)?;
+        pool::push(words, ADDRESS)?;
+        *locations.add(ngx_http_core_module.ctx_index) = core.cast();
+        *locations.add(module.ctx_index) = location;
+
+        let (context, args) = ((*cf).ctx, (*cf).args);
+        let mut throw_away = *context.cast::<ngx_http_conf_ctx_t>();
+        throw_away.loc_conf = locations;
+        (*cf).ctx = (&raw mut throw_away).cast();
+        (*cf).args = words;
+        let rv = set(cf, command, location);
+        ((*cf).ctx, (*cf).args) = (context, args);
+        (*core).handler.filter(|_| rv == conf::OK)
     }
 }

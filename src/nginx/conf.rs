@@ -3,10 +3,10 @@
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr;
 
-use nginx_sys::ngx_http_complex_value_t;
-use nginx_sys::{ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t};
-use nginx_sys::{ngx_http_compile_complex_value, ngx_http_compile_complex_value_t};
-use nginx_sys::{ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_module_t, ngx_str_t};
+use nginx_sys::{
+    ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_module_t, ngx_str_t,
+    ngx_uint_t,
+};
 
 use super::string;
 
@@ -67,32 +67,6 @@ pub unsafe fn command<'a>(module: &ngx_module_t, name: &[u8]) -> Option<&'a ngx_
     }
 }
 
-/// The structure that the module of `index` keeps for the location being configured.
-///
-/// # Safety
-/// `cf` must be in an http context.
-pub unsafe fn location(cf: *const ngx_conf_t, index: usize) -> *mut c_void {
-    // SAFETY: in an http context `ctx` is an ngx_http_conf_ctx_t with a slot for each module.
-    unsafe {
-        *(*(*cf).ctx.cast::<ngx_http_conf_ctx_t>())
-            .loc_conf
-            .add(index)
-    }
-}
-
-/// The structure that the module of `index` keeps for the server being configured.
-///
-/// # Safety
-/// `cf` must be in an http context.
-pub unsafe fn server(cf: *const ngx_conf_t, index: usize) -> *mut c_void {
-    // SAFETY: in an http context `ctx` is an ngx_http_conf_ctx_t with a slot for each module.
-    unsafe {
-        *(*(*cf).ctx.cast::<ngx_http_conf_ctx_t>())
-            .srv_conf
-            .add(index)
-    }
-}
-
 /// The structure that the module of `index` keeps for the whole of `http {}`.
 ///
 /// # Safety
@@ -106,15 +80,6 @@ pub unsafe fn main(cf: *const ngx_conf_t, index: usize) -> *mut c_void {
     }
 }
 
-/// The core module's part of the location being configured.
-///
-/// # Safety
-/// `cf` must be in an http context.
-pub unsafe fn core_location<'a>(cf: *const ngx_conf_t) -> &'a ngx_http_core_loc_conf_t {
-    // SAFETY: the core module has a structure for every location.
-    unsafe { &*location(cf, ngx_http_core_module.ctx_index).cast() }
-}
-
 /// The words of the directive being read, its name first.
 ///
 /// # Safety
@@ -124,20 +89,48 @@ pub unsafe fn words<'a>(cf: *const ngx_conf_t) -> &'a [ngx_str_t] {
     unsafe { super::pool::elements((*cf).args) }
 }
 
-/// Compiles a value that may hold variables. `None` when nginx refused it, and has said why.
-///
-/// # Safety
-/// `cf` must be in an http context.
-pub unsafe fn compile(cf: *mut ngx_conf_t, value: ngx_str_t) -> Option<ngx_http_complex_value_t> {
-    let mut value = value;
-    // SAFETY: both are plain C structures for which all zeros is the empty value.
-    let mut compiled: ngx_http_complex_value_t = unsafe { core::mem::zeroed() };
-    // SAFETY: as above.
-    let mut ccv: ngx_http_compile_complex_value_t = unsafe { core::mem::zeroed() };
-    ccv.cf = cf;
-    ccv.value = &raw mut value;
-    ccv.complex_value = &raw mut compiled;
-    // SAFETY: all three pointers are valid for the call, and none is kept.
-    let rc = unsafe { ngx_http_compile_complex_value(&raw mut ccv) };
-    (rc == nginx_sys::NGX_OK as isize).then_some(compiled)
+/// A line of the configuration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    file: *const u8,
+    file_len: usize,
+    line: ngx_uint_t,
+}
+
+impl Place {
+    pub const NOWHERE: Self = Self {
+        file: ptr::null(),
+        file_len: 0,
+        line: 0,
+    };
+
+    pub fn new(file: ngx_str_t, line: ngx_uint_t) -> Self {
+        Self {
+            file: file.data,
+            file_len: file.len,
+            line,
+        }
+    }
+
+    /// The line being read.
+    ///
+    /// # Safety
+    /// `cf` must be the one that nginx gave to a directive's setter.
+    pub unsafe fn being_read(cf: *const ngx_conf_t) -> Self {
+        // SAFETY: while a directive is read there is a file it is read from.
+        unsafe { Self::new((*(*cf).conf_file).file.name, (*(*cf).conf_file).line) }
+    }
+
+    pub fn file<'a>(&self) -> &'a [u8] {
+        let name = ngx_str_t {
+            len: self.file_len,
+            data: self.file.cast_mut(),
+        };
+        // SAFETY: a file's name lives as long as the configuration.
+        unsafe { string::bytes(&name) }
+    }
+
+    pub fn line(&self) -> ngx_uint_t {
+        self.line
+    }
 }

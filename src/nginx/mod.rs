@@ -1,7 +1,18 @@
-//! Thin wrappers over nginx's C interface: the only place that knows how its structures are laid
-//! out, so that the rest of the module can be read as what it does.
+//! nginx's structures, as far as this module needs them.
+//!
+//! What nginx hands to a callback is wrapped at once in a handle ([`Request`], [`Upstream`]) that
+//! lives as long as the callback. Handles are copied freely and give out values and shared
+//! references only, so that nothing here stands in the way of nginx calling back.
 
+pub mod clock;
 pub mod conf;
+pub mod headers;
+pub mod log;
+pub mod module;
 pub mod pool;
 pub mod request;
 pub mod string;
+pub mod upstream;
+
+pub use request::Request;
+pub use upstream::Upstream;

@@ -83,21 +83,6 @@ pub unsafe fn elements<'a, T>(array: *const ngx_array_t) -> &'a [T] {
     }
 }
 
-/// The elements of an array, to be changed; none for NULL.
-///
-/// # Safety
-/// `array` must be NULL, or valid for `'a` with elements of `T` that nothing else refers to.
-pub unsafe fn elements_mut<'a, T>(array: *mut ngx_array_t) -> &'a mut [T] {
-    // SAFETY: the caller vouches for the array.
-    match unsafe { array.as_ref() } {
-        Some(array) if array.nelts > 0 => {
-            // SAFETY: an array with elements points to them.
-            unsafe { slice::from_raw_parts_mut(array.elts.cast::<T>(), array.nelts) }
-        }
-        _ => &mut [],
-    }
-}
-
 /// Formats into the pool; cut at [`MAX_TEXT`] bytes, empty when there is no memory.
 ///
 /// # Safety
@@ -123,31 +108,6 @@ pub unsafe fn format(pool: *mut ngx_pool_t, text: fmt::Arguments<'_>) -> ngx_str
     ngx_str_t {
         len: buffer.len,
         data,
-    }
-}
-
-/// The parts one after the other, in the pool. `None` when there is no memory.
-///
-/// # Safety
-/// `pool` must be valid; the bytes live as long as it does.
-pub unsafe fn concat<'a, const N: usize>(
-    pool: *mut ngx_pool_t,
-    parts: [&[u8]; N],
-) -> Option<&'a [u8]> {
-    let len = parts.iter().map(|part| part.len()).sum();
-    // SAFETY: the pool is valid.
-    let start = unsafe { ngx_pnalloc(pool, len) }.cast::<u8>();
-    if start.is_null() {
-        return None;
-    }
-    let mut end = start;
-    // SAFETY: the parts fill the new memory exactly, and it overlaps none of them.
-    unsafe {
-        for part in parts {
-            ptr::copy_nonoverlapping(part.as_ptr(), end, part.len());
-            end = end.add(part.len());
-        }
-        Some(slice::from_raw_parts(start, len))
     }
 }
 

@@ -1,191 +1,249 @@
-//! A request and its upstream.
+//! A request.
 
-use core::ffi::CStr;
+use core::ffi::{CStr, c_void};
+use core::fmt;
 use core::marker::PhantomData;
-use core::{ptr, slice};
+use core::ptr::{self, NonNull};
 
 use nginx_sys::{
-    ngx_current_msec, ngx_http_complex_value, ngx_http_complex_value_t, ngx_http_request_t,
-    ngx_http_upstream_state_t, ngx_http_upstream_t, ngx_list_part_t, ngx_list_push, ngx_list_t,
-    ngx_msec_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday,
+    ngx_http_request_t, ngx_http_upstream_state_t, ngx_list_push, ngx_log_t, ngx_msec_t,
+    ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
 };
 
-use super::{pool, string};
+use super::headers::{self, Headers};
+use super::{Upstream, pool, string};
 
-/// The headers of a list, in the order they came.
-///
-/// # Safety
-/// `list` must be a list of `ngx_table_elt_t`, valid for `'a`; an empty one may be uninitialized
-/// but for zeros.
-pub unsafe fn headers<'a>(list: &'a ngx_list_t) -> Headers<'a> {
-    Headers {
-        part: &raw const list.part,
-        next: 0,
-        list: PhantomData,
-    }
+/// A request that one of nginx's callbacks was given. What it lends lives in the request's memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Request<'r> {
+    raw: NonNull<ngx_http_request_t>,
+    life: PhantomData<&'r ngx_http_request_t>,
 }
 
-/// See [`headers`].
-#[derive(Clone)]
-pub struct Headers<'a> {
-    part: *const ngx_list_part_t,
-    next: usize,
-    list: PhantomData<&'a ngx_list_t>,
-}
-
-impl<'a> Iterator for Headers<'a> {
-    type Item = &'a ngx_table_elt_t;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            // SAFETY: NULL or a part of the list.
-            let here = unsafe { self.part.as_ref() }?;
-            if self.next < here.nelts {
-                // SAFETY: within the part's elements.
-                let header = unsafe { &*here.elts.cast::<ngx_table_elt_t>().add(self.next) };
-                self.next += 1;
-                return Some(header);
-            }
-            self.part = here.next;
-            self.next = 0;
-        }
-    }
-}
-
-/// A header's value.
-///
-/// # Safety
-/// The header must belong to a request that lives as long as `'a`.
-pub unsafe fn value<'a>(header: &ngx_table_elt_t) -> &'a [u8] {
-    // SAFETY: the caller vouches for the header.
-    unsafe { string::bytes(&header.value) }
-}
-
-/// A header that is looked for. nginx keeps a hash of each name, so that names are compared only
-/// where they are nearly sure to be equal.
-#[derive(Clone, Copy)]
-pub struct Name<H> {
-    hash: usize,
-    lower_case: &'static [u8],
-    pub header: H,
-}
-
-impl<H: Copy> Name<H> {
-    pub const fn new(lower_case: &'static str, header: H) -> Self {
-        let lower_case = lower_case.as_bytes();
+impl<'r> Request<'r> {
+    /// # Safety
+    /// `raw` must be a request that lives as long as `'r`: that of a callback, and no longer than
+    /// up to a call that may finalize it.
+    pub unsafe fn new(raw: *mut ngx_http_request_t) -> Self {
         Self {
-            hash: string::hash(lower_case),
-            lower_case,
-            header,
+            // SAFETY: nginx gives no callback a request that is NULL.
+            raw: unsafe { NonNull::new_unchecked(raw) },
+            life: PhantomData,
         }
     }
 
-    /// Whether a header has this name.
+    pub fn as_ptr(self) -> *mut ngx_http_request_t {
+        self.raw.as_ptr()
+    }
+
+    /// The request's fields, for a look. Nothing of nginx's may run while it lasts.
+    fn fields(&self) -> &ngx_http_request_t {
+        // SAFETY: the request is alive, and the reference ends within the method that asked.
+        unsafe { self.raw.as_ref() }
+    }
+
+    // ---- which request it is ------------------------------------------------
+
+    pub fn is_main(self) -> bool {
+        self.fields().main == self.as_ptr()
+    }
+
+    pub fn main(self) -> Self {
+        // SAFETY: a request's main request lives longer than it.
+        unsafe { Self::new(self.fields().main) }
+    }
+
+    /// Whether nginx runs it for `post_action`, when the client's own request is over.
+    pub fn is_post_action(self) -> bool {
+        self.fields().post_action() != 0
+    }
+
+    /// Whether nginx may have cleared the modules' contexts since the request came.
+    pub fn may_have_lost_contexts(self) -> bool {
+        self.is_main() && (self.fields().internal() != 0 || self.fields().filter_finalize() != 0)
+    }
+
+    // ---- what modules keep for it -------------------------------------------
+
+    /// A module's part of the location that the request is in.
+    pub fn location(self, index: usize) -> *mut c_void {
+        // SAFETY: a request always has a location's structures, one for each module.
+        unsafe { *self.fields().loc_conf.add(index) }
+    }
+
+    /// Whether the request is in the location with these structures.
+    pub fn is_in(self, location: *mut *mut c_void) -> bool {
+        self.fields().loc_conf == location
+    }
+
+    /// Puts the request into another location's structures.
     ///
     /// # Safety
-    /// The header must be one that nginx has parsed, with its hash and its lower-case name.
-    pub unsafe fn is_of(&self, header: &ngx_table_elt_t) -> bool {
-        header.hash == self.hash
-            && header.key.len == self.lower_case.len()
-            // SAFETY: the lower-case name is as long as the name.
-            && unsafe { slice::from_raw_parts(header.lowcase_key, header.key.len) }
-                == self.lower_case
+    /// `location` must have a structure for each module, and live as long as the configuration.
+    pub unsafe fn enter(self, location: *mut *mut c_void) {
+        // SAFETY: the request is alive.
+        unsafe { (*self.as_ptr()).loc_conf = location };
     }
-}
 
-/// The headers of a list that are looked for, with their values.
-///
-/// # Safety
-/// As [`headers`], and nginx must have parsed them.
-pub unsafe fn named<'a, H: Copy>(
-    list: &'a ngx_list_t,
-    names: &'static [Name<H>],
-) -> impl Iterator<Item = (H, &'a [u8])> + Clone {
-    // SAFETY: the caller vouches for the list.
-    unsafe { headers(list) }.filter_map(move |header| {
-        // SAFETY: as above.
-        let name = names.iter().find(|name| unsafe { name.is_of(header) })?;
-        // SAFETY: as above.
-        Some((name.header, unsafe { value(header) }))
-    })
-}
+    pub fn context(self, index: usize) -> *mut c_void {
+        // SAFETY: a request has a slot for each module.
+        unsafe { *self.fields().ctx.add(index) }
+    }
 
-/// Adds a header to the response. `None` when there is no memory.
-///
-/// # Safety
-/// `r` must be valid, and its response header not yet sent.
-pub unsafe fn add_header(
-    r: *mut ngx_http_request_t,
-    name: &'static CStr,
-    value: ngx_str_t,
-) -> Option<()> {
-    // SAFETY: the caller vouches for the request.
-    unsafe {
-        let header = ngx_list_push(&raw mut (*r).headers_out.headers).cast::<ngx_table_elt_t>();
-        if header.is_null() {
-            return None;
+    pub fn set_context(self, index: usize, context: *mut c_void) {
+        // SAFETY: a request has a slot for each module.
+        unsafe { *self.fields().ctx.add(index) = context }
+    }
+
+    pub fn pool(self) -> *mut ngx_pool_t {
+        self.fields().pool
+    }
+
+    pub fn log(self) -> *mut ngx_log_t {
+        // SAFETY: a request has a connection, and that a log.
+        unsafe { (*self.fields().connection).log }
+    }
+
+    // ---- what the client sent -----------------------------------------------
+
+    pub fn method(self) -> &'r [u8] {
+        // SAFETY: the request's line is parsed, and lives as long as it.
+        unsafe { string::bytes(&(*self.as_ptr()).method_name) }
+    }
+
+    /// `NGX_HTTP_VERSION_…`
+    pub fn http_version(self) -> ngx_uint_t {
+        self.fields().http_version
+    }
+
+    pub fn set_http_version(self, version: ngx_uint_t) {
+        // SAFETY: the request is alive.
+        unsafe { (*self.as_ptr()).http_version = version };
+    }
+
+    pub fn has_body(self) -> bool {
+        let headers = &self.fields().headers_in;
+        headers.content_length_n > 0 || headers.chunked() != 0
+    }
+
+    pub fn headers(self) -> Headers<'r> {
+        // SAFETY: nginx has parsed the request's headers, which live as long as it.
+        unsafe { Headers::of(&raw const (*self.as_ptr()).headers_in.headers) }
+    }
+
+    pub fn host(self) -> Option<&'r [u8]> {
+        // SAFETY: NULL, or a header of the request.
+        unsafe { (*self.as_ptr()).headers_in.host.as_ref() }.map(headers::value)
+    }
+
+    /// Whether nginx has noted an Upgrade header.
+    pub fn has_upgrade(self) -> bool {
+        !self.fields().headers_in.upgrade.is_null()
+    }
+
+    /// Takes the upgrade from the request: without one nginx makes no tunnel of an answer.
+    pub fn clear_upgrade(self) {
+        // SAFETY: nginx takes NULL for a request without the header.
+        unsafe { (*self.as_ptr()).headers_in.upgrade = ptr::null_mut() };
+    }
+
+    #[cfg(ngx_feature = "http_ssl")]
+    pub fn is_secure(self) -> bool {
+        // SAFETY: a request has a connection.
+        unsafe { !(*self.fields().connection).ssl.is_null() }
+    }
+
+    #[cfg(not(ngx_feature = "http_ssl"))]
+    pub fn is_secure(self) -> bool {
+        false
+    }
+
+    /// Whether nginx has found the client's connection broken.
+    pub fn has_client_failed(self) -> bool {
+        // SAFETY: a request has a connection.
+        unsafe { (*self.fields().connection).error() != 0 }
+    }
+
+    // ---- the response -------------------------------------------------------
+
+    /// The status of the response, 0 where it is not decided.
+    pub fn status(self) -> ngx_uint_t {
+        self.fields().headers_out.status
+    }
+
+    /// Gives the status its words, where nginx has none for it.
+    pub fn set_status_line(self, line: &'static CStr) {
+        // SAFETY: the request is alive.
+        unsafe {
+            let place = &raw mut (*self.as_ptr()).headers_out.status_line;
+            if (*place).len == 0 {
+                *place = string::constant(line);
+            }
         }
-        ptr::write_bytes(header, 0, 1);
-        (*header).hash = 1;
-        (*header).key = string::constant(name);
-        (*header).value = value;
     }
-    Some(())
-}
 
-/// The value of a configured text with variables, for this request.
-///
-/// # Safety
-/// `r` and `value` must be valid; the result lives as long as the request.
-pub unsafe fn evaluate<'a>(
-    r: *mut ngx_http_request_t,
-    value: &ngx_http_complex_value_t,
-) -> Option<&'a [u8]> {
-    let mut text = string::EMPTY;
-    // SAFETY: the caller vouches for both; nginx only reads the compiled value.
-    let rc = unsafe { ngx_http_complex_value(r, ptr::from_ref(value).cast_mut(), &raw mut text) };
-    // SAFETY: nginx made the text in the request's pool.
-    (rc == 0).then(|| unsafe { string::bytes(&text) })
-}
-
-/// The request's upstream.
-pub fn upstream<'a>(r: *mut ngx_http_request_t) -> Option<&'a mut ngx_http_upstream_t> {
-    // SAFETY: NULL, or an upstream that lives as long as the request.
-    unsafe { (*r).upstream.as_mut() }
-}
-
-/// What nginx noted of each upstream server it tried for this request.
-pub fn upstream_states<'a>(r: *mut ngx_http_request_t) -> &'a [ngx_http_upstream_state_t] {
-    // SAFETY: NULL, or an array of states that lives as long as the request.
-    unsafe { pool::elements((*r).upstream_states) }
-}
-
-/// Notes bytes that came from the upstream server in use, for `$upstream_bytes_received`.
-pub fn count_received(r: *mut ngx_http_request_t, bytes: u64) {
-    // SAFETY: NULL, or the last of the request's states.
-    if let Some(state) = upstream(r).and_then(|u| unsafe { u.state.as_mut() }) {
-        state.bytes_received += bytes as i64;
+    /// The Location of the response.
+    pub fn redirect(self) -> Option<&'r [u8]> {
+        // SAFETY: NULL, or a header of the response.
+        unsafe { (*self.as_ptr()).headers_out.location.as_ref() }.map(headers::value)
     }
-}
 
-/// nginx's clock, milliseconds.
-pub fn now() -> ngx_msec_t {
-    // SAFETY: a word that only this thread writes.
-    unsafe { ngx_current_msec }
-}
+    /// Adds a header to a response whose header is not sent yet. `None` when there is no memory.
+    pub fn add_header(self, name: &'static CStr, value: ngx_str_t) -> Option<()> {
+        // SAFETY: the request is alive, so its list of headers is.
+        unsafe {
+            let header = ngx_list_push(&raw mut (*self.as_ptr()).headers_out.headers);
+            let header = header.cast::<ngx_table_elt_t>();
+            if header.is_null() {
+                return None;
+            }
+            ptr::write_bytes(header, 0, 1);
+            (*header).hash = 1;
+            (*header).key = string::constant(name);
+            (*header).value = value;
+        }
+        Some(())
+    }
 
-/// How long ago the request's first byte came, milliseconds, as `$request_time` has it.
-pub fn elapsed(r: *mut ngx_http_request_t) -> ngx_msec_t {
-    // SAFETY: nginx's cached time is always there.
-    let (seconds, milliseconds) = unsafe {
+    // ---- what nginx does for it ---------------------------------------------
+
+    pub fn upstream(self) -> Option<Upstream<'r>> {
+        // SAFETY: NULL, or an upstream that lives as long as the request.
+        NonNull::new(self.fields().upstream).map(|raw| unsafe { Upstream::new(raw) })
+    }
+
+    /// What nginx noted of each upstream server it tried.
+    pub fn upstream_states(self) -> &'r [ngx_http_upstream_state_t] {
+        // SAFETY: NULL, or an array of states that lives as long as the request.
+        unsafe { pool::elements(self.fields().upstream_states) }
+    }
+
+    /// What nginx is doing for the request, in its words.
+    pub fn action(self) -> &'static [u8] {
+        // SAFETY: a log's action is NULL or constant text.
+        unsafe {
+            let action = (*self.log()).action;
+            if action.is_null() {
+                b""
+            } else {
+                CStr::from_ptr(action).to_bytes()
+            }
+        }
+    }
+
+    /// How long ago the request's first byte came, milliseconds, as `$request_time` has it.
+    pub fn elapsed(self) -> ngx_msec_t {
+        // SAFETY: nginx's cached time is always there.
         let now = ngx_timeofday();
-        (
-            now.sec.wrapping_sub((*r).start_sec),
-            (now.msec as isize).wrapping_sub((*r).start_msec as isize),
-        )
-    };
-    let total = (seconds as isize)
-        .wrapping_mul(1000)
-        .wrapping_add(milliseconds);
-    ngx_msec_t::try_from(total).unwrap_or(0)
+        let seconds = now.sec.wrapping_sub(self.fields().start_sec) as isize;
+        let milliseconds = (now.msec as isize).wrapping_sub(self.fields().start_msec as isize);
+        let total = seconds.wrapping_mul(1000).wrapping_add(milliseconds);
+        ngx_msec_t::try_from(total).unwrap_or(0)
+    }
+
+    /// Text that lives as long as the request; empty when there is no memory.
+    pub fn format(self, text: fmt::Arguments<'_>) -> ngx_str_t {
+        // SAFETY: the request is alive, so its pool is.
+        unsafe { pool::format(self.pool(), text) }
+    }
 }

@@ -8,8 +8,9 @@ use websocket_protocol::ControlFrame;
 
 use super::direction::{Direction, Side};
 use super::{Closing, Reason, Tunnel, mask};
-use crate::location::{LocationConf, Ping};
-use crate::nginx::request::now;
+use crate::conf::LocationConf;
+use crate::nginx::clock::now;
+use crate::types::Ping;
 
 /// A timer must be there as long as the tunnel is, or a worker that is to exit would not wait for
 /// it; and nginx hands delays to the kernel as an `int`.
@@ -133,7 +134,7 @@ fn ping_due(
     to: &Direction,
     heartbeat: Heartbeat,
 ) -> Option<ngx_msec_t> {
-    if !ping.goes_to(from.sender()) || !to.takes_pings() {
+    if !goes_to(ping, from.sender()) || !to.takes_pings() {
         return None;
     }
     Some(match heartbeat.since {
@@ -205,7 +206,7 @@ impl Tunnel {
                 &mut self.clock.upstream,
             ),
         };
-        let Some(ping) = settings.ping().filter(|ping| ping.goes_to(side)) else {
+        let Some(ping) = settings.ping().filter(|ping| goes_to(*ping, side)) else {
             return Beat::Wait;
         };
         if from.is_stuck() || !to.takes_pings() {
@@ -310,4 +311,11 @@ fn is_after(a: ngx_msec_t, b: ngx_msec_t) -> bool {
 
 fn later(a: ngx_msec_t, b: ngx_msec_t) -> ngx_msec_t {
     if is_after(a, b) { a } else { b }
+}
+
+fn goes_to(ping: Ping, side: Side) -> bool {
+    match side {
+        Side::Client => ping.to & 1 != 0,
+        Side::Upstream => ping.to & 2 != 0,
+    }
 }

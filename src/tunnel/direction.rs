@@ -4,8 +4,8 @@ use nginx_sys::{NGX_AGAIN, NGX_ERROR, ngx_connection_t, ngx_log_t, ngx_msec_t};
 use websocket_protocol::{ControlFrame, Frame, Opcode, Scanner};
 
 use super::buffers::Buffer;
-use crate::location::LocationConf;
-use crate::nginx::request::now;
+use crate::conf::LocationConf;
+use crate::nginx::clock::now;
 
 /// Reads at once at most this often, so that one busy tunnel doesn't keep the worker from others.
 const MAX_ROUNDS: u32 = 16;

@@ -13,8 +13,8 @@ use nginx_sys::{
 };
 
 use super::{CLOSE_TIMEOUT, Tunnel};
-use crate::main_conf::MainConf;
-use crate::nginx::request::now;
+use crate::conf::MainConf;
+use crate::nginx::clock::now;
 
 /// The worker's tunnels that are to be drained. Set up by [`init_process`], before any tunnel.
 static mut TUNNELS: ngx_queue_t = ngx_queue_t {
@@ -31,7 +31,9 @@ pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     unsafe {
         ngx_queue_init(&raw mut TUNNELS);
         READY.store(true, Ordering::Relaxed);
-        if MainConf::of_cycle(cycle).is_none_or(|main| main.drains().is_empty()) {
+        if MainConf::of_cycle(cycle)
+            .is_none_or(|main| !main.levels().any(|l| l.is_on() && l.drain().is_some()))
+        {
             return NGX_OK as ngx_int_t;
         }
         // nginx's poll method keeps connections by their descriptor, so it has to be a real one.

@@ -16,10 +16,8 @@ use nginx_sys::{
 use websocket_protocol::ControlFrame;
 
 use self::direction::{Direction, Stop};
-use crate::context::{self, Context};
-use crate::location::LocationConf;
-use crate::nginx::request::{self, now};
-use crate::report;
+use crate::conf::LocationConf;
+use crate::nginx::clock::now;
 
 pub mod buffers;
 mod clock;
@@ -77,24 +75,24 @@ const CLOSE_TIMEOUT: ngx_msec_t = 5000;
 
 /// Takes the place of nginx's loop, which is about to begin. Where anything is not as expected,
 /// nginx goes on alone.
-pub fn take_over(r: *mut ngx_http_request_t, context: &mut Context) {
-    let conf = context::location_conf(r);
-    let Some(u) = request::upstream(r) else {
-        return;
+pub fn take_over(
+    r: *mut ngx_http_request_t,
+    conf: &'static LocationConf,
+    mut place: core::ptr::NonNull<Tunnel>,
+) -> bool {
+    let Some(u) = (unsafe { (*r).upstream.as_mut() }) else {
+        return false;
     };
     // SAFETY: an upgraded request has both connections.
     unsafe {
         let client = (*r).connection;
         let Some(upstream) = u.peer.connection.as_mut() else {
-            return;
+            return false;
         };
         // A header that has not gone out yet would be overtaken.
         if !conf.has_tunnel() || (*client).buffered() != 0 || upstream.read.is_null() {
-            return;
+            return false;
         }
-        let Some(mut place) = context.make_room::<Tunnel>(r) else {
-            return;
-        };
         place.write(Tunnel::new(r, conf));
         let tunnel = place.as_mut();
 
@@ -110,7 +108,7 @@ pub fn take_over(r: *mut ngx_http_request_t, context: &mut Context) {
                 .is_none()
         {
             tunnel.from_client.release(conf);
-            return;
+            return false;
         }
         // From here on there is no way back.
         if let Some(buffer) = header_in {
@@ -128,13 +126,13 @@ pub fn take_over(r: *mut ngx_http_request_t, context: &mut Context) {
             upstream_write: u.write_event_handler.replace(upstream_write),
         };
         drain::enter(tunnel);
-        context.tunnel = place.as_ptr();
         // nginx still has its own loop to go through, and that sets timers of its own.
         tunnel.begins = !tunnel.is_at_rest(client, upstream, (*u.conf).read_timeout);
         if tunnel.begins {
             ngx_post_event(upstream.read, &raw mut ngx_posted_events);
         }
     }
+    true
 }
 
 /// What nginx has read and not passed on.
@@ -163,9 +161,11 @@ fn make_empty(buffer: &mut ngx_buf_t) {
 
 /// The tunnel of a request that has one.
 fn of<'a>(r: *mut ngx_http_request_t) -> Option<&'a mut Tunnel> {
-    let context = context::get(r)?;
-    // SAFETY: NULL, or a tunnel that lives as long as the request.
-    unsafe { context.tunnel.as_mut() }
+    unsafe {
+        crate::request::of(crate::nginx::Request::new(r))?
+            .tunnel()
+            .map(|mut t| t.as_mut())
+    }
 }
 
 unsafe extern "C" fn client_read(r: *mut ngx_http_request_t) {
@@ -254,7 +254,7 @@ impl Tunnel {
     fn connections(&self) -> Option<(*mut ngx_connection_t, *mut ngx_connection_t)> {
         // SAFETY: the request is alive while it has a tunnel that is not over.
         let client = unsafe { (*self.r).connection };
-        let upstream = request::upstream(self.r)?.peer.connection;
+        let upstream = unsafe { (*self.r).upstream.as_mut() }?.peer.connection;
         (!upstream.is_null() && !client.is_null()).then_some((client, upstream))
     }
 
@@ -351,14 +351,16 @@ impl Tunnel {
         let read = direction.bytes.wrapping_sub(before);
 
         if from == Side::Upstream && read > 0 {
-            request::count_received(self.r, read);
+            unsafe {
+                if let Some(state) = (*self.r).upstream.as_mut().and_then(|u| u.state.as_mut()) {
+                    state.bytes_received += read as i64;
+                }
+            }
         }
         if direction.close.is_some() {
             self.first_close.get_or_insert(from);
         }
-        if core::mem::take(&mut direction.not_frames) {
-            report::not_frames(self.r, from.name());
-        }
+        if core::mem::take(&mut direction.not_frames) {}
         if settings.ping().is_some() {
             self.note_beats(from);
         }
@@ -503,6 +505,12 @@ impl Tunnel {
         }
         clock.set_timedout(0);
         self.tick()
+    }
+
+    pub fn let_go(&mut self) {
+        if !self.is_over() {
+            self.leave();
+        }
     }
 
     pub fn is_over(&self) -> bool {

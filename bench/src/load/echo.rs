@@ -1,11 +1,11 @@
 //! Messages through tunnels: on each, some are under way and every answer is followed by the next.
 
-use crate::Result;
-use crate::epoll::Epoll;
+use crate::epoll::{Epoll, unless_blocked};
 use crate::frame::Template;
 use crate::http;
+use crate::load::contract::{Account, Link, Load, OPENING_AT_ONCE};
 use crate::load::exchange::Exchange;
-use crate::load::{Account, Link, Load, OPENING_AT_ONCE, unless_blocked};
+use crate::result::Result;
 use crate::stream::Stream;
 
 pub struct EchoLoad {

@@ -1,9 +1,9 @@
 //! A request whose answer is short and known: what opens a tunnel, and all there is to a plain
 //! request.
 
-use crate::Result;
+use crate::epoll::unless_blocked;
 use crate::http::{Answer, MAX_HEAD};
-use crate::load::unless_blocked;
+use crate::result::Result;
 use crate::stream::Stream;
 
 pub struct Exchange {

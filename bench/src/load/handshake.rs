@@ -1,10 +1,10 @@
 //! Connect, handshake, close, from the beginning each time.
 
-use crate::Result;
-use crate::epoll::Epoll;
+use crate::epoll::{Epoll, unless_blocked};
 use crate::http;
+use crate::load::contract::{Account, Link, Load};
 use crate::load::exchange::Exchange;
-use crate::load::{Account, Link, Load, unless_blocked};
+use crate::result::Result;
 use crate::stream::Stream;
 
 pub struct HandshakeLoad {

@@ -1,42 +1,16 @@
 //! What the generator does: operations that are begun, watched and counted.
 
+mod contract;
 mod echo;
 mod exchange;
+mod fairness;
 mod handshake;
 mod plain;
 
-use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::Arc;
+pub use contract::{Account, Link, Load};
 
-use rustls::ClientConfig;
-
-use crate::Result;
-use crate::epoll::Epoll;
 use crate::http;
 use crate::scenario::{Kind, Scenario};
-use crate::stream::Stream;
-
-/// Connections to one peer that all do the same.
-pub trait Load {
-    /// Begins an operation on every connection, and from then on a new one for each that is done.
-    fn resume(&mut self, link: &Link, epoll: &Epoll) -> Result<()>;
-    /// Something may have happened to a connection.
-    fn ready(&mut self, link: &Link, epoll: &Epoll, slot: usize, closed: bool) -> Result<()>;
-    fn account(&mut self) -> &mut Account;
-}
-
-/// What a load is about.
-#[derive(Default)]
-pub struct Account {
-    /// Whether what is done is followed by the next.
-    pub running: bool,
-    /// Operations begun and not done.
-    pub in_flight: usize,
-    pub done: u64,
-    /// Handshakes that succeeded, whether or not they are what is counted.
-    pub handshakes: u64,
-}
 
 pub fn new(scenario: &Scenario, connections: usize) -> Box<dyn Load> {
     match scenario.kind {
@@ -48,6 +22,7 @@ pub fn new(scenario: &Scenario, connections: usize) -> Box<dyn Load> {
             depth,
             connections,
         )),
+        Kind::Fairness(direction) => Box::new(fairness::FairnessLoad::new(direction, connections)),
         Kind::Idle { browser } => {
             let handshake = match browser {
                 true => http::BROWSER_HANDSHAKE,
@@ -60,35 +35,3 @@ pub fn new(scenario: &Scenario, connections: usize) -> Box<dyn Load> {
 
 /// A tunnel that idles has been used: one message went through it.
 const IDLE_MESSAGE: usize = 125;
-
-/// How many handshakes are under way at once, where a load opens many tunnels: fewer than a
-/// listening socket holds.
-const OPENING_AT_ONCE: usize = 64;
-
-/// The way to a peer.
-pub struct Link {
-    pub address: SocketAddrV4,
-    pub tls: Option<Arc<ClientConfig>>,
-    /// The load's place among the tokens.
-    pub token: u64,
-}
-
-impl Link {
-    /// Connections come from many addresses: a port that a client has closed is held for a minute,
-    /// and one address has only some thousands of them.
-    fn connect(&self, epoll: &Epoll, slot: usize, nth: u64) -> io::Result<Stream> {
-        let source = Ipv4Addr::new(127, 1, 0, 1 + (nth % 250) as u8);
-        let stream = Stream::connect(self.address, source, self.tls.as_ref())?;
-        epoll.add(&stream, self.token | slot as u64)?;
-        Ok(stream)
-    }
-}
-
-/// Turns "not now" into `None`.
-pub fn unless_blocked<T>(outcome: io::Result<T>) -> io::Result<Option<T>> {
-    match outcome {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-        Err(error) => Err(error),
-    }
-}

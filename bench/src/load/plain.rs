@@ -1,10 +1,10 @@
 //! Plain requests on connections that are kept.
 
-use crate::Result;
 use crate::epoll::Epoll;
 use crate::http;
+use crate::load::contract::{Account, Link, Load};
 use crate::load::exchange::Exchange;
-use crate::load::{Account, Link, Load};
+use crate::result::Result;
 use crate::stream::Stream;
 
 pub struct PlainLoad {

@@ -328,13 +328,6 @@ fn redundant(
             line.place()
         ));
     }
-    if let Some(line) = scope.nearest("proxy_http_version") {
-        let text = format!(
-            "proxy_http_version ({}) is redundant with `websocket on`",
-            line.place()
-        );
-        location.remarks.push(text);
-    }
 }
 
 /// A ping that comes later than the timeout keeps nothing alive.
@@ -357,13 +350,21 @@ fn websocket_times(location: &mut Location, scope: &Scope<'_>) {
     ));
 }
 
-/// What makes a handshake into another request, whoever sets its Upgrade.
+/// What makes a handshake into another request. `websocket on` keeps the method, the body and the
+/// headers that it needs out of reach of the location's lines.
 fn request_is_changed(
     location: &mut Location,
     scope: &Scope<'_>,
     headers: &[&Directive],
     maps: &Maps<'_>,
 ) {
+    if location.by != By::Module {
+        request_is_replaced(location, scope, maps);
+    }
+    handshake_headers_are_changed(location, headers);
+}
+
+fn request_is_replaced(location: &mut Location, scope: &Scope<'_>, maps: &Maps<'_>) {
     if let Some(line) = scope.nearest("proxy_method") {
         if maps
             .value(line.word(0))
@@ -394,6 +395,9 @@ fn request_is_changed(
         );
         location.problems.push(text);
     }
+}
+
+fn handshake_headers_are_changed(location: &mut Location, headers: &[&Directive]) {
     for line in headers {
         let name = line.word(0).to_ascii_lowercase();
         let Some(rest) = name.strip_prefix("sec-websocket-") else {
@@ -413,6 +417,7 @@ fn request_is_changed(
             ("", "protocol") => location.problems.push(format!(
                 "{text} removes the subprotocols, so that clients which offer some fail"
             )),
+            ("", "key" | "version") if location.by == By::Module => {}
             ("", _) => location
                 .problems
                 .push(format!("{text} removes what the handshake needs")),

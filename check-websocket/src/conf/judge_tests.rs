@@ -159,6 +159,8 @@ fn a_constant_connection_breaks_keepalive() {
 
 #[test]
 fn what_makes_it_another_request() {
+    const BY_HAND: &str = "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection upgrade;";
     for (line, why) in [
         ("proxy_method POST;", "makes it POST"),
         ("proxy_set_body x;", "gives it a body"),
@@ -167,6 +169,15 @@ fn what_makes_it_another_request() {
             "proxy_set_header Sec-WebSocket-Key '';",
             "removes what the handshake needs",
         ),
+    ] {
+        fails(
+            "",
+            &format!("location / {{ {PASS} {BY_HAND} {line} }}"),
+            why,
+        );
+        passes("websocket on;", &format!("location / {{ {PASS} {line} }}"));
+    }
+    for (line, why) in [
         (
             "proxy_set_header sec-websocket-protocol '';",
             "removes the subprotocols",
@@ -220,7 +231,6 @@ fn what_is_redundant_with_the_module_is_said() {
         &location,
         "proxy_set_header Connection (nginx.conf:2) is redundant",
     );
-    remarks(&location, "proxy_http_version (nginx.conf:2) is redundant");
     let keepalive = passes(
         "websocket on;",
         &format!("location / {{ proxy_set_header Connection ''; {PASS} }}"),
@@ -318,7 +328,7 @@ fn a_configuration_works_where_websocket_is_meant_and_somewhere_at_all() {
     let works = |locations: &str| judged(&format!("http {{ server {{ {locations} }} }}")).works();
     let on = format!("location /ws {{ {PASS} websocket on; }}");
     let plain = format!("location / {{ {PASS} }}");
-    let broken = format!("location /b {{ {PASS} websocket on; proxy_method POST; }}");
+    let broken = format!("location /b {{ {PASS} websocket on; proxy_read_timeout 0; }}");
     assert!(works(&on));
     assert!(works(&format!("{on} {plain}")));
     assert!(!works(&plain));

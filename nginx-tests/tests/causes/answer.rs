@@ -149,6 +149,18 @@ causes! {
                 "Sec-WebSocket-Extensions has \"permessage-deflate\", which was not offered",
             )
     }
+
+    response_accel_redirect: ResponseAccelRedirect = {
+        Case::server(
+            "location / { proxy_pass http://%BACKEND%; }
+            location = /elsewhere { return 410; }",
+        )
+        .backend(ScriptedBackend::answering(format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {SAMPLE_ACCEPT}\r\nX-Accel-Redirect: /elsewhere\r\n\r\n"
+        )))
+        .failed(410, "upstream answered 101 with X-Accel-Redirect \"/elsewhere\"")
+    }
 }
 
 fn doing(

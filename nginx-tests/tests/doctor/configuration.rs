@@ -39,15 +39,21 @@ const LOCATIONS: &[(&str, &str, bool)] = &[
         "proxy_http_version 1.1; proxy_set_header Connection upgrade;",
         false,
     ),
-    ("/method", "websocket on; proxy_method POST;", false),
+    ("/method", "websocket on; proxy_method POST;", true),
     (
         "/no-headers",
         "websocket on; proxy_pass_request_headers off;",
-        false,
+        true,
     ),
     (
         "/no-key",
         "websocket on; proxy_set_header Sec-WebSocket-Key '';",
+        true,
+    ),
+    (
+        "/no-headers-by-hand",
+        "proxy_pass_request_headers off; proxy_http_version 1.1;
+         proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;",
         false,
     ),
     ("/no-time", "websocket on; proxy_read_timeout 0;", false),

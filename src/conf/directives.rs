@@ -13,12 +13,13 @@ use nginx_sys::{
     ngx_parse_time, ngx_str_t, ngx_uint_t,
 };
 
-use crate::location::{
-    GOING_AWAY, LENIENT, LONGEST_TIMEOUT, LocationConf, OtherUpgrades, Place, SERVICE_RESTART,
-    STRICT, TO_CLIENT, TO_UPSTREAM, Verify,
+use super::{LocationConf, origin};
+use crate::nginx::conf::Place;
+use crate::nginx::{conf, log, string};
+use crate::types::{
+    GOING_AWAY, Handshake, LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, TO_UPSTREAM,
+    Verify,
 };
-use crate::nginx::{conf, string};
-use crate::{log, origin};
 
 const fn choice(name: &'static CStr, value: ngx_uint_t) -> ngx_conf_enum_t {
     ngx_conf_enum_t {
@@ -32,8 +33,11 @@ const END: ngx_conf_enum_t = ngx_conf_enum_t {
     value: 0,
 };
 
-static mut HANDSHAKE: [ngx_conf_enum_t; 3] =
-    [choice(c"strict", STRICT), choice(c"lenient", LENIENT), END];
+static mut HANDSHAKE: [ngx_conf_enum_t; 3] = [
+    choice(c"strict", Handshake::Strict as ngx_uint_t),
+    choice(c"lenient", Handshake::Lenient as ngx_uint_t),
+    END,
+];
 
 static mut OTHER_UPGRADES: [ngx_conf_enum_t; 4] = [
     choice(c"strip", OtherUpgrades::Strip as ngx_uint_t),

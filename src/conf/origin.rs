@@ -3,7 +3,7 @@
 use nginx_sys::{NGX_LOG_EMERG, ngx_array_t, ngx_conf_t, ngx_log_t, ngx_str_t};
 use websocket_protocol::{OriginRule, RequestAuthority};
 
-use crate::log;
+use crate::nginx::log;
 use crate::nginx::{pool, string};
 
 /// One word of the directive.

@@ -1,20 +1,23 @@
-//! What a location makes of the module's directives.
+//! What a location makes of the module's directives: data, defaults and the merge.
 
+use core::cell::Cell;
 use core::ffi::{c_char, c_void};
 use core::ptr;
 
 use nginx_sys::{
-    NGX_LOG_EMERG, NGX_LOG_ERR, ngx_array_t, ngx_conf_t, ngx_flag_t, ngx_http_upstream_conf_t,
-    ngx_int_t, ngx_msec_t, ngx_pcalloc, ngx_pool_t, ngx_str_t, ngx_uint_t, off_t,
+    NGX_LOG_ERR, ngx_array_t, ngx_conf_t, ngx_flag_t, ngx_http_conf_ctx_t,
+    ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_msec_t, ngx_pcalloc, ngx_uint_t,
+    off_t,
 };
 use websocket_protocol::Scanner;
 
-use crate::directives::DEFAULT_PING_TIMEOUT;
-use crate::inject::Injection;
-use crate::main_conf::MainConf;
-use crate::nginx::{conf, pool, string};
-use crate::tunnel::Side;
-use crate::{advice, inject, log, origin};
+use super::directives::DEFAULT_PING_TIMEOUT;
+use super::{MainConf, origin};
+use crate::nginx::conf::Place;
+use crate::nginx::{Request, conf, module, pool, string};
+use crate::types::{
+    Handshake, LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, TO_CLIENT, Verify,
+};
 
 /// What a location makes of the module's directives. nginx's setters write into it, so an unset
 /// value is nginx's own.
@@ -45,101 +48,30 @@ pub struct LocationConf {
     pub written: Place,
     pub ping_written: Place,
     pub drain_written: Place,
-    pub injection: Injection,
-    /// The location's upstream settings with `websocket_timeout` in them: made for the first
-    /// tunnel, from the settings it is found with.
-    pub tunnel_settings: Option<(
-        *const ngx_http_upstream_conf_t,
-        *mut ngx_http_upstream_conf_t,
-    )>,
-    pub pool: *mut ngx_pool_t,
+    pub level: Level,
+    /// What `inject` has made for it.
+    pub twins: Cell<Twins>,
 }
 
-/// A line of the configuration.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    file: *const u8,
-    file_len: usize,
-    pub line: ngx_uint_t,
-}
-
-impl Place {
-    pub const NOWHERE: Self = Self {
-        file: ptr::null(),
-        file_len: 0,
-        line: 0,
-    };
-
-    pub fn new(file: ngx_str_t, line: ngx_uint_t) -> Self {
-        Self {
-            file: file.data,
-            file_len: file.len,
-            line,
-        }
-    }
-
-    /// The line being read.
-    ///
-    /// # Safety
-    /// `cf` must be the one that nginx gave to a directive's setter.
-    pub unsafe fn being_read(cf: *const ngx_conf_t) -> Self {
-        // SAFETY: while a directive is read there is a file it is read from.
-        unsafe { Self::new((*(*cf).conf_file).file.name, (*(*cf).conf_file).line) }
-    }
-
-    pub fn file<'a>(&self) -> &'a [u8] {
-        let name = ngx_str_t {
-            len: self.file_len,
-            data: self.file.cast_mut(),
-        };
-        // SAFETY: a file's name lives as long as the configuration.
-        unsafe { string::bytes(&name) }
-    }
-}
-
-/// `websocket_handshake`
-pub const STRICT: ngx_uint_t = 0;
-pub const LENIENT: ngx_uint_t = 1;
-
-/// `websocket_other_upgrades`
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum OtherUpgrades {
-    Strip,
-    Pass,
-    Reject,
-}
-
-/// `websocket_verify`
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Verify {
-    On,
-    Off,
-    Log,
-}
-
-/// `websocket_ping`
+/// A level of the configuration, as nginx keeps it.
 #[derive(Clone, Copy)]
-pub struct Ping {
-    pub interval: ngx_msec_t,
-    pub timeout: ngx_msec_t,
-    to: ngx_uint_t,
+pub struct Level {
+    /// The level around it; NULL for the http level.
+    pub above: *const LocationConf,
+    /// Every module's structure for it.
+    pub location: *mut *mut c_void,
+    /// Every module's structure for the server it belongs to.
+    pub server: *mut *mut c_void,
 }
 
-impl Ping {
-    pub fn goes_to(&self, side: Side) -> bool {
-        match side {
-            Side::Client => self.to & TO_CLIENT != 0,
-            Side::Upstream => self.to & TO_UPSTREAM != 0,
-        }
-    }
+/// The configurations that a location has beside its own, NULL where it has none.
+#[derive(Clone, Copy)]
+pub struct Twins {
+    /// For handshakes: HTTP/1.1, with the headers that upgrade.
+    pub handshake: *mut *mut c_void,
+    /// For requests whose upgrade is taken away, where the location's own lines would send one.
+    pub stripped: *mut *mut c_void,
 }
-
-pub const TO_CLIENT: ngx_uint_t = 1;
-pub const TO_UPSTREAM: ngx_uint_t = 2;
-
-/// Close codes (RFC 6455 section 7.4, IANA's registry).
-pub const GOING_AWAY: u16 = 1001;
-pub const SERVICE_RESTART: u16 = 1012;
 
 /// A time that may be `off`.
 fn limit(time: ngx_msec_t) -> Option<ngx_msec_t> {
@@ -149,16 +81,44 @@ fn limit(time: ngx_msec_t) -> Option<ngx_msec_t> {
 /// `websocket_timeout` when it is not written, milliseconds.
 pub const DEFAULT_TIMEOUT: ngx_msec_t = 60 * 60 * 1000;
 
-/// nginx hands the nearest timer to the kernel as an `int` of milliseconds: more would wrap.
-pub const LONGEST_TIMEOUT: ngx_msec_t = i32::MAX as ngx_msec_t;
-
 impl LocationConf {
+    /// The configuration of the request's location.
+    pub fn of<'r>(r: Request<'r>) -> &'r Self {
+        // SAFETY: create() made it, and a configuration outlives its requests.
+        unsafe { &*r.location(module::index()).cast::<Self>() }
+    }
+
+    /// The level around this one; `None` for a server, around which there is only http.
+    pub fn above(&self) -> Option<&Self> {
+        // SAFETY: NULL, or a level that lives as long as this one.
+        unsafe { self.level.above.as_ref() }.filter(|above| !above.level.location.is_null())
+    }
+
+    /// A module's structure for the level. Not of the http level, which is never merged.
+    pub fn of_module(&self, index: usize) -> *mut c_void {
+        // SAFETY: a level that was merged has a structure of each module.
+        unsafe { *self.level.location.add(index) }
+    }
+
+    /// The core module's structure, likewise.
+    pub fn core(&self) -> &ngx_http_core_loc_conf_t {
+        // SAFETY: the core module's index is set before any configuration is read, and what it keeps
+        // lives as long as the configuration.
+        unsafe { &*self.of_module(ngx_http_core_module.ctx_index).cast() }
+    }
+
+    /// The location as it is written.
+    pub fn name(&self) -> &[u8] {
+        // SAFETY: a location's name lives as long as the configuration.
+        unsafe { string::bytes(&self.core().name) }
+    }
+
     pub fn is_on(&self) -> bool {
         self.websocket == 1
     }
 
     pub fn is_strict(&self) -> bool {
-        self.handshake == STRICT
+        self.handshake == Handshake::Strict as ngx_uint_t
     }
 
     pub fn other_upgrades(&self) -> OtherUpgrades {
@@ -290,18 +250,22 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         written: Place::NOWHERE,
         ping_written: Place::NOWHERE,
         drain_written: Place::NOWHERE,
-        injection: Injection::new(),
-        tunnel_settings: None,
-        // SAFETY: nginx gives a valid cf.
-        pool: unsafe { (*cf).pool },
+        level: Level {
+            above: ptr::null(),
+            location: ptr::null_mut(),
+            server: ptr::null_mut(),
+        },
+        twins: Cell::new(Twins {
+            handshake: ptr::null_mut(),
+            stripped: ptr::null_mut(),
+        }),
     };
     // SAFETY: fresh memory of the right size.
     unsafe { conf.write(unset) };
     conf.cast()
 }
 
-/// `merge_loc_conf`: what is unset comes from the level above; then the location, with all that it
-/// inherits known, is given what its upstream needs.
+/// `merge_loc_conf`: what is unset comes from the level above.
 pub unsafe extern "C" fn merge(
     cf: *mut ngx_conf_t,
     above: *mut c_void,
@@ -325,7 +289,12 @@ pub unsafe extern "C" fn merge(
         this.drain_written = above.drain_written;
     }
     conf::merge(&mut this.websocket, above.websocket, conf::UNSET_FLAG, 0);
-    conf::merge(&mut this.handshake, above.handshake, conf::UNSET, STRICT);
+    conf::merge(
+        &mut this.handshake,
+        above.handshake,
+        conf::UNSET,
+        Handshake::Strict as ngx_uint_t,
+    );
     conf::merge(
         &mut this.other_upgrades,
         above.other_upgrades,
@@ -400,30 +369,17 @@ pub unsafe extern "C" fn merge(
     );
     conf::merge(&mut this.advice, above.advice, conf::UNSET_FLAG, 1);
 
-    if this.is_on() {
-        // SAFETY: nginx merges in the http context.
-        unsafe { MainConf::of(cf) }.in_use.set(true);
-    }
-    // SAFETY: nginx merges with cf in the location's own context.
-    match unsafe {
-        inject::merge(
-            cf,
-            this.is_on(),
-            this.written,
-            &above.injection,
-            &mut this.injection,
-        )
-    } {
-        // SAFETY: as above.
-        Ok(()) => match unsafe { advice::note(cf, above, this) } {
+    // SAFETY: nginx merges in the http context, with the level's own structures in it.
+    unsafe {
+        let context = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
+        this.level = Level {
+            above,
+            location: (*context).loc_conf,
+            server: (*context).srv_conf,
+        };
+        match MainConf::of(cf).note(this) {
             Some(()) => conf::OK,
             None => conf::ERROR,
-        },
-        Err(refusal) => {
-            if let Some(text) = refusal {
-                log::configuration(cf, NGX_LOG_EMERG, this.written, format_args!("{text}"));
-            }
-            conf::ERROR
         }
     }
 }

@@ -3,62 +3,40 @@
 //! nginx keeps the reason nowhere but in the line it logs, so that line is listened to: what it
 //! says and what nginx was doing then tell the attempts apart.
 
-use core::ffi::CStr;
 use core::fmt::{self, Write};
 use core::str;
 
 use memchr::memmem;
-use nginx_sys::{ngx_http_request_t, ngx_msec_t};
+use nginx_sys::ngx_msec_t;
 use websocket_protocol::{Cause, Escaped};
 
-use crate::context::{Context, State};
-use crate::diagnose::see;
-use crate::nginx::{request, string};
-use crate::tries::current;
+use super::see;
+use super::tries::note;
+use crate::nginx::{Request, Upstream, string};
+use crate::request::Attempt;
 
-/// A line that nginx logs for the request: `line` is all of it before nginx's context.
-pub fn heard(r: *mut ngx_http_request_t, context: &mut Context, line: &[u8]) {
-    if context.state != State::Pending || context.cause.is_some() {
-        return;
-    }
+/// A line that nginx logs for a request at an upstream: `line` is all of it before nginx's context.
+pub fn heard(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, line: &[u8]) {
     let Some(said) = message(line) else { return };
-    let action = action(r);
+    let action = r.action();
     let Some(cause) = classify(action, said) else {
         return;
     };
-    let Some(slot) = current(r, context) else {
-        return;
-    };
-    if slot.is_some() {
+    if !note(r, attempt, cause) {
         return;
     }
-    *slot = Some(cause);
-
-    let waited = request::upstream(r).map_or(0, |u| request::now().wrapping_sub(u.start_time));
-    match limit(r, action) {
+    let waited = u.waited();
+    match limit(u, action) {
         Some((module, directive, limit)) if contains(said, b"timed out") => see(
             r,
-            context,
+            attempt,
             format_args!(
                 "{} after {waited} ms ({module}_{directive} {})",
                 Escaped(said),
                 Time(limit)
             ),
         ),
-        _ => see(r, context, format_args!("{}", Said(said))),
-    }
-}
-
-/// What nginx is doing for the request, in its words.
-pub fn action<'a>(r: *mut ngx_http_request_t) -> &'a [u8] {
-    // SAFETY: a request has a connection and that a log, whose action is NULL or constant text.
-    unsafe {
-        let action = (*(*(*r).connection).log).action;
-        if action.is_null() {
-            b""
-        } else {
-            CStr::from_ptr(action).to_bytes()
-        }
+        _ => see(r, attempt, format_args!("{}", Said(said))),
     }
 }
 
@@ -127,13 +105,9 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 }
 
 /// The limit in force in a stage of an attempt: whose directive it is, and how long.
-fn limit(
-    r: *mut ngx_http_request_t,
-    action: &[u8],
-) -> Option<(&'static str, &'static str, ngx_msec_t)> {
-    let u = request::upstream(r)?;
+fn limit(u: Upstream<'_>, action: &[u8]) -> Option<(&'static str, &'static str, ngx_msec_t)> {
     // SAFETY: an upstream that is being tried has its location's settings.
-    let conf = unsafe { u.conf.as_ref() }?;
+    let conf = unsafe { u.conf().as_ref() }?;
     // SAFETY: the name is constant text of the proxying module.
     let module = str::from_utf8(unsafe { string::bytes(&conf.module) }).ok()?;
     match action {

@@ -1,0 +1,70 @@
+//! What the module keeps for the whole of `http {}`.
+
+use core::ffi::c_void;
+use core::ptr;
+
+use nginx_sys::{
+    ngx_array_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module, ngx_pcalloc,
+};
+
+use super::LocationConf;
+use crate::nginx::{conf, module, pool};
+
+pub struct MainConf {
+    /// Array of pointers to [`LocationConf`], in the order in which nginx merges them: a level comes
+    /// after the one around it. The http level itself, which is never merged, is not in it.
+    levels: *mut ngx_array_t,
+}
+
+impl MainConf {
+    /// # Safety
+    /// `cf` must be in the http context, with the main confs made.
+    pub unsafe fn of<'a>(cf: *const ngx_conf_t) -> &'a Self {
+        // SAFETY: create() made it.
+        unsafe { &*conf::main(cf, module::index()).cast::<Self>() }
+    }
+
+    /// `None` where there is no http block.
+    ///
+    /// # Safety
+    /// `cycle` must be valid, with its configuration read.
+    pub unsafe fn of_cycle<'a>(cycle: *const ngx_cycle_t) -> Option<&'a Self> {
+        // SAFETY: NULL where there is no http block, else a context with a slot for each module.
+        unsafe {
+            let http = *(*cycle).conf_ctx.add(ngx_http_module.index);
+            let http = http.cast::<ngx_http_conf_ctx_t>().as_ref()?;
+            (*http.main_conf.add(module::index()))
+                .cast::<Self>()
+                .as_ref()
+        }
+    }
+
+    /// Servers, locations and the blocks within them.
+    pub fn levels<'a>(&self) -> impl Iterator<Item = &'a LocationConf> + Clone {
+        // SAFETY: an array of these pointers, filled by note(); what they lead to lives as long as
+        // the configuration.
+        unsafe { pool::elements::<*const LocationConf>(self.levels) }
+            .iter()
+            .map(|level| unsafe { &**level })
+    }
+
+    /// Notes a level. `None` when there is no memory.
+    pub fn note(&self, level: *const LocationConf) -> Option<()> {
+        // SAFETY: an array of these, made by create().
+        unsafe { pool::push(self.levels, level) }.map(|_| ())
+    }
+}
+
+/// `create_main_conf`
+pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
+    // SAFETY: nginx gives a valid cf.
+    unsafe {
+        let main = ngx_pcalloc((*cf).pool, size_of::<MainConf>()).cast::<MainConf>();
+        let levels = pool::array::<*const LocationConf>((*cf).pool, 16);
+        let (Some(levels), false) = (levels, main.is_null()) else {
+            return ptr::null_mut();
+        };
+        main.write(MainConf { levels });
+        main.cast()
+    }
+}

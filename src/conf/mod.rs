@@ -1,0 +1,10 @@
+//! The configuration: what directives say, level by level. Plain data; what is made of it at the
+//! end of the configuration is `inject`'s and `advice`'s.
+
+pub mod directives;
+pub mod location;
+pub mod main;
+pub mod origin;
+
+pub use location::LocationConf;
+pub use main::MainConf;

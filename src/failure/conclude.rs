@@ -1,0 +1,155 @@
+//! Names why a handshake failed, once nginx has decided the status.
+
+use core::fmt;
+
+use nginx_sys::{NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_SWITCHING_PROTOCOLS, ngx_uint_t};
+use websocket_protocol::{Cause, Escaped};
+
+use super::notes::noted;
+use super::see;
+use super::tries::current;
+use crate::conf::LocationConf;
+use crate::nginx::Request;
+use crate::request::{Attempt, Ending, State, attempt};
+
+/// Ends an attempt of which no tunnel comes. Called when the response header is made, and once more
+/// when the request is logged, for one that ended without.
+pub fn conclude(r: Request<'_>, attempt: &Attempt) {
+    if attempt.is_ended() {
+        return;
+    }
+    if let Some(ending) = ending(r, attempt) {
+        conclude_as(r, attempt, ending);
+    }
+}
+
+/// Ends an attempt that is refused for a rule it breaks.
+pub fn refuse(r: Request<'_>, attempt: &Attempt, cause: Cause, seen: fmt::Arguments<'_>) {
+    see(r, attempt, seen);
+    conclude_as(r, attempt, Ending::Rejected(cause));
+}
+
+/// Ends an attempt in this way.
+pub fn conclude_as(r: Request<'_>, attempt: &Attempt, ending: Ending) {
+    attempt.handshake_time.set(Some(r.elapsed()));
+    if attempt.seen.get().len == 0 || matches!(ending, Ending::Failed(Cause::ClientGone)) {
+        see_ending(r, attempt, ending);
+    }
+    attempt.conclude(ending);
+}
+
+/// What has become of an attempt, as far as it can be told now; `None` while it goes on.
+pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
+    let status = r.status();
+    match attempt.state() {
+        State::Ended(ending) => return Some(ending),
+        State::Foreign => return Some(Ending::Unknown),
+        State::Joined(_) if status == NGX_HTTP_SWITCHING_PROTOCOLS as ngx_uint_t => return None,
+        State::Joined(_) | State::Judged => {}
+    }
+    let last = current(r, attempt);
+    if last.is_none() && !LocationConf::of(r).is_on() {
+        return Some(Ending::Unknown);
+    }
+    if attempt.client_gone.get() || has_client_gone(r) {
+        return Some(Ending::Failed(Cause::ClientGone));
+    }
+    last.or_else(|| answer(r))
+        .or_else(|| noted(r.upstream_states()))
+        .map(Ending::Failed)
+        .or_else(|| local(r).map(Ending::Rejected))
+}
+
+/// Likewise of a request that nginx answered before the phase in which requests are judged, with a
+/// `return` for example: if it asked for a WebSocket where that is on.
+pub fn unjudged_ending(r: Request<'_>) -> Option<Ending> {
+    if !LocationConf::of(r).is_on() || r.is_post_action() || !attempt::is_attempt(r) {
+        return None;
+    }
+    if has_client_gone(r) {
+        return Some(Ending::Failed(Cause::ClientGone));
+    }
+    local(r).map(Ending::Rejected)
+}
+
+fn has_client_gone(r: Request<'_>) -> bool {
+    r.status() == NGX_HTTP_CLIENT_CLOSED_REQUEST as ngx_uint_t || r.has_client_failed()
+}
+
+/// The cause behind a status that nginx itself has decided.
+fn local(r: Request<'_>) -> Option<Cause> {
+    Cause::from_local_status(u16::try_from(r.status()).ok()?)
+}
+
+/// What the upstream's status tells, where the module could not join: `fastcgi_pass`, `grpc_pass`.
+fn answer(r: Request<'_>) -> Option<Cause> {
+    let status = u16::try_from(r.upstream()?.status()).ok()?;
+    Cause::from_upstream_status(status).filter(|_| status != 0)
+}
+
+/// Says what was seen, where nothing has been heard of it.
+fn see_ending(r: Request<'_>, attempt: &Attempt, ending: Ending) {
+    match ending {
+        Ending::Failed(Cause::ClientGone) => {
+            let time = r.elapsed();
+            see(
+                r,
+                attempt,
+                format_args!("client closed the connection after {time} ms"),
+            );
+        }
+        Ending::Failed(cause) => see_answer(r, attempt, cause),
+        Ending::Rejected(cause) => see_local(r, attempt, cause),
+        Ending::Closed(_) | Ending::Unknown => {}
+    }
+}
+
+fn see_answer(r: Request<'_>, attempt: &Attempt, cause: Cause) {
+    let Some(u) = r.upstream() else { return };
+    let status = u.status();
+    match (cause, u.redirect()) {
+        (Cause::UpstreamRedirect, Some(location)) => see(
+            r,
+            attempt,
+            format_args!(
+                "upstream answered {status} to \"{}\" where 101 was expected",
+                Escaped(location)
+            ),
+        ),
+        (Cause::UpstreamResponseInvalid, _) => {
+            see(r, attempt, format_args!("upstream's answer is not HTTP"));
+        }
+        _ if status != 0 => see(
+            r,
+            attempt,
+            format_args!("upstream answered {status} where 101 was expected"),
+        ),
+        _ => {
+            let waited = u.waited();
+            see(
+                r,
+                attempt,
+                format_args!("upstream gave no answer in {waited} ms"),
+            );
+        }
+    }
+}
+
+fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
+    let status = r.status();
+    match (cause, r.redirect()) {
+        (Cause::LocalRedirect, Some(location)) => see(
+            r,
+            attempt,
+            format_args!(
+                "nginx answered {status} to \"{}\" before any upstream was asked",
+                Escaped(location)
+            ),
+        ),
+        _ => see(
+            r,
+            attempt,
+            format_args!("nginx answered {status} before any upstream was asked"),
+        ),
+    }
+}

@@ -1,0 +1,84 @@
+//! Before and after nginx reads the http block.
+
+use nginx_sys::{
+    NGX_ERROR, NGX_LOG_EMERG, NGX_OK, ngx_conf_t, ngx_http_core_main_conf_t, ngx_http_core_module,
+    ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_LOG_PHASE,
+    ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_int_t,
+};
+
+use super::{filters, log_phase, preaccess, seam};
+use crate::conf::MainConf;
+use crate::inject::fields::Modules;
+use crate::inject::twin;
+use crate::nginx::{conf, log, pool};
+use crate::{advice, variables};
+
+const OK: ngx_int_t = NGX_OK as ngx_int_t;
+const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;
+
+/// `preconfiguration`: makes the variables known.
+///
+/// # Safety
+/// nginx's, with its cf.
+pub unsafe fn begin(cf: *mut ngx_conf_t) -> ngx_int_t {
+    // SAFETY: the caller vouches for cf.
+    let known = unsafe { variables::register(cf).and_then(|()| seam::register(cf)) };
+    known.map_or(ERROR, |()| OK)
+}
+
+/// `postconfiguration`: all levels are merged.
+///
+/// The filters are joined in any case: nginx has one chain of them for the process, also for the
+/// workers of a configuration in which `websocket` is on when another one, in which it is not, is
+/// read and refused. The phases belong to the configuration.
+pub unsafe extern "C" fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
+    // SAFETY: nginx calls this in the http context, after the merges.
+    unsafe {
+        filters::register();
+        if variables::refuse_unknown(cf).is_err() {
+            return ERROR;
+        }
+        let main = MainConf::of(cf);
+        let Some(first) = main.levels().find(|level| level.is_on()) else {
+            return OK;
+        };
+        let modules = match Modules::find(cf) {
+            Ok(modules) => modules,
+            Err(mismatch) => {
+                let text = format_args!("{mismatch}");
+                log::place((*cf).log, NGX_LOG_EMERG, first.written, text);
+                return ERROR;
+            }
+        };
+        advice::warn(cf, main, &modules);
+        if twin::make_all(cf, main, &modules).is_err() || join_phases(cf).is_none() {
+            return ERROR;
+        }
+    }
+    OK
+}
+
+/// Preaccess is the first phase in which the location is final; an internal redirect runs it again.
+///
+/// # Safety
+/// `cf` must be in the http context.
+unsafe fn join_phases(cf: *mut ngx_conf_t) -> Option<()> {
+    let preaccess: ngx_http_handler_pt = Some(preaccess::handler);
+    let log_phase: ngx_http_handler_pt = Some(log_phase::handler);
+    // SAFETY: the caller vouches for cf; the core module has a main conf, with an array of handlers
+    // for each phase.
+    unsafe {
+        let core = conf::main(cf, ngx_http_core_module.ctx_index);
+        let core = core.cast::<ngx_http_core_main_conf_t>();
+        for (phase, handler) in [
+            (ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, preaccess),
+            (ngx_http_phases_NGX_HTTP_LOG_PHASE, log_phase),
+        ] {
+            let phase = (&raw mut (*core).phases)
+                .cast::<nginx_sys::ngx_http_phase_t>()
+                .add(phase as usize);
+            pool::push(&raw mut (*phase).handlers, handler)?;
+        }
+    }
+    Some(())
+}

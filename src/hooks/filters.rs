@@ -1,0 +1,143 @@
+//! The auxiliary filters: the moment a response's header is sent, and the moment nginx's own loop
+//! for an upgraded connection would begin.
+
+use core::ffi::c_void;
+use core::mem;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use nginx_sys::{
+    NGX_HTTP_SWITCHING_PROTOCOLS, NGX_OK, ngx_chain_t, ngx_http_output_body_filter_pt,
+    ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_body_filter,
+    ngx_http_top_header_filter, ngx_int_t, ngx_uint_t,
+};
+
+use super::{own_loop, report, seam, tunnel};
+use crate::conf::LocationConf;
+use crate::failure::conclude;
+use crate::nginx::{Request, string};
+use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage};
+
+/// The filters that come after ours; [`register`] sets them before any request.
+static NEXT_HEADER: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+static NEXT_BODY: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
+/// nginx's filters are a chain of functions, each calling the one that was put up before it.
+///
+/// # Safety
+/// Only while nginx reads the configuration.
+pub unsafe fn register() {
+    let pointer = |function: Option<*mut c_void>| function.unwrap_or(ptr::null_mut());
+    // SAFETY: nginx is single-threaded while it reads the configuration.
+    unsafe {
+        let next = ptr::replace(&raw mut ngx_http_top_header_filter, Some(header_filter));
+        NEXT_HEADER.store(pointer(next.map(|f| f as *mut _)), Ordering::Relaxed);
+        let next = ptr::replace(&raw mut ngx_http_top_body_filter, Some(body_filter));
+        NEXT_BODY.store(pointer(next.map(|f| f as *mut _)), Ordering::Relaxed);
+    }
+}
+
+unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx gives a request that is alive; what register() found is a header filter, or NULL.
+    unsafe {
+        look_at_response(Request::new(r));
+        let next: ngx_http_output_header_filter_pt =
+            mem::transmute(NEXT_HEADER.load(Ordering::Relaxed));
+        next.map_or(NGX_OK as ngx_int_t, |next| next(r))
+    }
+}
+
+/// nginx sends a flush through the body filters between putting up its loop for an upgraded
+/// connection and entering it.
+unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
+    // SAFETY: what register() found there: a body filter, or NULL.
+    let rc = unsafe {
+        let next: ngx_http_output_body_filter_pt =
+            mem::transmute(NEXT_BODY.load(Ordering::Relaxed));
+        next.map_or(NGX_OK as ngx_int_t, |next| next(r, chain))
+    };
+    // SAFETY: nginx gives a request that is alive.
+    let r = unsafe { Request::new(r) };
+    if let Some(attempt) = request::of(r) {
+        if let Some(joined) = attempt.joined() {
+            if matches!(joined.stage, Stage::Switched) {
+                begin_tunnel(r, attempt, joined, rc == NGX_OK as ngx_int_t);
+            }
+        }
+    }
+    rc
+}
+
+/// What a response says about a handshake. One that was answered before it could be judged has
+/// failed, so that a plain response costs a comparison.
+fn look_at_response(r: Request<'_>) {
+    if !r.is_main() {
+        return;
+    }
+    let status = r.status();
+    match request::of(r) {
+        Some(attempt) if is_switching(r, status) => switch(r, attempt),
+        Some(attempt) => {
+            seam::conclude(r, attempt);
+            tell(r, attempt, status);
+        }
+        None if status >= 300 => {
+            if let Some(attempt) = unjudged(r) {
+                tell(r, attempt, status);
+            }
+        }
+        None => {}
+    }
+}
+
+fn is_switching(r: Request<'_>, status: ngx_uint_t) -> bool {
+    status == NGX_HTTP_SWITCHING_PROTOCOLS as ngx_uint_t
+        && r.upstream().is_some_and(|u| u.is_upgraded())
+}
+
+/// The upstream has switched protocols.
+fn switch(r: Request<'_>, attempt: &Attempt) {
+    if r.upstream().is_some_and(|u| attempt.switch(u)) {
+        attempt.handshake_time.set(Some(r.elapsed()));
+        report::established(r, attempt);
+    }
+}
+
+/// Remembers a request that nginx answered before it was judged, with what became of it.
+fn unjudged<'r>(r: Request<'r>) -> Option<&'r Attempt> {
+    let ending = conclude::unjudged_ending(r)?;
+    let attempt = request::begin(r)?;
+    conclude::conclude_as(r, attempt, ending);
+    Some(attempt)
+}
+
+/// Tells the client of the cause.
+fn tell(r: Request<'_>, attempt: &Attempt, status: ngx_uint_t) {
+    let Some(Ending::Rejected(cause) | Ending::Failed(cause)) = attempt.ending() else {
+        return;
+    };
+    if status == UPGRADE_REQUIRED {
+        // nginx has no text for this status.
+        r.set_status_line(c"426 Upgrade Required");
+    }
+    if LocationConf::of(r).has_cause_header() {
+        let value = string::borrowed(cause.name().as_bytes());
+        // Without memory the response goes on without the hint.
+        let _ = r.add_header(c"X-WebSocket-Cause", value);
+    }
+}
+
+const UPGRADE_REQUIRED: ngx_uint_t = 426;
+
+/// The client has been told, if `is_sent`: the bytes are ours from here, or nginx's loop's.
+fn begin_tunnel(r: Request<'_>, attempt: &Attempt, joined: Joined, is_sent: bool) {
+    let Some(u) = joined.upstream(r) else { return };
+    // `limit_rate` is for responses. What it holds back of this one, nothing would send later.
+    // SAFETY: a request has a connection with events.
+    unsafe { (*(*(*r.as_ptr()).connection).write).set_delayed(0) };
+    if is_sent && tunnel::take_over(r, u, attempt) {
+        return;
+    }
+    attempt.carry(Carrier::Nginx(None));
+    own_loop::prepare(r, u);
+}

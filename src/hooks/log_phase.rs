@@ -1,0 +1,43 @@
+//! The log phase: the one line on a handshake that failed, or on a tunnel that ended.
+
+use nginx_sys::{NGX_OK, ngx_http_request_t, ngx_int_t};
+
+use super::{report, seam};
+use crate::failure::conclude;
+use crate::nginx::Request;
+use crate::request::{self, Ending};
+
+/// The handler of the log phase, which nginx calls once for a request of a client.
+pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx gives a request that is alive.
+    let r = unsafe { Request::new(r) };
+    if r.is_main() {
+        end(r);
+    }
+    NGX_OK as ngx_int_t
+}
+
+fn end(r: Request<'_>) {
+    let attempt = match request::of(r) {
+        Some(attempt) => {
+            seam::conclude(r, attempt);
+            attempt
+        }
+        None => {
+            // One that ended without a response.
+            let Some(ending) = conclude::unjudged_ending(r) else {
+                return;
+            };
+            let Some(attempt) = request::begin(r) else {
+                return;
+            };
+            conclude::conclude_as(r, attempt, ending);
+            attempt
+        }
+    };
+    match attempt.ending() {
+        Some(Ending::Closed(carrier)) => report::ended(r, attempt, carrier),
+        Some(Ending::Rejected(cause) | Ending::Failed(cause)) => report::failed(r, attempt, cause),
+        Some(Ending::Unknown) | None => {}
+    }
+}

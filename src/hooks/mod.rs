@@ -1,0 +1,12 @@
+//! What nginx calls. Each file is one place at which nginx hands over; what there is to decide is
+//! asked of the layers below.
+
+pub mod configuration;
+mod filters;
+mod log_phase;
+mod own_loop;
+mod preaccess;
+mod report;
+mod seam;
+mod tunnel;
+mod verify;

@@ -1,0 +1,113 @@
+//! Finds the requests that ask for an upgrade, answers those that must not go on, and gives
+//! handshakes their location's twin.
+
+use core::ffi::{CStr, c_void};
+
+use nginx_sys::{
+    NGX_DECLINED, NGX_HTTP_BAD_REQUEST, NGX_HTTP_INTERNAL_SERVER_ERROR, ngx_http_request_t,
+    ngx_int_t,
+};
+use websocket_protocol::{Cause, Refusal, RequestHead, Status, Upgrade};
+
+use super::report;
+use crate::conf::LocationConf;
+use crate::failure::conclude;
+use crate::nginx::{Request, string};
+use crate::request::attempt::{self, Judgement};
+use crate::request::{self, Attempt};
+use crate::types::OtherUpgrades;
+
+const PASS: ngx_int_t = NGX_DECLINED as ngx_int_t;
+const NO_MEMORY: ngx_int_t = NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
+
+/// The handler of the preaccess phase.
+pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx gives a request that is alive.
+    let r = unsafe { Request::new(r) };
+    let conf = LocationConf::of(r);
+    // `post_action` comes when all is over.
+    if !conf.is_on() || r.is_post_action() || !attempt::may_ask(r) {
+        return PASS;
+    }
+    if !r.is_main() {
+        // A subrequest asks for nothing of its own, but has the client's headers.
+        enter(r, conf.twins.get().stripped);
+        return PASS;
+    }
+    let head = attempt::scan(r);
+    let known = request::of(r);
+    if known.is_some_and(Attempt::is_ended) {
+        // The error page of what was refused.
+        strip(r, conf);
+        return PASS;
+    }
+    let (keeps_rules, broken) = match attempt::judge(r, conf, &head) {
+        Judgement::Plain => return PASS,
+        Judgement::Stripped => {
+            strip(r, conf);
+            return PASS;
+        }
+        Judgement::Refused(refusal) => {
+            return match known.or_else(|| request::begin(r)) {
+                Some(attempt) => refuse(r, attempt, refusal),
+                None => NO_MEMORY,
+            };
+        }
+        Judgement::PassedOn(refusal) => (false, Some(refusal)),
+        Judgement::Handshake => (true, None),
+    };
+    let Some(attempt) = known.or_else(|| request::begin(r)) else {
+        return NO_MEMORY;
+    };
+    attempt.judge(keeps_rules, head.key().unwrap_or_default());
+    if let Some(refusal) = broken {
+        report::passed_on(r, conf, refusal);
+    }
+    direct(r, conf, &head);
+    PASS
+}
+
+/// Gives an attempt the configuration in which it goes to the upstream.
+fn direct(r: Request<'_>, conf: &LocationConf, head: &RequestHead<'_>) {
+    match head.upgrade() {
+        Upgrade::WebSocket => enter(r, conf.twins.get().handshake),
+        Upgrade::Other if conf.other_upgrades() == OtherUpgrades::Strip => strip(r, conf),
+        // As the location's own lines have it.
+        Upgrade::Other | Upgrade::Absent => {}
+    }
+}
+
+/// Takes an upgrade from the request, so that neither the upstream hears of it nor nginx makes a
+/// tunnel of what it answers.
+fn strip(r: Request<'_>, conf: &LocationConf) {
+    r.clear_upgrade();
+    enter(r, conf.twins.get().stripped);
+}
+
+fn enter(r: Request<'_>, twin: *mut *mut c_void) {
+    if !twin.is_null() {
+        // SAFETY: made by `inject` for the location that the request is in.
+        unsafe { r.enter(twin) };
+    }
+}
+
+/// Answers a request that breaks a rule: the status, with the headers that belong to it.
+fn refuse(r: Request<'_>, attempt: &Attempt, refusal: Refusal<'_>) -> ngx_int_t {
+    conclude::refuse(r, attempt, refusal.cause, format_args!("{}", refusal.seen));
+
+    let headers: &[(&'static CStr, &'static CStr)] = match refusal.cause {
+        Cause::MethodNotGet => &[(c"Allow", c"GET")],
+        Cause::UpgradeMissing => &[(c"Upgrade", c"websocket"), (c"Connection", c"upgrade")],
+        Cause::VersionUnsupported => &[(c"Sec-WebSocket-Version", c"13")],
+        _ => &[],
+    };
+    for (name, value) in headers {
+        if r.add_header(name, string::constant(value)).is_none() {
+            return NO_MEMORY;
+        }
+    }
+    match refusal.cause.status() {
+        Status::Code(code) => code as ngx_int_t,
+        _ => NGX_HTTP_BAD_REQUEST as ngx_int_t,
+    }
+}

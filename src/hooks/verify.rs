@@ -1,0 +1,86 @@
+//! Checks the upstream's answer to a handshake before nginx commits to it.
+
+use nginx_sys::{NGX_HTTP_SWITCHING_PROTOCOLS, NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT};
+use websocket_protocol::{Cause, Escaped, RequestHeader, ResponseHead, ResponseHeader};
+
+use super::report;
+use crate::conf::LocationConf;
+use crate::failure::{see, tries};
+use crate::nginx::headers::Name;
+use crate::nginx::{Request, Upstream, string};
+use crate::request::Attempt;
+use crate::types::Verify;
+
+/// Looks at an answer whose header nginx has parsed. `Err`: it is not to be forwarded.
+pub fn answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) -> Result<(), ()> {
+    let conf = LocationConf::of(r);
+    let status = u.status();
+
+    if status == 0 && conf.verify() == Verify::On {
+        // Not HTTP: nginx would take it for the body of an HTTP/0.9 response.
+        tries::note(r, attempt, Cause::UpstreamResponseInvalid);
+        return Err(());
+    }
+    if status != NGX_HTTP_SWITCHING_PROTOCOLS as usize {
+        tries::answered(r, attempt, status);
+        return Ok(());
+    }
+    if let Some(location) = redirect(u) {
+        tries::note(r, attempt, Cause::ResponseAccelRedirect);
+        see(
+            r,
+            attempt,
+            format_args!(
+                "upstream answered 101 with X-Accel-Redirect \"{}\"",
+                Escaped(location)
+            ),
+        );
+        return Ok(());
+    }
+
+    let mut head = ResponseHead::new();
+    for (header, value) in u.headers().named(&NAMES) {
+        head.add(header, value);
+    }
+    let text = |value: Option<&[u8]>| string::borrowed(value.unwrap_or_default());
+    attempt.protocol.set(text(head.protocol()));
+    attempt.extensions.set(text(head.extensions()));
+
+    if conf.verify() == Verify::Off || !attempt.keeps_rules() {
+        return Ok(());
+    }
+    let offered = |name: &'static [Name<()>]| r.headers().named(name).map(|(_, value)| value);
+    let checked = head.check(attempt.key(r), offered(&PROTOCOL), offered(&EXTENSIONS));
+    let Err(refusal) = checked else { return Ok(()) };
+
+    if conf.verify() == Verify::Log {
+        report::passed_on(r, conf, refusal);
+        return Ok(());
+    }
+    u.clear_upgrade();
+    tries::note(r, attempt, refusal.cause);
+    see(r, attempt, format_args!("{}", refusal.seen));
+    Err(())
+}
+
+/// Where nginx is about to go instead of forwarding the answer (`ngx_http_upstream_process_headers`).
+fn redirect<'r>(u: Upstream<'r>) -> Option<&'r [u8]> {
+    // SAFETY: an upstream that has answered has its location's settings.
+    let ignored = unsafe { (*u.conf()).ignore_headers };
+    u.internal_redirect()
+        .filter(|_| ignored & NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT as usize == 0)
+}
+
+static NAMES: [Name<ResponseHeader>; ResponseHeader::ALL.len()] = {
+    let mut names = [Name::new("", ResponseHeader::Connection); ResponseHeader::ALL.len()];
+    let mut i = 0;
+    while i < names.len() {
+        let header = ResponseHeader::ALL[i];
+        names[i] = Name::new(header.name(), header);
+        i += 1;
+    }
+    names
+};
+
+static PROTOCOL: [Name<()>; 1] = [Name::new(RequestHeader::Protocol.name(), ())];
+static EXTENSIONS: [Name<()>; 1] = [Name::new(RequestHeader::Extensions.name(), ())];

@@ -1,0 +1,87 @@
+//! A request's upstream.
+
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+use nginx_sys::{
+    ngx_connection_t, ngx_http_upstream_conf_t, ngx_http_upstream_t, ngx_msec_t, ngx_uint_t,
+};
+
+use super::clock::now;
+use super::headers::{self, Headers};
+
+/// An upstream of a request that one of nginx's callbacks was given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Upstream<'r> {
+    raw: NonNull<ngx_http_upstream_t>,
+    life: PhantomData<&'r ngx_http_upstream_t>,
+}
+
+impl<'r> Upstream<'r> {
+    /// # Safety
+    /// `raw` must live as long as `'r`.
+    pub unsafe fn new(raw: NonNull<ngx_http_upstream_t>) -> Self {
+        Self {
+            raw,
+            life: PhantomData,
+        }
+    }
+
+    pub fn as_ptr(self) -> *mut ngx_http_upstream_t {
+        self.raw.as_ptr()
+    }
+
+    /// The upstream's fields, for a look. Nothing of nginx's may run while it lasts.
+    fn fields(&self) -> &ngx_http_upstream_t {
+        // SAFETY: the upstream is alive, and the reference ends within the method that asked.
+        unsafe { self.raw.as_ref() }
+    }
+
+    /// The status of its answer, 0 where there is none.
+    pub fn status(self) -> ngx_uint_t {
+        self.fields().headers_in.status_n
+    }
+
+    /// The headers of its answer.
+    pub fn headers(self) -> Headers<'r> {
+        // SAFETY: nginx has parsed the answer's headers, which live as long as the request.
+        unsafe { Headers::of(&raw const (*self.as_ptr()).headers_in.headers) }
+    }
+
+    /// The Location of its answer.
+    pub fn redirect(self) -> Option<&'r [u8]> {
+        // SAFETY: NULL, or a header of the answer.
+        unsafe { (*self.as_ptr()).headers_in.location.as_ref() }.map(headers::value)
+    }
+
+    /// The X-Accel-Redirect of its answer.
+    pub fn internal_redirect(self) -> Option<&'r [u8]> {
+        // SAFETY: NULL, or a header of the answer.
+        unsafe { (*self.as_ptr()).headers_in.x_accel_redirect.as_ref() }.map(headers::value)
+    }
+
+    /// Whether nginx is to make a tunnel of it.
+    pub fn is_upgraded(self) -> bool {
+        self.fields().upgrade() != 0
+    }
+
+    pub fn clear_upgrade(self) {
+        // SAFETY: the upstream is alive.
+        unsafe { (*self.as_ptr()).set_upgrade(0) };
+    }
+
+    /// How long it has been asked for, milliseconds.
+    pub fn waited(self) -> ngx_msec_t {
+        now().wrapping_sub(self.fields().start_time)
+    }
+
+    /// The settings in force.
+    pub fn conf(self) -> *mut ngx_http_upstream_conf_t {
+        self.fields().conf
+    }
+
+    /// The connection to the server in use.
+    pub fn connection(self) -> Option<NonNull<ngx_connection_t>> {
+        NonNull::new(self.fields().peer.connection)
+    }
+}

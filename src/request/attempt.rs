@@ -1,0 +1,140 @@
+//! Finds the requests that ask for a WebSocket, and judges them. Nothing here is remembered or
+//! logged.
+
+use nginx_sys::{
+    NGX_HTTP_VERSION_9, NGX_HTTP_VERSION_10, NGX_HTTP_VERSION_11, NGX_HTTP_VERSION_20,
+};
+use websocket_protocol::{
+    Cause, HttpVersion, Refusal, RequestAuthority, RequestHead, RequestHeader, RequestLine, Seen,
+    Upgrade,
+};
+
+use crate::conf::{LocationConf, origin};
+use crate::nginx::Request;
+use crate::nginx::headers::Name;
+use crate::types::OtherUpgrades;
+
+/// What is to become of a request that asks for an upgrade.
+pub enum Judgement<'r> {
+    /// It is none of this module's business.
+    Plain,
+    /// An upgrade to something else, which must not reach the upstream.
+    Stripped,
+    /// It is answered here.
+    Refused(Refusal<'r>),
+    /// A handshake that keeps the rules.
+    Handshake,
+    /// One that breaks a rule and goes on all the same.
+    PassedOn(Refusal<'r>),
+}
+
+/// Whether a request may ask for an upgrade. Few do, so this looks for no more than it must: nginx
+/// has noted an Upgrade header by itself.
+pub fn may_ask(r: Request<'_>) -> bool {
+    static LEFT_BEHIND: [Name<()>; 2] = [
+        Name::new(RequestHeader::Key.name(), ()),
+        Name::new(RequestHeader::Version.name(), ()),
+    ];
+    r.has_upgrade() || r.headers().named(&LEFT_BEHIND).next().is_some()
+}
+
+/// Whether a request is a WebSocket attempt.
+pub fn is_attempt(r: Request<'_>) -> bool {
+    may_ask(r) && scan(r).is_attempt()
+}
+
+/// Reads the headers that make a handshake, in place.
+pub fn scan<'r>(r: Request<'r>) -> RequestHead<'r> {
+    static NAMES: [Name<RequestHeader>; RequestHeader::ALL.len()] = {
+        let mut names = [Name::new("", RequestHeader::Connection); RequestHeader::ALL.len()];
+        let mut i = 0;
+        while i < names.len() {
+            let header = RequestHeader::ALL[i];
+            names[i] = Name::new(header.name(), header);
+            i += 1;
+        }
+        names
+    };
+    let mut head = RequestHead::new();
+    for (header, value) in r.headers().named(&NAMES) {
+        head.add(header, value);
+    }
+    head
+}
+
+/// What a location makes of a request with this head.
+pub fn judge<'r>(r: Request<'r>, conf: &LocationConf, head: &RequestHead<'r>) -> Judgement<'r> {
+    if !head.is_attempt() && head.upgrade() == Upgrade::Absent {
+        return Judgement::Plain;
+    }
+    if head.upgrade() == Upgrade::Other {
+        match conf.other_upgrades() {
+            OtherUpgrades::Reject => {
+                return Judgement::Refused(Refusal {
+                    cause: Cause::UpgradeNotWebsocket,
+                    seen: Seen::Value("Upgrade", head.upgrade_value().unwrap_or_default()),
+                });
+            }
+            OtherUpgrades::Strip if !head.is_attempt() => return Judgement::Stripped,
+            OtherUpgrades::Pass if !head.is_attempt() => return Judgement::Plain,
+            OtherUpgrades::Strip | OtherUpgrades::Pass => {}
+        }
+    }
+    let broken = head.check(line(r)).err();
+    match broken {
+        Some(refusal) if conf.is_strict() || !may_pass(refusal.cause) => {
+            return Judgement::Refused(refusal);
+        }
+        _ => {}
+    }
+    if let Some(refusal) = conf
+        .allowed_origins()
+        .and_then(|allowed| check_origin(r, allowed))
+    {
+        return Judgement::Refused(refusal);
+    }
+    match broken {
+        Some(refusal) => Judgement::PassedOn(refusal),
+        None => Judgement::Handshake,
+    }
+}
+
+/// What `lenient` lets pass. An upstream's 101 to a stream of HTTP/2 or HTTP/3 would make nginx
+/// write the tunnel's bytes between the frames of all streams.
+fn may_pass(cause: Cause) -> bool {
+    cause != Cause::OverHttp2
+}
+
+fn line<'r>(r: Request<'r>) -> RequestLine<'r> {
+    RequestLine {
+        method: r.method(),
+        version: match r.http_version() as u32 {
+            NGX_HTTP_VERSION_9 => HttpVersion::Http09,
+            NGX_HTTP_VERSION_10 => HttpVersion::Http10,
+            NGX_HTTP_VERSION_11 => HttpVersion::Http11,
+            NGX_HTTP_VERSION_20 => HttpVersion::Http2,
+            _ => HttpVersion::Http3,
+        },
+        has_body: r.has_body(),
+    }
+}
+
+fn check_origin<'r>(r: Request<'r>, allowed: &[origin::Origin]) -> Option<Refusal<'r>> {
+    static ORIGIN: [Name<()>; 1] = [Name::new("origin", ())];
+    let origin = r.headers().named(&ORIGIN).next().map(|(_, value)| value);
+    let authority = RequestAuthority {
+        secure: r.is_secure(),
+        host: r.host().unwrap_or_default(),
+    };
+    if origin::allows(allowed, origin, authority, r.log()) {
+        return None;
+    }
+    let seen = match origin {
+        Some(origin) => Seen::Value("Origin", origin),
+        None => Seen::Missing("Origin"),
+    };
+    Some(Refusal {
+        cause: Cause::OriginNotAllowed,
+        seen,
+    })
+}

@@ -1,0 +1,159 @@
+//! Where a request's state is kept: in the module's slot of the request, and freed with the
+//! request's memory.
+
+use core::cell::Cell;
+use core::ffi::c_void;
+use core::ptr::{self, NonNull};
+
+use nginx_sys::{ngx_alloc, ngx_msec_t, ngx_palloc, ngx_pool_cleanup_add, ngx_str_t};
+
+use super::{State, Tries};
+use crate::nginx::{Request, module, pool, string};
+use crate::tunnel::Tunnel;
+
+/// A request that asks for a WebSocket. Its fields are cells: nginx may call back while it is
+/// looked at, as it does for every line that it logs.
+pub struct Attempt {
+    state: Cell<State>,
+    /// Whether it keeps the rules; where not, the upstream's answer can't be held against it.
+    keeps_rules: Cell<bool>,
+    /// The client's Sec-WebSocket-Key, where it lies.
+    key: Cell<ngx_str_t>,
+    /// What was seen of a failure.
+    pub seen: Cell<ngx_str_t>,
+    pub tries: Tries,
+    pub client_gone: Cell<bool>,
+    /// How long the handshake took, milliseconds, once it is known.
+    pub handshake_time: Cell<Option<ngx_msec_t>>,
+    /// What the upstream chose.
+    pub protocol: Cell<ngx_str_t>,
+    pub extensions: Cell<ngx_str_t>,
+    /// Memory that is not the pool's; NULL where there is none.
+    apart: Cell<*mut c_void>,
+}
+
+impl Attempt {
+    pub fn state(&self) -> State {
+        self.state.get()
+    }
+
+    pub(super) fn set_state(&self, state: State) {
+        self.state.set(state);
+    }
+
+    /// Judges it, for the first time or in another location.
+    pub fn judge(&self, keeps_rules: bool, key: &[u8]) {
+        self.keeps_rules.set(keeps_rules);
+        self.key.set(string::borrowed(key));
+    }
+
+    pub fn keeps_rules(&self) -> bool {
+        self.keeps_rules.get()
+    }
+
+    /// The client's Sec-WebSocket-Key; empty where there is none.
+    pub fn key<'r>(&self, _of: Request<'r>) -> &'r [u8] {
+        // SAFETY: the key is a part of the request that the attempt belongs to.
+        unsafe { string::bytes(&self.key.get()) }
+    }
+
+    /// How long the tunnel has lasted, milliseconds.
+    pub fn duration(&self, r: Request<'_>) -> ngx_msec_t {
+        r.elapsed()
+            .saturating_sub(self.handshake_time.get().unwrap_or_default())
+    }
+
+    /// Room for a tunnel as long as the request lives: in a pool's block that has it, else apart. A
+    /// pool would take a block of a page for it, which is as much again as an idle tunnel needs.
+    pub fn make_room(&self, r: Request<'_>) -> Option<NonNull<Tunnel>> {
+        let size = size_of::<Tunnel>();
+        // SAFETY: the request is alive, so its pool is.
+        unsafe {
+            if pool::has_room(r.pool(), size) {
+                return NonNull::new(ngx_palloc(r.pool(), size).cast());
+            }
+            if self.apart.get().is_null() {
+                self.apart.set(ngx_alloc(size, r.log()));
+            }
+        }
+        NonNull::new(self.apart.get().cast())
+    }
+}
+
+/// The request's state, if it has one. An internal redirect takes a module's context away; the
+/// request's own memory still has it.
+pub fn of<'r>(r: Request<'r>) -> Option<&'r Attempt> {
+    let context = r.context(module::index()).cast::<Attempt>();
+    // SAFETY: what begin() put there; only cells of it change.
+    if let Some(attempt) = unsafe { context.as_ref() } {
+        return Some(attempt);
+    }
+    if !r.may_have_lost_contexts() {
+        return None;
+    }
+    // SAFETY: the request's pool is alive, and its cleanups are a list; ours has an attempt.
+    unsafe {
+        let mut cleanup = (*r.pool()).cleanup;
+        while let Some(entry) = cleanup.as_ref() {
+            if entry
+                .handler
+                .is_some_and(|f| ptr::fn_addr_eq(f, end as Cleanup))
+            {
+                r.set_context(module::index(), entry.data);
+                return entry.data.cast::<Attempt>().as_ref();
+            }
+            cleanup = entry.next;
+        }
+    }
+    None
+}
+
+/// Begins to remember a request. `None` when there is no memory.
+///
+/// Not in the pool: a request with few headers fills its two blocks nearly to the brim, and what is
+/// put there early would make nginx take a third one, a page, for as long as the tunnel lasts.
+pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
+    // SAFETY: the request is alive, so its pool is; the attempt is freed with the pool.
+    unsafe {
+        let cleanup = ngx_pool_cleanup_add(r.pool(), 0);
+        if cleanup.is_null() {
+            return None;
+        }
+        let attempt = NonNull::new(ngx_alloc(size_of::<Attempt>(), r.log()).cast::<Attempt>())?;
+        attempt.write(Attempt {
+            state: Cell::new(State::Judged),
+            keeps_rules: Cell::new(true),
+            key: Cell::new(string::EMPTY),
+            seen: Cell::new(string::EMPTY),
+            tries: Tries::new(),
+            client_gone: Cell::new(false),
+            handshake_time: Cell::new(None),
+            protocol: Cell::new(string::EMPTY),
+            extensions: Cell::new(string::EMPTY),
+            apart: Cell::new(ptr::null_mut()),
+        });
+        (*cleanup).handler = Some(end);
+        (*cleanup).data = attempt.as_ptr().cast();
+        r.set_context(module::index(), attempt.as_ptr().cast());
+        Some(attempt.as_ref())
+    }
+}
+
+type Cleanup = unsafe extern "C" fn(*mut c_void);
+
+/// Runs when the request's memory goes. Its address marks our entry among the cleanups.
+///
+/// A tunnel has let go of all it holds by then, on every way that nginx is known to end a request.
+/// This is the second line.
+unsafe extern "C" fn end(attempt: *mut c_void) {
+    let attempt = attempt.cast::<Attempt>();
+    // SAFETY: begin() registered it with the attempt; that, what is apart and the tunnel are ours
+    // alone, and the pool's blocks are freed after its cleanups have run.
+    unsafe {
+        if let Some(mut tunnel) = (*attempt).tunnel() {
+            tunnel.as_mut().let_go();
+        }
+        libc::free((*attempt).apart.get());
+        libc::free(attempt.cast());
+    }
+}

@@ -1,0 +1,13 @@
+//! What the module remembers of a request, and what it is to it.
+//!
+//! Only a request that asks for a WebSocket is remembered, as an [`Attempt`]. What becomes of it is
+//! one [`State`], and `state` has all of its transitions.
+
+pub mod attempt;
+mod context;
+pub mod state;
+mod tries;
+
+pub use context::{Attempt, begin, of};
+pub use state::{Carrier, Ending, Joined, Stage, State};
+pub use tries::Tries;
