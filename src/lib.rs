@@ -30,10 +30,10 @@ static mut CONTEXT: ngx_http_module_t = ngx_http_module_t {
     postconfiguration: Some(hooks::configuration::complete),
     create_main_conf: Some(conf::main::create),
     init_main_conf: None,
-    create_srv_conf: None,
+    create_srv_conf: Some(conf::peer::create),
     merge_srv_conf: None,
-    create_loc_conf: Some(conf::location::create),
-    merge_loc_conf: Some(conf::location::merge),
+    create_loc_conf: Some(conf::merge::create),
+    merge_loc_conf: Some(conf::merge::merge),
 };
 
 #[allow(non_upper_case_globals)]

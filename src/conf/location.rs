@@ -1,23 +1,18 @@
-//! What a location makes of the module's directives: data, defaults and the merge.
+//! What a location makes of the module's directives.
 
 use core::cell::Cell;
-use core::ffi::{c_char, c_void};
-use core::ptr;
+use core::ffi::c_void;
 
 use nginx_sys::{
-    NGX_LOG_ERR, ngx_array_t, ngx_conf_t, ngx_flag_t, ngx_http_conf_ctx_t,
-    ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_msec_t, ngx_pcalloc, ngx_uint_t,
-    off_t,
+    ngx_array_t, ngx_flag_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_msec_t,
+    ngx_uint_t, off_t,
 };
 use websocket_protocol::Scanner;
 
-use super::directives::DEFAULT_PING_TIMEOUT;
-use super::{MainConf, origin};
+use super::origin;
 use crate::nginx::conf::Place;
-use crate::nginx::{Request, conf, module, pool, string};
-use crate::types::{
-    Handshake, LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, TO_CLIENT, Verify,
-};
+use crate::nginx::{Request, module, pool, string};
+use crate::types::{Handshake, LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, Verify};
 
 /// What a location makes of the module's directives. nginx's setters write into it, so an unset
 /// value is nginx's own.
@@ -71,15 +66,15 @@ pub struct Twins {
     pub handshake: *mut *mut c_void,
     /// For requests whose upgrade is taken away, where the location's own lines would send one.
     pub stripped: *mut *mut c_void,
+    /// The location itself speaks HTTP/2 to its upstream, so that handshakes can't share
+    /// connections with it.
+    pub apart: bool,
 }
 
 /// A time that may be `off`.
 fn limit(time: ngx_msec_t) -> Option<ngx_msec_t> {
     (time < LONGEST_TIMEOUT).then_some(time)
 }
-
-/// `websocket_timeout` when it is not written, milliseconds.
-pub const DEFAULT_TIMEOUT: ngx_msec_t = 60 * 60 * 1000;
 
 impl LocationConf {
     /// The configuration of the request's location.
@@ -216,170 +211,5 @@ impl LocationConf {
         }
         // SAFETY: after the merge this is NULL or an array of origins, made in this file.
         Some(unsafe { pool::elements(self.allow_origin) })
-    }
-}
-
-/// `create_loc_conf`: everything unset.
-pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
-    // SAFETY: nginx gives a valid cf; ngx_pcalloc() aligns to NGX_ALIGNMENT.
-    let conf = unsafe { ngx_pcalloc((*cf).pool, size_of::<LocationConf>()) }.cast::<LocationConf>();
-    if conf.is_null() {
-        return ptr::null_mut();
-    }
-    let unset = LocationConf {
-        websocket: conf::UNSET_FLAG,
-        handshake: conf::UNSET,
-        other_upgrades: conf::UNSET,
-        timeout: conf::UNSET,
-        verify: conf::UNSET,
-        log_level: conf::UNSET,
-        cause_header: conf::UNSET_FLAG,
-        allow_origin: ptr::without_provenance_mut(conf::UNSET),
-        tunnel: conf::UNSET_FLAG,
-        buffer_size: conf::UNSET,
-        buffers: conf::UNSET_FLAG,
-        ping_interval: conf::UNSET,
-        ping_timeout: conf::UNSET,
-        ping_to: conf::UNSET,
-        max_lifetime: conf::UNSET,
-        max_message_size: -1,
-        rate: conf::UNSET,
-        drain: conf::UNSET,
-        drain_code: conf::UNSET,
-        advice: conf::UNSET_FLAG,
-        written: Place::NOWHERE,
-        ping_written: Place::NOWHERE,
-        drain_written: Place::NOWHERE,
-        level: Level {
-            above: ptr::null(),
-            location: ptr::null_mut(),
-            server: ptr::null_mut(),
-        },
-        twins: Cell::new(Twins {
-            handshake: ptr::null_mut(),
-            stripped: ptr::null_mut(),
-        }),
-    };
-    // SAFETY: fresh memory of the right size.
-    unsafe { conf.write(unset) };
-    conf.cast()
-}
-
-/// `merge_loc_conf`: what is unset comes from the level above.
-pub unsafe extern "C" fn merge(
-    cf: *mut ngx_conf_t,
-    above: *mut c_void,
-    conf: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: nginx gives two different structures made by create().
-    let (above, this) = unsafe {
-        (
-            &*above.cast::<LocationConf>(),
-            &mut *conf.cast::<LocationConf>(),
-        )
-    };
-
-    if this.websocket == conf::UNSET_FLAG {
-        this.written = above.written;
-    }
-    if this.ping_interval == conf::UNSET {
-        this.ping_written = above.ping_written;
-    }
-    if this.drain == conf::UNSET {
-        this.drain_written = above.drain_written;
-    }
-    conf::merge(&mut this.websocket, above.websocket, conf::UNSET_FLAG, 0);
-    conf::merge(
-        &mut this.handshake,
-        above.handshake,
-        conf::UNSET,
-        Handshake::Strict as ngx_uint_t,
-    );
-    conf::merge(
-        &mut this.other_upgrades,
-        above.other_upgrades,
-        conf::UNSET,
-        OtherUpgrades::Strip as ngx_uint_t,
-    );
-    conf::merge(
-        &mut this.timeout,
-        above.timeout,
-        conf::UNSET,
-        DEFAULT_TIMEOUT,
-    );
-    conf::merge(
-        &mut this.verify,
-        above.verify,
-        conf::UNSET,
-        Verify::On as ngx_uint_t,
-    );
-    conf::merge(
-        &mut this.log_level,
-        above.log_level,
-        conf::UNSET,
-        NGX_LOG_ERR as ngx_uint_t,
-    );
-    conf::merge(
-        &mut this.cause_header,
-        above.cause_header,
-        conf::UNSET_FLAG,
-        0,
-    );
-    conf::merge(
-        &mut this.allow_origin,
-        above.allow_origin,
-        ptr::without_provenance_mut(conf::UNSET),
-        ptr::null_mut(),
-    );
-    conf::merge(&mut this.tunnel, above.tunnel, conf::UNSET_FLAG, 1);
-    conf::merge(
-        &mut this.buffer_size,
-        above.buffer_size,
-        conf::UNSET,
-        64 * 1024,
-    );
-    conf::merge(&mut this.buffers, above.buffers, conf::UNSET_FLAG, 64);
-    conf::merge(
-        &mut this.ping_interval,
-        above.ping_interval,
-        conf::UNSET,
-        LONGEST_TIMEOUT,
-    );
-    conf::merge(
-        &mut this.ping_timeout,
-        above.ping_timeout,
-        conf::UNSET,
-        DEFAULT_PING_TIMEOUT,
-    );
-    conf::merge(&mut this.ping_to, above.ping_to, conf::UNSET, TO_CLIENT);
-    conf::merge(
-        &mut this.max_lifetime,
-        above.max_lifetime,
-        conf::UNSET,
-        LONGEST_TIMEOUT,
-    );
-    conf::merge(&mut this.max_message_size, above.max_message_size, -1, 0);
-    conf::merge(&mut this.rate, above.rate, conf::UNSET, 0);
-    conf::merge(&mut this.drain, above.drain, conf::UNSET, LONGEST_TIMEOUT);
-    conf::merge(
-        &mut this.drain_code,
-        above.drain_code,
-        conf::UNSET,
-        SERVICE_RESTART.into(),
-    );
-    conf::merge(&mut this.advice, above.advice, conf::UNSET_FLAG, 1);
-
-    // SAFETY: nginx merges in the http context, with the level's own structures in it.
-    unsafe {
-        let context = (*cf).ctx.cast::<ngx_http_conf_ctx_t>();
-        this.level = Level {
-            above,
-            location: (*context).loc_conf,
-            server: (*context).srv_conf,
-        };
-        match MainConf::of(cf).note(this) {
-            Some(()) => conf::OK,
-            None => conf::ERROR,
-        }
     }
 }

@@ -4,7 +4,10 @@
 pub mod directives;
 pub mod location;
 pub mod main;
+pub mod merge;
 pub mod origin;
+pub mod peer;
 
 pub use location::LocationConf;
 pub use main::MainConf;
+pub use peer::PeerConf;

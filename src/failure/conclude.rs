@@ -47,10 +47,12 @@ pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
         State::Joined(_) if status == NGX_HTTP_SWITCHING_PROTOCOLS as ngx_uint_t => return None,
         State::Joined(_) | State::Judged => {}
     }
-    let last = current(r, attempt);
-    if last.is_none() && !LocationConf::of(r).is_on() {
-        return Some(Ending::Unknown);
+    if !LocationConf::of(r).is_on() {
+        // An error page, and whatever it is made of, does not change why there is one.
+        let ending = attempt.tries.latest().map(Ending::Failed);
+        return Some(ending.unwrap_or(Ending::Unknown));
     }
+    let last = current(r, attempt);
     if attempt.client_gone.get() || has_client_gone(r) {
         return Some(Ending::Failed(Cause::ClientGone));
     }

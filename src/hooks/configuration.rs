@@ -6,7 +6,7 @@ use nginx_sys::{
     ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_int_t,
 };
 
-use super::{filters, log_phase, preaccess, seam};
+use super::{filters, log_phase, peer, preaccess, seam};
 use crate::conf::MainConf;
 use crate::inject::fields::Modules;
 use crate::inject::twin;
@@ -54,6 +54,7 @@ pub unsafe extern "C" fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
         if twin::make_all(cf, main, &modules).is_err() || join_phases(cf).is_none() {
             return ERROR;
         }
+        peer::guard(cf, main);
     }
     OK
 }

@@ -14,7 +14,7 @@ use nginx_sys::{
 
 use super::{own_loop, report, seam, tunnel};
 use crate::conf::LocationConf;
-use crate::failure::conclude;
+use crate::failure::{conclude, tries};
 use crate::nginx::{Request, string};
 use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage};
 
@@ -98,6 +98,7 @@ fn is_switching(r: Request<'_>, status: ngx_uint_t) -> bool {
 /// The upstream has switched protocols.
 fn switch(r: Request<'_>, attempt: &Attempt) {
     if r.upstream().is_some_and(|u| attempt.switch(u)) {
+        tries::current(r, attempt);
         attempt.handshake_time.set(Some(r.elapsed()));
         report::established(r, attempt);
     }

@@ -5,6 +5,7 @@ pub mod configuration;
 mod filters;
 mod log_phase;
 mod own_loop;
+mod peer;
 mod preaccess;
 mod report;
 mod seam;

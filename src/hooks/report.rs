@@ -70,7 +70,7 @@ pub fn failed(r: Request<'_>, attempt: &Attempt, cause: Cause) {
         format_args!(
             "websocket handshake failed: {cause}: {}{}; {}",
             Text(attempt.seen.get()),
-            Attempts(r.upstream_states(), &attempt.tries),
+            Attempts(attempt.states(r), &attempt.tries),
             cause.advice()
         ),
     );
@@ -100,8 +100,8 @@ pub fn ended(r: Request<'_>, attempt: &Attempt, carrier: Carrier) {
         }
         Carrier::Nginx(ended_by) => {
             let by = ended_by.map_or("nginx", Side::name);
-            let (sent, received) = r
-                .upstream_states()
+            let (sent, received) = attempt
+                .states(r)
                 .last()
                 .map_or((0, 0), |state| (state.bytes_sent, state.bytes_received));
             log::request(

@@ -60,7 +60,10 @@ unsafe extern "C" fn evaluated(
 }
 
 fn join(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) {
-    if attempt.is_at(u) || !r.is_main() {
+    let is_joined = attempt
+        .joined()
+        .is_some_and(|joined| joined.upstream == u.as_ptr());
+    if is_joined || !r.is_main() {
         return;
     }
     // SAFETY: the request and its upstream are alive; these are plain function pointers.

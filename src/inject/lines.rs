@@ -8,15 +8,24 @@ use nginx_sys::{ngx_array_t, ngx_conf_t, ngx_http_upstream_param_t, ngx_keyval_t
 use super::JOINING_VARIABLE;
 use crate::nginx::{pool, string};
 
+/// What else of a location its handshakes are exempt from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Exempt {
+    /// From `proxy_pass_request_headers off`.
+    pub from_lost_headers: bool,
+    /// From `proxy_set_body`.
+    pub from_body: bool,
+}
+
 /// Lines for handshakes: Upgrade and Connection are ours, each where the user's first line of its
-/// name stood. `adds_handshake` where the request's own headers are not passed on.
+/// name stood.
 ///
 /// # Safety
 /// `cf` must be valid, and `source` NULL or an array of `ngx_keyval_t`.
 pub unsafe fn for_handshakes(
     cf: *mut ngx_conf_t,
     source: *const ngx_array_t,
-    adds_handshake: bool,
+    exempt: Exempt,
 ) -> Option<*mut ngx_array_t> {
     // SAFETY: the caller vouches for both.
     let (memory, lines) = unsafe { ((*cf).pool, pool::elements::<ngx_keyval_t>(source)) };
@@ -34,6 +43,7 @@ pub unsafe fn for_handshakes(
                 Some(_) if is_repeated() => {}
                 Some(ours) => push(result, *ours)?,
                 None if takes_from_handshake(line) => {}
+                None if exempt.from_body && is_named(line, CONTENT_LENGTH) => {}
                 None => pool::push(result, *line).map(|_| ())?,
             }
         }
@@ -42,7 +52,10 @@ pub unsafe fn for_handshakes(
                 push(result, ours)?;
             }
         }
-        for (name, value) in HANDSHAKE.into_iter().filter(|_| adds_handshake) {
+        if exempt.from_body {
+            push(result, (CONTENT_LENGTH, c""))?;
+        }
+        for (name, value) in HANDSHAKE.into_iter().filter(|_| exempt.from_lost_headers) {
             let is_written =
                 |line: &ngx_keyval_t| is_named(line, name) && !takes_from_handshake(line);
             if !lines.iter().any(is_written) {
@@ -102,6 +115,8 @@ pub unsafe fn with_joining_parameter(
 }
 
 type Line = (&'static CStr, &'static CStr);
+
+const CONTENT_LENGTH: &CStr = c"Content-Length";
 
 /// Evaluating the first joins the request to its upstream.
 const OURS: [Line; 2] = [

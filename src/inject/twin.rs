@@ -16,7 +16,7 @@ use nginx_sys::{
 };
 
 use super::fields::{Modules, Proxying};
-use super::lines;
+use super::lines::{self, Exempt};
 use crate::conf::location::Twins;
 use crate::conf::{LocationConf, MainConf};
 use crate::nginx::{conf, pool, string};
@@ -67,11 +67,15 @@ unsafe fn make(
     // SAFETY: a level that was merged has a structure of the module, with its lines in it.
     unsafe {
         let source = *module.lines(own);
-        let passes_headers = (*module.upstream(own)).pass_request_headers != 0;
-        let purposes: [Purpose; 2] = if module.http.is_some() {
-            [Purpose::Handshakes { passes_headers }, Purpose::Stripped]
-        } else {
-            [Purpose::Joining, Purpose::Nothing]
+        let purposes = match module.http {
+            Some(http) => {
+                let exempt = Exempt {
+                    from_lost_headers: (*module.upstream(own)).pass_request_headers == 0,
+                    from_body: !(*http.body(own)).data.is_null(),
+                };
+                [Purpose::Handshakes(exempt), Purpose::Stripped]
+            }
+            None => [Purpose::Joining, Purpose::Nothing],
         };
         let mut twins = [ptr::null_mut(); 2];
         for (twin, purpose) in twins.iter_mut().zip(purposes) {
@@ -80,9 +84,11 @@ unsafe fn make(
             }
         }
         let [handshake, stripped] = twins;
+        let version = module.http.map(|http| *http.version(own));
         Some(Twins {
             handshake,
             stripped,
+            apart: version.is_some_and(|version| version > NGX_HTTP_VERSION_11 as ngx_uint_t),
         })
     }
 }
@@ -90,10 +96,8 @@ unsafe fn make(
 /// What a configuration is made for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
-    /// Handshakes over HTTP, where the location passes the request's headers on or not.
-    Handshakes {
-        passes_headers: bool,
-    },
+    /// Handshakes over HTTP.
+    Handshakes(Exempt),
     /// Requests that lose their upgrade.
     Stripped,
     /// Handshakes by uwsgi or scgi, which only have to be joined.
@@ -134,9 +138,7 @@ impl Done {
         // SAFETY: the caller vouches for both.
         let result = unsafe {
             match purpose {
-                Purpose::Handshakes { passes_headers } => {
-                    Some(lines::for_handshakes(cf, source, !passes_headers)?)
-                }
+                Purpose::Handshakes(exempt) => Some(lines::for_handshakes(cf, source, exempt)?),
                 Purpose::Stripped => lines::for_stripped(cf, source)?,
                 Purpose::Joining => Some(lines::with_joining_parameter(cf, source)?),
                 Purpose::Nothing => None,

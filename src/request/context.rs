@@ -5,11 +5,14 @@ use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-use nginx_sys::{ngx_alloc, ngx_msec_t, ngx_palloc, ngx_pool_cleanup_add, ngx_str_t};
+use nginx_sys::{
+    ngx_alloc, ngx_http_upstream_state_t, ngx_msec_t, ngx_palloc, ngx_pool_cleanup_add, ngx_str_t,
+};
 
-use super::{State, Tries};
-use crate::nginx::{Request, module, pool, string};
-use crate::tunnel::Tunnel;
+use super::state::{Carrier, Ending, Joined, RequestFunction, State};
+use super::tries::Tries;
+use crate::nginx::{Request, Upstream, module, pool, string};
+use crate::tunnel::{Side, Tunnel};
 
 /// A request that asks for a WebSocket. Its fields are cells: nginx may call back while it is
 /// looked at, as it does for every line that it logs.
@@ -32,15 +35,63 @@ pub struct Attempt {
     apart: Cell<*mut c_void>,
 }
 
+/// What it is to the module, and what changes that: see [`State`].
 impl Attempt {
     pub fn state(&self) -> State {
         self.state.get()
     }
 
-    pub(super) fn set_state(&self, state: State) {
-        self.state.set(state);
+    pub fn joined(&self) -> Option<Joined> {
+        self.state().joined()
     }
 
+    pub fn ending(&self) -> Option<Ending> {
+        self.state().ending()
+    }
+
+    pub fn is_ended(&self) -> bool {
+        self.ending().is_some()
+    }
+
+    /// The tunnel that the module carries, or carried.
+    pub fn tunnel(&self) -> Option<NonNull<Tunnel>> {
+        match self.state().carrier()? {
+            Carrier::Module(tunnel) => Some(tunnel),
+            Carrier::Nginx(_) => None,
+        }
+    }
+
+    /// Whether the upstream is joined now.
+    pub fn join(&self, joined: Joined) -> bool {
+        self.state.set(self.state().join(joined));
+        self.joined()
+            .is_some_and(|now| now.upstream == joined.upstream)
+    }
+
+    pub fn rejoin(&self, process_header: RequestFunction) {
+        self.state.set(self.state().rejoin(process_header));
+    }
+
+    /// Whether it was the joined upstream that has switched.
+    pub fn switch(&self, upstream: Upstream<'_>) -> bool {
+        self.state.set(self.state().switch(upstream.as_ptr()));
+        self.joined().is_some()
+    }
+
+    pub fn carry(&self, carrier: Carrier) {
+        self.state.set(self.state().carry(carrier));
+    }
+
+    pub fn leave(&self, ended_by: Option<Side>) {
+        self.state.set(self.state().leave(ended_by));
+    }
+
+    pub fn conclude(&self, ending: Ending) {
+        self.state.set(self.state().conclude(ending));
+    }
+}
+
+impl Attempt {
     /// Judges it, for the first time or in another location.
     pub fn judge(&self, keeps_rules: bool, key: &[u8]) {
         self.keeps_rules.set(keeps_rules);
@@ -55,6 +106,13 @@ impl Attempt {
     pub fn key<'r>(&self, _of: Request<'r>) -> &'r [u8] {
         // SAFETY: the key is a part of the request that the attempt belongs to.
         unsafe { string::bytes(&self.key.get()) }
+    }
+
+    /// nginx's notes on the attempts to reach an upstream, without those for what came afterwards,
+    /// such as `post_action`.
+    pub fn states<'r>(&self, r: Request<'r>) -> &'r [ngx_http_upstream_state_t] {
+        let states = r.upstream_states();
+        states.get(..self.tries.begun()).unwrap_or(states)
     }
 
     /// How long the tunnel has lasted, milliseconds.

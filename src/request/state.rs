@@ -17,7 +17,6 @@ use core::ptr::{self, NonNull};
 use nginx_sys::{ngx_http_log_handler_pt, ngx_http_request_t, ngx_http_upstream_t, ngx_int_t};
 use websocket_protocol::Cause;
 
-use super::Attempt;
 use crate::nginx::{Request, Upstream};
 use crate::tunnel::{Side, Tunnel};
 
@@ -80,147 +79,121 @@ pub enum Ending {
     Closed(Carrier),
 }
 
-impl Attempt {
-    pub fn is_ended(&self) -> bool {
-        self.ending().is_some()
-    }
-
-    /// What became of it, once that is settled.
-    pub fn ending(&self) -> Option<Ending> {
-        match self.state() {
-            State::Ended(ending) => Some(ending),
-            State::Judged | State::Joined(_) | State::Foreign => None,
-        }
-    }
-
+impl State {
     /// The upstream that has the request, where it was joined.
-    pub fn joined(&self) -> Option<Joined> {
-        match self.state() {
-            State::Joined(joined) => Some(joined),
+    pub fn joined(self) -> Option<Joined> {
+        match self {
+            Self::Joined(joined) => Some(joined),
             _ => None,
         }
     }
 
-    /// Whether this is the upstream that was joined.
-    pub fn is_at(&self, upstream: Upstream<'_>) -> bool {
-        self.joined()
-            .is_some_and(|joined| joined.upstream == upstream.as_ptr())
+    /// What became of the attempt, once that is settled.
+    pub fn ending(self) -> Option<Ending> {
+        match self {
+            Self::Ended(ending) => Some(ending),
+            _ => None,
+        }
     }
 
-    /// Who carries, or carried, its tunnel.
-    pub fn carrier(&self) -> Option<Carrier> {
-        match self.state() {
-            State::Joined(Joined {
+    /// Who carries, or carried, the attempt's tunnel.
+    pub fn carrier(self) -> Option<Carrier> {
+        match self {
+            Self::Joined(Joined {
                 stage: Stage::Carried(carrier),
                 ..
             })
-            | State::Ended(Ending::Closed(carrier)) => Some(carrier),
+            | Self::Ended(Ending::Closed(carrier)) => Some(carrier),
             _ => None,
         }
     }
 
-    /// The tunnel that the module carries, or carried.
-    pub fn tunnel(&self) -> Option<NonNull<Tunnel>> {
-        match self.carrier()? {
-            Carrier::Module(tunnel) => Some(tunnel),
-            Carrier::Nginx(_) => None,
-        }
-    }
-
-    /// Whether the upstream has switched protocols for it and it was joined.
-    pub fn is_established(&self) -> bool {
-        match self.state() {
-            State::Joined(joined) => !matches!(joined.stage, Stage::Asked),
-            State::Ended(Ending::Closed(_)) => true,
+    /// Whether the upstream has switched protocols for the attempt and was joined.
+    pub fn is_established(self) -> bool {
+        match self {
+            Self::Joined(joined) => !matches!(joined.stage, Stage::Asked),
+            Self::Ended(Ending::Closed(_)) => true,
             _ => false,
         }
     }
 
-    /// The request goes to an upstream that its location's twin names. `false`: not from here.
-    pub fn join(&self, joined: Joined) -> bool {
-        let may = match self.state() {
-            State::Judged => true,
-            // nginx has cleaned up after the one before, and left no word of it.
-            State::Joined(before) => {
-                matches!(before.stage, Stage::Asked) && before.upstream != joined.upstream
+    /// The request goes to an upstream that its location's twin names. Unchanged where it can't, from
+    /// here.
+    pub(super) fn join(self, joined: Joined) -> Self {
+        match self {
+            Self::Judged => Self::Joined(joined),
+            // nginx has left the one before without a word.
+            Self::Joined(before)
+                if matches!(before.stage, Stage::Asked) && before.upstream != joined.upstream =>
+            {
+                Self::Joined(joined)
             }
-            State::Foreign | State::Ended(_) => false,
-        };
-        if may {
-            self.set_state(State::Joined(joined));
+            _ => self,
         }
-        may
     }
 
-    /// The joined upstream's functions have changed: nginx's parser puts up its next stage.
-    pub fn rejoin(&self, process_header: RequestFunction) {
-        if let State::Joined(joined) = self.state() {
-            self.set_state(State::Joined(Joined {
+    /// The upstream's functions have changed: nginx's parser puts up its next stage.
+    pub(super) fn rejoin(self, process_header: RequestFunction) -> Self {
+        match self {
+            Self::Joined(joined) => Self::Joined(Joined {
                 process_header,
                 ..joined
-            }));
+            }),
+            _ => self,
         }
     }
 
-    /// An upstream has switched protocols. Whether it is ours.
-    pub fn switch(&self, upstream: Upstream<'_>) -> bool {
-        match self.state() {
-            State::Joined(joined)
-                if joined.upstream == upstream.as_ptr() && matches!(joined.stage, Stage::Asked) =>
-            {
-                self.set_stage(joined, Stage::Switched);
-                true
-            }
-            State::Judged | State::Joined(_) => {
-                self.set_state(State::Foreign);
-                false
-            }
-            State::Foreign | State::Ended(_) => false,
+    /// An upstream has switched protocols: the one that was joined, or another.
+    pub(super) fn switch(self, upstream: *mut ngx_http_upstream_t) -> Self {
+        match self {
+            Self::Joined(joined) if joined.upstream == upstream => joined.at(Stage::Switched),
+            Self::Judged | Self::Joined(_) => Self::Foreign,
+            Self::Foreign | Self::Ended(_) => self,
         }
     }
 
     /// The tunnel begins.
-    pub fn carry(&self, carrier: Carrier) {
-        if let State::Joined(joined) = self.state() {
-            self.set_stage(joined, Stage::Carried(carrier));
+    pub(super) fn carry(self, carrier: Carrier) -> Self {
+        match self {
+            Self::Joined(joined) => joined.at(Stage::Carried(carrier)),
+            _ => self,
         }
     }
 
     /// nginx is done with the joined upstream: a tunnel is over, an attempt may find another.
-    /// `ended_by` is for a tunnel in nginx's own loop.
-    pub fn leave(&self, ended_by: Option<Side>) {
-        let State::Joined(joined) = self.state() else {
-            return;
+    /// `ended_by` is for a tunnel that nginx carried.
+    pub(super) fn leave(self, ended_by: Option<Side>) -> Self {
+        let Self::Joined(joined) = self else {
+            return self;
         };
-        self.set_state(match joined.stage {
-            Stage::Carried(Carrier::Nginx(_)) => {
-                State::Ended(Ending::Closed(Carrier::Nginx(ended_by)))
+        match joined.stage {
+            Stage::Asked => Self::Judged,
+            Stage::Carried(carrier @ Carrier::Module(_)) => Self::Ended(Ending::Closed(carrier)),
+            // Or a 101 that did not get to the client.
+            Stage::Carried(Carrier::Nginx(_)) | Stage::Switched => {
+                Self::Ended(Ending::Closed(Carrier::Nginx(ended_by)))
             }
-            Stage::Carried(carrier) => State::Ended(Ending::Closed(carrier)),
-            // A 101 that did not get to the client.
-            Stage::Switched => State::Ended(Ending::Closed(Carrier::Nginx(ended_by))),
-            Stage::Asked => State::Judged,
-        });
-    }
-
-    /// No tunnel came, or will come, of it.
-    pub fn conclude(&self, ending: Ending) {
-        match self.state() {
-            State::Judged
-            | State::Joined(Joined {
-                stage: Stage::Asked,
-                ..
-            }) => self.set_state(State::Ended(ending)),
-            State::Joined(_) | State::Foreign | State::Ended(_) => {}
         }
     }
 
-    fn set_stage(&self, joined: Joined, stage: Stage) {
-        self.set_state(State::Joined(Joined { stage, ..joined }));
+    /// No tunnel came, or will come, of the attempt.
+    pub(super) fn conclude(self, ending: Ending) -> Self {
+        match self {
+            Self::Judged
+            | Self::Joined(Joined {
+                stage: Stage::Asked,
+                ..
+            }) => Self::Ended(ending),
+            Self::Joined(_) | Self::Foreign | Self::Ended(_) => self,
+        }
     }
 }
 
 impl Joined {
+    fn at(self, stage: Stage) -> State {
+        State::Joined(Self { stage, ..self })
+    }
+
     /// The upstream that was joined, if the request still has it.
     pub fn upstream<'r>(&self, r: Request<'r>) -> Option<Upstream<'r>> {
         r.upstream().filter(|u| ptr::eq(u.as_ptr(), self.upstream))

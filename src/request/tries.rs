@@ -30,12 +30,20 @@ impl Tries {
         is_new
     }
 
+    /// How many attempts had been begun when something was last noted.
+    pub fn begun(&self) -> usize {
+        self.begun.get()
+    }
+
+    /// The cause noted for the last attempt of which something was noted.
+    pub fn latest(&self) -> Option<Cause> {
+        self.slot(self.begun.get()).get()
+    }
+
     /// The cause noted for the last of `begun` attempts.
     pub fn last(&self, begun: usize) -> Option<Cause> {
         // What was noted of an earlier one is none of it.
-        (self.begun.get() == begun)
-            .then(|| self.slot(begun).get())
-            .flatten()
+        self.latest().filter(|_| self.begun.get() == begun)
     }
 
     /// Notes the cause of the last attempt that was begun, unless there is one.

@@ -254,7 +254,7 @@ fn advice(r: Request<'_>) -> Value {
 
 /// The attempt, if its upstream has switched protocols.
 fn established<'r>(r: Request<'r>) -> Option<&'r Attempt> {
-    request::of(r.main()).filter(|attempt| attempt.is_established())
+    request::of(r.main()).filter(|attempt| attempt.state().is_established())
 }
 
 /// `$websocket_protocol`
