@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod conf;
 pub mod headers;
+mod layout;
 pub mod log;
 pub mod module;
 pub mod pool;

@@ -6,8 +6,8 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
 use nginx_sys::{
-    ngx_http_request_t, ngx_http_upstream_state_t, ngx_list_push, ngx_log_t, ngx_msec_t,
-    ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
+    NGX_HTTP_VERSION_9, ngx_http_request_t, ngx_http_upstream_state_t, ngx_list_push, ngx_log_t,
+    ngx_msec_t, ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
 };
 
 use super::headers::{self, Headers};
@@ -53,14 +53,10 @@ impl<'r> Request<'r> {
         unsafe { Self::new(self.fields().main) }
     }
 
-    /// Whether nginx runs it for `post_action`, when the client's own request is over.
+    /// Whether nginx runs it for `post_action`, when the client's own request is over. nginx says so by
+    /// a version whose requests have no headers, so that none of them asks for anything.
     pub fn is_post_action(self) -> bool {
-        self.fields().post_action() != 0
-    }
-
-    /// Whether nginx may have cleared the modules' contexts since the request came.
-    pub fn may_have_lost_contexts(self) -> bool {
-        self.is_main() && (self.fields().internal() != 0 || self.fields().filter_finalize() != 0)
+        self.http_version() == NGX_HTTP_VERSION_9 as ngx_uint_t
     }
 
     // ---- what modules keep for it -------------------------------------------

@@ -146,7 +146,7 @@ pub fn of<'r>(r: Request<'r>) -> Option<&'r Attempt> {
     if let Some(attempt) = unsafe { context.as_ref() } {
         return Some(attempt);
     }
-    if !r.may_have_lost_contexts() {
+    if !r.is_main() {
         return None;
     }
     // SAFETY: the request's pool is alive, and its cleanups are a list; ours has an attempt.
