@@ -6,7 +6,7 @@ set -euo pipefail
 
 EXPORTS='ngx_module_names ngx_module_order ngx_modules'
 # What is used of libc: each of these is in glibc and in musl, under this name.
-LIBC='abort bcmp close eventfd free memcmp memcpy memmove memset random strlen'
+LIBC='abort bcmp close eventfd getsockopt free memcmp memcpy memmove memset random strlen'
 
 usage() {
     cat <<'END'

@@ -43,7 +43,7 @@ pub static mut ngx_http_websocket_module: ngx_module_t = ngx_module_t {
     commands: ptr::addr_of_mut!(conf::directives::COMMANDS).cast(),
     type_: NGX_HTTP_MODULE as ngx_uint_t,
     init_module: Some(advice::check_drains),
-    init_process: Some(tunnel::drain::init_process),
+    init_process: Some(hooks::tunnel::init_process),
     exit_process: Some(tunnel::buffers::exit_process),
     ..ngx_module_t::default()
 };

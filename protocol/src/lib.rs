@@ -8,6 +8,7 @@
 //! - [`Cause`] names every way in which one fails; [`Refusal`] adds what was seen.
 //! - [`OriginRule`] decides which pages may connect.
 //! - [`Scanner`] follows the frames of an established connection, [`ControlFrame`] writes some.
+//! - [`tunnel::Tunnel`] decides what a proxy does with an established connection.
 //!
 //! ```
 //! use websocket_protocol::{Cause, HttpVersion, RequestHead, RequestHeader, RequestLine};
@@ -41,6 +42,7 @@ mod refusal;
 mod request;
 mod response;
 mod subprotocols;
+pub mod tunnel;
 
 pub use cause::{Cause, Fault, Status};
 pub use control::ControlFrame;

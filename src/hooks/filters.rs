@@ -133,10 +133,8 @@ const UPGRADE_REQUIRED: ngx_uint_t = 426;
 /// The client has been told, if `is_sent`: the bytes are ours from here, or nginx's loop's.
 fn begin_tunnel(r: Request<'_>, attempt: &Attempt, joined: Joined, is_sent: bool) {
     let Some(u) = joined.upstream(r) else { return };
-    // `limit_rate` is for responses. What it holds back of this one, nothing would send later.
-    // SAFETY: a request has a connection with events.
-    unsafe { (*(*(*r.as_ptr()).connection).write).set_delayed(0) };
-    if is_sent && tunnel::take_over(r, u, attempt) {
+    r.release();
+    if is_sent && tunnel::begin(r, attempt) {
         return;
     }
     attempt.carry(Carrier::Nginx(None));

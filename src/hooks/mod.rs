@@ -9,5 +9,5 @@ mod peer;
 mod preaccess;
 mod report;
 mod seam;
-mod tunnel;
+pub mod tunnel;
 mod verify;

@@ -14,15 +14,14 @@ pub fn prepare(r: Request<'_>, u: Upstream<'_>) {
     keep_head(r, u);
 }
 
-/// The upstream's settings, with the tunnel's limits in place of the handshake's, are the request's
-/// own: where they come from may be a request's, too. Without memory the handshake's limits stay.
+/// The upstream's settings, with the tunnel's limit in place of the handshake's, are the request's
+/// own: where they come from may be a request's, too. Without memory the handshake's limit stays.
 fn limit(r: Request<'_>, u: Upstream<'_>) {
     let timeout = LocationConf::of(r).timeout();
     // SAFETY: an upstream's settings are complete, and the copy lives as long as the request.
     unsafe {
         let mut settings = *u.conf();
         settings.read_timeout = timeout;
-        settings.send_timeout = timeout;
         if let Some(settings) = pool::place(r.pool(), settings) {
             (*u.as_ptr()).conf = settings.as_ptr();
         }

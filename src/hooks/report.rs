@@ -87,7 +87,7 @@ pub fn ended(r: Request<'_>, attempt: &Attempt, carrier: Carrier) {
         Carrier::Module(tunnel) => {
             // SAFETY: a tunnel lives as long as its request, and this one is over.
             let summary = unsafe { tunnel.as_ref() }.summary();
-            let level = if summary.reason.is_abnormal() {
+            let level = if summary.end.reason.is_abnormal() {
                 WARN
             } else {
                 INFO

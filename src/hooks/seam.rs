@@ -193,7 +193,7 @@ unsafe extern "C" fn finalize_request(r: *mut ngx_http_request_t, rc: ngx_int_t)
         Stage::Carried(Carrier::Module(mut tunnel)) => {
             // SAFETY: a tunnel lives as long as its request, and none of its turns is under way:
             // a turn ends before nginx is given the request back.
-            unsafe { tunnel.as_mut().leave() };
+            unsafe { tunnel.as_mut().finish() };
             attempt.leave(None);
         }
         Stage::Switched | Stage::Carried(Carrier::Nginx(_)) => {

@@ -1,20 +1,89 @@
-//! The tunnel's four event handlers.
-use crate::conf::LocationConf;
-use crate::nginx::{Request, Upstream};
-use crate::request::{Attempt, Carrier};
-use crate::tunnel;
+//! A tunnel's beginning, the four handlers that take the place of nginx's, and its end.
 
-pub fn take_over(r: Request<'_>, _u: Upstream<'_>, attempt: &Attempt) -> bool {
+use nginx_sys::{ngx_cycle_t, ngx_http_request_t, ngx_http_upstream_t, ngx_int_t};
+
+use super::report;
+use crate::conf::{LocationConf, MainConf};
+use crate::nginx::Request;
+use crate::request::{self, Attempt, Carrier};
+use crate::tunnel::{self, Event, Handlers, Side};
+
+const HANDLERS: Handlers = Handlers {
+    client_read: Some(client_read),
+    client_write: Some(client_write),
+    upstream_read: Some(upstream_read),
+    upstream_write: Some(upstream_write),
+};
+
+/// `init_process`
+pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    // SAFETY: nginx gives the worker's cycle.
+    unsafe {
+        let drains = MainConf::of_cycle(cycle).is_some_and(|main| {
+            main.levels()
+                .any(|level| level.is_on() && level.drain().is_some())
+        });
+        tunnel::drain::init_process(cycle, drains)
+    }
+}
+
+/// nginx's own loop is about to begin: takes its place, where the location wants it. Whether it has.
+pub fn begin(r: Request<'_>, attempt: &Attempt) -> bool {
+    let conf = LocationConf::of(r);
+    if !conf.has_tunnel() {
+        return false;
+    }
     let Some(place) = attempt.make_room(r) else {
         return false;
     };
-    if !tunnel::take_over(
-        r.as_ptr(),
-        unsafe { &*(LocationConf::of(r) as *const _) },
-        place,
-    ) {
-        return false;
+    // SAFETY: the request is alive and upgraded, and its state has the tunnel for the handlers; what
+    // it holds is let go of when the upstream is finalized, and when the request's memory goes at the
+    // latest.
+    match unsafe { tunnel::take_over(r.as_ptr(), conf, HANDLERS, place) } {
+        Some(tunnel) => {
+            attempt.carry(Carrier::Module(tunnel));
+            true
+        }
+        None => false,
     }
-    attempt.carry(Carrier::Module(place));
-    true
+}
+
+unsafe extern "C" fn client_read(r: *mut ngx_http_request_t) {
+    // SAFETY: nginx gives a request that is alive.
+    run(unsafe { Request::new(r) }, Event::ClientRead);
+}
+
+unsafe extern "C" fn client_write(r: *mut ngx_http_request_t) {
+    // SAFETY: nginx gives a request that is alive.
+    run(unsafe { Request::new(r) }, Event::ClientWrite);
+}
+
+unsafe extern "C" fn upstream_read(r: *mut ngx_http_request_t, _u: *mut ngx_http_upstream_t) {
+    // SAFETY: nginx gives a request that is alive.
+    run(unsafe { Request::new(r) }, Event::UpstreamRead);
+}
+
+unsafe extern "C" fn upstream_write(r: *mut ngx_http_request_t, _u: *mut ngx_http_upstream_t) {
+    // SAFETY: nginx gives a request that is alive.
+    run(unsafe { Request::new(r) }, Event::UpstreamWrite);
+}
+
+#[inline(always)]
+fn run(r: Request<'_>, event: Event) {
+    let Some(mut tunnel) = request::of(r).and_then(Attempt::tunnel) else {
+        return;
+    };
+    // SAFETY: the request is alive, and nothing else looks at its tunnel during a turn: nginx calls
+    // back only to write log lines, and who hears them does not look at tunnels.
+    let outcome = unsafe { tunnel.as_mut().turn(event) };
+    if outcome.client_not_frames {
+        report::not_frames(r, Side::Client.name());
+    }
+    if outcome.upstream_not_frames {
+        report::not_frames(r, Side::Upstream.name());
+    }
+    if outcome.is_over {
+        // SAFETY: the request is alive, and no reference to its tunnel is left.
+        unsafe { tunnel::hand_back(tunnel) };
+    }
 }

@@ -6,8 +6,9 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
 use nginx_sys::{
-    NGX_HTTP_VERSION_9, ngx_http_request_t, ngx_http_upstream_state_t, ngx_list_push, ngx_log_t,
-    ngx_msec_t, ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
+    NGX_HTTP_VERSION_9, ngx_del_timer, ngx_http_request_t, ngx_http_upstream_state_t,
+    ngx_list_push, ngx_log_t, ngx_msec_t, ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday,
+    ngx_uint_t,
 };
 
 use super::headers::{self, Headers};
@@ -199,6 +200,19 @@ impl<'r> Request<'r> {
             (*header).value = value;
         }
         Some(())
+    }
+
+    /// Lets `limit_rate`, which is for responses, hold nothing back any more: of a tunnel's end nothing
+    /// would be sent later.
+    pub fn release(self) {
+        // SAFETY: a request has a connection with events.
+        unsafe {
+            let write = (*self.fields().connection).write;
+            (*write).set_delayed(0);
+            if (*write).timer_set() != 0 {
+                ngx_del_timer(write);
+            }
+        }
     }
 
     // ---- what nginx does for it ---------------------------------------------

@@ -3,18 +3,23 @@
 //! nginx tells a worker's idle connections at once that it is to exit, by calling their read
 //! handlers. The module has one such connection per worker, to nobody.
 
-use core::ptr;
+use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use nginx_sys::{
     NGX_OK, ngx_close_connection, ngx_connection_t, ngx_core_conf_t, ngx_core_module, ngx_cycle_t,
     ngx_event_t, ngx_exiting, ngx_get_connection, ngx_int_t, ngx_msec_t, ngx_queue_init,
-    ngx_queue_insert_before, ngx_queue_remove, ngx_queue_t, ngx_random,
+    ngx_queue_insert_before, ngx_queue_remove, ngx_queue_t,
 };
 
-use super::{CLOSE_TIMEOUT, Tunnel};
-use crate::conf::MainConf;
 use crate::nginx::clock::now;
+
+/// What a tunnel is held by in the worker's queue.
+pub struct Link {
+    queue: ngx_queue_t,
+    /// Told that the worker is to exit.
+    tell: unsafe fn(NonNull<Link>),
+}
 
 /// The worker's tunnels that are to be drained. Set up by [`init_process`], before any tunnel.
 static mut TUNNELS: ngx_queue_t = ngx_queue_t {
@@ -25,15 +30,16 @@ static READY: AtomicBool = AtomicBool::new(false);
 /// When the worker was told that it is to exit, as [`now`] has it; 0 where it was not.
 static EXIT: AtomicUsize = AtomicUsize::new(0);
 
-/// `init_process`: puts up the connection that hears of the exit.
-pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+/// A worker begins: puts up the connection that hears of its exit, if any location drains.
+///
+/// # Safety
+/// `cycle` must be the worker's.
+pub unsafe fn init_process(cycle: *mut ngx_cycle_t, drains: bool) -> ngx_int_t {
     // SAFETY: a worker is one thread, and nginx gives a valid cycle.
     unsafe {
         ngx_queue_init(&raw mut TUNNELS);
         READY.store(true, Ordering::Relaxed);
-        if MainConf::of_cycle(cycle)
-            .is_none_or(|main| !main.levels().any(|l| l.is_on() && l.drain().is_some()))
-        {
+        if !drains {
             return NGX_OK as ngx_int_t;
         }
         // nginx's poll method keeps connections by their descriptor, so it has to be a real one.
@@ -65,66 +71,63 @@ unsafe extern "C" fn exiting(event: *mut ngx_event_t) {
     unsafe { ngx_close_connection((*event).data.cast::<ngx_connection_t>()) };
     EXIT.store(now(), Ordering::Relaxed);
     let head = &raw mut TUNNELS;
-    // SAFETY: the queue holds tunnels that are alive; none leaves it while a time is set.
+    // SAFETY: the queue holds links of tunnels that are alive; none leaves it while a time is set.
     unsafe {
-        let mut link = (*head).next;
-        while link != head {
-            let tunnel = link
-                .byte_sub(core::mem::offset_of!(Tunnel, queue))
-                .cast::<Tunnel>();
-            link = (*link).next;
-            (*tunnel).drain();
+        let mut next = (*head).next;
+        while next != head {
+            let link = next
+                .byte_sub(core::mem::offset_of!(Link, queue))
+                .cast::<Link>();
+            next = (*next).next;
+            ((*link).tell)(NonNull::new_unchecked(link));
         }
     }
 }
 
-/// A tunnel begins.
-pub(super) fn enter(tunnel: &mut Tunnel) {
-    if tunnel.settings().drain().is_none() || !READY.load(Ordering::Relaxed) {
-        return;
+impl Link {
+    /// One that is in no queue.
+    pub fn new(tell: unsafe fn(NonNull<Self>)) -> Self {
+        Self {
+            queue: ngx_queue_t {
+                prev: ptr::null_mut(),
+                next: ptr::null_mut(),
+            },
+            tell,
+        }
     }
-    // SAFETY: the queue is set up, and the tunnel leaves it before its memory goes.
-    unsafe { ngx_queue_insert_before(&raw mut TUNNELS, &raw mut tunnel.queue) };
-    // SAFETY: a word that only this thread writes.
-    if unsafe { ngx_exiting } != 0 {
-        // It comes too late to be told.
-        tunnel.drain();
-    }
-}
 
-/// A tunnel is over.
-pub(super) fn leave(tunnel: &mut Tunnel) {
-    if tunnel.queue.next.is_null() {
-        return;
+    /// A tunnel begins. Whether the worker is to exit already, so that it comes too late to be told.
+    ///
+    /// # Safety
+    /// The link must stay where it is until it [leaves](Self::leave).
+    pub unsafe fn enter(&mut self) -> bool {
+        if !READY.load(Ordering::Relaxed) {
+            return false;
+        }
+        // SAFETY: the queue is set up, and the caller vouches for the link.
+        unsafe { ngx_queue_insert_before(&raw mut TUNNELS, &raw mut self.queue) };
+        // SAFETY: a word that only this thread writes.
+        unsafe { ngx_exiting != 0 }
     }
-    // SAFETY: it is in the queue, as its link says.
-    unsafe { ngx_queue_remove(&raw mut tunnel.queue) };
-    tunnel.queue.next = ptr::null_mut();
-}
 
-impl Tunnel {
-    /// Picks the moment, within the time that nginx leaves the worker.
-    fn drain(&mut self) {
-        let Some(time) = self.settings().drain() else {
+    /// A tunnel is over.
+    pub fn leave(&mut self) {
+        if self.queue.next.is_null() {
             return;
-        };
-        let spread = match shutdown_timeout() {
-            0 => time,
-            limit => {
-                let elapsed = match EXIT.load(Ordering::Relaxed) {
-                    0 => 0,
-                    exit => now().wrapping_sub(exit),
-                };
-                let left = limit.saturating_sub(elapsed);
-                time.min(left.saturating_sub(CLOSE_TIMEOUT).max(left / 2))
-            }
-        };
-        self.clock
-            .drain_at(now().wrapping_add(ngx_random() as ngx_msec_t % spread.max(1)));
-        // A tunnel that has not begun sets its clock when it does.
-        if !self.begins {
-            self.set_clock();
         }
+        // SAFETY: it is in the queue, as its link says.
+        unsafe { ngx_queue_remove(&raw mut self.queue) };
+        self.queue.next = ptr::null_mut();
+    }
+}
+
+/// What is left until nginx cuts off the tunnels of a worker that is to exit, milliseconds; `None` where
+/// it doesn't.
+pub fn time_left() -> Option<ngx_msec_t> {
+    match (shutdown_timeout(), EXIT.load(Ordering::Relaxed)) {
+        (0, _) => None,
+        (limit, 0) => Some(limit),
+        (limit, exit) => Some(limit.saturating_sub(now().wrapping_sub(exit))),
     }
 }
 

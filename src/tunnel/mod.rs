@@ -1,114 +1,121 @@
 //! The tunnel: carries the bytes of an established connection in place of nginx's own loop, which
 //! keeps two buffers for each tunnel's life and moves a page at a time.
 //!
+//! What is to be done is decided by [`websocket_protocol::tunnel`]; here it is done: bytes are read and
+//! written, and the timer is set.
+//!
 //! nginx still owns the request, both connections and their end: this module only takes the place
 //! of the four functions that nginx calls when one of the sockets can be read or written. To end a
 //! tunnel it puts them back and lets nginx find the end of a stream, so that nginx closes
 //! everything its own way.
 
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 use nginx_sys::{
-    NGX_CLOSE_EVENT, NGX_ERROR, ngx_add_timer, ngx_buf_t, ngx_connection_t, ngx_del_timer,
-    ngx_handle_read_event, ngx_handle_write_event, ngx_http_request_t, ngx_http_upstream_t,
-    ngx_msec_t, ngx_pfree, ngx_post_event, ngx_posted_events, ngx_queue_t, ngx_random, ngx_uint_t,
+    ngx_buf_t, ngx_http_request_t, ngx_http_upstream_t, ngx_msec_t, ngx_pfree, ngx_post_event,
+    ngx_posted_events, ngx_random,
 };
-use websocket_protocol::ControlFrame;
+use websocket_protocol::tunnel::{self as rules, Next};
 
-use self::direction::{Direction, Stop};
+use self::buffers::Buffer;
+use self::drain::Link;
+use self::pump::{Memory, Pump};
+use self::socket::Socket;
 use crate::conf::LocationConf;
 use crate::nginx::clock::now;
 
 pub mod buffers;
-mod clock;
-mod direction;
 pub mod drain;
-mod summary;
+mod pump;
+mod settings;
+mod socket;
 
-pub use direction::Side;
-pub use summary::{Reason, Summary};
+pub use websocket_protocol::tunnel::{Side, Summary};
 
 /// An established connection. It goes when the request's memory does.
 pub struct Tunnel {
     r: *mut ngx_http_request_t,
-    settings: *const LocationConf,
+    rules: rules::Tunnel,
+    from_client: Option<Buffer>,
+    from_upstream: Option<Buffer>,
+    memory: Memory,
     original: Handlers,
     /// It has something to do when nginx is through with its own beginning, and is to be called.
     begins: bool,
-    /// The worker's tunnels that are to be drained.
-    queue: ngx_queue_t,
-    from_client: Direction,
-    from_upstream: Direction,
-    clock: clock::Clock,
-    closing: Option<Closing>,
-    /// Who sent a Close first.
-    first_close: Option<Side>,
-    /// Set when nginx has taken the request's end in hand.
-    end: Option<summary::End>,
+    link: Link,
+    /// Over what time it is to be drained, if it is, milliseconds.
+    drain: Option<ngx_msec_t>,
 }
 
 /// The functions that nginx calls when one of the sockets can be read or written.
 #[derive(Clone, Copy)]
-struct Handlers {
-    client_read: RequestHandler,
-    client_write: RequestHandler,
-    upstream_read: UpstreamHandler,
-    upstream_write: UpstreamHandler,
+pub struct Handlers {
+    pub client_read: RequestHandler,
+    pub client_write: RequestHandler,
+    pub upstream_read: UpstreamHandler,
+    pub upstream_write: UpstreamHandler,
 }
 
 type RequestHandler = Option<unsafe extern "C" fn(*mut ngx_http_request_t)>;
 type UpstreamHandler =
     Option<unsafe extern "C" fn(*mut ngx_http_request_t, *mut ngx_http_upstream_t)>;
 
-/// The module ends the tunnel: both sides are sent a Close and have until `deadline` to answer.
-#[derive(Clone, Copy)]
-struct Closing {
-    reason: Reason,
-    code: u16,
-    deadline: ngx_msec_t,
-    /// How long the client and the upstream had been silent.
-    silent: (ngx_msec_t, ngx_msec_t),
+/// Which of them was called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    ClientRead,
+    ClientWrite,
+    UpstreamRead,
+    UpstreamWrite,
 }
 
-/// How long the peers have to answer our Close, milliseconds.
-const CLOSE_TIMEOUT: ngx_msec_t = 5000;
+/// What has become of a tunnel in a turn.
+#[must_use]
+pub struct Outcome {
+    /// It is to end: [`hand_back`] is to be called, with no reference to it left.
+    pub is_over: bool,
+    /// What the client sends has turned out to be no frames.
+    pub client_not_frames: bool,
+    /// Likewise the upstream.
+    pub upstream_not_frames: bool,
+}
 
-/// Takes the place of nginx's loop, which is about to begin. Where anything is not as expected,
+/// Takes the place of nginx's loop, which is about to begin: `handlers` are called in its stead, each
+/// to call [`Tunnel::turn`]. `None` where anything is not as expected: then nothing has changed, and
 /// nginx goes on alone.
-pub fn take_over(
+///
+/// # Safety
+/// The request must be alive and upgraded; `place` must have room for a tunnel as long as it is alive,
+/// and [`Tunnel::let_go`] must be called before that goes. The handlers must find the tunnel there.
+pub unsafe fn take_over(
     r: *mut ngx_http_request_t,
-    conf: &'static LocationConf,
-    mut place: core::ptr::NonNull<Tunnel>,
-) -> bool {
-    let Some(u) = (unsafe { (*r).upstream.as_mut() }) else {
-        return false;
-    };
-    // SAFETY: an upgraded request has both connections.
+    conf: &LocationConf,
+    handlers: Handlers,
+    place: NonNull<Tunnel>,
+) -> Option<NonNull<Tunnel>> {
+    // SAFETY: the caller vouches for the request; one that is upgraded has an upstream and both
+    // connections.
     unsafe {
+        let u = (*r).upstream.as_mut()?;
         let client = (*r).connection;
-        let Some(upstream) = u.peer.connection.as_mut() else {
-            return false;
-        };
+        let upstream = u.peer.connection.as_ref()?;
         // A header that has not gone out yet would be overtaken.
-        if !conf.has_tunnel() || (*client).buffered() != 0 || upstream.read.is_null() {
-            return false;
+        if (*client).buffered() != 0 || upstream.read.is_null() {
+            return None;
         }
-        place.write(Tunnel::new(r, conf));
-        let tunnel = place.as_mut();
+        place.write(Tunnel::new(r, conf, u));
+        // Nobody else knows of it yet.
+        let tunnel = &mut *place.as_ptr();
 
         let header_in = (*r).header_in.as_mut();
         let pipelined = header_in
             .as_ref()
             .map_or(&[] as &[u8], |buffer| unread(buffer));
-        let log = (*client).log;
-        if tunnel.from_client.preload(pipelined, conf, log).is_none()
-            || tunnel
-                .from_upstream
-                .preload(unread(&u.buffer), conf, log)
-                .is_none()
+        if !tunnel.preload(Side::Client, pipelined)
+            || !tunnel.preload(Side::Upstream, unread(&u.buffer))
         {
-            tunnel.from_client.release(conf);
-            return false;
+            tunnel.let_go();
+            return None;
         }
         // From here on there is no way back.
         if let Some(buffer) = header_in {
@@ -119,20 +126,20 @@ pub fn take_over(
         make_empty(&mut u.from_client);
         ngx_pfree((*r).pool, start.cast());
 
-        tunnel.original = Handlers {
-            client_read: (*r).read_event_handler.replace(client_read),
-            client_write: (*r).write_event_handler.replace(client_write),
-            upstream_read: u.read_event_handler.replace(upstream_read),
-            upstream_write: u.write_event_handler.replace(upstream_write),
-        };
-        drain::enter(tunnel);
+        (*r).read_event_handler = handlers.client_read;
+        (*r).write_event_handler = handlers.client_write;
+        u.read_event_handler = handlers.upstream_read;
+        u.write_event_handler = handlers.upstream_write;
+        if tunnel.drain.is_some() && tunnel.link.enter() {
+            tunnel.leave_in_time();
+        }
         // nginx still has its own loop to go through, and that sets timers of its own.
-        tunnel.begins = !tunnel.is_at_rest(client, upstream, (*u.conf).read_timeout);
+        tunnel.begins = !tunnel.is_at_rest((*u.conf).read_timeout);
         if tunnel.begins {
             ngx_post_event(upstream.read, &raw mut ngx_posted_events);
         }
     }
-    true
+    Some(place)
 }
 
 /// What nginx has read and not passed on.
@@ -159,63 +166,32 @@ fn make_empty(buffer: &mut ngx_buf_t) {
     buffer.end = nothing;
 }
 
-/// The tunnel of a request that has one.
-fn of<'a>(r: *mut ngx_http_request_t) -> Option<&'a mut Tunnel> {
-    unsafe {
-        crate::request::of(crate::nginx::Request::new(r))?
-            .tunnel()
-            .map(|mut t| t.as_mut())
-    }
-}
-
-unsafe extern "C" fn client_read(r: *mut ngx_http_request_t) {
-    run(r, |tunnel| tunnel.carry(Side::Client));
-}
-
-unsafe extern "C" fn upstream_write(r: *mut ngx_http_request_t, _u: *mut ngx_http_upstream_t) {
-    run(r, |tunnel| tunnel.carry(Side::Client));
-}
-
-/// The upstream's read event is the tunnel's clock, too, as it is for nginx's own loop.
-unsafe extern "C" fn upstream_read(r: *mut ngx_http_request_t, _u: *mut ngx_http_upstream_t) {
-    run(r, |tunnel| {
-        if tunnel.begins {
-            tunnel.begin()
-        } else {
-            tunnel.look_at_clock() && tunnel.carry(Side::Upstream)
-        }
-    });
-}
-
-unsafe extern "C" fn client_write(r: *mut ngx_http_request_t) {
-    run(r, |tunnel| tunnel.carry(Side::Upstream));
-}
-
-/// Does a turn of the tunnel's work. Where that says `false` the tunnel is to end: only here, with
-/// no reference to it left, as the request and the tunnel in its memory may go at once.
-fn run(r: *mut ngx_http_request_t, turn: impl FnOnce(&mut Tunnel) -> bool) {
-    if of(r).is_some_and(|tunnel| !tunnel.is_over() && !turn(tunnel)) {
-        end(r);
-    }
-}
-
-/// Hands the request back to nginx, with the end of a stream for it to find.
-fn end(r: *mut ngx_http_request_t) {
-    let Some((original, client, upstream)) = of(r).and_then(Tunnel::hand_back) else {
+/// Hands the request back to nginx, with the end of a stream for it to find. The request, and the
+/// tunnel in its memory, may be gone after that.
+///
+/// # Safety
+/// The tunnel must be one that [`take_over`] gave, of a request that is alive. No reference to it may
+/// be left: nginx calls back, and what it calls looks at the tunnel.
+pub unsafe fn hand_back(tunnel: NonNull<Tunnel>) {
+    // SAFETY: the caller vouches for the tunnel; this reference is the only one, and ends before nginx
+    // is called.
+    let tunnel = unsafe { &mut *tunnel.as_ptr() };
+    let Some((client, upstream)) = tunnel.sockets() else {
         return;
     };
-    // SAFETY: the request is alive, and its connections open; nginx's functions are what they were
-    // when the tunnel began.
+    tunnel.finish();
+    let (r, original) = (tunnel.r, tunnel.original);
+    client.clear_write_timer();
+    upstream.clear_write_timer();
+    upstream.take_timer();
+    upstream.end();
+    // SAFETY: the request is alive, and nginx's functions are what they were when the tunnel began.
     unsafe {
         let u = (*r).upstream;
         (*r).read_event_handler = original.client_read;
         (*r).write_event_handler = original.client_write;
         (*u).read_event_handler = original.upstream_read;
         (*u).write_event_handler = original.upstream_write;
-        (*(*client).write).set_timedout(0);
-        (*(*upstream).write).set_timedout(0);
-        (*(*upstream).read).set_timedout(0);
-        (*(*upstream).read).set_eof(1);
         if let Some(handler) = original.upstream_read {
             handler(r, u);
         }
@@ -223,302 +199,267 @@ fn end(r: *mut ngx_http_request_t) {
 }
 
 impl Tunnel {
-    fn new(r: *mut ngx_http_request_t, settings: &LocationConf) -> Self {
+    /// # Safety
+    /// The request must be alive, with nginx's own handlers in place.
+    unsafe fn new(
+        r: *mut ngx_http_request_t,
+        conf: &LocationConf,
+        u: &ngx_http_upstream_t,
+    ) -> Self {
+        // SAFETY: the caller vouches for the request.
+        let (limits, client_read, client_write) = unsafe {
+            (
+                settings::limits(r, conf),
+                (*r).read_event_handler,
+                (*r).write_event_handler,
+            )
+        };
         Self {
             r,
-            settings,
+            rules: rules::Tunnel::new(limits, now(), random(), mask()),
+            from_client: None,
+            from_upstream: None,
+            memory: Memory {
+                size: conf.buffer_size(),
+                keep: conf.buffers(),
+            },
             original: Handlers {
-                client_read: None,
-                client_write: None,
-                upstream_read: None,
-                upstream_write: None,
+                client_read,
+                client_write,
+                upstream_read: u.read_event_handler,
+                upstream_write: u.write_event_handler,
             },
             begins: true,
-            // SAFETY: a plain C structure for which all zeros is unused.
-            queue: unsafe { core::mem::zeroed() },
-            from_client: Direction::new(true),
-            from_upstream: Direction::new(false),
-            clock: clock::Clock::new(settings),
-            closing: None,
-            first_close: None,
-            end: None,
+            link: Link::new(told),
+            drain: conf.drain(),
         }
     }
 
-    fn settings(&self) -> &'static LocationConf {
-        // SAFETY: a location's configuration outlives its requests.
-        unsafe { &*self.settings }
-    }
-
-    /// The client's connection and the upstream's.
-    fn connections(&self) -> Option<(*mut ngx_connection_t, *mut ngx_connection_t)> {
-        // SAFETY: the request is alive while it has a tunnel that is not over.
-        let client = unsafe { (*self.r).connection };
-        let upstream = unsafe { (*self.r).upstream.as_mut() }?.peer.connection;
-        (!upstream.is_null() && !client.is_null()).then_some((client, upstream))
+    /// Takes in bytes that nginx had read before the tunnel began. `false`: there is no memory.
+    fn preload(&mut self, from: Side, bytes: &[u8]) -> bool {
+        if bytes.is_empty() {
+            return true;
+        }
+        // SAFETY: the request is alive, so it has a connection with a log.
+        let log = unsafe { (*(*self.r).connection).log };
+        let Some(mut buffer) = Buffer::borrow(bytes.len().max(self.memory.size), log) else {
+            return false;
+        };
+        buffer.append(bytes);
+        match from {
+            Side::Client => self.from_client = Some(buffer),
+            Side::Upstream => self.from_upstream = Some(buffer),
+        }
+        self.rules.received(from, bytes.len(), now());
+        true
     }
 
     /// Whether all can wait for an event: nothing is to be moved, and the timer that nginx is about
     /// to set fires no later than ours would. The clock takes over from it when it does.
-    fn is_at_rest(
-        &mut self,
-        client: *mut ngx_connection_t,
-        upstream: *mut ngx_connection_t,
-        read_timeout: ngx_msec_t,
-    ) -> bool {
-        // SAFETY: both connections are open, and have their events.
-        let (reads, writes) = unsafe {
-            (
-                [&*(*client).read, &*(*upstream).read],
-                [&*(*client).write, &*(*upstream).write],
-            )
+    fn is_at_rest(&mut self, read_timeout: ngx_msec_t) -> bool {
+        let Some((client, upstream)) = self.sockets() else {
+            return false;
         };
-        self.from_client.is_empty()
-            && self.from_upstream.is_empty()
-            && reads
+        self.rules.is_empty(Side::Client)
+            && self.rules.is_empty(Side::Upstream)
+            && [client, upstream]
                 .iter()
-                .all(|read| read.ready() == 0 && read.eof() == 0)
-            && writes.iter().all(|write| write.ready() != 0)
-            && read_timeout <= self.until_due()
+                .all(|socket| !socket.is_readable() && !socket.has_ended() && socket.is_writable())
+            && self.rules.has_timer(read_timeout, now())
     }
 
-    /// nginx is through with its own beginning. `false`: the tunnel is to end.
-    fn begin(&mut self) -> bool {
-        self.begins = false;
-        let Some((client, upstream)) = self.connections() else {
-            return true;
-        };
-        // SAFETY: both connections are open, and have their events.
-        unsafe {
-            for event in [(*client).write, (*upstream).write] {
-                if (*event).timer_set() != 0 {
-                    ngx_del_timer(event);
-                }
-            }
-        }
-        let goes_on = self.carry(Side::Client) && self.carry(Side::Upstream);
-        if goes_on {
-            self.set_clock();
-        }
-        goes_on
-    }
-
-    /// Something can be read from a side, or what it sent can be written. A part of each handler, as
-    /// half the time there is nothing more to it.
+    /// One of nginx's events: does what is to be done. Half of the time there is nothing, so the
+    /// beginning of this is a part of each handler.
+    ///
+    /// # Safety
+    /// The request must be alive.
     #[inline(always)]
-    fn carry(&mut self, from: Side) -> bool {
-        let Some((client, upstream)) = self.connections() else {
-            return false;
+    pub unsafe fn turn(&mut self, event: Event) -> Outcome {
+        let Some((client, upstream)) = self.sockets().filter(|_| !self.rules.is_finished()) else {
+            return Outcome::GOES_ON;
         };
-        let (direction, source, sink) = match from {
-            Side::Client => (&self.from_client, client, upstream),
-            Side::Upstream => (&self.from_upstream, upstream, client),
+        let from = match event {
+            Event::ClientRead | Event::UpstreamWrite => Side::Client,
+            Event::ClientWrite | Event::UpstreamRead => Side::Upstream,
         };
-        // epoll tells that a socket can be written whenever it can be read, so that half the time
-        // there is nothing to do.
-        // SAFETY: both connections are open, and have their events.
-        let read = unsafe { &*(*source).read };
-        if direction.is_empty() && read.ready() == 0 && read.eof() == 0 {
-            return self.wait(source, sink);
+        // The upstream's read event is the tunnel's clock, too, as it is for nginx's own loop.
+        if event == Event::UpstreamRead {
+            if self.begins {
+                return self.begin(client, upstream);
+            }
+            if upstream.take_timer() {
+                self.rules.tick(now(), mask());
+                return self.carry(client, upstream, from);
+            }
         }
-        let goes_on = self.pump_between(client, upstream, from);
-        if goes_on && self.clock.is_late() {
-            self.set_clock();
+        let (source, sink) = ends(client, upstream, from);
+        // epoll tells that a socket can be written whenever it can be read.
+        if self.rules.is_empty(from) && !source.is_readable() && !source.has_ended() {
+            if source.await_read() && sink.await_write() {
+                return Outcome::GOES_ON;
+            }
+            self.rules.give_up();
         }
-        goes_on
+        self.carry(client, upstream, from)
     }
 
-    /// Moves what there is in one direction. `false`: the tunnel is to end.
-    fn pump(&mut self, from: Side) -> bool {
-        self.connections()
-            .is_some_and(|(client, upstream)| self.pump_between(client, upstream, from))
+    /// nginx is through with its own beginning.
+    fn begin(&mut self, client: Socket, upstream: Socket) -> Outcome {
+        self.begins = false;
+        client.clear_write_timer();
+        upstream.clear_write_timer();
+        self.pump(client, upstream, Side::Client);
+        self.carry(client, upstream, Side::Upstream)
     }
 
-    fn pump_between(
-        &mut self,
-        client: *mut ngx_connection_t,
-        upstream: *mut ngx_connection_t,
-        from: Side,
-    ) -> bool {
-        let settings = self.settings();
-        let (direction, source, sink) = match from {
-            Side::Client => (&mut self.from_client, client, upstream),
-            Side::Upstream => (&mut self.from_upstream, upstream, client),
-        };
-        let before = direction.bytes;
-        // SAFETY: both connections are open.
-        let stop = unsafe { direction.pump(source, sink, settings) };
-        let read = direction.bytes.wrapping_sub(before);
-
-        if from == Side::Upstream && read > 0 {
-            unsafe {
-                if let Some(state) = (*self.r).upstream.as_mut().and_then(|u| u.state.as_mut()) {
-                    state.bytes_received += read as i64;
+    /// Moves what comes from a side, and does what follows from it.
+    fn carry(&mut self, client: Socket, upstream: Socket, from: Side) -> Outcome {
+        self.pump(client, upstream, from);
+        let mut outcome = Outcome::GOES_ON;
+        loop {
+            match self.rules.next(now()) {
+                Next::Wait => break,
+                Next::Turn(from) => self.pump(client, upstream, from),
+                Next::NotFrames(Side::Client) => outcome.client_not_frames = true,
+                Next::NotFrames(Side::Upstream) => outcome.upstream_not_frames = true,
+                Next::End => {
+                    outcome.is_over = true;
+                    return outcome;
                 }
             }
         }
-        if direction.close.is_some() {
-            self.first_close.get_or_insert(from);
-        }
-        if core::mem::take(&mut direction.not_frames) {}
-        if settings.ping().is_some() {
-            self.note_beats(from);
-        }
-        match stop {
-            Stop::Broken => return false,
-            Stop::Busy => {
-                // SAFETY: a connection has its events, and they are taken from the queue when it
-                // is closed.
-                unsafe { ngx_post_event((*source).read, &raw mut ngx_posted_events) };
-            }
-            Stop::Paused(until) => self.clock.resume_at(until),
-            Stop::Waiting => {}
-        }
-        if self.from_client.too_big && self.closing.is_none() {
-            return self.close(Reason::MessageTooBig, 1009);
-        }
-        !self.has_ended(client, upstream) && self.wait(source, sink)
+        self.set_timer_of(upstream);
+        outcome
     }
 
-    /// Whether a side is through and all that it sent has been passed on; nginx's own rule.
-    fn has_ended(&self, client: *mut ngx_connection_t, upstream: *mut ngx_connection_t) -> bool {
-        // SAFETY: both connections are open, and have their events.
-        let (client, upstream) =
-            unsafe { ((*(*client).read).eof() != 0, (*(*upstream).read).eof() != 0) };
-        let drained = (
-            self.from_client.is_drained(client),
-            self.from_upstream.is_drained(upstream),
-        );
-        if client && upstream {
-            return true;
+    /// Sets the timer anew, if that is late.
+    #[inline]
+    fn set_timer_of(&mut self, upstream: Socket) {
+        if let Some(delay) = self.rules.timeout(now()) {
+            upstream.set_timer(delay);
         }
-        if self.closing.is_some() {
-            // A side that could not be asked is not waited for.
-            let answered = |from: &Direction, to: &Direction, eof| {
-                eof || from.close.is_some() || !to.takes_frames()
-            };
-            return drained == (true, true)
-                && answered(&self.from_client, &self.from_upstream, client)
-                && answered(&self.from_upstream, &self.from_client, upstream);
-        }
-        (client && drained.0) || (upstream && drained.1)
     }
 
-    /// Lets nginx's event method wait for both ends of a direction.
-    fn wait(&self, source: *mut ngx_connection_t, sink: *mut ngx_connection_t) -> bool {
-        // SAFETY: both connections are open, and have their events.
+    fn set_timer(&mut self) {
+        if let Some((_, upstream)) = self.sockets() {
+            self.set_timer_of(upstream);
+        }
+    }
+
+    fn pump(&mut self, client: Socket, upstream: Socket, from: Side) {
+        let (source, sink) = ends(client, upstream, from);
+        let received = Pump {
+            rules: &mut self.rules,
+            buffer: match from {
+                Side::Client => &mut self.from_client,
+                Side::Upstream => &mut self.from_upstream,
+            },
+            memory: self.memory,
+            from,
+            source,
+            sink,
+            log: source.log(),
+        }
+        .run();
+        if from == Side::Upstream && received > 0 {
+            self.count_received(received);
+        }
+        if !source.await_read() || !sink.await_write() {
+            self.rules.give_up();
+        }
+    }
+
+    /// Notes bytes that came from the upstream server, for `$upstream_bytes_received`.
+    fn count_received(&self, bytes: u64) {
+        // SAFETY: the request is alive; NULL, or what nginx notes of the server in use.
         unsafe {
-            let read = (*source).read;
-            let flags = if (*read).eof() != 0 || (*read).error() != 0 {
-                NGX_CLOSE_EVENT
-            } else {
-                0
-            };
-            ngx_handle_read_event(read, flags as ngx_uint_t) != NGX_ERROR as isize
-                && ngx_handle_write_event((*sink).write, 0) != NGX_ERROR as isize
+            let upstream = (*self.r).upstream;
+            if let Some(state) = upstream.as_ref().and_then(|u| u.state.as_mut()) {
+                state.bytes_received += bytes as i64;
+            }
         }
     }
 
-    /// Sends both sides a Close, unless what goes to one is no frames, and ends the tunnel when they
-    /// have answered or time is up.
-    /// `false`: the tunnel is to end.
-    fn close(&mut self, reason: Reason, code: u16) -> bool {
-        if self.closing.is_some() {
-            return true;
-        }
-        self.closing = Some(Closing {
-            reason,
-            code,
-            deadline: now().wrapping_add(CLOSE_TIMEOUT),
-            silent: (self.from_client.silence(), self.from_upstream.silence()),
-        });
-        if !self.from_client.takes_frames() && !self.from_upstream.takes_frames() {
-            // There is no telling where a frame would fit.
-            return false;
-        }
-        self.from_upstream.send_close(ControlFrame::close(code, ""));
-        self.from_client
-            .send_close(ControlFrame::close(code, "").masked(mask()));
-        if !self.pump(Side::Upstream) || !self.pump(Side::Client) {
-            return false;
-        }
-        self.set_clock();
-        true
-    }
-
-    /// What nginx needs to go on from here: its functions, and the connections.
-    fn hand_back(&mut self) -> Option<(Handlers, *mut ngx_connection_t, *mut ngx_connection_t)> {
-        let (client, upstream) = self.connections()?;
-        self.leave();
-        Some((self.original, client, upstream))
-    }
-
-    /// Notes how the tunnel ended, and gives back what it holds. Called on every way a request
-    /// ends, while its connections are still there.
-    pub fn leave(&mut self) {
-        if self.is_over() {
-            return;
-        }
-        self.end = Some(self.judge());
-        let settings = self.settings();
-        self.from_client.release(settings);
-        self.from_upstream.release(settings);
-        drain::leave(self);
-    }
-
-    /// Sets the timer to what comes next. nginx takes it out when it closes the connection.
-    fn set_clock(&mut self) {
-        let delay = self.until_due();
-        let Some((_, upstream)) = self.connections() else {
+    /// The worker is to exit: picks the moment, within the time that nginx leaves it.
+    fn leave_in_time(&mut self) {
+        let Some(within) = self.drain else {
             return;
         };
-        // SAFETY: the upstream's connection is open, and has its events.
-        unsafe {
-            let clock = (*upstream).read;
-            // nginx leaves a timer where it is when it is to move by less than 300 ms.
-            if (*clock).timer_set() != 0 {
-                ngx_del_timer(clock);
-            }
-            ngx_add_timer(clock, delay);
+        self.rules
+            .drain(within, drain::time_left(), now(), random());
+        // A tunnel that has not begun sets its clock when it does.
+        if !self.begins {
+            self.set_timer();
         }
     }
 
-    fn until_due(&mut self) -> ngx_msec_t {
-        let settings = self.settings();
-        self.clock.next(
-            settings,
-            &self.from_client,
-            &self.from_upstream,
-            self.closing,
-        )
+    /// Notes how the tunnel ended, and lets go. Called on every way a request ends, while its
+    /// connections are still there.
+    pub fn finish(&mut self) {
+        // SAFETY: the request is alive, so it has a connection.
+        let is_cut_off = unsafe { (*(*self.r).connection).close() } != 0;
+        self.rules.finish(is_cut_off);
+        self.let_go();
     }
 
-    /// Does what is due when the timer has fired. `false`: the tunnel is to end.
-    fn look_at_clock(&mut self) -> bool {
-        let Some((_, upstream)) = self.connections() else {
-            return false;
-        };
-        // SAFETY: the upstream's connection is open, and has its events.
-        let clock = unsafe { &mut *(*upstream).read };
-        if clock.timedout() == 0 {
-            return true;
-        }
-        clock.set_timedout(0);
-        self.tick()
-    }
-
+    /// Gives back what the tunnel holds. That takes no connection, and does nothing the second time.
     pub fn let_go(&mut self) {
-        if !self.is_over() {
-            self.leave();
-        }
+        self.memory.release(&mut self.from_client);
+        self.memory.release(&mut self.from_upstream);
+        self.link.leave();
     }
 
-    pub fn is_over(&self) -> bool {
-        self.end.is_some()
+    /// How it is, or how it ended.
+    pub fn summary(&self) -> Summary {
+        self.rules.summary()
     }
+
+    /// The client's connection and the upstream's.
+    #[inline(always)]
+    fn sockets(&self) -> Option<(Socket, Socket)> {
+        // SAFETY: nginx keeps both connections open, and a request has them, until it is finalized;
+        // it is not while one of the tunnel's functions runs.
+        unsafe {
+            let upstream = (*self.r).upstream.as_ref()?.peer.connection;
+            Some((Socket::new((*self.r).connection)?, Socket::new(upstream)?))
+        }
+    }
+}
+
+/// The worker is to exit.
+///
+/// # Safety
+/// The link must be that of a tunnel whose request is alive, and none of its turns under way.
+unsafe fn told(link: NonNull<Link>) {
+    // SAFETY: the caller vouches for the tunnel around the link.
+    unsafe {
+        let tunnel = link.byte_sub(core::mem::offset_of!(Tunnel, link));
+        tunnel.cast::<Tunnel>().as_mut().leave_in_time();
+    }
+}
+
+impl Outcome {
+    const GOES_ON: Self = Self {
+        is_over: false,
+        client_not_frames: false,
+        upstream_not_frames: false,
+    };
+}
+
+/// Where a direction comes from, and where it goes.
+#[inline(always)]
+fn ends(client: Socket, upstream: Socket, from: Side) -> (Socket, Socket) {
+    match from {
+        Side::Client => (client, upstream),
+        Side::Upstream => (upstream, client),
+    }
+}
+
+fn random() -> usize {
+    ngx_random() as usize
 }
 
 /// A mask for a frame to the upstream (RFC 6455 section 5.3).
 fn mask() -> [u8; 4] {
-    (ngx_random() as u32).to_ne_bytes()
+    (random() as u32).to_ne_bytes()
 }

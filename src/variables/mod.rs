@@ -41,10 +41,10 @@ static VARIABLES: [Variable; 20] = [
     Variable::new("websocket_extensions", extensions),
     Variable::new("websocket_handshake_time", handshake_time),
     Variable::new("websocket_close_by", |r| {
-        closed(r, |s| Value::Text(s.by.as_bytes()))
+        closed(r, |s| Value::Text(s.by().as_bytes()))
     }),
     Variable::new("websocket_close_reason", |r| {
-        closed(r, |s| Value::Text(s.reason.name().as_bytes()))
+        closed(r, |s| Value::Text(s.end.reason.name().as_bytes()))
     }),
     Variable::new("websocket_close_code", close_code),
     Variable::new("websocket_duration", duration),
@@ -300,7 +300,7 @@ fn closed(r: Request<'_>, of: fn(Summary) -> Value) -> Value {
 
 /// `$websocket_close_code`
 fn close_code(r: Request<'_>) -> Value {
-    number(r, |summary| summary.code.map(u64::from))
+    number(r, |summary| summary.end.code.map(u64::from))
 }
 
 /// `$websocket_bytes_in` and the like

@@ -201,6 +201,30 @@ fn bytes_from_the_client_are_slowed_down() {
     assert_eq!(ended(&nginx).why(), ("client", "no-close-frame", "-"));
 }
 
+/// Each millisecond earns less than two bytes, and what is less than a whole one is not lost.
+#[test]
+fn a_rate_holds_for_small_pieces_too() {
+    const RATE: f64 = 1900.0;
+    let backend = backend(|conn| conn.hang());
+    let nginx = server("websocket_rate 1900;", &backend).start();
+    let mut client = join(&nginx);
+    let frames = Frame::binary([1; 10]).masked().bytes().repeat(2000);
+    let mut pieces = frames.chunks(3);
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(4) {
+        client.send(pieces.next().unwrap()).unwrap();
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let came = tunnelled(&backend, 0).len() as f64;
+    let seconds = started.elapsed().as_secs_f64();
+    // A second's worth was there at the start.
+    let most = (seconds + 1.0) * RATE;
+    assert!(
+        (most * 0.85..most * 1.01).contains(&came),
+        "{came} of {most}"
+    );
+}
+
 #[test]
 fn bytes_from_the_upstream_are_not_slowed_down() {
     let backend = backend(|conn| {

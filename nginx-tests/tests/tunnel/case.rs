@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::ops::Index;
 
-use nginx_tests::backend::Conn;
+use nginx_tests::backend::{Conn, switching_protocols};
+use nginx_tests::client::SAMPLE_KEY;
 use nginx_tests::nginx::Setup;
-use nginx_tests::{Client, Frame, Nginx, ScriptedBackend, wait_for};
+use nginx_tests::{Client, Frame, Handshake, Nginx, ScriptedBackend, wait_for};
 
 const VARIABLES: [&str; 18] = [
     "status",
@@ -175,6 +177,28 @@ pub fn wait_for_frames(backend: &ScriptedBackend, connection: usize, count: usiz
             .then(|| frames(backend, connection).0)
             .filter(|frames| frames.len() >= count)
     })
+}
+
+/// A tunnel as the two sockets at its ends.
+pub fn raw_tunnel(nginx: &Nginx, listener: &TcpListener) -> (TcpStream, TcpStream) {
+    let mut client = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
+    client.write_all(&Handshake::new("/").bytes()).unwrap();
+    let (mut backend, _) = listener.accept().unwrap();
+    read_head(&mut backend);
+    backend
+        .write_all(switching_protocols(SAMPLE_KEY).as_bytes())
+        .unwrap();
+    read_head(&mut client);
+    (client, backend)
+}
+
+fn read_head(socket: &mut TcpStream) {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).unwrap();
+        bytes.push(byte[0]);
+    }
 }
 
 /// A process's memory that is there, in bytes.

@@ -332,6 +332,25 @@ fn worker_shutdown_timeout_is_named() {
     });
 }
 
+/// nginx holds back what follows a header that `limit_rate` has slowed down, and then for ever.
+#[test]
+fn limit_rate_does_not_hold_up_the_end() {
+    for lines in [
+        "limit_rate 100k;",
+        "limit_rate 10;",
+        "limit_rate 100k; websocket_tunnel off;",
+    ] {
+        let backend = backend(|conn| conn.echo_frames());
+        let nginx = server(lines, &backend).start();
+        let mut client = join(&nginx);
+        client.echo("hello");
+        client.close_politely();
+        let by = if lines.contains("off") { "-" } else { "client" };
+        assert_eq!(&ended(&nginx)["websocket_close_by"], by, "{lines}");
+        assert_all_closed(&nginx);
+    }
+}
+
 #[test]
 fn plain_requests_have_none_of_the_variables() {
     let backend = ScriptedBackend::standard();

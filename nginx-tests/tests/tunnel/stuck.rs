@@ -1,0 +1,126 @@
+//! A side that takes nothing more, while the other one sends.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use nginx_tests::Nginx;
+use nginx_tests::wait::DEADLINE;
+use rustix::net::sockopt::set_socket_linger;
+
+use crate::case::{assert_ended, http, raw_tunnel};
+
+/// A tunnel with these lines, as two sockets.
+fn tunnel(lines: &str) -> (Nginx, TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nginx = Nginx::http(http(lines))
+        .set("BACKEND", listener.local_addr().unwrap())
+        .start();
+    let (client, backend) = raw_tunnel(&nginx, &listener);
+    (nginx, client, backend)
+}
+
+/// Sends whole frames until the peer sends a Close, then answers it. What came before the end.
+fn flood(socket: &mut TcpStream, masked: bool) -> Vec<u8> {
+    let closes = AtomicBool::new(false);
+    let (mut writer, mut received) = (socket.try_clone().unwrap(), vec![]);
+    let (header, close): (&[u8], &[u8]) = if masked {
+        (b"\x82\xfe\x40\x00\0\0\0\0", b"\x88\x82\0\0\0\0\x03\xe9")
+    } else {
+        (b"\x82\x7e\x40\x00", b"\x88\x02\x03\xe9")
+    };
+    let frame = [header, &[7; 0x4000]].concat();
+    for socket in [&*socket, &writer] {
+        socket.set_read_timeout(Some(*DEADLINE)).unwrap();
+        socket.set_write_timeout(Some(*DEADLINE)).unwrap();
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !closes.load(Ordering::Relaxed) {
+                writer.write_all(&frame).expect("nginx reads whole frames");
+            }
+            writer.write_all(close).expect("nginx reads the Close");
+        });
+        let mut bytes = [0; 100];
+        while let Ok(count @ 1..) = socket.read(&mut bytes) {
+            received.extend(&bytes[..count]);
+            closes.store(true, Ordering::Relaxed);
+        }
+    });
+    received
+}
+
+#[test]
+fn send_timeout_ends_a_tunnel_whose_client_takes_nothing() {
+    let lines = "send_timeout 500ms; proxy_send_timeout 1h;";
+    let (nginx, client, mut backend) = tunnel(lines);
+    let close = flood(&mut backend, false);
+    // The Close is masked, by a mask that nobody can know.
+    assert_eq!((close.len(), &close[..2]), (8, &b"\x88\x82"[..]));
+    assert_ended(&nginx, ("client", "send-timeout", "1001"), "warn");
+    drop(client);
+}
+
+#[test]
+fn proxy_send_timeout_ends_a_tunnel_whose_upstream_takes_nothing() {
+    let lines = "send_timeout 1h; proxy_send_timeout 500ms;";
+    let (nginx, mut client, backend) = tunnel(lines);
+    assert_eq!(flood(&mut client, true), b"\x88\x02\x03\xe9");
+    assert_ended(&nginx, ("upstream", "send-timeout", "1001"), "warn");
+    drop(backend);
+}
+
+/// Without a Close: nothing is heard of a side that is not read, but for what the kernel says.
+#[test]
+fn a_reset_behind_bytes_that_wait_ends_the_tunnel() {
+    for leaves in ["client", "upstream"] {
+        let (nginx, client, backend) = tunnel("");
+        let (mut sender, receiver) = match leaves {
+            "client" => (client, backend),
+            _ => (backend, client),
+        };
+        // All of it one frame of a gigabyte, with a mask where there has to be one.
+        let header = match leaves {
+            "client" => &b"\x82\xff\0\0\0\0\x40\0\0\0\0\0\0\0"[..],
+            _ => b"\x82\x7f\0\0\0\0\x40\0\0\0",
+        };
+        sender.write_all(header).unwrap();
+        write_until_stuck(&mut sender);
+        set_socket_linger(&sender, Some(Duration::ZERO)).unwrap();
+        drop(sender);
+        assert_ended(&nginx, (leaves, "reset", "-"), "warn");
+        drop(receiver);
+    }
+}
+
+/// Writes until nothing has been taken for a while.
+fn write_until_stuck(socket: &mut TcpStream) {
+    socket
+        .set_write_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    loop {
+        match socket.write(&[0x42; 1 << 16]) {
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// As nginx's own loop has it, which has the same two limits.
+#[test]
+fn in_nginx_s_own_loop_too() {
+    let lines = "websocket_tunnel off; send_timeout 1h; proxy_send_timeout 500ms;";
+    let (nginx, mut client, backend) = tunnel(lines);
+    client
+        .write_all(b"\x82\xff\0\0\0\0\x40\0\0\0\0\0\0\0")
+        .unwrap();
+    client.set_write_timeout(Some(*DEADLINE)).unwrap();
+    while client.write(&[0x42; 1 << 16]).is_ok() {}
+    nginx.wait_for_log("upstream timed out");
+    drop(backend);
+}

@@ -1,0 +1,268 @@
+//! What time does to a tunnel.
+//!
+//! One timer serves all. It is not moved when bytes go by, only when it has fired, or when
+//! something is due before it: then it is set to whatever comes next.
+
+use core::num::NonZeroU32;
+
+use super::direction::Direction;
+use super::limits::{Limits, Ping, Side};
+use super::pair::Pair;
+use super::summary::Reason;
+use super::time::{Time, after, is_after, is_due, later, left};
+
+/// No timer is set for longer, as an event loop may hand it to the kernel as an `int`.
+const LONGEST: Time = i32::MAX as Time;
+
+#[derive(Debug)]
+pub(super) struct Clock {
+    client: Heartbeat,
+    upstream: Heartbeat,
+    pub ends: Option<Ending>,
+    pub resume_at: Option<Time>,
+    /// What the timer was last set to.
+    timer: Time,
+    /// Set when the timer has fired, or something comes earlier.
+    is_late: bool,
+    /// How long the answer to a Ping took, milliseconds.
+    pub rtt: Option<u32>,
+}
+
+/// When the tunnel is to be closed, whatever goes on in it, and why.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending {
+    pub at: Time,
+    pub reason: Reason,
+}
+
+/// Pings to one side.
+#[derive(Clone, Copy, Debug)]
+struct Heartbeat {
+    /// Since when an answer is waited for.
+    since: Option<Time>,
+    /// The Ping is not gone yet.
+    queued: bool,
+    /// What had come from that side by then. A clock is too coarse to tell an answer by.
+    bytes: u64,
+    pongs: u32,
+    /// Until when that side's silence said nothing, as it was not listened to or not silent.
+    excused: Time,
+}
+
+/// What a Ping's time has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beat {
+    Wait,
+    Send,
+    Dead,
+}
+
+impl Clock {
+    /// The lifetime is shortened by up to a tenth, so that tunnels that began together don't end
+    /// together.
+    pub fn new(limits: &Limits, now: Time, random: usize) -> Self {
+        let heartbeat = Heartbeat {
+            since: None,
+            queued: false,
+            bytes: 0,
+            pongs: 0,
+            excused: now,
+        };
+        let ends = limits.lifetime.map(|lifetime| {
+            let tenth = (lifetime.get() as usize / 10).max(1);
+            let early = random.checked_rem(tenth).unwrap_or(0);
+            Ending {
+                at: after(now, lifetime).wrapping_sub(early),
+                reason: Reason::Lifetime,
+            }
+        });
+        Self {
+            client: heartbeat,
+            upstream: heartbeat,
+            ends,
+            resume_at: None,
+            timer: now,
+            is_late: true,
+            rtt: None,
+        }
+    }
+
+    pub fn drain_at(&mut self, at: Time) {
+        if self.ends.is_none_or(|ending| is_after(ending.at, at)) {
+            let reason = Reason::Drain;
+            self.ends = Some(Ending { at, reason });
+            self.wake_by(at);
+        }
+    }
+
+    /// Something is due then: the timer must not fire later.
+    #[inline]
+    pub fn wake_by(&mut self, time: Time) {
+        self.is_late |= is_after(self.timer, time);
+    }
+
+    pub fn fired(&mut self) {
+        self.is_late = true;
+    }
+
+    #[inline]
+    pub fn is_late(&self) -> bool {
+        self.is_late
+    }
+
+    /// The timer is now set to this.
+    pub fn is_set_to(&mut self, time: Time) {
+        self.timer = time;
+        self.is_late = false;
+    }
+
+    /// How long until something is due, at least a millisecond.
+    pub fn next(&self, limits: &Limits, by: &Pair, closing: Option<Time>, now: Time) -> Time {
+        let mut delay = LONGEST;
+        let mut consider = |time: Option<Time>| {
+            if let Some(time) = time {
+                delay = delay.min(left(time, now));
+            }
+        };
+        consider(self.resume_at);
+        if closing.is_some() {
+            consider(closing);
+        } else {
+            consider(idle_at(limits, by));
+            consider(self.ends.map(|ending| ending.at));
+            for side in Side::BOTH {
+                consider(send_due(limits, by, side));
+                if let Some(ping) = limits.ping(side) {
+                    consider(self.ping_due(ping, by, side));
+                }
+            }
+        }
+        delay.max(1)
+    }
+
+    fn ping_due(&self, ping: Ping, by: &Pair, to: Side) -> Option<Time> {
+        if !by.towards(to).takes_pings() {
+            return None;
+        }
+        let heartbeat = self.heartbeat(to);
+        Some(match heartbeat.since {
+            Some(since) => after(since, ping.timeout),
+            None => after(later(by.of(to).heard(), heartbeat.excused), ping.interval),
+        })
+    }
+
+    /// Looks whether a side is to be asked, or has not answered.
+    pub fn beat(&mut self, limits: &Limits, by: &Pair, to: Side, now: Time) -> Beat {
+        let Some(ping) = limits.ping(to) else {
+            return Beat::Wait;
+        };
+        let (answers, way) = (by.of(to), by.towards(to));
+        let heartbeat = self.heartbeat_mut(to);
+        if answers.stuck().is_some() || !way.takes_pings() {
+            // Its answer would not be read, or there can be no question.
+            heartbeat.excused = now;
+            heartbeat.since = None;
+            return Beat::Wait;
+        }
+        heartbeat.excused = later(answers.heard(), heartbeat.excused);
+        if answers.bytes() != heartbeat.bytes {
+            heartbeat.since = None;
+        }
+        let Some(since) = heartbeat.since else {
+            return if left(after(heartbeat.excused, ping.interval), now) == 0 {
+                Beat::Send
+            } else {
+                Beat::Wait
+            };
+        };
+        if left(after(since, ping.timeout), now) != 0 {
+            return Beat::Wait;
+        }
+        // Behind a frame that is still on its way the Ping has to wait, and so have we; not where
+        // the side itself takes nothing.
+        if heartbeat.queued && (way.stuck().is_none() || is_after(way.taken(), since)) {
+            heartbeat.since = Some(now);
+            return Beat::Wait;
+        }
+        Beat::Dead
+    }
+
+    /// A Ping to a side is queued.
+    pub fn asks(&mut self, to: Side, answers: &Direction, now: Time) {
+        self.heartbeat_mut(to).begin(answers, now);
+    }
+
+    /// What was queued to a side is gone, and with it a Ping, if one was.
+    pub fn has_asked(&mut self, to: Side, answers: &Direction, now: Time) {
+        let heartbeat = self.heartbeat_mut(to);
+        if heartbeat.queued {
+            let is_waiting = heartbeat.since.is_some();
+            heartbeat.begin(answers, now);
+            heartbeat.queued = false;
+            heartbeat.since = is_waiting.then_some(now);
+        }
+    }
+
+    /// A side has sent a Pong.
+    pub fn note_pong(&mut self, answers: &Direction, now: Time) {
+        let heartbeat = self.heartbeat_mut(answers.from);
+        if heartbeat.queued || answers.pongs == heartbeat.pongs {
+            return;
+        }
+        if let Some(since) = heartbeat.since.take() {
+            self.rtt = u32::try_from(now.wrapping_sub(since)).ok();
+        }
+    }
+
+    fn heartbeat(&self, to: Side) -> &Heartbeat {
+        match to {
+            Side::Client => &self.client,
+            Side::Upstream => &self.upstream,
+        }
+    }
+
+    fn heartbeat_mut(&mut self, to: Side) -> &mut Heartbeat {
+        match to {
+            Side::Client => &mut self.client,
+            Side::Upstream => &mut self.upstream,
+        }
+    }
+}
+
+impl Heartbeat {
+    fn begin(&mut self, answers: &Direction, now: Time) {
+        self.since = Some(now);
+        self.queued = true;
+        (self.bytes, self.pongs) = (answers.bytes(), answers.pongs);
+    }
+}
+
+/// When nothing has moved for too long.
+fn idle_at(limits: &Limits, by: &Pair) -> Option<Time> {
+    let moved = later(by.client.moved(), by.upstream.moved());
+    limits.idle.map(|idle| after(moved, idle))
+}
+
+/// When a side has taken nothing for too long.
+fn send_due(limits: &Limits, by: &Pair, to: Side) -> Option<Time> {
+    let (stuck, timeout) = (by.towards(to).stuck()?, limits.send(to)?);
+    Some(after(stuck, timeout))
+}
+
+pub(super) fn is_idle(limits: &Limits, by: &Pair, now: Time) -> bool {
+    is_due(idle_at(limits, by), now)
+}
+
+pub(super) fn takes_nothing(limits: &Limits, by: &Pair, to: Side, now: Time) -> bool {
+    is_due(send_due(limits, by, to), now)
+}
+
+/// The time within which a tunnel is to leave, and with what is left until it would be cut off:
+/// there has to be room for the closing handshake, where there is some.
+pub(super) fn drain_spread(within: Time, left: Option<Time>) -> Time {
+    const HANDSHAKE: NonZeroU32 = super::CLOSE_TIMEOUT;
+    match left {
+        None => within,
+        Some(left) => within.min(left.saturating_sub(HANDSHAKE.get() as Time).max(left / 2)),
+    }
+}

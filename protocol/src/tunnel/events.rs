@@ -1,0 +1,207 @@
+//! What happens to a tunnel, and what is wanted of it.
+
+use super::clock::{self, Beat};
+use super::close::{self, CLOSE_TIMEOUT, Closing};
+use super::direction::{Direction, Write};
+use super::limits::Side;
+use super::state::Tunnel;
+use super::summary::Reason;
+use super::time::{Time, after, is_due, left};
+use crate::ControlFrame;
+
+/// What happened.
+impl Tunnel {
+    /// So many bytes have come from a side, and are behind the unsent ones now.
+    #[inline]
+    pub fn received(&mut self, from: Side, count: usize, now: Time) {
+        let limits = &self.limits;
+        let direction = self.by.of_mut(from);
+        direction.received(count, now);
+        if from == Side::Client && limits.rate.is_some() {
+            direction.credit.spend(count);
+        }
+    }
+
+    /// The receiver has accepted these, the first of the unsent bytes. They are gone.
+    #[inline]
+    pub fn sent(&mut self, from: Side, bytes: &[u8], now: Time) {
+        if self.by.of_mut(from).sent(bytes, now) {
+            self.look_at(from, now);
+        }
+    }
+
+    /// These, the first of the unsent bytes, were dropped as [`Write::Drop`] said. They are gone.
+    pub fn dropped(&mut self, from: Side, bytes: &[u8], now: Time) {
+        if self.by.of_mut(from).gone(bytes) {
+            self.look_at(from, now);
+        }
+    }
+
+    /// The receiver has accepted so many bytes of [`ours`](Self::ours).
+    pub fn sent_ours(&mut self, from: Side, count: usize, now: Time) {
+        if self.by.of_mut(from).sent_ours(count) {
+            let to = from.other();
+            self.clock.has_asked(to, self.by.of(to), now);
+        }
+    }
+
+    /// The receiver's socket was offered what this write said, and took nothing of it for now. It is
+    /// offered the same bytes again, as TLS wants it, even if more have come.
+    pub fn refused(&mut self, from: Side, write: Write, now: Time) {
+        self.by.of_mut(from).refused(write, now);
+        self.wait_for(from.other());
+    }
+
+    /// There is something to write, and the receiver's socket takes nothing: it was not even asked.
+    pub fn blocked(&mut self, from: Side, now: Time) {
+        self.by.of_mut(from).blocked(now);
+        self.wait_for(from.other());
+    }
+
+    /// Nothing more comes from a side: its stream has ended.
+    pub fn ended(&mut self, side: Side) {
+        self.by.of_mut(side).ended = true;
+        self.is_eventful = true;
+    }
+
+    /// Reading from a side has failed: nothing more comes from it.
+    pub fn reset(&mut self, side: Side) {
+        self.broken.get_or_insert(side);
+        self.ended(side);
+    }
+
+    /// A side's connection is no more: nothing can be written to it, or what waits for the other side
+    /// is all that came from it. The tunnel is over.
+    pub fn lost(&mut self, side: Side) {
+        self.broken.get_or_insert(side);
+        self.give_up();
+    }
+
+    /// The caller cannot go on, without memory for example. The tunnel is over.
+    pub fn give_up(&mut self) {
+        self.is_over = true;
+        self.is_eventful = true;
+    }
+
+    /// The timer has fired. `mask` is for a Ping to the upstream.
+    pub fn tick(&mut self, now: Time, mask: [u8; 4]) {
+        self.clock.fired();
+        if is_due(self.clock.resume_at, now) {
+            self.clock.resume_at = None;
+            self.give_turn(Side::Client);
+        }
+        if let Some(closing) = self.closing {
+            if left(closing.deadline, now) == 0 {
+                self.give_up();
+            }
+            return;
+        }
+        if let Some(ending) = self.clock.ends.filter(|ending| left(ending.at, now) == 0) {
+            self.close(None, ending.reason, now);
+            return;
+        }
+        for side in Side::BOTH {
+            if clock::takes_nothing(&self.limits, &self.by, side, now) {
+                // What waits for it holds up the answer of the other side to a Close.
+                self.by.towards_mut(side).cut();
+                self.close(Some(side), Reason::SendTimeout, now);
+                return;
+            }
+        }
+        if clock::is_idle(&self.limits, &self.by, now) {
+            self.close(None, Reason::IdleTimeout, now);
+            return;
+        }
+        for side in Side::BOTH {
+            match self.clock.beat(&self.limits, &self.by, side, now) {
+                Beat::Wait => {}
+                Beat::Send => self.ping(side, mask, now),
+                Beat::Dead => return self.close(None, Reason::PingTimeout, now),
+            }
+        }
+    }
+}
+
+/// What is wanted.
+impl Tunnel {
+    /// The tunnel is to be closed at some moment within this time, picked by `random`; `left` is what
+    /// remains until it would be cut off, where it would be. Milliseconds.
+    pub fn drain(&mut self, within: Time, left: Option<Time>, now: Time, random: usize) {
+        let spread = clock::drain_spread(within, left).max(1);
+        let delay = random.checked_rem(spread).unwrap_or(0);
+        self.clock.drain_at(now.wrapping_add(delay));
+    }
+
+    /// Notes the end, once: whatever was under way, nothing goes by any more. `is_cut_off` where the
+    /// process ends and did not wait.
+    pub fn finish(&mut self, is_cut_off: bool) {
+        if self.end.is_none() {
+            self.end = Some(self.judge(is_cut_off));
+            self.give_up();
+        }
+    }
+}
+
+/// What follows from it.
+impl Tunnel {
+    /// Among the bytes that have gone by was a Close, a Pong, or what is no frame.
+    #[cold]
+    fn look_at(&mut self, from: Side, now: Time) {
+        let direction = self.by.of(from);
+        self.is_eventful |= direction.not_frames;
+        if direction.close.is_some() {
+            self.first_close.get_or_insert(from);
+        }
+        self.clock.note_pong(direction, now);
+    }
+
+    /// A side is waited for, but not for ever.
+    fn wait_for(&mut self, to: Side) {
+        let stuck = self.by.towards(to).stuck();
+        if let (Some(stuck), Some(timeout)) = (stuck, self.limits.send(to)) {
+            self.clock.wake_by(after(stuck, timeout));
+        }
+    }
+
+    fn ping(&mut self, to: Side, mask: [u8; 4], now: Time) {
+        let frame = match to {
+            Side::Client => ControlFrame::ping(&[]),
+            Side::Upstream => ControlFrame::ping(&[]).masked(mask),
+        };
+        self.by.towards_mut(to).send_ping(&frame);
+        self.clock.asks(to, self.by.of(to), now);
+        self.give_turn(to.other());
+    }
+
+    /// Sends both sides a Close, unless what goes to one is no frames.
+    pub(super) fn close(&mut self, by: Option<Side>, reason: Reason, now: Time) {
+        let code = close::code(reason, &self.limits);
+        let deadline = after(now, CLOSE_TIMEOUT);
+        let silence = |direction: &Direction| now.wrapping_sub(direction.heard());
+        self.closing = Some(Closing {
+            by,
+            reason,
+            code,
+            deadline,
+            silent: (silence(&self.by.client), silence(&self.by.upstream)),
+        });
+        if !self.by.client.takes_frames() && !self.by.upstream.takes_frames() {
+            // There is no telling where a frame would fit.
+            return self.give_up();
+        }
+        let close = ControlFrame::close(code, "");
+        self.by.upstream.send_close(&close);
+        self.by.client.send_close(&close.masked(self.close_mask));
+        self.clock.wake_by(deadline);
+        self.give_turn(Side::Client);
+        self.give_turn(Side::Upstream);
+    }
+
+    fn give_turn(&mut self, from: Side) {
+        self.is_eventful = true;
+        match from {
+            Side::Client => self.turns.client = true,
+            Side::Upstream => self.turns.upstream = true,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What a tunnel is held to.
+
+use core::num::{NonZeroU32, NonZeroU64};
+
+/// What a tunnel is held to; `None` is no limit. Times are milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// How long nothing may move.
+    pub idle: Option<NonZeroU32>,
+    /// How long a write to the client may be blocked.
+    pub send_to_client: Option<NonZeroU32>,
+    /// How long a write to the upstream may be blocked.
+    pub send_to_upstream: Option<NonZeroU32>,
+    /// Which silence is asked about.
+    pub ping: Option<Ping>,
+    /// How old the tunnel may become; up to a tenth of it is taken off at random.
+    pub lifetime: Option<NonZeroU32>,
+    /// Payload bytes of one message from the client, all its fragments together.
+    pub message: Option<NonZeroU64>,
+    /// Bytes per second from the client.
+    pub rate: Option<NonZeroU64>,
+    /// The status code of the Close when the tunnel's process is to end.
+    pub drain_code: u16,
+}
+
+/// Pings to a side that has been silent.
+#[derive(Clone, Copy, Debug)]
+pub struct Ping {
+    /// After so much silence.
+    pub interval: NonZeroU32,
+    /// How long the answer may take.
+    pub timeout: NonZeroU32,
+    /// Whether the client is asked.
+    pub to_client: bool,
+    /// Whether the upstream is asked.
+    pub to_upstream: bool,
+}
+
+/// One end of a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Opened the connection; its frames are masked.
+    Client,
+    /// Accepted it; its frames are not.
+    Upstream,
+}
+
+impl Side {
+    /// Both, the client first.
+    pub const BOTH: [Self; 2] = [Self::Client, Self::Upstream];
+
+    /// As it stands in the log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+        }
+    }
+
+    /// The other end.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Upstream,
+            Self::Upstream => Self::Client,
+        }
+    }
+}
+
+impl Limits {
+    /// How long a write to that side may be blocked.
+    pub(super) fn send(&self, to: Side) -> Option<NonZeroU32> {
+        match to {
+            Side::Client => self.send_to_client,
+            Side::Upstream => self.send_to_upstream,
+        }
+    }
+
+    /// The pings that a side gets.
+    pub(super) fn ping(&self, to: Side) -> Option<Ping> {
+        self.ping.filter(|ping| match to {
+            Side::Client => ping.to_client,
+            Side::Upstream => ping.to_upstream,
+        })
+    }
+}

@@ -1,0 +1,25 @@
+//! The life of an established connection between two peers and a proxy in the middle.
+//!
+//! [`Tunnel`] decides, and does nothing: it owns no socket, no buffer and no timer. Whoever has those
+//! tells it what happened and asks what to do, as with any protocol that is written without I/O.
+
+mod clock;
+mod close;
+mod credit;
+mod direction;
+mod events;
+mod limits;
+mod next;
+mod ours;
+mod pair;
+mod state;
+mod summary;
+mod time;
+
+pub use close::CLOSE_TIMEOUT;
+pub use direction::Write;
+pub use limits::{Limits, Ping, Side};
+pub use next::Next;
+pub use state::Tunnel;
+pub use summary::{Count, End, Reason, Summary};
+pub use time::Time;

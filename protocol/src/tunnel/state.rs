@@ -1,0 +1,146 @@
+//! The state of a tunnel, and what can be asked of it.
+
+use super::clock::Clock;
+use super::close::{Closing, Known};
+use super::direction::Direction;
+use super::limits::{Limits, Side};
+use super::pair::Pair;
+use super::summary::{End, Summary};
+use super::time::Time;
+
+/// What a tunnel between a client and an upstream decides: whose bytes go to whom and how many at a
+/// time, where a Ping or a Close fits, what limits and time do to it, when it is over and why.
+///
+/// The bytes of each direction wait in a buffer of the caller's, from the first that the receiver has
+/// not accepted on: the *unsent* bytes. The stream is never altered: what a peer sent arrives as it was,
+/// with whole frames of the tunnel's own between its frames. After a Close of the tunnel's own the
+/// rest is dropped.
+///
+/// There are four kinds of methods:
+///
+/// - *What happened* is told by [`received`](Self::received), [`sent`](Self::sent),
+///   [`sent_ours`](Self::sent_ours), [`dropped`](Self::dropped), [`refused`](Self::refused),
+///   [`blocked`](Self::blocked), [`ended`](Self::ended), [`reset`](Self::reset), [`lost`](Self::lost)
+///   and [`tick`](Self::tick).
+/// - *What is wanted* is told by [`drain`](Self::drain) and [`finish`](Self::finish).
+/// - *What to do next* is said by [`next_write`](Self::next_write), [`next_read`](Self::next_read),
+///   [`next`](Self::next) and [`timeout`](Self::timeout).
+/// - *What can be asked* at any time: [`ours`](Self::ours), [`is_empty`](Self::is_empty),
+///   [`summary`](Self::summary) and the like.
+///
+/// A turn of a direction writes until there is nothing to write, then reads once, and begins anew; it
+/// ends when either socket has to be waited for. Behind it come `next` and `timeout`:
+///
+/// ```
+/// use websocket_protocol::tunnel::{Limits, Next, Side, Tunnel, Write};
+///
+/// let mut tunnel = Tunnel::new(Limits::default(), 0, 0, [1, 2, 3, 4]);
+/// let mut unsent = b"\x81\x05Hello".to_vec();
+/// tunnel.received(Side::Upstream, unsent.len(), 10);
+/// assert_eq!(tunnel.next_write(Side::Upstream, &unsent), Write::Theirs(7));
+/// // The client's socket takes three bytes, and then no more.
+/// tunnel.sent(Side::Upstream, &unsent[..3], 10);
+/// unsent.drain(..3);
+/// assert_eq!(tunnel.next_write(Side::Upstream, &unsent), Write::Theirs(4));
+/// tunnel.refused(Side::Upstream, Write::Theirs(4), 10);
+/// assert_eq!(tunnel.next_read(Side::Upstream, 10), 0);
+/// assert_eq!(tunnel.next(10), Next::Wait);
+/// ```
+#[derive(Debug)]
+pub struct Tunnel {
+    pub(super) limits: Limits,
+    pub(super) by: Pair,
+    pub(super) clock: Clock,
+    pub(super) closing: Option<Closing>,
+    /// The mask of the one Close that an upstream is sent.
+    pub(super) close_mask: [u8; 4],
+    /// Who sent a Close first.
+    pub(super) first_close: Option<Side>,
+    /// Whose connection broke.
+    pub(super) broken: Option<Side>,
+    /// Something has happened that [`next`](Self::next) has to look at.
+    pub(super) is_eventful: bool,
+    /// Directions that have something to do, whatever their sockets say.
+    pub(super) turns: Turns,
+    pub(super) is_over: bool,
+    pub(super) end: Option<End>,
+}
+
+#[derive(Debug)]
+pub(super) struct Turns {
+    pub client: bool,
+    pub upstream: bool,
+}
+
+impl Tunnel {
+    /// A tunnel that begins. `random` is any number, `close_mask` a mask that nobody can foresee
+    /// (RFC 6455 section 5.3).
+    pub fn new(limits: Limits, now: Time, random: usize, close_mask: [u8; 4]) -> Self {
+        Self {
+            by: Pair {
+                client: Direction::new(Side::Client, now),
+                upstream: Direction::new(Side::Upstream, now),
+            },
+            clock: Clock::new(&limits, now, random),
+            limits,
+            closing: None,
+            close_mask,
+            first_close: None,
+            broken: None,
+            is_eventful: false,
+            turns: Turns {
+                client: false,
+                upstream: false,
+            },
+            is_over: false,
+            end: None,
+        }
+    }
+}
+
+/// What can be asked.
+impl Tunnel {
+    /// What [`Write::Ours`] is, in the direction that comes from a side.
+    pub fn ours(&self, from: Side) -> &[u8] {
+        self.by.of(from).ours()
+    }
+
+    /// Whether nothing of what comes from a side is waiting to be written.
+    #[inline]
+    pub fn is_empty(&self, from: Side) -> bool {
+        self.by.of(from).is_empty()
+    }
+
+    /// Whether what comes from a side waits for the other to take some.
+    pub fn is_stuck(&self, from: Side) -> bool {
+        self.by.of(from).stuck().is_some()
+    }
+
+    /// Whether the end has been noted.
+    pub fn is_finished(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// How it is, or how it ended.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            end: self.end.unwrap_or_else(|| self.judge(false)),
+            from_client: self.by.client.count(),
+            from_upstream: self.by.upstream.count(),
+            ping_rtt: self.clock.rtt,
+            silent: self.closing.map_or((0, 0), |closing| closing.silent),
+        }
+    }
+
+    pub(super) fn judge(&self, is_cut_off: bool) -> End {
+        let known = Known {
+            closing: self.closing,
+            is_cut_off,
+            first_close: self.first_close,
+            broken: self.broken,
+            client: &self.by.client,
+            upstream: &self.by.upstream,
+        };
+        known.judge()
+    }
+}

@@ -1,0 +1,56 @@
+//! A clock that wraps: times are compared by their distance.
+
+use core::num::NonZeroU32;
+
+/// Milliseconds of a clock that may wrap, as wide as nginx's. No two times that are compared may lie
+/// further apart than half of its range.
+pub type Time = usize;
+
+/// How long until a time; 0 when it has come.
+#[inline]
+pub(super) fn left(time: Time, now: Time) -> Time {
+    let distance = time.wrapping_sub(now);
+    if distance > Time::MAX / 2 {
+        0
+    } else {
+        distance
+    }
+}
+
+pub(super) fn is_due(time: Option<Time>, now: Time) -> bool {
+    time.is_some_and(|time| left(time, now) == 0)
+}
+
+#[inline]
+pub(super) fn is_after(a: Time, b: Time) -> bool {
+    left(a, b) != 0
+}
+
+pub(super) fn later(a: Time, b: Time) -> Time {
+    if is_after(a, b) { a } else { b }
+}
+
+#[inline]
+pub(super) fn after(time: Time, delay: NonZeroU32) -> Time {
+    time.wrapping_add(delay.get() as Time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_compared_across_the_wrap() {
+        let before = Time::MAX - 9;
+        let behind = before.wrapping_add(30);
+        assert_eq!(left(behind, before), 30);
+        assert_eq!(left(before, behind), 0);
+        assert_eq!(left(before, before), 0);
+        assert!(is_after(behind, before) && !is_after(before, behind));
+        assert!(!is_after(before, before));
+        assert_eq!(later(behind, before), behind);
+        assert_eq!(later(before, behind), behind);
+        assert!(is_due(Some(before), behind) && !is_due(Some(behind), before));
+        assert!(!is_due(None, before));
+    }
+}

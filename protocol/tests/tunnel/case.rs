@@ -1,0 +1,45 @@
+//! What the tests of single rules share.
+
+use std::num::NonZeroU32;
+
+use websocket_protocol::ControlFrame;
+use websocket_protocol::tunnel::{End, Limits, Ping, Reason, Side};
+
+use crate::world::{MASK, World};
+
+pub const HELLO: &[u8] = b"\x81\x05Hello";
+pub const MASKED: &[u8] = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+pub const PING: &[u8] = b"\x89\x00";
+pub const PONG: &[u8] = b"\x8a\x80\x01\x02\x03\x04";
+pub const GOING_AWAY: &[u8] = b"\x88\x02\x03\xe9";
+
+pub fn world(limits: Limits) -> World {
+    World::new(limits, 0)
+}
+
+pub fn time(milliseconds: u32) -> Option<NonZeroU32> {
+    NonZeroU32::new(milliseconds)
+}
+
+pub fn pings(to_client: bool, to_upstream: bool) -> Limits {
+    Limits {
+        ping: Some(Ping {
+            interval: NonZeroU32::new(100).unwrap(),
+            timeout: NonZeroU32::new(40).unwrap(),
+            to_client,
+            to_upstream,
+        }),
+        ..Limits::default()
+    }
+}
+
+pub fn masked_close(code: u16) -> Vec<u8> {
+    ControlFrame::close(code, "").masked(MASK).bytes().to_vec()
+}
+
+#[track_caller]
+pub fn assert_ended(world: &World, by: Option<Side>, reason: Reason, code: Option<u16>) {
+    assert!(world.is_over);
+    let end = world.tunnel.summary().end;
+    assert_eq!(end, End { by, reason, code });
+}

@@ -1,0 +1,351 @@
+//! Whatever comes in whatever order, what a peer receives is what the other sent, with whole frames of
+//! the tunnel's between its frames.
+
+use std::num::{NonZeroU32, NonZeroU64};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use websocket_protocol::tunnel::{CLOSE_TIMEOUT, Limits, Ping, Reason, Side};
+
+use crate::world::{MASK, World};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Arrives(Side, usize),
+    Takes(Side, usize),
+    /// Its socket takes nothing more, and admits that or not.
+    Blocks(Side, bool),
+    Piece(Side, usize),
+    Turn(Side),
+    Wait(usize),
+    Drain(usize),
+    Finishes(Side),
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn nothing_is_lost_doubled_or_held_for_ever(
+        client in stream(true),
+        upstream in stream(false),
+        limits in limits(),
+        steps in vec(step(), 0..80),
+        start in select(vec![0, usize::MAX - 1500]),
+    ) {
+        let mut world = World::new(limits, start);
+        world.client.stream = client.concat();
+        world.upstream.stream = upstream.concat();
+        for step in &steps {
+            take(&mut world, step);
+            check(&world)?;
+        }
+        unblock(&mut world);
+        check(&world)?;
+        let reason = world.tunnel.summary().end.reason;
+        let goes_on = matches!(reason, Reason::Normal | Reason::NoCloseFrame | Reason::Error);
+        if !goes_on {
+            // It is closing, and the peers need not answer.
+            world.wait(CLOSE_TIMEOUT.get() as usize);
+            prop_assert!(world.is_over);
+        }
+        if !world.is_over {
+            // Nothing has ended it: so all has arrived.
+            prop_assert!(!is_closed(&world.client.got, false));
+            prop_assert!(!is_closed(&world.upstream.got, true));
+            for (sender, receiver, masked) in [
+                (&world.client, &world.upstream, true),
+                (&world.upstream, &world.client, false),
+            ] {
+                let (theirs, rest) = without_ours(&receiver.got, masked);
+                prop_assert_eq!([theirs, rest].concat(), &sender.stream[..sender.arrived]);
+            }
+            world.finishes(Side::Client);
+        }
+        prop_assert!(world.is_over, "it goes on without its client");
+        let reason = world.tunnel.summary().end.reason;
+        prop_assert!(reason != Reason::Error);
+    }
+
+    #[test]
+    fn what_is_no_frames_goes_by_as_it_is(
+        client in vec(any::<u8>(), 1..400),
+        upstream in vec(any::<u8>(), 1..400),
+        steps in vec(step(), 0..60),
+        message in 0..2000u64,
+    ) {
+        let limits = Limits { message: NonZeroU64::new(message), ..Limits::default() };
+        let mut world = World::new(limits, 0);
+        // No valid frame, and no Close.
+        world.client.stream = [&[3][..], &client].concat();
+        world.upstream.stream = [&[0x83][..], &upstream].concat();
+        for step in steps.iter().filter(|step| !matches!(step, Step::Drain(_))) {
+            take(&mut world, step);
+            let (client, upstream) = (&world.client, &world.upstream);
+            prop_assert!(client.stream.starts_with(&upstream.got));
+            prop_assert!(upstream.stream.starts_with(&client.got));
+        }
+        unblock(&mut world);
+        if !world.is_over {
+            let (client, upstream) = (&world.client, &world.upstream);
+            prop_assert_eq!(&client.stream[..client.arrived], &upstream.got);
+            prop_assert_eq!(&upstream.stream[..upstream.arrived], &client.got);
+            prop_assert_eq!(world.not_frames.len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_too_big_never_arrives(
+        client in stream(true),
+        message in 1..200u64,
+        steps in vec(step(), 0..60),
+    ) {
+        let limits = Limits { message: NonZeroU64::new(message), ..Limits::default() };
+        let mut world = World::new(limits, 0);
+        world.client.stream = client.concat();
+        for step in &steps {
+            take(&mut world, step);
+        }
+        unblock(&mut world);
+        let (theirs, _) = without_ours(&world.upstream.got, true);
+        let mut sum = 0;
+        for frame in frames(&theirs) {
+            if frame.opcode < 8 {
+                sum = if frame.opcode == 0 { sum } else { 0 } + frame.payload.len() as u64;
+                prop_assert!(sum <= message, "{sum} bytes of a message");
+            }
+        }
+    }
+}
+
+fn take(world: &mut World, step: &Step) {
+    match *step {
+        Step::Arrives(side, count) => world.arrives(side, count),
+        Step::Takes(side, count) => world.takes(side, count),
+        Step::Blocks(side, admits) => {
+            world.peer(side).room = 0;
+            world.peer(side).is_asked = !admits;
+        }
+        Step::Piece(side, piece) => world.peer(side).piece = piece,
+        Step::Turn(side) => world.turn(side),
+        Step::Wait(time) => world.wait(time),
+        Step::Drain(within) => {
+            let now = world.now;
+            world.tunnel.drain(within, None, now, within / 2);
+            world.turn(Side::Client);
+        }
+        Step::Finishes(side) => world.finishes(side),
+    }
+}
+
+/// All arrives, all is taken, and a rate has the time it needs.
+fn unblock(world: &mut World) {
+    for side in Side::BOTH {
+        let peer = world.peer(side);
+        (peer.room, peer.piece) = (usize::MAX, usize::MAX);
+    }
+    for side in Side::BOTH {
+        world.arrives(side, usize::MAX);
+        world.turn(side.other());
+    }
+    for _ in 0..400 {
+        if world.is_over || (world.client.is_through() && world.upstream.is_through()) {
+            return;
+        }
+        world.wait(1000);
+    }
+    panic!("something is held for ever");
+}
+
+/// What has come to each side so far is right.
+fn check(world: &World) -> Result<(), TestCaseError> {
+    for (sender, receiver, masked) in [
+        (&world.client, &world.upstream, true),
+        (&world.upstream, &world.client, false),
+    ] {
+        let (theirs, rest) = without_ours(&receiver.got, masked);
+        let all = [theirs, rest.clone()].concat();
+        let is_prefix = sender.stream.starts_with(&all);
+        // A frame of the tunnel's may be under way.
+        let is_ours = !rest.is_empty() && ours(masked).iter().any(|frame| frame.starts_with(&rest));
+        prop_assert!(
+            is_prefix || is_ours,
+            "{:?} is not what was sent",
+            receiver.got
+        );
+        if let Some(end) = close_of_ours(&receiver.got, masked) {
+            prop_assert_eq!(end, receiver.got.len(), "something follows a Close");
+        }
+    }
+    Ok(())
+}
+
+fn is_closed(got: &[u8], masked: bool) -> bool {
+    close_of_ours(got, masked).is_some()
+}
+
+/// Where a Close of the tunnel's ends.
+fn close_of_ours(got: &[u8], masked: bool) -> Option<usize> {
+    let closes = &ours(masked)[1..];
+    let mut offset = 0;
+    frames(got).into_iter().find_map(|frame| {
+        offset += frame.bytes.len();
+        closes.contains(&frame.bytes).then_some(offset)
+    })
+}
+
+/// The whole frames that the other peer sent, and what follows the last whole frame.
+fn without_ours(got: &[u8], masked: bool) -> (Vec<u8>, Vec<u8>) {
+    let ours = ours(masked);
+    let frames = frames(got);
+    let whole = frames.iter().map(|frame| frame.bytes.len()).sum();
+    let theirs = frames
+        .into_iter()
+        .filter(|frame| !ours.contains(&frame.bytes));
+    (
+        theirs.flat_map(|frame| frame.bytes).collect(),
+        got[whole..].to_vec(),
+    )
+}
+
+/// What the tunnel may put in: an empty Ping, and Closes that no peer of these tests sends.
+fn ours(masked: bool) -> Vec<Vec<u8>> {
+    let mut frames = vec![frame(9, true, b"", masked.then_some(MASK))];
+    for code in [1001u16, 1009, 1012] {
+        frames.push(frame(8, true, &code.to_be_bytes(), masked.then_some(MASK)));
+    }
+    frames
+}
+
+struct Parsed {
+    opcode: u8,
+    payload: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+/// Whole frames, read the obvious way.
+fn frames(mut bytes: &[u8]) -> Vec<Parsed> {
+    let mut all = vec![];
+    loop {
+        let [first, second, rest @ ..] = bytes else {
+            return all;
+        };
+        let (length, skip) = match (second & 0x7F, rest) {
+            (126, [high, low, ..]) => (usize::from(u16::from_be_bytes([*high, *low])), 4),
+            (126, _) => return all,
+            (length, _) => (usize::from(length), 2),
+        };
+        let skip = skip + if second & 0x80 != 0 { 4 } else { 0 };
+        let Some(payload) = bytes.get(skip..skip + length) else {
+            return all;
+        };
+        let (opcode, payload) = (first & 15, payload.to_vec());
+        let (frame, rest) = bytes.split_at(skip + length);
+        all.push(Parsed {
+            opcode,
+            payload,
+            bytes: frame.to_vec(),
+        });
+        bytes = rest;
+    }
+}
+
+fn frame(opcode: u8, fin: bool, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
+    let mut bytes = vec![opcode | if fin { 0x80 } else { 0 }];
+    let flag = if mask.is_some() { 0x80 } else { 0 };
+    match payload.len() {
+        length @ 0..126 => bytes.push(flag | length as u8),
+        length => {
+            bytes.push(flag | 126);
+            bytes.extend((length as u16).to_be_bytes());
+        }
+    }
+    bytes.extend(mask.iter().flatten());
+    let key = mask.unwrap_or_default();
+    bytes.extend(
+        payload
+            .iter()
+            .zip(key.iter().cycle())
+            .map(|(byte, key)| byte ^ key),
+    );
+    bytes
+}
+
+/// Frames that a peer sends: messages in fragments, control frames between them, at the end a Close
+/// perhaps.
+fn stream(masked: bool) -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let mask = masked.then_some([0x11, 0x22, 0x33, 0x44]);
+    let length = prop_oneof![6 => 0..20usize, 2 => 90..140usize, 1 => 250..600usize];
+    let fragment = (length, option(control()));
+    let message = vec(fragment, 1..4).prop_map(move |fragments| {
+        let last = fragments.len() - 1;
+        let mut bytes = vec![];
+        for (index, (length, control)) in fragments.into_iter().enumerate() {
+            let opcode = if index == 0 { 2 } else { 0 };
+            bytes.extend(frame(opcode, index == last, &vec![0x42; length], mask));
+            if let Some((opcode, length)) = control {
+                bytes.extend(frame(opcode, true, &vec![0x43; length], mask));
+            }
+        }
+        bytes
+    });
+    (vec(message, 0..8), any::<bool>()).prop_map(move |(mut messages, closes)| {
+        if closes {
+            messages.push(frame(8, true, &1000u16.to_be_bytes(), mask));
+        }
+        messages
+    })
+}
+
+fn control() -> impl Strategy<Value = (u8, usize)> {
+    prop_oneof![(Just(9), 1..126usize), (Just(10), 0..126usize)]
+}
+
+fn option<S: Strategy>(strategy: S) -> impl Strategy<Value = Option<S::Value>>
+where
+    S::Value: Clone,
+{
+    proptest::option::of(strategy)
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    let time = || option((5..3000u32).prop_map(|time| NonZeroU32::new(time).unwrap()));
+    let ping = option(
+        (5..500u32, 5..500u32, any::<bool>(), any::<bool>()).prop_map(
+            |(interval, timeout, to_client, to_upstream)| Ping {
+                interval: NonZeroU32::new(interval).unwrap(),
+                timeout: NonZeroU32::new(timeout).unwrap(),
+                to_client,
+                to_upstream,
+            },
+        ),
+    );
+    let number = || option((100..2000u64).prop_map(|number| NonZeroU64::new(number).unwrap()));
+    let times = (time(), time(), time(), time());
+    (times, ping, number(), number()).prop_map(|(times, ping, message, rate)| Limits {
+        idle: times.0,
+        send_to_client: times.1,
+        send_to_upstream: times.2,
+        lifetime: times.3,
+        ping,
+        message,
+        rate,
+        drain_code: 1012,
+    })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let side = || select(Side::BOTH.to_vec());
+    let count = || prop_oneof![1..4usize, 1..40usize, 100..2000usize];
+    prop_oneof![
+        4 => (side(), count()).prop_map(|(side, count)| Step::Arrives(side, count)),
+        3 => (side(), count()).prop_map(|(side, count)| Step::Takes(side, count)),
+        2 => (side(), any::<bool>()).prop_map(|(side, admits)| Step::Blocks(side, admits)),
+        1 => (side(), count()).prop_map(|(side, piece)| Step::Piece(side, piece)),
+        2 => side().prop_map(Step::Turn),
+        3 => (1..600usize).prop_map(Step::Wait),
+        1 => (1..500usize).prop_map(Step::Drain),
+        1 => side().prop_map(Step::Finishes),
+    ]
+}

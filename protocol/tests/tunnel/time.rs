@@ -1,0 +1,267 @@
+//! What time does.
+
+use websocket_protocol::ControlFrame;
+use websocket_protocol::tunnel::{CLOSE_TIMEOUT, Limits, Reason, Side, Time, Tunnel};
+
+use crate::case::*;
+use crate::world::MASK;
+
+#[test]
+fn idle_is_where_nothing_moves() {
+    let mut world = world(Limits {
+        idle: time(100),
+        ..Limits::default()
+    });
+    for _ in 0..3 {
+        world.wait(90);
+        world.sends(Side::Client, b"\x82\xfe\x00");
+        world.wait(90);
+        world.sends(Side::Upstream, b"\x8a\x00");
+    }
+    // Nor is it idle while a slow peer takes some.
+    world.client.room = 0;
+    world.sends(Side::Upstream, [HELLO; 9].concat());
+    for _ in 0..3 {
+        world.wait(90);
+        world.takes(Side::Client, 2);
+    }
+    world.wait(99);
+    assert_eq!(world.tunnel.summary().end.reason, Reason::Error);
+    world.wait(1);
+    let summary = world.tunnel.summary();
+    assert_eq!(summary.end.reason, Reason::IdleTimeout);
+    assert_eq!(summary.silent, (460, 370));
+}
+
+#[test]
+fn the_timer_is_not_moved_by_bytes() {
+    let mut world = world(Limits {
+        idle: time(100),
+        ..Limits::default()
+    });
+    for _ in 0..5 {
+        world.wait(10);
+        world.sends(Side::Upstream, HELLO);
+        assert_eq!(world.timer, Some(100));
+    }
+    world.wait(50);
+    assert_eq!(world.timer, Some(150));
+}
+
+#[test]
+fn a_timer_that_is_set_already_will_do_if_it_is_not_late() {
+    let limits = Limits {
+        idle: time(100),
+        ..Limits::default()
+    };
+    let mut tunnel = Tunnel::new(limits, 0, 0, MASK);
+    assert!(!tunnel.has_timer(101, 0));
+    assert!(tunnel.has_timer(60, 0));
+    assert_eq!(tunnel.timeout(0), None);
+    tunnel.tick(60, MASK);
+    assert_eq!(tunnel.timeout(60), Some(40));
+}
+
+#[test]
+fn a_lifetime_is_shortened_by_a_tenth_at_most() {
+    let limits = Limits {
+        lifetime: time(1000),
+        ..Limits::default()
+    };
+    for (random, lasts) in [(0, 1000), (99, 901), (100, 1000), (usize::MAX, 985)] {
+        let mut tunnel = Tunnel::new(limits, 0, random, MASK);
+        assert_eq!(tunnel.timeout(0), Some(lasts), "{random}");
+    }
+}
+
+#[test]
+fn the_moment_of_a_drain() {
+    let moment = |within, left, random| {
+        let limits = Limits {
+            lifetime: time(50_000),
+            drain_code: 1012,
+            ..Limits::default()
+        };
+        let mut tunnel = Tunnel::new(limits, 7, 0, MASK);
+        tunnel.timeout(7);
+        tunnel.drain(within, left, 7, random);
+        tunnel.timeout(7)
+    };
+    assert_eq!(moment(1000, None, 2345), Some(345));
+    // With room for the closing handshake, where there is some.
+    assert_eq!(moment(10_000, Some(12_000), 13_999), Some(6999));
+    assert_eq!(moment(10_000, Some(2000), 1999), Some(999));
+}
+
+#[test]
+fn a_drain_makes_no_life_longer() {
+    let mut world = world(Limits {
+        lifetime: time(100),
+        ..Limits::default()
+    });
+    world.tunnel.drain(1000, None, 0, 500);
+    world.wait(100);
+    assert_eq!(world.tunnel.summary().end.reason, Reason::Lifetime);
+}
+
+#[test]
+fn a_drained_tunnel_is_closed_with_its_code() {
+    let mut world = world(Limits {
+        drain_code: 1012,
+        ..Limits::default()
+    });
+    world.tunnel.drain(100, None, 0, 70);
+    world.turn(Side::Client);
+    world.wait(69);
+    assert_eq!(world.client.got, b"");
+    world.wait(1);
+    assert_eq!(world.client.got, b"\x88\x02\x03\xf4");
+    assert_eq!(world.upstream.got, masked_close(1012));
+    // A Close in answer may have any code; it may come last.
+    world.sends(Side::Client, masked_close(1000));
+    assert!(!world.is_over);
+    world.sends(Side::Upstream, GOING_AWAY);
+    assert_ended(&world, None, Reason::Drain, Some(1012));
+}
+
+#[test]
+fn an_answer_is_timed() {
+    let mut world = world(pings(true, true));
+    world.wait(100);
+    assert_eq!(world.client.got, PING);
+    assert_eq!(
+        world.upstream.got,
+        ControlFrame::ping(b"").masked(MASK).bytes()
+    );
+    world.wait(30);
+    world.sends(Side::Client, PONG);
+    world.wait(5);
+    assert_eq!(world.tunnel.summary().ping_rtt, Some(30));
+    world.sends(Side::Upstream, b"\x8a\x00");
+    assert_eq!(world.tunnel.summary().ping_rtt, Some(35));
+    // The next Ping comes when there has been silence again.
+    world.wait(94);
+    assert_eq!(world.client.got.len(), PING.len() + 2);
+    world.wait(1);
+    assert_eq!(world.client.got.len(), PING.len() + 2 + PING.len());
+}
+
+#[test]
+fn no_answer_ends_the_tunnel_and_any_byte_is_one() {
+    let mut world = world(pings(true, false));
+    world.wait(100);
+    world.sends(Side::Client, [0x82]);
+    world.wait(100);
+    assert_eq!(world.client.got, [PING, PING].concat());
+    world.wait(39);
+    assert_eq!(world.client.got, [PING, PING].concat());
+    world.wait(1);
+    assert_eq!(world.client.got, [PING, PING, GOING_AWAY].concat());
+    assert_eq!(world.tunnel.summary().end.reason, Reason::PingTimeout);
+}
+
+#[test]
+fn a_side_that_is_not_listened_to_is_not_blamed() {
+    let mut world = world(pings(true, false));
+    world.upstream.room = 0;
+    world.sends(Side::Client, MASKED);
+    world.wait(10_000);
+    assert_eq!(world.client.got, b"");
+    world.takes(Side::Upstream, 100);
+    world.wait(99);
+    assert_eq!(world.client.got, b"");
+    world.wait(1);
+    assert_eq!(world.client.got, PING);
+}
+
+#[test]
+fn a_side_that_takes_no_ping_is_blamed() {
+    let mut world = world(pings(true, false));
+    world.client.room = 0;
+    world.wait(140);
+    assert_eq!(world.tunnel.summary().end.reason, Reason::PingTimeout);
+}
+
+fn sending(client: u32, upstream: u32) -> Limits {
+    Limits {
+        send_to_client: time(client),
+        send_to_upstream: time(upstream),
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn a_side_that_takes_nothing_is_given_up() {
+    let mut world = world(sending(200, 0));
+    world.client.room = 20;
+    world.sends(Side::Upstream, [HELLO; 40].concat());
+    // It may be slow.
+    for _ in 0..3 {
+        world.wait(199);
+        world.takes(Side::Client, 1);
+    }
+    world.wait(199);
+    assert_eq!(world.upstream.got, b"");
+    world.wait(1);
+    assert_eq!(world.upstream.got, masked_close(1001));
+    // It is not waited for, and its Close not either; nothing more is given to it.
+    world.takes(Side::Client, 100);
+    assert_eq!(world.client.got.len(), 23);
+    assert!(!world.is_over);
+    // The other side's answer comes behind all that the buffer did not hold.
+    world.sends(Side::Upstream, GOING_AWAY);
+    assert_ended(&world, Some(Side::Client), Reason::SendTimeout, Some(1001));
+}
+
+#[test]
+fn each_side_has_its_own_time() {
+    let mut world = world(sending(100, 5000));
+    world.upstream.room = 0;
+    world.sends(Side::Client, MASKED);
+    world.wait(4999);
+    assert_eq!(world.client.got, b"");
+    world.wait(1);
+    assert_eq!(world.client.got, GOING_AWAY);
+    world.sends(Side::Client, masked_close(1001));
+    assert_ended(
+        &world,
+        Some(Side::Upstream),
+        Reason::SendTimeout,
+        Some(1001),
+    );
+}
+
+#[test]
+fn a_ping_that_is_not_taken_counts() {
+    let mut world = world(Limits {
+        send_to_client: time(30),
+        ..pings(true, false)
+    });
+    world.client.room = 0;
+    world.wait(130);
+    assert_eq!(world.tunnel.summary().end.reason, Reason::SendTimeout);
+}
+
+#[test]
+fn a_side_that_has_taken_all_is_not_timed() {
+    let mut world = world(sending(100, 100));
+    world.client.room = 3;
+    world.sends(Side::Upstream, HELLO);
+    world.wait(99);
+    world.takes(Side::Client, 100);
+    world.wait(10_000);
+    world.sends(Side::Upstream, HELLO);
+    assert_eq!(world.client.got, [HELLO, HELLO].concat());
+}
+
+#[test]
+fn two_sides_that_take_nothing_have_the_closing_handshake_s_time() {
+    let mut world = world(sending(100, 100));
+    (world.client.room, world.upstream.room) = (0, 0);
+    world.sends(Side::Upstream, HELLO);
+    world.sends(Side::Client, MASKED);
+    world.wait(100 + CLOSE_TIMEOUT.get() as Time - 1);
+    assert!(!world.is_over);
+    world.wait(1);
+    assert_ended(&world, Some(Side::Client), Reason::SendTimeout, Some(1001));
+}

@@ -1,0 +1,220 @@
+//! Two peers with sockets that are made up, and a proxy between them that does what the tunnel says.
+
+use websocket_protocol::tunnel::{Limits, Next, Side, Time, Tunnel, Write};
+
+/// Room in a buffer of the proxy's. Less than a frame may have, more than a header.
+const BUFFER: usize = 100;
+
+/// The mask of frames that the tunnel sends to the upstream.
+pub const MASK: [u8; 4] = [0x5A, 1, 0xFF, 0x80];
+
+pub struct World {
+    pub tunnel: Tunnel,
+    pub now: Time,
+    pub client: Peer,
+    pub upstream: Peer,
+    /// What the timer is set to.
+    pub timer: Option<Time>,
+    pub is_over: bool,
+    pub not_frames: Vec<Side>,
+}
+
+/// A peer, its socket, and the proxy's buffer for what comes from it.
+#[derive(Default)]
+pub struct Peer {
+    /// What it sends, and how much of that has come to the proxy's socket.
+    pub stream: Vec<u8>,
+    pub arrived: usize,
+    read: usize,
+    /// It sends nothing more than has arrived.
+    pub finished: bool,
+    unsent: Vec<u8>,
+    /// How many bytes its socket takes at all.
+    pub room: usize,
+    /// How many it takes at once.
+    pub piece: usize,
+    /// Whether its socket looks as if it took some when it takes none.
+    pub is_asked: bool,
+    pub got: Vec<u8>,
+    /// What was offered in vain: TLS has made a record of it.
+    owed: Option<Vec<u8>>,
+}
+
+impl Peer {
+    fn new() -> Self {
+        Self {
+            room: usize::MAX,
+            piece: usize::MAX,
+            is_asked: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether all that has arrived from it is read.
+    pub fn is_through(&self) -> bool {
+        self.read == self.arrived
+    }
+
+    /// Offers bytes to its socket; how many it took.
+    fn offer(&mut self, bytes: &[u8]) -> usize {
+        assert!(!bytes.is_empty(), "an empty write");
+        if let Some(owed) = &self.owed {
+            assert!(bytes.starts_with(owed), "not the same bytes again");
+        }
+        let count = bytes.len().min(self.room).min(self.piece);
+        self.owed = (count == 0).then(|| bytes.to_vec());
+        self.room -= count;
+        self.got.extend(&bytes[..count]);
+        count
+    }
+}
+
+impl World {
+    pub fn new(limits: Limits, start: Time) -> Self {
+        let mut world = Self {
+            tunnel: Tunnel::new(limits, start, 0, MASK),
+            now: start,
+            client: Peer::new(),
+            upstream: Peer::new(),
+            timer: None,
+            is_over: false,
+            not_frames: vec![],
+        };
+        world.settle();
+        world
+    }
+
+    pub fn peer(&mut self, side: Side) -> &mut Peer {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Upstream => &mut self.upstream,
+        }
+    }
+
+    /// More of what a side sends has come.
+    pub fn arrives(&mut self, from: Side, count: usize) {
+        let peer = self.peer(from);
+        if !peer.finished {
+            peer.arrived = peer.stream.len().min(peer.arrived.saturating_add(count));
+        }
+        self.turn(from);
+    }
+
+    /// A side sends these bytes, and they are there.
+    pub fn sends(&mut self, from: Side, bytes: impl AsRef<[u8]>) {
+        self.peer(from).stream.extend(bytes.as_ref());
+        self.arrives(from, usize::MAX);
+    }
+
+    /// A side has sent all, and says so.
+    pub fn finishes(&mut self, side: Side) {
+        self.peer(side).finished = true;
+        self.turn(side);
+    }
+
+    /// A side's socket takes so many bytes more.
+    pub fn takes(&mut self, side: Side, count: usize) {
+        self.peer(side).room = self.peer(side).room.saturating_add(count);
+        self.turn(side.other());
+    }
+
+    /// Time goes by; the timer fires when it is due.
+    pub fn wait(&mut self, time: Time) {
+        let end = self.now.wrapping_add(time);
+        loop {
+            let due = self
+                .timer
+                .map(|timer| timer.wrapping_sub(self.now))
+                .filter(|due| *due <= end.wrapping_sub(self.now));
+            let Some(due) = due.filter(|_| !self.is_over) else {
+                self.now = end;
+                return;
+            };
+            self.now = self.now.wrapping_add(due);
+            self.timer = None;
+            self.tunnel.tick(self.now, MASK);
+            self.settle();
+            assert!(self.is_over || self.timer.is_some(), "no timer is set");
+        }
+    }
+
+    pub fn turn(&mut self, from: Side) {
+        if !self.is_over {
+            self.pump(from);
+            self.settle();
+        }
+    }
+
+    /// Does what follows from a turn or a tick.
+    fn settle(&mut self) {
+        let mut turns = 0;
+        loop {
+            turns += 1;
+            assert!(turns < 20, "no end of turns");
+            match self.tunnel.next(self.now) {
+                Next::Wait => break,
+                Next::Turn(side) => self.pump(side),
+                Next::NotFrames(side) => self.not_frames.push(side),
+                Next::End => {
+                    self.is_over = true;
+                    self.tunnel.finish(false);
+                    break;
+                }
+            }
+        }
+        if let Some(delay) = self.tunnel.timeout(self.now) {
+            self.timer = Some(self.now.wrapping_add(delay));
+        }
+    }
+
+    fn pump(&mut self, from: Side) {
+        let (tunnel, now) = (&mut self.tunnel, self.now);
+        let (source, sink) = match from {
+            Side::Client => (&mut self.client, &mut self.upstream),
+            Side::Upstream => (&mut self.upstream, &mut self.client),
+        };
+        loop {
+            loop {
+                let write = tunnel.next_write(from, &source.unsent);
+                let bytes = match write {
+                    Write::Nothing => break,
+                    Write::Drop(count) => {
+                        let dropped: Vec<u8> = source.unsent.drain(..count).collect();
+                        tunnel.dropped(from, &dropped, now);
+                        continue;
+                    }
+                    Write::Theirs(count) => source.unsent[..count].to_vec(),
+                    Write::Ours => tunnel.ours(from).to_vec(),
+                };
+                if sink.room == 0 && !sink.is_asked {
+                    return tunnel.blocked(from, now);
+                }
+                match (sink.offer(&bytes), write) {
+                    (0, _) => return tunnel.refused(from, write, now),
+                    (count, Write::Ours) => tunnel.sent_ours(from, count, now),
+                    (count, _) => {
+                        tunnel.sent(from, &bytes[..count], now);
+                        source.unsent.drain(..count);
+                    }
+                }
+            }
+            if source.read == source.arrived {
+                if source.finished {
+                    tunnel.ended(from);
+                }
+                return;
+            }
+            let count = tunnel
+                .next_read(from, now)
+                .min(source.arrived - source.read)
+                .min(BUFFER.saturating_sub(source.unsent.len()));
+            if count == 0 {
+                return;
+            }
+            let end = source.read + count;
+            source.unsent.extend(&source.stream[source.read..end]);
+            source.read = end;
+            tunnel.received(from, count, now);
+        }
+    }
+}

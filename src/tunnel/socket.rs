@@ -1,0 +1,205 @@
+//! One end of a tunnel: nginx's connection, as far as bytes go.
+
+use core::ptr::NonNull;
+
+use nginx_sys::{
+    NGX_AGAIN, NGX_CLOSE_EVENT, NGX_ERROR, ngx_add_timer, ngx_connection_t, ngx_del_timer,
+    ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, ngx_log_t, ngx_msec_t,
+    ngx_post_event, ngx_posted_next_events, ngx_uint_t,
+};
+
+/// A connection that is open, with its events, for as long as this is used.
+#[derive(Clone, Copy)]
+pub struct Socket(NonNull<ngx_connection_t>);
+
+/// What became of a read or a write.
+pub enum Moved {
+    /// So many bytes, at least one.
+    Bytes(usize),
+    /// None for now.
+    Again,
+    /// Reading only: the other end has sent all.
+    End,
+    /// The connection is broken.
+    Error,
+}
+
+impl Socket {
+    /// # Safety
+    /// The connection must be open, and stay so as long as this is used.
+    pub unsafe fn new(connection: *mut ngx_connection_t) -> Option<Self> {
+        NonNull::new(connection).map(Self)
+    }
+
+    fn read(self) -> *mut ngx_event_t {
+        // SAFETY: the connection is open, see new().
+        unsafe { (*self.0.as_ptr()).read }
+    }
+
+    fn write(self) -> *mut ngx_event_t {
+        // SAFETY: the connection is open, see new().
+        unsafe { (*self.0.as_ptr()).write }
+    }
+
+    pub fn log(self) -> *mut ngx_log_t {
+        // SAFETY: the connection is open, see new().
+        unsafe { (*self.0.as_ptr()).log }
+    }
+
+    /// Whether there may be something to read.
+    #[inline]
+    pub fn is_readable(self) -> bool {
+        // SAFETY: an open connection has its events.
+        unsafe { (*self.read()).ready() != 0 }
+    }
+
+    #[inline]
+    pub fn is_writable(self) -> bool {
+        // SAFETY: an open connection has its events.
+        unsafe { (*self.write()).ready() != 0 }
+    }
+
+    /// Whether its stream has been read to the end.
+    #[inline]
+    pub fn has_ended(self) -> bool {
+        // SAFETY: an open connection has its events.
+        unsafe { (*self.read()).eof() != 0 }
+    }
+
+    /// Makes nginx find the end of the stream.
+    pub fn end(self) {
+        // SAFETY: an open connection has its events.
+        unsafe { (*self.read()).set_eof(1) };
+    }
+
+    /// Whether the read handler is about to be called again.
+    #[inline]
+    pub fn is_posted(self) -> bool {
+        // SAFETY: an open connection has its events.
+        unsafe { (*self.read()).posted() != 0 }
+    }
+
+    /// Has the read handler called when all others have had their turn: nginx's other queue is emptied
+    /// before it looks at any socket or timer.
+    pub fn post(self) {
+        // SAFETY: an open connection has its events; nginx takes them out of the queue when it closes
+        // it.
+        unsafe { ngx_post_event(self.read(), &raw mut ngx_posted_next_events) };
+    }
+
+    /// Whether the kernel has reported a broken connection behind what can still be read.
+    pub fn is_broken(self) -> bool {
+        // SAFETY: an open connection has its events.
+        if unsafe { (*self.read()).pending_eof() == 0 } || self.has_ended() {
+            return false;
+        }
+        let mut error: libc::c_int = 0;
+        let mut size = size_of_val(&error) as libc::socklen_t;
+        // SAFETY: the descriptor is that of an open connection; the kernel writes an int.
+        let status = unsafe {
+            libc::getsockopt(
+                (*self.0.as_ptr()).fd,
+                libc::SOL_SOCKET,
+                libc::SO_ERROR,
+                (&raw mut error).cast(),
+                &raw mut size,
+            )
+        };
+        status != 0 || error != 0
+    }
+
+    /// # Safety
+    /// `room` must have room for so many bytes.
+    pub unsafe fn recv(self, room: *mut u8, size: usize) -> Moved {
+        let connection = self.0.as_ptr();
+        // SAFETY: the connection is open, and the caller vouches for the room.
+        let count = unsafe {
+            match (*connection).recv {
+                Some(recv) => recv(connection, room, size),
+                None => NGX_ERROR as isize,
+            }
+        };
+        match usize::try_from(count) {
+            Ok(0) => Moved::End,
+            Ok(count) => Moved::Bytes(count),
+            Err(_) if count == NGX_AGAIN as isize => Moved::Again,
+            Err(_) => Moved::Error,
+        }
+    }
+
+    pub fn send(self, bytes: &[u8]) -> Moved {
+        let connection = self.0.as_ptr();
+        // SAFETY: the connection is open, and nginx only reads the bytes.
+        let count = unsafe {
+            match (*connection).send {
+                Some(send) => send(connection, bytes.as_ptr().cast_mut(), bytes.len()),
+                None => NGX_ERROR as isize,
+            }
+        };
+        match usize::try_from(count) {
+            Ok(0) => Moved::Again,
+            Ok(count) => Moved::Bytes(count),
+            Err(_) if count == NGX_AGAIN as isize => Moved::Again,
+            Err(_) => Moved::Error,
+        }
+    }
+
+    /// Lets nginx's event method wait until there is something to read, if there isn't. `false`: it
+    /// cannot.
+    #[inline]
+    pub fn await_read(self) -> bool {
+        let read = self.read();
+        // SAFETY: an open connection has its events.
+        unsafe {
+            let is_through = (*read).eof() != 0 || (*read).error() != 0;
+            let flags = if is_through { NGX_CLOSE_EVENT } else { 0 };
+            ngx_handle_read_event(read, flags as ngx_uint_t) != NGX_ERROR as isize
+        }
+    }
+
+    /// Likewise, until it can be written.
+    #[inline]
+    pub fn await_write(self) -> bool {
+        // SAFETY: an open connection has its events.
+        unsafe { ngx_handle_write_event(self.write(), 0) != NGX_ERROR as isize }
+    }
+
+    /// Sets the timer of its read event. nginx takes it out when it closes the connection.
+    pub fn set_timer(self, delay: ngx_msec_t) {
+        let read = self.read();
+        // SAFETY: an open connection has its events.
+        unsafe {
+            // nginx leaves a timer where it is when it is to move by less than 300 ms.
+            if (*read).timer_set() != 0 {
+                ngx_del_timer(read);
+            }
+            ngx_add_timer(read, delay);
+        }
+    }
+
+    /// Whether that timer has fired, since this was asked last.
+    #[inline]
+    pub fn take_timer(self) -> bool {
+        // SAFETY: an open connection has its events.
+        unsafe {
+            let read = &mut *self.read();
+            let has_fired = read.timedout() != 0;
+            if has_fired {
+                read.set_timedout(0);
+            }
+            has_fired
+        }
+    }
+
+    /// Takes out the timer of its write event, if there is one.
+    pub fn clear_write_timer(self) {
+        let write = self.write();
+        // SAFETY: an open connection has its events.
+        unsafe {
+            if (*write).timer_set() != 0 {
+                ngx_del_timer(write);
+            }
+            (*write).set_timedout(0);
+        }
+    }
+}
