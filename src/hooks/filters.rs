@@ -7,7 +7,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use nginx_sys::{
-    NGX_HTTP_SWITCHING_PROTOCOLS, NGX_OK, ngx_chain_t, ngx_http_output_body_filter_pt,
+    NGX_AGAIN, NGX_HTTP_SWITCHING_PROTOCOLS, NGX_OK, ngx_chain_t, ngx_http_output_body_filter_pt,
     ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_body_filter,
     ngx_http_top_header_filter, ngx_int_t, ngx_uint_t,
 };
@@ -43,29 +43,38 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
         look_at_response(Request::new(r));
         let next: ngx_http_output_header_filter_pt =
             mem::transmute(NEXT_HEADER.load(Ordering::Relaxed));
-        next.map_or(NGX_OK as ngx_int_t, |next| next(r))
+        next.map_or(OK, |next| next(r))
     }
 }
 
 /// nginx sends a flush through the body filters between putting up its loop for an upgraded
 /// connection and entering it.
 unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
-    // SAFETY: what register() found there: a body filter, or NULL.
-    let rc = unsafe {
-        let next: ngx_http_output_body_filter_pt =
-            mem::transmute(NEXT_BODY.load(Ordering::Relaxed));
-        next.map_or(NGX_OK as ngx_int_t, |next| next(r, chain))
-    };
-    // SAFETY: nginx gives a request that is alive.
-    let r = unsafe { Request::new(r) };
-    if let Some(attempt) = request::of(r) {
-        if let Some(joined) = attempt.joined() {
-            if matches!(joined.stage, Stage::Switched) {
-                begin_tunnel(r, attempt, joined, rc == NGX_OK as ngx_int_t);
+    // SAFETY: nginx gives a request that is alive, and a chain for it.
+    unsafe {
+        let rc = next_body_filter(r, chain);
+        let request = Request::new(r);
+        let Some(attempt) = request::of(request) else {
+            return rc;
+        };
+        match attempt.joined() {
+            Some(joined) if matches!(joined.stage, Stage::Switched) => {
+                begin_tunnel(request, attempt, joined, rc)
             }
+            _ => rc,
         }
     }
-    rc
+}
+
+/// # Safety
+/// As nginx calls a body filter.
+unsafe fn next_body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
+    // SAFETY: what register() found there: a body filter, or NULL.
+    unsafe {
+        let next: ngx_http_output_body_filter_pt =
+            mem::transmute(NEXT_BODY.load(Ordering::Relaxed));
+        next.map_or(OK, |next| next(r, chain))
+    }
 }
 
 /// What a response says about a handshake. One that was answered before it could be judged has
@@ -130,13 +139,26 @@ fn tell(r: Request<'_>, attempt: &Attempt, status: ngx_uint_t) {
 
 const UPGRADE_REQUIRED: ngx_uint_t = 426;
 
-/// The client has been told, if `is_sent`: the bytes are ours from here, or nginx's loop's.
-fn begin_tunnel(r: Request<'_>, attempt: &Attempt, joined: Joined, is_sent: bool) {
-    let Some(u) = joined.upstream(r) else { return };
-    r.release();
-    if is_sent && tunnel::begin(r, attempt) {
-        return;
+/// The client has been told, if `rc` says so: the bytes are ours from here, or nginx's loop's.
+///
+/// What `limit_rate` has held back of the 101 goes out now. It is for responses, and of a tunnel's end
+/// nothing would be sent later.
+fn begin_tunnel(r: Request<'_>, attempt: &Attempt, joined: Joined, rc: ngx_int_t) -> ngx_int_t {
+    let Some(u) = joined.upstream(r) else {
+        return rc;
+    };
+    r.lift_limit_rate();
+    let rc = if rc == NGX_AGAIN as ngx_int_t {
+        // SAFETY: nginx itself calls the filters so to have them go on.
+        unsafe { next_body_filter(r.as_ptr(), ptr::null_mut()) }
+    } else {
+        rc
+    };
+    if rc != OK || !tunnel::begin(r, attempt) {
+        attempt.carry(Carrier::Nginx(None));
+        own_loop::prepare(r, u);
     }
-    attempt.carry(Carrier::Nginx(None));
-    own_loop::prepare(r, u);
+    rc
 }
+
+const OK: ngx_int_t = NGX_OK as ngx_int_t;

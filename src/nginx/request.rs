@@ -202,11 +202,12 @@ impl<'r> Request<'r> {
         Some(())
     }
 
-    /// Lets `limit_rate`, which is for responses, hold nothing back any more: of a tunnel's end nothing
-    /// would be sent later.
-    pub fn release(self) {
+    /// Has `limit_rate` hold nothing back any more. To be called when it has been evaluated, which is
+    /// when the first byte of the response is sent.
+    pub fn lift_limit_rate(self) {
         // SAFETY: a request has a connection with events.
         unsafe {
+            (*self.as_ptr()).limit_rate = 0;
             let write = (*self.fields().connection).write;
             (*write).set_delayed(0);
             if (*write).timer_set() != 0 {
