@@ -2,7 +2,8 @@
 # library, and the dependency on it of what it is linked into (nginx's scripts
 # attach a module's dependencies to its C sources, and there are none).
 #
-# Cargo decides what is out of date, so it runs every time.
+# Cargo decides what is out of date, so it runs every time. The recipe that does
+# nothing has make look at the library's time again, which cargo may have changed.
 
 cat << END                                                    >> $NGX_MAKEFILE
 
@@ -17,6 +18,7 @@ ngx_websocket_cargo:
 		--target-dir "$ngx_websocket_target_dir"
 
 $ngx_websocket_lib:	ngx_websocket_cargo
+	@:
 
 $ngx_websocket_product:	$ngx_websocket_lib
 

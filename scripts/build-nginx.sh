@@ -7,6 +7,8 @@ set -euo pipefail
 # This crate is nginx's sources: cargo gets them as it gets everything else.
 CRATE=nginx-src
 CRATE_VERSION=1.28.5
+# What the tests use of nginx.
+FLAGS=(--with-http_auth_request_module --with-http_realip_module --with-http_stub_status_module)
 
 usage() {
     cat <<'END_OF_USAGE'
@@ -43,7 +45,7 @@ main() {
     [ -f "$source/src/core/nginx.c" ] || die "$source holds nginx's headers, not its sources."
     NGINX_VERSION=$(version_in_header "$source")
     tree=$TARGET/nginx-$NGINX_VERSION/$name
-    configure_copy "$source" "$tree" --with-cc-opt="$compiler" --add-module="$ROOT"
+    configure_copy "$source" "$tree" "${FLAGS[@]}" --with-cc-opt="$compiler" --add-module="$ROOT"
     build "$tree"
     printf '%s\n' "$tree/objs/nginx"
 }

@@ -76,6 +76,7 @@ prepare() {
         -q --trace-children=yes --log-file="$LOGS/%p.log" --num-callers=40
         --error-exitcode=99 --errors-for-leak-kinds=none
         --leak-check=full --show-leak-kinds=definite --keep-debuginfo=yes
+        --suppressions="$ROOT/scripts/memcheck.supp"
     )
     {
         printf '#!/bin/sh\nexec'
