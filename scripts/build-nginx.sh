@@ -7,12 +7,12 @@ set -euo pipefail
 # This crate is nginx's sources: cargo gets them as it gets everything else.
 CRATE=nginx-src
 CRATE_VERSION=1.28.5
-# What the tests use of nginx. Without optimization it compiles in half the time.
-FLAGS=(--with-http_auth_request_module --with-http_realip_module --with-http_stub_status_module --with-cc-opt=-O0)
+# What the tests use of nginx.
+FLAGS=(--with-http_auth_request_module --with-http_realip_module --with-http_stub_status_module)
 
 usage() {
     cat <<'END_OF_USAGE'
-Usage: scripts/build-nginx.sh [DIR]
+Usage: scripts/build-nginx.sh [--pools] [DIR]
 
 Builds an nginx that has the module compiled in (./configure --add-module) and
 prints its path: target/nginx-VERSION/compiled-in/objs/nginx. The end-to-end
@@ -20,12 +20,17 @@ tests run on it with
 
   NGINX_TESTS_BINARY=PATH NGINX_TESTS_MODULE=compiled-in cargo test -p nginx-tests
 
-  DIR  a source tree of nginx; without it, that of the crate nginx-src
+  --pools  nginx's pools take each allocation from malloc, so that valgrind sees
+           what is done to it before and after its life
+  DIR      a source tree of nginx; without it, that of the crate nginx-src
 END_OF_USAGE
 }
 
 main() {
+    # Without optimization it compiles in half the time.
+    local name=compiled-in compiler=-O0
     case ${1:-} in
+        --pools) name=compiled-in-pools compiler='-O1 -g -DNGX_DEBUG_PALLOC=1'; shift ;;
         -h | --help) usage; return ;;
         -*) usage >&2; exit 2 ;;
     esac
@@ -39,8 +44,8 @@ main() {
     fi
     [ -f "$source/src/core/nginx.c" ] || die "$source holds nginx's headers, not its sources."
     NGINX_VERSION=$(version_in_header "$source")
-    tree=$TARGET/nginx-$NGINX_VERSION/compiled-in
-    configure_copy "$source" "$tree" "${FLAGS[@]}" --add-module="$ROOT"
+    tree=$TARGET/nginx-$NGINX_VERSION/$name
+    configure_copy "$source" "$tree" "${FLAGS[@]}" --with-cc-opt="$compiler" --add-module="$ROOT"
     build "$tree"
     printf '%s\n' "$tree/objs/nginx"
 }

@@ -17,8 +17,8 @@ Checks imports, formatting and lints, runs the unit tests, builds the module for
 installed nginx and runs the end-to-end tests on it.
 
   --all         end-to-end also on the nginx of Debian 13 and of Debian testing,
-                in minimal roots that stay under target/roots (needs root), and
-                on an nginx that has the module compiled in
+                in minimal roots that stay under target/roots (needs root), on
+                an nginx that has the module compiled in, and in part under valgrind
   ARGUMENTS     go to `cargo test -p nginx-tests`, such as
                 scripts/test.sh -- --test handshake
 END
@@ -51,6 +51,7 @@ main() {
             on_release "$release" "$@"
         done
         on_compiled_in "$@"
+        stage memcheck "$ROOT/scripts/memcheck.sh" --short
     fi
 }
 

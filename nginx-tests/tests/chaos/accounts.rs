@@ -87,7 +87,7 @@ impl Account {
     fn expected(&self) -> Lines {
         let (mut established, mut failed) = (0, 0);
         match self.handshake {
-            None | Some(Right::Foreign) => (),
+            None | Some(Right::Foreign | Right::Elsewhere) => (),
             Some(right) if right.is_tunnel() => established = 1,
             Some(_) => failed = usize::from(self.place.is_on()),
         }

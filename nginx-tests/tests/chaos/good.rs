@@ -59,7 +59,7 @@ pub fn tunnel(world: &World, random: &mut Random) {
             visit.world.accounts.note(token, place, Some(right));
         }
         match right {
-            Right::Plain | Right::Status(_) => Ok(()),
+            _ if !right.is_tunnel() => Ok(()),
             _ => carry(visit, random, right, sent),
         }
     });
@@ -128,7 +128,7 @@ fn ask(visit: &mut Visit, place: &'static Place, token: String) -> Outcome {
 fn judge(visit: &mut Visit, rights: &[Right], head: &Head, token: &str) -> Outcome<Right> {
     let status = head.status();
     let is = |right: &&Right| match right {
-        Right::Plain => status == 200,
+        Right::Plain | Right::Elsewhere => status == 200,
         Right::Status(other) => status == *other,
         _ => status == 101,
     };
@@ -143,7 +143,7 @@ fn judge(visit: &mut Visit, rights: &[Right], head: &Head, token: &str) -> Outco
             "has a wrong accept: ".to_owned() + &head.text(),
         ));
     }
-    if *right == Right::Plain && visit.wire.read_body(head)? != token.as_bytes() {
+    if status == 200 && visit.wire.read_body(head)? != token.as_bytes() {
         return Err(Fault::Wrong("gave another's body: ".to_owned() + token));
     }
     Ok(*right)

@@ -20,6 +20,9 @@ pub enum Right {
     Cut,
     /// The backend's plain answer, 200.
     Plain,
+    /// The same from a location that is off, before any upstream was asked: it is none of the
+    /// module's business, which says nothing of it.
+    Elsewhere,
     /// This status.
     Status(u16),
 }
@@ -27,11 +30,11 @@ pub enum Right {
 impl Right {
     /// Whether it is a 101.
     pub fn is_tunnel(self) -> bool {
-        !matches!(self, Plain | Status(_))
+        !matches!(self, Plain | Elsewhere | Status(_))
     }
 }
 
-use Right::{Cut, Foreign, Loop, Plain, Status, Tunnel};
+use Right::{Cut, Elsewhere, Foreign, Loop, Plain, Status, Tunnel};
 
 const TUNNEL: &[Right] = &[Tunnel(None)];
 const PLAIN: &[Right] = &[Plain];
@@ -110,6 +113,7 @@ pub const PLACES: &[Place] = &[
     place("/accel", TUNNEL, PLAIN, "websocket on; proxy_pass http://echo/accel;"),
     place("/off-accel", TUNNEL, PLAIN, "proxy_pass http://echo/accel;"),
     place("/try", TUNNEL, PLAIN, "try_files /nothing @on;"),
+    place("/rewrite-off", &[Elsewhere], PLAIN, "websocket on; rewrite ^ /off last;"),
     place("/rewrite", TUNNEL, PLAIN, "websocket on; rewrite ^ /on last;"),
     place("/returned", &[Status(302)], &[Status(302)], "websocket on; return 302 /on;"),
     place("/file", &[Status(404)], &[Status(404)], "websocket on; root files;"),
@@ -121,7 +125,7 @@ pub const PLACES: &[Place] = &[
     place("/asked", TUNNEL, PLAIN, "websocket on; auth_request /copy; auth_request_set $asked $upstream_status;
         proxy_pass http://echo;"),
     place("/denied", &[Status(403)], &[Status(403)], "websocket on; auth_request /no; proxy_pass http://echo;"),
-    place("/denied-page", PLAIN, PLAIN, "websocket on; auth_request /no; error_page 403 = @off; proxy_pass http://echo;"),
+    place("/denied-page", &[Elsewhere], PLAIN, "websocket on; auth_request /no; error_page 403 = @off; proxy_pass http://echo;"),
     place("/forbidden", &[Status(403)], &[Status(403)], "websocket on; deny all; proxy_pass http://echo;"),
     place("/posted", TUNNEL, PLAIN, "websocket on; post_action /copy; proxy_pass http://echo;"),
     place("/posted-dead", TUNNEL, PLAIN, "websocket on; post_action /copy-dead; proxy_pass http://echo;"),

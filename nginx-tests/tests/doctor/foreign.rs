@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use nginx_tests::Nginx;
 use nginx_tests::environment::{find_program, interop};
+use nginx_tests::wait_until;
 
 use crate::causes::logged;
 use crate::program::{examine, failure, step};
@@ -148,7 +149,10 @@ fn check(server: &Foreign) {
 
     // What the server itself makes of a wrong handshake, in doctor's words and the module's.
     let report = examine(&at("other"), &["--no-probes", offer]);
-    assert_eq!(failure(&report), logged(&nginx), "{report:#}");
+    // Which it logs after its answer; the last line may be about one before.
+    wait_until(&format!("the log to agree with {report:#}"), || {
+        failure(&report) == logged(&nginx)
+    });
 }
 
 #[test]

@@ -216,6 +216,8 @@ fn what_is_no_frames_goes_by_untouched_and_is_said_once() {
     let ended = ended(&nginx);
     assert_eq!(ended.number("websocket_frames_in"), 1);
     assert!(ended.number("websocket_bytes_in") > 300_000);
+    // nginx writes the access log first.
+    nginx.wait_for_log("websocket closed after");
     let lines = nginx.log_lines("not-websocket-frames");
     // The echo of masked frames is no server's, either.
     assert_eq!(lines.len(), 2, "{lines:#?}");
