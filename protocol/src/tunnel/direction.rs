@@ -1,6 +1,5 @@
 //! One direction of a tunnel: what a side sends, on its way to the other.
 
-use super::credit::Credit;
 use super::limits::{Limits, Side};
 use super::ours::Ours;
 use super::summary::Count;
@@ -82,7 +81,6 @@ pub(super) struct Direction {
     pub too_big: bool,
     /// To be told: the bytes are no frames.
     pub not_frames: bool,
-    pub credit: Credit,
 }
 
 impl Direction {
@@ -105,7 +103,6 @@ impl Direction {
             ended: false,
             too_big: false,
             not_frames: false,
-            credit: Credit::new(now),
         }
     }
 

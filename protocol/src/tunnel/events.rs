@@ -14,11 +14,9 @@ impl Tunnel {
     /// So many bytes have come from a side, and are behind the unsent ones now.
     #[inline]
     pub fn received(&mut self, from: Side, count: usize, now: Time) {
-        let limits = &self.limits;
-        let direction = self.by.of_mut(from);
-        direction.received(count, now);
-        if from == Side::Client && limits.rate.is_some() {
-            direction.credit.spend(count);
+        self.by.of_mut(from).received(count, now);
+        if from == Side::Client && self.limits.rate.is_some() {
+            self.credit.spend(count);
         }
     }
 

@@ -35,22 +35,18 @@ impl Tunnel {
     /// the timer.
     #[inline]
     pub fn next_read(&mut self, from: Side, now: Time) -> usize {
-        let direction = self.by.of_mut(from);
-        if !direction.takes_more() {
+        if !self.by.of(from).takes_more() {
             return 0;
         }
         let Some(rate) = self.limits.rate.filter(|_| from == Side::Client) else {
             return usize::MAX;
         };
-        direction
-            .credit
-            .available(rate, now)
-            .unwrap_or_else(|pause| {
-                let resume_at = now.wrapping_add(pause);
-                self.clock.resume_at = Some(resume_at);
-                self.clock.wake_by(resume_at);
-                0
-            })
+        self.credit.available(rate, now).unwrap_or_else(|pause| {
+            let resume_at = now.wrapping_add(pause);
+            self.clock.resume_at = Some(resume_at);
+            self.clock.wake_by(resume_at);
+            0
+        })
     }
 
     /// What is to be done when a turn has ended, or after a tick.

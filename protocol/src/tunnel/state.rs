@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::close::{Closing, Known};
+use super::credit::Credit;
 use super::direction::Direction;
 use super::limits::{Limits, Side};
 use super::pair::Pair;
@@ -51,6 +52,8 @@ pub struct Tunnel {
     pub(super) limits: Limits,
     pub(super) by: Pair,
     pub(super) clock: Clock,
+    /// What may be read from the client.
+    pub(super) credit: Credit,
     pub(super) closing: Option<Closing>,
     /// The mask of the one Close that an upstream is sent.
     pub(super) close_mask: [u8; 4],
@@ -82,6 +85,7 @@ impl Tunnel {
                 upstream: Direction::new(Side::Upstream, now),
             },
             clock: Clock::new(&limits, now, random),
+            credit: Credit::new(now),
             limits,
             closing: None,
             close_mask,

@@ -129,5 +129,5 @@ fn a_closing_tunnel_ends_when_time_is_up() {
 #[test]
 fn a_tunnel_is_no_larger_than_it_has_to_be() {
     let size = size_of::<Tunnel>();
-    assert!(size <= 640, "{size}");
+    assert!(size <= 520, "{size}");
 }

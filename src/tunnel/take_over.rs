@@ -1,0 +1,174 @@
+//! How a tunnel begins: in the place of nginx's own loop, with what nginx has read already.
+
+use core::ptr::{self, NonNull};
+
+use nginx_sys::{
+    ngx_buf_t, ngx_http_request_t, ngx_http_upstream_t, ngx_msec_t, ngx_pfree, ngx_post_event,
+    ngx_posted_events,
+};
+use websocket_protocol::tunnel::{self as rules, Side};
+
+use super::buffers::Buffer;
+use super::carry::{Handlers, Tunnel, mask, random, told};
+use super::drain::Link;
+use super::pump::Memory;
+use super::settings;
+use crate::conf::LocationConf;
+use crate::nginx::clock::now;
+
+/// Takes the place of nginx's loop, which is about to begin: `handlers` are called in its stead, each
+/// to call [`Tunnel::turn`]. `None` where anything is not as expected: then nothing has changed, and
+/// nginx goes on alone.
+///
+/// # Safety
+/// The request must be alive and upgraded; `place` must have room for a tunnel as long as it is alive,
+/// and [`Tunnel::let_go`] must be called before that goes. The handlers must find the tunnel there.
+pub unsafe fn take_over(
+    r: *mut ngx_http_request_t,
+    conf: &LocationConf,
+    handlers: Handlers,
+    place: NonNull<Tunnel>,
+) -> Option<NonNull<Tunnel>> {
+    // SAFETY: the caller vouches for the request; one that is upgraded has an upstream and both
+    // connections.
+    unsafe {
+        let u = (*r).upstream.as_mut()?;
+        let client = (*r).connection;
+        let upstream = u.peer.connection.as_ref()?;
+        // A header that has not gone out yet would be overtaken.
+        if (*client).buffered() != 0 || upstream.read.is_null() {
+            return None;
+        }
+        place.write(Tunnel::new(r, conf, u));
+        // Nobody else knows of it yet.
+        let tunnel = &mut *place.as_ptr();
+
+        let header_in = (*r).header_in.as_mut();
+        let pipelined = header_in
+            .as_ref()
+            .map_or(&[] as &[u8], |buffer| unread(buffer));
+        if !tunnel.preload(Side::Client, pipelined)
+            || !tunnel.preload(Side::Upstream, unread(&u.buffer))
+        {
+            tunnel.let_go();
+            return None;
+        }
+        // From here on there is no way back.
+        if let Some(buffer) = header_in {
+            buffer.pos = buffer.last;
+        }
+        let start = u.buffer.start;
+        make_empty(&mut u.buffer);
+        make_empty(&mut u.from_client);
+        ngx_pfree((*r).pool, start.cast());
+
+        (*r).read_event_handler = handlers.client_read;
+        (*r).write_event_handler = handlers.client_write;
+        u.read_event_handler = handlers.upstream_read;
+        u.write_event_handler = handlers.upstream_write;
+        if tunnel.drain.is_some() && tunnel.link.enter() {
+            tunnel.leave_in_time();
+        }
+        // nginx still has its own loop to go through, and that sets timers of its own.
+        tunnel.begins = !tunnel.is_at_rest((*u.conf).read_timeout);
+        if tunnel.begins {
+            ngx_post_event(upstream.read, &raw mut ngx_posted_events);
+        }
+    }
+    Some(place)
+}
+
+/// What nginx has read and not passed on.
+///
+/// # Safety
+/// The buffer must be one of the request's, and unchanged for `'a`.
+unsafe fn unread<'a>(buffer: &ngx_buf_t) -> &'a [u8] {
+    if buffer.pos.is_null() {
+        return &[];
+    }
+    let length = (buffer.last as usize).saturating_sub(buffer.pos as usize);
+    // SAFETY: nginx reads into `pos .. last`.
+    unsafe { core::slice::from_raw_parts(buffer.pos, length) }
+}
+
+/// A buffer that is there, but has neither bytes nor room: nginx's loop finds nothing to do with
+/// it, and does not make another.
+fn make_empty(buffer: &mut ngx_buf_t) {
+    static NOTHING: [u8; 1] = [0];
+    let nothing = ptr::addr_of!(NOTHING).cast::<u8>().cast_mut();
+    buffer.start = nothing;
+    buffer.pos = nothing;
+    buffer.last = nothing;
+    buffer.end = nothing;
+}
+
+impl Tunnel {
+    /// # Safety
+    /// The request must be alive, with nginx's own handlers in place.
+    unsafe fn new(
+        r: *mut ngx_http_request_t,
+        conf: &LocationConf,
+        u: &ngx_http_upstream_t,
+    ) -> Self {
+        // SAFETY: the caller vouches for the request.
+        let (limits, client_read, client_write) = unsafe {
+            (
+                settings::limits(r, conf),
+                (*r).read_event_handler,
+                (*r).write_event_handler,
+            )
+        };
+        Self {
+            r,
+            rules: rules::Tunnel::new(limits, now(), random(), mask()),
+            from_client: None,
+            from_upstream: None,
+            memory: Memory {
+                size: conf.buffer_size(),
+                keep: conf.buffers(),
+            },
+            original: Handlers {
+                client_read,
+                client_write,
+                upstream_read: u.read_event_handler,
+                upstream_write: u.write_event_handler,
+            },
+            begins: true,
+            link: Link::new(told),
+            drain: conf.drain(),
+        }
+    }
+
+    /// Takes in bytes that nginx had read before the tunnel began. `false`: there is no memory.
+    fn preload(&mut self, from: Side, bytes: &[u8]) -> bool {
+        if bytes.is_empty() {
+            return true;
+        }
+        // SAFETY: the request is alive, so it has a connection with a log.
+        let log = unsafe { (*(*self.r).connection).log };
+        let Some(mut buffer) = Buffer::borrow(bytes.len().max(self.memory.size), log) else {
+            return false;
+        };
+        buffer.append(bytes);
+        match from {
+            Side::Client => self.from_client = Some(buffer),
+            Side::Upstream => self.from_upstream = Some(buffer),
+        }
+        self.rules.received(from, bytes.len(), now());
+        true
+    }
+
+    /// Whether all can wait for an event: nothing is to be moved, and the timer that nginx is about
+    /// to set fires no later than ours would. The clock takes over from it when it does.
+    fn is_at_rest(&mut self, read_timeout: ngx_msec_t) -> bool {
+        let Some((client, upstream)) = self.sockets() else {
+            return false;
+        };
+        self.rules.is_empty(Side::Client)
+            && self.rules.is_empty(Side::Upstream)
+            && [client, upstream]
+                .iter()
+                .all(|socket| !socket.is_readable() && !socket.has_ended() && socket.is_writable())
+            && self.rules.has_timer(read_timeout, now())
+    }
+}
