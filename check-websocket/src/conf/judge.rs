@@ -187,7 +187,6 @@ impl Judge {
         if location.by == By::Module {
             redundant(
                 location,
-                scope,
                 maps,
                 [(upgrade, "websocket"), (connection, "upgrade")],
             );
@@ -308,12 +307,7 @@ fn last<'a>(headers: &[&'a Directive], name: &str) -> Option<&'a Directive> {
 
 /// Lines for a handshake that the module sends itself. Others, such as an empty Connection for
 /// keepalive, are for plain requests and do their work there.
-fn redundant(
-    location: &mut Location,
-    scope: &Scope<'_>,
-    maps: &Maps<'_>,
-    lines: [(Option<&Directive>, &str); 2],
-) {
+fn redundant(location: &mut Location, maps: &Maps<'_>, lines: [(Option<&Directive>, &str); 2]) {
     for (line, token) in lines {
         let upgrades = |line: &&Directive| {
             maps.value(line.word(1))
