@@ -2,13 +2,14 @@
 
 use core::ptr::NonNull;
 
-use nginx_sys::{ngx_http_request_t, ngx_http_upstream_t, ngx_msec_t, ngx_random};
+use nginx_sys::{ngx_http_request_t, ngx_http_upstream_t, ngx_random};
 use websocket_protocol::tunnel::{self as rules, Next, Side, Summary};
 
 use super::buffers::Buffer;
 use super::drain::{self, Link};
 use super::pump::{Memory, Pump};
 use super::socket::Socket;
+use crate::conf::LocationConf;
 use crate::nginx::clock::now;
 
 /// An established connection. It goes when the request's memory does.
@@ -17,13 +18,11 @@ pub struct Tunnel {
     pub(super) rules: rules::Tunnel,
     pub(super) from_client: Option<Buffer>,
     pub(super) from_upstream: Option<Buffer>,
-    pub(super) memory: Memory,
+    pub(super) conf: *const LocationConf,
     pub(super) original: Handlers,
     /// It has something to do when nginx is through with its own beginning, and is to be called.
     pub(super) begins: bool,
     pub(super) link: Link,
-    /// Over what time it is to be drained, if it is, milliseconds.
-    pub(super) drain: Option<ngx_msec_t>,
 }
 
 /// The functions that nginx calls when one of the sockets can be read or written.
@@ -172,13 +171,14 @@ impl Tunnel {
 
     fn pump(&mut self, client: Socket, upstream: Socket, from: Side) {
         let (source, sink) = ends(client, upstream, from);
+        let memory = Memory::of(self.conf());
         let received = Pump {
             rules: &mut self.rules,
             buffer: match from {
                 Side::Client => &mut self.from_client,
                 Side::Upstream => &mut self.from_upstream,
             },
-            memory: self.memory,
+            memory,
             from,
             source,
             sink,
@@ -206,7 +206,7 @@ impl Tunnel {
 
     /// The worker is to exit: picks the moment, within the time that nginx leaves it.
     pub(super) fn leave_in_time(&mut self) {
-        let Some(within) = self.drain else {
+        let Some(within) = self.conf().drain() else {
             return;
         };
         self.rules
@@ -228,14 +228,20 @@ impl Tunnel {
 
     /// Gives back what the tunnel holds. That takes no connection, and does nothing the second time.
     pub fn let_go(&mut self) {
-        self.memory.release(&mut self.from_client);
-        self.memory.release(&mut self.from_upstream);
+        let memory = Memory::of(self.conf());
+        memory.release(&mut self.from_client);
+        memory.release(&mut self.from_upstream);
         self.link.leave();
     }
 
     /// How it is, or how it ended.
     pub fn summary(&self) -> Summary {
         self.rules.summary()
+    }
+
+    pub(super) fn conf(&self) -> &'static LocationConf {
+        // SAFETY: a location's configuration outlives its requests.
+        unsafe { &*self.conf }
     }
 
     /// The client's connection and the upstream's.

@@ -5,6 +5,7 @@ use websocket_protocol::tunnel::{self as rules, Side, Write};
 
 use super::buffers::Buffer;
 use super::socket::{Moved, Socket};
+use crate::conf::LocationConf;
 use crate::nginx::clock::now;
 
 /// Reads at once at most this often, so that one busy tunnel doesn't keep the worker from others.
@@ -169,6 +170,13 @@ fn take(buffer: &mut Option<Buffer>, count: usize) {
 }
 
 impl Memory {
+    pub fn of(conf: &LocationConf) -> Self {
+        Self {
+            size: conf.buffer_size(),
+            keep: conf.buffers(),
+        }
+    }
+
     /// Gives a buffer back, whatever is in it.
     pub fn release(self, buffer: &mut Option<Buffer>) {
         if let Some(buffer) = buffer.take() {

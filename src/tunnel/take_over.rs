@@ -11,7 +11,6 @@ use websocket_protocol::tunnel::{self as rules, Side};
 use super::buffers::Buffer;
 use super::carry::{Handlers, Tunnel, mask, random, told};
 use super::drain::Link;
-use super::pump::Memory;
 use super::settings;
 use crate::conf::LocationConf;
 use crate::nginx::clock::now;
@@ -66,7 +65,7 @@ pub unsafe fn take_over(
         (*r).write_event_handler = handlers.client_write;
         u.read_event_handler = handlers.upstream_read;
         u.write_event_handler = handlers.upstream_write;
-        if tunnel.drain.is_some() && tunnel.link.enter() {
+        if conf.drain().is_some() && tunnel.link.enter() {
             tunnel.leave_in_time();
         }
         // nginx still has its own loop to go through, and that sets timers of its own.
@@ -123,10 +122,7 @@ impl Tunnel {
             rules: rules::Tunnel::new(limits, now(), random(), mask()),
             from_client: None,
             from_upstream: None,
-            memory: Memory {
-                size: conf.buffer_size(),
-                keep: conf.buffers(),
-            },
+            conf,
             original: Handlers {
                 client_read,
                 client_write,
@@ -135,7 +131,6 @@ impl Tunnel {
             },
             begins: true,
             link: Link::new(told),
-            drain: conf.drain(),
         }
     }
 
@@ -146,7 +141,8 @@ impl Tunnel {
         }
         // SAFETY: the request is alive, so it has a connection with a log.
         let log = unsafe { (*(*self.r).connection).log };
-        let Some(mut buffer) = Buffer::borrow(bytes.len().max(self.memory.size), log) else {
+        let Some(mut buffer) = Buffer::borrow(bytes.len().max(self.conf().buffer_size()), log)
+        else {
             return false;
         };
         buffer.append(bytes);
