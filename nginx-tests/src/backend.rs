@@ -1,4 +1,6 @@
 //! Servers behind nginx: one that speaks WebSocket, and one that does what a script says.
+//!
+//! A little longer than others are: its parts have no use without each other.
 
 use std::io;
 use std::net::TcpListener;

@@ -1,4 +1,6 @@
 //! A real nginx in a directory of its own.
+//!
+//! A long file: a setup, its check and the running nginx know one another's insides.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

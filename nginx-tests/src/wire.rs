@@ -1,4 +1,6 @@
 //! One connection: plain, unix or TLS, read and written byte for byte.
+//!
+//! A little longer than others are: its parts have no use without each other.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};

@@ -1,4 +1,6 @@
 //! The handshake's rules: what nginx answers by itself, what it passes on, and what it says.
+//!
+//! A long file of short tests: what they share is at the top, and each is read by itself.
 
 use nginx_tests::backend::Recorded;
 use nginx_tests::client::{self, SAMPLE_KEY};

@@ -1,5 +1,7 @@
 //! What reaches the upstream from a location with `websocket on`: handshakes whole, plain
 //! requests untouched, for every form of passing.
+//!
+//! A long file of short tests: what they share is at the top, and each is read by itself.
 
 use nginx_tests::backend::{Recorded, standard};
 use nginx_tests::client::{self, SAMPLE_KEY};

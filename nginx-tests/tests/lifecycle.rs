@@ -1,4 +1,6 @@
 //! The module through the life of an nginx: loading, configuring, reloading, stopping.
+//!
+//! A long file of short tests: what they share is at the top, and each is read by itself.
 
 use std::io;
 

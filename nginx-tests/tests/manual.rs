@@ -1,5 +1,7 @@
 //! The manual says what the code does: `README.md`, `docs/` and `CHANGELOG.md` against the module's
 //! sources and against nginx itself.
+//!
+//! A long file, as each rule of the manual brings what reads it from the pages or the code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,6 @@
 //! Doctor and module name the same cause, for each way a handshake fails.
+//!
+//! A long file of short tests: what they share is at the top, and each is read by itself.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};

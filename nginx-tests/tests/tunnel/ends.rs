@@ -1,4 +1,6 @@
 //! How tunnels end, and what is said of it.
+//!
+//! A long file of short tests: what they share is at the top, and each is read by itself.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -1,4 +1,6 @@
 //! Bytes on their way: in order, untouched, and no more of them held than there is room for.
+//!
+//! A long file of short tests: what they share is at the top, and each is read by itself.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};

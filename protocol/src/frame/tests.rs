@@ -1,0 +1,213 @@
+use super::*;
+
+#[test]
+fn state_is_small() {
+    assert!(size_of::<Scanner>() <= 48);
+}
+
+#[test]
+fn examples_of_the_rfc() {
+    let text = Frame {
+        opcode: Opcode::Text,
+        fin: true,
+        length: 5,
+        message_length: 5,
+        close_code: None,
+    };
+    assert_eq!(from_server(b"\x81\x05Hello"), Ok(vec![text]));
+    let masked = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+    assert_eq!(from_client(masked), Ok(vec![text]));
+
+    let first = Frame {
+        fin: false,
+        length: 3,
+        message_length: 3,
+        ..text
+    };
+    let last = Frame {
+        opcode: Opcode::Continuation,
+        length: 2,
+        ..text
+    };
+    assert_eq!(from_server(b"\x01\x03Hel\x80\x02lo"), Ok(vec![first, last]));
+
+    let ping = Frame {
+        opcode: Opcode::Ping,
+        message_length: 0,
+        ..text
+    };
+    assert_eq!(from_server(b"\x89\x05Hello"), Ok(vec![ping]));
+
+    let binary = Frame {
+        opcode: Opcode::Binary,
+        length: 256,
+        message_length: 256,
+        ..text
+    };
+    assert_eq!(from_server(b"\x82\x7e\x01\x00"), Ok(vec![binary]));
+    let binary = Frame {
+        length: 65536,
+        message_length: 65536,
+        ..binary
+    };
+    assert_eq!(from_server(b"\x82\x7f\0\0\0\0\0\x01\0\0"), Ok(vec![binary]));
+}
+
+#[test]
+fn control_frames_between_fragments() {
+    let mut scanner = Scanner::new(false);
+    let mut sizes = vec![];
+    let stream = b"\x01\x02ab\x89\x00\x00\x01c\x8a\x01d\x80\x03efg\x82\x01h";
+    scanner
+        .scan(stream, |frame| sizes.push(frame.message_length))
+        .unwrap();
+    assert_eq!(sizes, [2, 0, 3, 0, 6, 1]);
+    assert_eq!((scanner.frames(), scanner.messages()), (6, 2));
+}
+
+#[test]
+fn close_codes() {
+    assert_eq!(close_code(b"\x88\x00"), [None]);
+    assert_eq!(close_code(b"\x88\x02\x03\xe8"), [Some(1000)]);
+    assert_eq!(close_code(b"\x88\x05\x03\xf4bye"), [Some(1012)]);
+    assert_eq!(close_code(b"\x88\x02\x03"), []);
+    let masked = crate::ControlFrame::close(1001, "going").masked([9, 8, 7, 6]);
+    assert_eq!(
+        from_client(masked.bytes()).unwrap()[0].close_code,
+        Some(1001)
+    );
+}
+
+#[test]
+fn invalid_streams() {
+    for (stream, why) in [
+        (&b"\x83"[..], "reserved opcode"),
+        (b"\x8b", "reserved control opcode"),
+        (b"GET /", "not frames at all"),
+        (b"\x09\x00", "fragmented control frame"),
+        (b"\x89\x7e\x00\x7e", "control frame of 126 bytes"),
+        (b"\x88\x01\x03", "close with half a code"),
+        (b"\x80\x00", "continuation of nothing"),
+        (b"\x01\x00\x81\x00", "message within a message"),
+        (b"\x81\x80", "masked to the client"),
+        (b"\x82\x7e\x00\x7d", "16-bit length for 125"),
+        (b"\x82\x7f\0\0\0\0\0\0\xff\xff", "64-bit length for 65535"),
+        (b"\x82\x7f\x80\0\0\0\0\0\0\0", "length of 2^63"),
+    ] {
+        assert_eq!(from_server(stream), Err(Invalid), "{why}");
+    }
+    assert_eq!(
+        from_client(b"\x81\x00"),
+        Err(Invalid),
+        "unmasked from the client"
+    );
+}
+
+#[test]
+fn reserved_bits_are_allowed() {
+    assert_eq!(from_server(b"\xf1\x00").map(|frames| frames.len()), Ok(1));
+}
+
+#[test]
+fn huge_lengths_do_not_overflow() {
+    let mut scanner = Scanner::new(false);
+    let mut last = 0;
+    for first in [0x02, 0x00, 0x00] {
+        let header = [first, 0x7f, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        scanner
+            .scan(&header, |frame| last = frame.message_length)
+            .unwrap();
+        scanner.remaining = 0;
+    }
+    assert_eq!(last, u64::MAX);
+}
+
+#[test]
+fn boundaries() {
+    let mut scanner = Scanner::new(false);
+    assert_eq!(scanner.next_boundary(b"\x81"), Ok(Some(0)));
+    for (bytes, ahead, distance) in [
+        (&b"\x82"[..], &b"\x03abc\x81"[..], Some(4)),
+        (b"\x03", b"ab", None),
+        (b"ab", b"c", Some(1)),
+        (b"c", b"", Some(0)),
+        (b"\x89\x00", b"", Some(0)),
+        (b"\x82\x7e\x01", b"", None),
+        (b"", b"\x00", None),
+    ] {
+        scanner.scan(bytes, |_| ()).unwrap();
+        assert_eq!(scanner.next_boundary(ahead), Ok(distance), "{bytes:?}");
+        assert_eq!(scanner.at_boundary(), distance == Some(0));
+    }
+    assert_eq!(scanner.next_boundary(&[0; 257]), Ok(Some(257)));
+}
+
+#[test]
+fn admits_messages_up_to_the_limit() {
+    let admit = |stream: &[u8], limit| {
+        let admitted = Scanner::new(false).admit(stream, limit).unwrap();
+        (admitted.bytes, admitted.exceeded)
+    };
+    assert_eq!(admit(b"", 0), (0, false));
+    assert_eq!(admit(b"\x82\x03abc", 3), (5, false));
+    assert_eq!(admit(b"\x82\x04abcd", 3), (0, true));
+    assert_eq!(admit(b"\x82\x03abc\x82\x04", 3), (5, true));
+    // Only the header tells: payload need not have come.
+    assert_eq!(
+        admit(b"\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xff", 3),
+        (0, true)
+    );
+    assert_eq!(admit(b"\x82\x03a", 3), (3, false));
+    // Fragments are added up, control frames are not, and a new message begins at 0.
+    assert_eq!(admit(b"\x02\x02ab\x89\x7d", 2), (6, false));
+    assert_eq!(admit(b"\x02\x02ab\x89\x00\x00\x01", 2), (6, true));
+    assert_eq!(admit(b"\x02\x02ab\x80\x00\x82\x02", 2), (8, false));
+    assert_eq!(admit(b"\x88\x02\x03\xe8", 0), (4, false));
+}
+
+#[test]
+fn admits_no_incomplete_header() {
+    let header = b"\x82\x7f\0\0\0\0\0\x01\0\0";
+    for length in 0..header.len() {
+        let mut stream = b"\x89\x00".to_vec();
+        stream.extend(&header[..length]);
+        let admitted = Scanner::new(false).admit(&stream, 9).unwrap();
+        assert_eq!((admitted.bytes, admitted.exceeded), (2, false), "{length}");
+    }
+    assert_eq!(Scanner::new(false).admit(b"\x89\x00\x83", 9), Err(Invalid));
+}
+
+#[test]
+fn admits_the_rest_of_a_frame_that_has_begun() {
+    let mut scanner = Scanner::new(false);
+    scanner.scan(b"\x82\x05ab", |_| ()).unwrap();
+    let admitted = scanner.admit(b"cde\x82\x05", 4).unwrap();
+    assert_eq!((admitted.bytes, admitted.exceeded), (3, true));
+    // Nor is the rest of a header held back whose beginning is gone.
+    let mut scanner = Scanner::new(false);
+    scanner.scan(b"\x82\x7e\x01", |_| ()).unwrap();
+    let admitted = scanner.admit(b"\x00abc", 1000).unwrap();
+    assert_eq!((admitted.bytes, admitted.exceeded), (4, false));
+}
+
+fn from_server(stream: &[u8]) -> Result<Vec<Frame>, Invalid> {
+    scan(Scanner::new(false), stream)
+}
+
+fn from_client(stream: &[u8]) -> Result<Vec<Frame>, Invalid> {
+    scan(Scanner::new(true), stream)
+}
+
+fn scan(mut scanner: Scanner, stream: &[u8]) -> Result<Vec<Frame>, Invalid> {
+    let mut frames = vec![];
+    scanner.scan(stream, |frame| frames.push(frame))?;
+    Ok(frames)
+}
+
+fn close_code(stream: &[u8]) -> Vec<Option<u16>> {
+    from_server(stream)
+        .unwrap()
+        .iter()
+        .map(|frame| frame.close_code)
+        .collect()
+}
