@@ -2,9 +2,11 @@
 
 use websocket_protocol::{Cause, Escaped};
 
+use crate::answer::Answer;
 use crate::failure::Failure;
-use crate::handshake::{self, Answer, Request};
+use crate::handshake;
 use crate::options::Walk as Options;
+use crate::request::Request;
 use crate::tls::Tls;
 use crate::walk::{self, Walk};
 

@@ -4,7 +4,9 @@ use std::io;
 
 use websocket_protocol::{Cause, Escaped, Status};
 
-use crate::handshake::{Answer, Request, Unanswered};
+use crate::answer::Answer;
+use crate::handshake::Unanswered;
+use crate::request::Request;
 use crate::tls;
 
 /// Which side of nginx was tried.

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod compare;
 mod conf;
 mod failure;
@@ -13,6 +14,7 @@ mod print;
 mod probes;
 mod random;
 mod report;
+mod request;
 mod stream;
 mod target;
 mod tls;

@@ -3,8 +3,10 @@
 
 use std::net::SocketAddr;
 
-use crate::handshake::{self, Answer, Request};
+use crate::answer::Answer;
+use crate::handshake;
 use crate::options::Walk as Options;
+use crate::request::Request;
 use crate::stream::{Line, Stream};
 use crate::target::Target;
 use crate::tls::{Failed, Tls};

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
+use crate::answer::Answer;
 use crate::failure::{self, Failure, Role};
-use crate::handshake::{self, Answer, Request};
+use crate::handshake;
 use crate::lookup::{self, Found};
 use crate::options::Walk as Options;
+use crate::request::Request;
 use crate::stream::{Line, Stream};
 use crate::target::Target;
 use crate::tls::{Certificate, Tls};
