@@ -3,7 +3,7 @@
 use std::str;
 
 use websocket_protocol::header::{has_token, is_token, tokens};
-use websocket_protocol::{Escaped, ResponseHead, ResponseHeader};
+use websocket_protocol::{Cause, Escaped, ResponseHead, ResponseHeader};
 
 use crate::request::{HIDDEN, Request, is_secret};
 
@@ -132,6 +132,36 @@ impl Answer {
     pub fn is_nginx_page(&self) -> bool {
         let body = String::from_utf8_lossy(&self.rest);
         body.contains("<hr><center>nginx") || body.contains("<hr><center>openresty")
+    }
+
+    /// Whether nginx wrote the head. It puts its own name in the place of an upstream's.
+    pub fn is_from_nginx(&self) -> bool {
+        const NAMES: [&str; 4] = ["nginx", "openresty", "angie", "Tengine"];
+        let server = self.header("Server").unwrap_or_default();
+        let name = server.split('/').next().unwrap_or_default();
+        NAMES.iter().any(|own| name.eq_ignore_ascii_case(own))
+    }
+
+    /// Whether it is a file that nginx read from disk: its ETag is then the time of change and the
+    /// length, in hexadecimal digits.
+    pub fn is_nginx_file(&self) -> bool {
+        let etag = self.header("ETag").unwrap_or_default();
+        let length = self
+            .header("Content-Length")
+            .and_then(|value| value.parse::<u64>().ok());
+        let (Some((changed, size)), Some(length)) =
+            (etag.trim_matches('"').split_once('-'), length)
+        else {
+            return false;
+        };
+        self.is_from_nginx()
+            && u64::from_str_radix(changed, 16).is_ok()
+            && size == format!("{length:x}")
+    }
+
+    /// What the module says where `websocket_cause_header` is on.
+    pub fn told_cause(&self) -> Option<Cause> {
+        self.header("X-WebSocket-Cause").and_then(Cause::from_name)
     }
 
     pub fn body_contains(&self, text: &str) -> bool {

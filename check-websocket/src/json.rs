@@ -7,6 +7,7 @@ use crate::conf::judge::{Judgement, Location};
 use crate::failure::Failure;
 use crate::probes::Probe;
 use crate::report::{Repeats, Report};
+use crate::trace::{Sent, Trace};
 use crate::walk::{Outcome, Step, Walk, milliseconds};
 
 /// Raised when a field changes its meaning or goes.
@@ -20,6 +21,7 @@ pub fn report(report: &Report) -> String {
         "backend": report.backend.as_ref().map(walk),
         "comparison": report.comparison.as_ref().map(comparison),
         "probes": report.probes.iter().map(probe).collect::<Vec<_>>(),
+        "log": report.trace.as_ref().map(trace),
         "repeat": report.repeats.as_ref().map(repeats),
     });
     format!("{value:#}\n")
@@ -68,7 +70,8 @@ fn failure(failure: &Failure) -> Value {
         "meaning": failure.meaning,
         "advice": failure.advice,
         "change": failure.change,
-        "candidates": failure.candidates().map(|cause| cause.name()).collect::<Vec<_>>(),
+        "hint": failure.hint,
+        "candidates": failure.candidates.iter().map(|cause| cause.name()).collect::<Vec<_>>(),
     })
 }
 
@@ -87,6 +90,15 @@ fn probe(probe: &Probe) -> Value {
         "status": probe.status,
         "confused": probe.confused,
         "text": probe.text,
+    })
+}
+
+fn trace(trace: &Trace) -> Value {
+    let request =
+        |sent: &Sent| json!({"request": sent.line, "user_agent": sent.agent, "count": sent.count});
+    json!({
+        "client": trace.client.to_string(),
+        "requests": trace.requests.iter().map(request).collect::<Vec<_>>(),
     })
 }
 

@@ -3,9 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod answered;
+mod certificate;
 mod compare;
 mod conf;
 mod failure;
+mod forgotten;
 mod handshake;
 mod json;
 mod lookup;
@@ -18,6 +21,7 @@ mod request;
 mod stream;
 mod target;
 mod tls;
+mod trace;
 mod tunnel;
 mod walk;
 

@@ -4,8 +4,6 @@ use std::env;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 
-use websocket_protocol::Cause;
-
 use crate::conf::judge::{Judgement, Location};
 use crate::failure::Failure;
 use crate::report::Report;
@@ -64,6 +62,12 @@ pub fn report(report: &Report, paint: Paint) -> String {
             probe.text.clone()
         };
         let _ = writeln!(out, "  probe                  {}: {text}", probe.what);
+    }
+    if let Some(trace) = &report.trace {
+        let _ = writeln!(out, "  in nginx's logs        client {}:", trace.client);
+        for sent in &trace.requests {
+            let _ = writeln!(out, "      {}", paint.faint(&sent.text()));
+        }
     }
     if let Some(backend) = &report.backend {
         let _ = writeln!(out);
@@ -137,7 +141,14 @@ fn failure(out: &mut String, failure: &Failure, paint: Paint) {
     if let Some(change) = &failure.change {
         let _ = writeln!(out, "  in nginx:   {change}");
     }
-    let names: Vec<&str> = failure.candidates().map(Cause::name).collect();
+    if let Some(hint) = failure.hint {
+        let _ = writeln!(out, "  from here:  {hint}");
+    }
+    let names: Vec<&str> = failure
+        .candidates
+        .iter()
+        .map(|cause| cause.name())
+        .collect();
     if !names.is_empty() {
         let _ = writeln!(out, "  could be:   {}", names.join(", "));
     }

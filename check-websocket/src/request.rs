@@ -7,6 +7,9 @@ use crate::options::Walk;
 use crate::random;
 use crate::target::Target;
 
+const PROGRAM: &str = "check-websocket/";
+const AGENT: &str = concat!("check-websocket/", env!("CARGO_PKG_VERSION"));
+
 /// A request to be sent. The handshake, or what something on the way could make of it.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -28,10 +31,7 @@ impl Request {
         request.add("Connection", "Upgrade");
         request.add("Pragma", "no-cache");
         request.add("Cache-Control", "no-cache");
-        request.add(
-            "User-Agent",
-            concat!("check-websocket/", env!("CARGO_PKG_VERSION")),
-        );
+        request.add("User-Agent", AGENT);
         request.add("Upgrade", "websocket");
         match options.origin.as_deref() {
             Some("none") => {}
@@ -75,6 +75,17 @@ impl Request {
         self
     }
 
+    /// Says in the program's own User-Agent what it is for, so that logs show it.
+    pub fn named(self, purpose: &str) -> Self {
+        match self.header("User-Agent") {
+            Some(agent) if agent.starts_with(PROGRAM) => {
+                let agent = format!("{agent} ({purpose})");
+                self.with("User-Agent", agent)
+            }
+            _ => self,
+        }
+    }
+
     pub fn over(mut self, version: &'static str) -> Self {
         self.version = version;
         self
@@ -111,14 +122,17 @@ impl Request {
         lines.map(|line| secret(&line).unwrap_or(line)).collect()
     }
 
+    /// The request line.
+    pub fn line(&self) -> String {
+        format!("GET {} HTTP/{}", self.path, self.version)
+    }
+
     fn lines(&self) -> Vec<String> {
         let headers = self
             .headers
             .iter()
             .map(|(name, value)| format!("{name}: {value}"));
-        std::iter::once(format!("GET {} HTTP/{}", self.path, self.version))
-            .chain(headers)
-            .collect()
+        std::iter::once(self.line()).chain(headers).collect()
     }
 
     pub fn bytes(&self) -> Vec<u8> {
@@ -206,5 +220,19 @@ mod tests {
             shown.contains("cookie: (not shown)") && !shown.contains("s3cret"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn the_user_agent_says_what_a_request_is_for() {
+        let own = options(&[]);
+        let request = Request::new(&own.target, &own).named("http-1.0");
+        let agent = request.header("User-Agent").unwrap_or_default();
+        assert!(
+            agent.starts_with("check-websocket/") && agent.ends_with(" (http-1.0)"),
+            "{agent}"
+        );
+        let given = options(&["--header", "User-Agent: mine"]);
+        let request = Request::new(&given.target, &given).named("http-1.0");
+        assert_eq!(request.header("User-Agent"), Some("mine"));
     }
 }

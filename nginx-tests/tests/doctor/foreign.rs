@@ -8,7 +8,6 @@ use std::process::{Child, Command, Stdio};
 use nginx_tests::Nginx;
 use nginx_tests::environment::{find_program, interop};
 
-use crate::causes::logged;
 use crate::program::{examine, failure, step};
 
 /// A server in a process of its own, ended with the test.
@@ -148,7 +147,9 @@ fn check(server: &Foreign) {
 
     // What the server itself makes of a wrong handshake, in doctor's words and the module's.
     let report = examine(&at("other"), &["--no-probes", offer]);
-    assert_eq!(failure(&report), logged(&nginx), "{report:#}");
+    let named = format!("websocket handshake failed: {}: ", failure(&report));
+    let line = nginx.wait_for_log(&named);
+    assert!(line.contains("GET /other HTTP/1.1"), "{line} {report:#}");
 }
 
 #[test]
