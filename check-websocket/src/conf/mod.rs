@@ -2,6 +2,7 @@
 
 mod files;
 pub mod judge;
+mod lua;
 mod parse;
 mod scope;
 mod values;
