@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::compare::Comparison;
-use crate::conf::judge::{Judgement, Location};
+use crate::conf::judge::Judgement;
+use crate::conf::location::Location;
 use crate::failure::Failure;
 use crate::probes::Probe;
 use crate::report::{Repeats, Report};

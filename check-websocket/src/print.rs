@@ -4,7 +4,8 @@ use std::env;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 
-use crate::conf::judge::{Judgement, Location};
+use crate::conf::judge::Judgement;
+use crate::conf::location::Location;
 use crate::failure::Failure;
 use crate::report::Report;
 use crate::walk::{Outcome, Walk, milliseconds};

@@ -1,10 +1,14 @@
 //! `--nginx-conf`: reads nginx's configuration and says where WebSocket would pass.
 
 mod files;
+mod folklore;
 pub mod judge;
+pub mod location;
 mod lua;
 mod parse;
+mod proxied;
 mod scope;
+mod times;
 mod values;
 
 use std::io::Read as _;
