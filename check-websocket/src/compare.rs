@@ -8,7 +8,7 @@ use crate::handshake::{self, Unanswered};
 use crate::options::Walk as Options;
 use crate::request::Request;
 use crate::tls::Tls;
-use crate::walk::{self, Walk};
+use crate::walk::Walk;
 
 /// What the comparison says.
 pub struct Comparison {
@@ -112,7 +112,7 @@ fn is_same(through: &Failure, direct: &Failure) -> bool {
 /// The backend's own words; nginx's are "502".
 fn sharper(through: &Failure, direct: &Failure) -> Failure {
     Failure {
-        seen: format!("{} (directly: {})", through.seen, direct.seen),
+        seen: format!("{} (directly: {})", through.seen, direct.seen).into(),
         change: direct.change.clone(),
         ..direct.clone()
     }
@@ -252,7 +252,7 @@ fn culprits(front: &Walk, backend: &Walk, options: &Options, tls: &Tls) -> Vec<&
         let Some(request) = (change.request)(&backend.request, backend) else {
             continue;
         };
-        if let Some(mut stream) = walk::open(&backend.target, address, options, tls) {
+        if let Some(mut stream) = handshake::open(&backend.target, address, options, tls) {
             let exchanged = handshake::exchange(&mut stream, &request, options.timeout);
             found.add(change, Likeness::of(seen, exchanged));
         }

@@ -25,20 +25,20 @@ pub struct Failure {
     /// A finer name where the cause covers several, such as `certificate-expired`.
     pub problem: Option<&'static str>,
     /// The facts.
-    pub seen: String,
+    pub seen: Box<str>,
     pub meaning: &'static str,
     /// As in the module's log line.
     pub advice: &'static str,
     /// What to change in nginx, where something can be said beyond the advice.
-    pub change: Option<String>,
-    /// What to try from here.
-    pub hint: Option<&'static str>,
+    pub change: Option<Box<str>>,
+    /// Whether it may be that a subprotocol was due.
+    pub wants_subprotocol: bool,
     /// What it could be, where that can't be told from outside.
-    pub candidates: Vec<Cause>,
+    pub candidates: Box<[Cause]>,
 }
 
 impl Failure {
-    pub fn of(cause: Cause, seen: impl Into<String>) -> Self {
+    pub fn of(cause: Cause, seen: impl Into<Box<str>>) -> Self {
         Self {
             name: cause.name(),
             cause: Some(cause),
@@ -47,8 +47,8 @@ impl Failure {
             meaning: cause.meaning(),
             advice: cause.advice(),
             change: None,
-            hint: None,
-            candidates: Vec::new(),
+            wants_subprotocol: false,
+            candidates: Box::default(),
         }
     }
 
@@ -63,24 +63,24 @@ impl Failure {
             name,
             cause: None,
             problem: None,
-            seen,
+            seen: seen.into(),
             meaning,
             advice,
             change: None,
-            hint: None,
-            candidates: Vec::new(),
+            wants_subprotocol: false,
+            candidates: Box::default(),
         }
     }
 
-    /// Whether it is how servers refuse who offers none of their subprotocols: 400, or a close
-    /// where an answer or the first frame was due.
-    pub fn may_want_subprotocol(&self) -> bool {
+    /// For a handshake that offered no subprotocol. Servers that want one of theirs close where an
+    /// answer or the first frame was due, or answer 400.
+    pub fn without_subprotocol(mut self) -> Self {
         const CLOSED_AT_ONCE: [&str; 3] = ["closed", "no-close-frame", "reset"];
-        let refused = [Cause::UpstreamClosed, Cause::UpstreamBadRequest];
-        self.cause.map_or_else(
-            || CLOSED_AT_ONCE.contains(&self.name),
-            |cause| refused.contains(&cause),
-        )
+        self.wants_subprotocol = match self.cause {
+            Some(cause) => [Cause::UpstreamClosed, Cause::UpstreamBadRequest].contains(&cause),
+            None => CLOSED_AT_ONCE.contains(&self.name),
+        };
+        self
     }
 
     pub fn problem(mut self, name: &'static str) -> Self {
@@ -88,14 +88,15 @@ impl Failure {
         self
     }
 
-    pub fn change(mut self, text: impl Into<String>) -> Self {
+    pub fn change(mut self, text: impl Into<Box<str>>) -> Self {
         self.change = Some(text.into());
         self
     }
 
-    pub fn hint(mut self, text: &'static str) -> Self {
-        self.hint = Some(text);
-        self
+    /// What to try from here.
+    pub fn hint(&self) -> Option<&'static str> {
+        self.wants_subprotocol
+            .then_some("no subprotocol was offered; try --subprotocol")
     }
 
     /// For the address itself nginx is the server that failed, and the advice about `proxy_pass`
@@ -192,9 +193,6 @@ pub fn of_certificate(problem: &tls::Problem) -> Failure {
         .problem(problem.name)
         .change(change)
 }
-
-/// Many servers want one of their subprotocols, and close or answer 400 where none is offered.
-pub const OFFER_SUBPROTOCOL: &str = "no subprotocol was offered; try --subprotocol";
 
 pub fn of_silence(role: Role, unanswered: &Unanswered) -> Failure {
     match unanswered {

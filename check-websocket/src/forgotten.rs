@@ -9,7 +9,7 @@ use crate::handshake;
 use crate::options::Walk as Options;
 use crate::request::Request;
 use crate::tls::Tls;
-use crate::walk::{self, Walk};
+use crate::walk::Walk;
 
 /// The name of the request for comparison, in its User-Agent.
 const WITHOUT_UPGRADE: &str = "without-upgrade";
@@ -39,7 +39,7 @@ pub fn look(front: &mut Walk, options: &Options, tls: &Tls) -> Option<Request> {
         .without(&HANDSHAKE)
         .with("Connection", "close")
         .named(WITHOUT_UPGRADE);
-    let mut stream = walk::open(&front.target, address, options, tls)?;
+    let mut stream = handshake::open(&front.target, address, options, tls)?;
     let plain = handshake::exchange(&mut stream, &request, options.timeout).ok();
     if plain.is_some_and(|plain| is_same(answer, &plain)) {
         let named = name(failure);
@@ -89,7 +89,9 @@ fn name(failure: &Failure) -> Failure {
         .cause
         .filter(|cause| matches!(cause, Cause::UpstreamNotFound | Cause::UpstreamForbidden));
     Failure {
-        candidates: other.map_or(Vec::new(), |other| vec![Cause::UpgradeMissing, other]),
+        candidates: other
+            .map(|other| [Cause::UpgradeMissing, other].into())
+            .unwrap_or_default(),
         ..named
     }
 }
@@ -162,10 +164,10 @@ mod tests {
             "{}",
             named.seen
         );
-        assert_eq!(named.candidates, []);
+        assert!(named.candidates.is_empty());
         let not_found = name(&failure(&answer(404, "nginx", "")));
         assert_eq!(
-            not_found.candidates,
+            *not_found.candidates,
             [Cause::UpgradeMissing, Cause::UpstreamNotFound]
         );
     }

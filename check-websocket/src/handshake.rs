@@ -1,11 +1,15 @@
 //! The exchange: a request is sent, and its answer read.
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::answer::{Answer, parse};
+use crate::options::Walk as Options;
 use crate::request::Request;
-use crate::stream::Stream;
+use crate::stream::{Line, Stream};
+use crate::target::Target;
+use crate::tls::Tls;
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -15,6 +19,17 @@ pub enum Unanswered {
     TimedOut(Duration),
     /// What came is not HTTP.
     Invalid(String),
+}
+
+/// Opens another connection to an address that has accepted one: for the handshakes that are only
+/// for comparison. The certificate was judged before.
+pub fn open(target: &Target, address: SocketAddr, options: &Options, tls: &Tls) -> Option<Stream> {
+    let line = Line::connect(address, options.connect_timeout).ok()?;
+    if !target.secure {
+        return Some(Stream::Plain(line));
+    }
+    let connected = tls.connect(line, &target.host, &["http/1.1"], options.connect_timeout);
+    connected.ok().map(|(stream, _)| stream)
 }
 
 /// Sends the request and reads the answer.

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::compare::Comparison;
-use crate::conf::judge::Judgement;
+use crate::conf::Reading;
 use crate::conf::location::Location;
+use crate::conf::reach::{Reached, Stop};
 use crate::failure::Failure;
 use crate::probes::Probe;
 use crate::report::{Repeats, Report};
@@ -28,10 +29,12 @@ pub fn report(report: &Report) -> String {
     format!("{value:#}\n")
 }
 
-pub fn configuration(judgement: &Judgement) -> String {
+pub fn configuration(reading: &Reading) -> String {
+    let judgement = &reading.judgement;
     let value = json!({
         "schema": SCHEMA,
-        "works": judgement.works(),
+        "works": reading.works(),
+        "address": reading.reached.as_ref().map(reached),
         "locations": judgement.locations.iter().map(location).collect::<Vec<_>>(),
         "notes": judgement.notes,
     });
@@ -71,7 +74,7 @@ fn failure(failure: &Failure) -> Value {
         "meaning": failure.meaning,
         "advice": failure.advice,
         "change": failure.change,
-        "hint": failure.hint,
+        "hint": failure.hint(),
         "candidates": failure.candidates.iter().map(|cause| cause.name()).collect::<Vec<_>>(),
     })
 }
@@ -123,5 +126,28 @@ fn location(location: &Location) -> Value {
         "websocket": location.passes(),
         "problems": location.problems,
         "remarks": location.remarks,
+    })
+}
+
+fn reached(reached: &Reached) -> Value {
+    json!({
+        "url": reached.url,
+        "websocket": reached.passes(),
+        "server": reached.server.as_ref().map(stop),
+        "location": reached.location.as_ref().map(stop),
+        "passes_to": reached.judged.as_ref().map(|location| &location.passes_to),
+        "by": reached.judged.as_ref().map(|location| location.by.name()),
+        "sent": reached.sent,
+        "problems": reached.problems,
+        "remarks": reached.remarks,
+    })
+}
+
+fn stop(stop: &Stop) -> Value {
+    json!({
+        "name": stop.name,
+        "file": stop.file,
+        "line": stop.line,
+        "why": stop.why,
     })
 }

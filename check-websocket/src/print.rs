@@ -1,54 +1,11 @@
 //! What people read.
 
-use std::env;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
 
-use crate::conf::judge::Judgement;
-use crate::conf::location::Location;
 use crate::failure::Failure;
+use crate::paint::Paint;
 use crate::report::Report;
 use crate::walk::{Outcome, Walk, milliseconds};
-
-/// Colours, where they are seen and wanted.
-#[derive(Clone, Copy)]
-pub struct Paint {
-    on: bool,
-}
-
-impl Paint {
-    /// <https://no-color.org>: set to anything but nothing, there is none.
-    pub fn detect() -> Self {
-        let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self {
-            on: !refused && io::stdout().is_terminal(),
-        }
-    }
-
-    fn paint(self, code: &str, text: &str) -> String {
-        if self.on {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
-    }
-
-    fn good(self, text: &str) -> String {
-        self.paint("32", text)
-    }
-
-    fn note(self, text: &str) -> String {
-        self.paint("33", text)
-    }
-
-    fn bad(self, text: &str) -> String {
-        self.paint("1;31", text)
-    }
-
-    fn faint(self, text: &str) -> String {
-        self.paint("2", text)
-    }
-}
 
 // Writing into a String can't fail, so its results are dropped throughout.
 
@@ -142,7 +99,7 @@ fn failure(out: &mut String, failure: &Failure, paint: Paint) {
     if let Some(change) = &failure.change {
         let _ = writeln!(out, "  in nginx:   {change}");
     }
-    if let Some(hint) = failure.hint {
+    if let Some(hint) = failure.hint() {
         let _ = writeln!(out, "  from here:  {hint}");
     }
     let names: Vec<&str> = failure
@@ -153,60 +110,4 @@ fn failure(out: &mut String, failure: &Failure, paint: Paint) {
     if !names.is_empty() {
         let _ = writeln!(out, "  could be:   {}", names.join(", "));
     }
-}
-
-/// Every location that proxies.
-pub fn configuration(judgement: &Judgement, paint: Paint) -> String {
-    let mut out = String::new();
-    for location in &judgement.locations {
-        let verdict = match (location.passes(), location.is_meant()) {
-            (true, _) => paint.good("passes"),
-            (false, true) => paint.bad("fails"),
-            (false, false) => paint.note("no"),
-        };
-        let _ = writeln!(
-            out,
-            "{}: {verdict} ({})",
-            title(location),
-            location.by.name()
-        );
-        for problem in &location.problems {
-            let _ = writeln!(out, "  - {problem}");
-        }
-        for remark in &location.remarks {
-            let _ = writeln!(out, "  * {remark}");
-        }
-    }
-    if judgement.locations.is_empty() {
-        out += "no location proxies\n";
-    }
-    for note in &judgement.notes {
-        let _ = writeln!(out, "note: {note}");
-    }
-    out
-}
-
-/// A line for each location that is meant to carry WebSocket and doesn't, for `--quiet`.
-pub fn configuration_lines(judgement: &Judgement) -> String {
-    let mut out = String::new();
-    for location in judgement
-        .locations
-        .iter()
-        .filter(|l| l.is_meant() && !l.passes())
-    {
-        let _ = writeln!(
-            out,
-            "{} fails: {}",
-            title(location),
-            location.problems.join("; ")
-        );
-    }
-    out
-}
-
-fn title(location: &Location) -> String {
-    format!(
-        "{}:{} {} {} -> {}",
-        location.file, location.line, location.server, location.name, location.passes_to
-    )
 }

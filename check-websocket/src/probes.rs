@@ -11,7 +11,6 @@ use crate::stream::{Line, Stream};
 use crate::target::Target;
 use crate::tls::{Failed, Tls};
 use crate::trace::Trace;
-use crate::walk;
 
 /// A wrong handshake and what came of it.
 pub struct Probe {
@@ -38,7 +37,7 @@ pub fn probe(
     trace: &mut Trace,
 ) -> Vec<Probe> {
     let ask = |request: Request| {
-        let mut stream = walk::open(target, address, options, tls)?;
+        let mut stream = handshake::open(target, address, options, tls)?;
         handshake::exchange(&mut stream, &request, options.timeout).ok()
     };
     let stripped = request

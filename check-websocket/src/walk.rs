@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::answer::Answer;
 use crate::answered;
 use crate::certificate;
-use crate::failure::{self, Failure, OFFER_SUBPROTOCOL, Role};
+use crate::failure::{self, Failure, Role};
 use crate::handshake;
 use crate::lookup::{self, Found};
 use crate::options::Walk as Options;
@@ -93,17 +93,6 @@ pub fn walk(target: &Target, role: Role, options: &Options, tls: &Tls) -> Walk {
         failure,
         ..walker.walk
     }
-}
-
-/// Opens another connection to an address that has accepted one: for the handshakes that are only
-/// for comparison. The certificate was judged before.
-pub fn open(target: &Target, address: SocketAddr, options: &Options, tls: &Tls) -> Option<Stream> {
-    let line = Line::connect(address, options.connect_timeout).ok()?;
-    if !target.secure {
-        return Some(Stream::Plain(line));
-    }
-    let connected = tls.connect(line, &target.host, &["http/1.1"], options.connect_timeout);
-    connected.ok().map(|(stream, _)| stream)
 }
 
 struct Walker<'a> {
@@ -321,7 +310,7 @@ impl Walker<'_> {
                 (Outcome::Note, text)
             }
             None => (Outcome::Ok, line),
-            Some(failure) => (Outcome::Failed, failure.seen.clone()),
+            Some(failure) => (Outcome::Failed, failure.seen.to_string()),
         };
         let step = self.note("handshake", outcome, time, text);
         step.lines = shown(&received);
@@ -333,12 +322,11 @@ impl Walker<'_> {
         failure.map_or(Ok(rest), Err)
     }
 
-    /// With the word that helps where a server wants a subprotocol, and none was offered.
+    /// Of what came after the request.
     fn hinted(&self, failure: Failure) -> Failure {
-        if self.walk.request.header(PROTOCOL).is_none() && failure.may_want_subprotocol() {
-            failure.hint(OFFER_SUBPROTOCOL)
-        } else {
-            failure
+        match self.walk.request.header(PROTOCOL) {
+            Some(_) => failure,
+            None => failure.without_subprotocol(),
         }
     }
 
@@ -360,7 +348,7 @@ impl Walker<'_> {
     }
 
     fn fail(&mut self, name: &'static str, time: Duration, failure: Failure) -> Failure {
-        self.note(name, Outcome::Failed, time, failure.seen.clone());
+        self.note(name, Outcome::Failed, time, failure.seen.to_string());
         failure
     }
 

@@ -1,5 +1,6 @@
 //! The doctor: `check-websocket` before real servers, through a real nginx and directly.
 
+mod address;
 mod causes;
 mod compare;
 mod configuration;
