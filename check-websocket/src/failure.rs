@@ -138,7 +138,7 @@ pub fn of_connect(role: Role, port: u16, error: &io::Error, seen: String) -> Fai
 /// The TLS of the address itself is that of nginx's own listener: `proxy_pass` has no part in it.
 const OWN_TLS: (&str, &str) = (
     "There is no TLS connection to the server at this address that can be trusted; no handshake was sent.",
-    "check `listen … ssl`, ssl_certificate and ssl_protocols of the server block that listens here",
+    "check ssl in listen, ssl_certificate and ssl_protocols of the server block that listens here",
 );
 
 fn of_own_tls(seen: String) -> Failure {
