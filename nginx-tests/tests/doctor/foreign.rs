@@ -145,6 +145,10 @@ fn check(server: &Foreign) {
     ];
     assert!(dropped.contains(&named), "{named:?} {report:#}");
 
+    // Without the backend's address the same answer to a plain request has to do.
+    let alone = examine(&at("off"), &[offer]);
+    assert_eq!(failure(&alone), "upgrade-missing", "{alone:#}");
+
     // What the server itself makes of a wrong handshake, in doctor's words and the module's.
     let report = examine(&at("other"), &["--no-probes", offer]);
     let named = format!("websocket handshake failed: {}: ", failure(&report));
