@@ -82,6 +82,9 @@ fn walk(out: &mut String, walk: &Walk, paint: Paint) {
     }
 }
 
+/// More names than these help nobody to choose.
+const FEW: usize = 4;
+
 fn failure(out: &mut String, failure: &Failure, paint: Paint) {
     let name = match failure.problem {
         Some(problem) => format!("{} ({problem})", failure.name),
@@ -107,7 +110,17 @@ fn failure(out: &mut String, failure: &Failure, paint: Paint) {
         .iter()
         .map(|cause| cause.name())
         .collect();
-    if !names.is_empty() {
-        let _ = writeln!(out, "  could be:   {}", names.join(", "));
+    match names.as_slice() {
+        [] => {}
+        [names @ .., last] if names.len() < FEW => {
+            let _ = writeln!(out, "  could be:   {} or {last}", names.join(", "));
+        }
+        names => {
+            let _ = writeln!(
+                out,
+                "  could be:   any of {} causes that look the same from here; --json lists them",
+                names.len()
+            );
+        }
     }
 }

@@ -11,7 +11,7 @@ use nginx_tests::{Certificate, Listen, Nginx, ScriptedBackend};
 use tungstenite::handshake::derive_accept_key;
 use websocket_protocol::Cause;
 
-use crate::program::{examine, failure};
+use crate::program::{examine, failure, run};
 
 /// A port that nobody listens at, and that no test is given.
 pub const NOBODY: &str = "127.0.0.1:1";
@@ -364,6 +364,10 @@ fn a_bad_gateway_is_one_of_many() {
             .any(|candidate| *candidate == logged(&nginx).as_str()),
         "{report:#}"
     );
+    // So many names would help nobody who reads them.
+    let outcome = run([&format!("ws://127.0.0.1:{}/", nginx.port())]);
+    let counted = format!("could be:   any of {} causes", candidates.len());
+    assert!(outcome.out.contains(&counted), "{}", outcome.out);
 }
 
 /// A proxy in front that spoils the handshake: the nginx behind it, which has the module, says how.

@@ -87,6 +87,9 @@ fn a_404_may_also_be_a_404() {
         report["front"]["failure"]["candidates"],
         serde_json::json!(["upgrade-missing", "upstream-not-found"])
     );
+    let outcome = run([&url(&nginx(&backend, ""))]);
+    let names = "could be:   upgrade-missing or upstream-not-found\n";
+    assert!(outcome.out.contains(names), "{}", outcome.out);
 }
 
 /// Where Upgrade does reach the upstream, its refusal is its own.
