@@ -159,6 +159,33 @@ impl Answer {
             && size == format!("{length:x}")
     }
 
+    /// The beginning of a body that is written for people or programs to read, and no page. Some
+    /// servers give the exact reason there.
+    pub fn said(&self) -> Option<String> {
+        const ENOUGH: usize = 200;
+        let kind = self.header("Content-Type").unwrap_or("text/plain");
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if self.status == 101 || !(kind == "text/plain" || kind.ends_with("json")) {
+            return None;
+        }
+        let is_chunked = self.header("Transfer-Encoding") == Some("chunked");
+        // The length of the first chunk stands in front of it.
+        let skipped = self
+            .rest
+            .iter()
+            .position(|&byte| is_chunked && byte == b'\n');
+        let body = self
+            .rest
+            .get(skipped.map_or(0, |at| at + 1)..)?
+            .trim_ascii();
+        let body = body.get(..ENOUGH).unwrap_or(body);
+        // In pieces, as one that is longer would be cut short. JSON is full of quotes, and here
+        // nothing stands between them.
+        let pieces = body.chunks(ENOUGH / 2);
+        let text: String = pieces.map(|piece| Escaped(piece).to_string()).collect();
+        (!text.is_empty()).then(|| text.replace("\\x22", "\""))
+    }
+
     /// What the module says where `websocket_cause_header` is on.
     pub fn told_cause(&self) -> Option<Cause> {
         self.header("X-WebSocket-Cause").and_then(Cause::from_name)
@@ -262,5 +289,30 @@ mod tests {
         assert!(asks("Upgrade: WebSocket\r\n"));
         assert!(!asks("Sec-WebSocket-Version: 8\r\nUpgrade: websocket\r\n"));
         assert!(!asks("Upgrade: h2c\r\n"));
+    }
+
+    #[test]
+    fn what_a_server_says_is_shown_unless_it_is_a_page() {
+        let said = |head: &str, body: &str| {
+            let text = format!("HTTP/1.1 400 Bad\r\n{head}\r\n{body}");
+            parse(text.as_bytes())
+                .expect("no mistake")
+                .expect("complete")
+                .said()
+        };
+        let json = "Content-Type: application/json; charset=utf-8\r\n";
+        assert_eq!(
+            said(json, "{\"code\":0}\n").as_deref(),
+            Some("{\"code\":0}")
+        );
+        assert_eq!(said("", "\\x22").as_deref(), Some("\\x5Cx22"));
+        assert_eq!(said("", "bad\x1b Host").as_deref(), Some("bad\\x1B Host"));
+        assert_eq!(
+            said("Transfer-Encoding: chunked\r\n", "3\r\nbad").as_deref(),
+            Some("bad")
+        );
+        assert_eq!(said("Content-Type: text/html\r\n", "<p>bad"), None);
+        assert_eq!(said("", ""), None);
+        assert_eq!(said("", &"a".repeat(300)).map(|said| said.len()), Some(200));
     }
 }

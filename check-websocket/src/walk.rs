@@ -317,6 +317,10 @@ impl Walker<'_> {
         step.fact("status", json!(answer.status));
         step.fact("sent", json!(sent))
             .fact("received", json!(received));
+        if let Some(said) = answer.said() {
+            step.lines.push(format!("  {said}"));
+            step.fact("said", json!(said));
+        }
         let rest = answer.rest.clone();
         self.walk.answer = Some(answer);
         failure.map_or(Ok(rest), Err)
