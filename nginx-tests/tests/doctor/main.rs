@@ -11,6 +11,7 @@ mod probes;
 mod program;
 mod schema;
 mod script;
+mod script_nginx;
 mod subprotocol;
 mod tls;
 mod tunnel;

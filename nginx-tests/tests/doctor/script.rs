@@ -31,7 +31,7 @@ fn run(arguments: &[&str]) -> Option<(i32, String)> {
 }
 
 #[track_caller]
-fn names(url: &str, cause: &str, more: &[&str]) {
+pub fn names(url: &str, cause: &str, more: &[&str]) {
     let arguments: Vec<&str> = ["-t", "2"]
         .iter()
         .chain(more)
@@ -287,43 +287,6 @@ fn nginx_s_own_answers() {
             cause,
             &[],
         );
-    }
-}
-
-/// `websocket on` forgotten, and what nginx serves without an upstream.
-#[test]
-fn behind_nginx() {
-    let backend = ScriptedBackend::start(|conn| {
-        let head = conn.read_request()?.head;
-        let status = match head.start.as_str() {
-            start if start.ends_with("HTTP/1.0") => "505 HTTP Version Not Supported",
-            start if start.starts_with("GET /missing ") => "404 Not Found",
-            _ if head.has_token("Upgrade", "websocket") => "403 Forbidden",
-            _ => "400 Bad Request",
-        };
-        conn.send(format!(
-            "HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
-        ))
-    });
-    let nginx = Nginx::server(
-        "root html;
-         location /off { proxy_http_version 1.1; proxy_pass http://%BACKEND%; }
-         location /missing { proxy_http_version 1.1; proxy_pass http://%BACKEND%; }
-         location /old { proxy_http_version 1.0; proxy_pass http://%BACKEND%; }
-         location /on { websocket on; proxy_pass http://%BACKEND%; }",
-    )
-    .file("html/page.html", "<p>Welcome</p>")
-    .set("BACKEND", backend.address())
-    .start();
-    for (path, cause) in [
-        ("off", "upgrade-missing"),
-        ("missing", "upgrade-missing"),
-        ("old", "http-version"),
-        ("on", "upstream-forbidden"),
-        ("page.html", "local-status"),
-    ] {
-        let url = format!("ws://127.0.0.1:{}/{path}", nginx.port());
-        names(&url, cause, &[]);
     }
 }
 
