@@ -6,7 +6,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 WORK=$TARGET/memcheck
-LOGS=$WORK/logs
+LOG=$WORK/log
 # How many times slower than by itself the tests take nginx to be.
 SLOWNESS=6
 # What the module's functions have in their names.
@@ -44,7 +44,7 @@ under valgrind, which takes about half an hour.
   ARGUMENTS    go to `cargo test -p nginx-tests`, such as
                scripts/memcheck.sh -- --test tunnel drain
 
-What valgrind said of each process is in target/memcheck/logs.
+What valgrind said is in target/memcheck/log, each line with its process.
 END
 }
 
@@ -68,14 +68,14 @@ main() {
     need_build_packages
     need_packages valgrind:valgrind
     prepare "$pools"
+    listen
     local failed=''
     run "$what" "$seconds" "$@" || failed='some tests failed'
+    hang_up
+    [ -e "$WORK/started" ] || die "no test ran nginx."
     judge || failed="${failed:+$failed, and }valgrind found faults"
     [ -z "$failed" ] || die "$failed."
-    local processes
-    processes=$(find "$LOGS" -name '*.log' | wc -l)
-    [ "$processes" -gt 0 ] || die "no test ran nginx."
-    say "valgrind found no fault in $processes processes."
+    say "valgrind found no fault; the tests started nginx $(wc -l <"$WORK/started") times."
 }
 
 # ---- nginx under valgrind ----------------------------------------------------
@@ -91,21 +91,35 @@ prepare() {
     fi
     NGINX=$WORK/nginx
     rm -rf "$WORK"
-    mkdir -p "$LOGS"
+    mkdir -p "$WORK"
     # -q: only what is wrong. What nginx and OpenSSL leave to the end of the process is told too,
     # but for judge() alone. Names are kept of the module, which nginx unloads before it exits.
     local options=(
-        -q --trace-children=yes --log-file="$LOGS/%p.log" --num-callers=40
+        -q --trace-children=yes --log-file="$WORK/pipe" --num-callers=40
         --error-exitcode=99 --errors-for-leak-kinds=none
         --leak-check=full --show-leak-kinds=definite --keep-debuginfo=yes
         --suppressions="$ROOT/scripts/memcheck.supp"
     )
     {
-        printf '#!/bin/sh\nexec'
+        printf '#!/bin/sh\necho $$ >>%q\nexec' "$WORK/started"
         printf ' %q' "$(command -v valgrind)" "${options[@]}" "$nginx"
         printf ' "$@"\n'
     } >"$NGINX"
     chmod 755 "$NGINX"
+}
+
+# One log for all: a file for each process would lose what is said of one whose pid comes round
+# again.
+listen() {
+    mkfifo "$WORK/pipe"
+    # Opened for both, so that it never ends; what ends it is the last line.
+    sed -u '/^the end$/Q' <>"$WORK/pipe" >"$LOG" &
+    LISTENER=$!
+}
+
+hang_up() {
+    echo 'the end' >"$WORK/pipe"
+    wait "$LISTENER"
 }
 
 # run WHAT SECONDS [ARGUMENT...]   fails if a test does.
@@ -143,23 +157,21 @@ tests() {
 
 # ---- what valgrind said ------------------------------------------------------
 
-# Prints every fault, and fails if there is one. A log is paragraphs, each a fault with its
-# stacks; one about lost memory counts if the module is in its stack.
+# Prints every fault, and fails if there is one. What is said of a process is paragraphs, each a
+# fault with its stacks; one about lost memory counts if the module is in its stack.
 judge() {
     local faults
-    faults=$(find "$LOGS" -name '*.log' -exec awk -v module="$MODULE_FRAME" '
-        function end() {
-            if (text != "" && (text !~ /definitely lost/ || text ~ module)) {
-                print file text
+    faults=$(awk -v module="$MODULE_FRAME" '
+        function end(pid) {
+            if (text[pid] != "" && (text[pid] !~ /definitely lost/ || text[pid] ~ module)) {
+                print text[pid]
             }
-            text = ""
+            text[pid] = ""
         }
-        FNR == 1 { end(); file = FILENAME }
-        { line = $0; sub(/^==[0-9]+== ?/, "", line) }
-        line == "" { end(); next }
-        { text = text "\n" line }
-        END { end() }
-    ' {} +)
+        $2 == "" { end($1); next }
+        { text[$1] = text[$1] $0 "\n" }
+        END { for (pid in text) end(pid) }
+    ' "$LOG")
     [ -z "$faults" ] || { say "$faults"; return 1; }
 }
 

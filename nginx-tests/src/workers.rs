@@ -30,10 +30,14 @@ impl Workers {
                     title.starts_with("nginx: worker process"),
                     title.contains("shutting down"),
                 ),
-                Some(log) => (
-                    !title.is_empty() && log.contains(&format!("start worker process {pid}\n")),
-                    log.contains(&format!(" {pid}#{pid}: gracefully shutting down\n")),
-                ),
+                // A pid may have been another worker's before.
+                Some(log) => match log.rsplit_once(&format!("start worker process {pid}\n")) {
+                    Some((_, since)) => (
+                        !title.is_empty(),
+                        since.contains(&format!(" {pid}#{pid}: gracefully shutting down\n")),
+                    ),
+                    None => (false, false),
+                },
             };
             match (worker, exiting) {
                 (true, false) => workers.serving.push(pid),
