@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sends one WebSocket handshake with curl and names what is wrong with the
-# answer, by the names that check-websocket and nginx's module use. For hosts
-# where neither is installed: it needs a POSIX shell and curl, nothing else.
+# answer, by the names that check-websocket and nginx's module use, and with
+# their advice. For hosts where neither is: all it needs is a shell and curl.
 set -u
 
 usage() {
@@ -9,7 +9,8 @@ usage() {
 Usage: check-websocket.sh [-k] [-q] [-t SECONDS] [-o ORIGIN] [-p NAME] [-H HEADER] URL
 
 Sends a WebSocket handshake to URL (ws://, wss://, http:// or https://) and
-names what is wrong with the answer.
+names what is wrong with the answer, with advice. Where nginx refuses, one
+request without Upgrade tells whether Upgrade reaches the upstream.
 
   -k          go on with a certificate that can't be trusted
   -q          print nothing if it works
@@ -26,8 +27,8 @@ END
 # The example of RFC 6455: its answer is known without computing a digest.
 KEY='dGhlIHNhbXBsZSBub25jZQ=='
 ACCEPT='s3pPLMBiTxaQ9kYGzzhZRbK+xOo='
-
-quiet='' limit=10 origin='' protocols='' insecure=''
+AGENT='check-websocket.sh'
+quiet='' limit=10 origin='' protocols='' insecure='' problem='' advice='' change=''
 
 main() {
     # POSIX has no mktemp. mkdir fails where someone else was first.
@@ -89,22 +90,14 @@ stop_curl() {
 # After a 101 curl would wait for more, so it is ended as soon as the head of
 # the answer is there. Leaves curl's exit status in `status`.
 shake_hands() {
-    set -- --silent --show-error --globoff --no-buffer --http1.1 --noproxy '*' \
-        --connect-timeout "$limit" --max-time "$((limit * 2))" \
-        --dump-header "$directory/head" --output "$directory/body" \
-        --write-out '%{time_connect} %{time_appconnect}\n' \
+    set -- --user-agent "$AGENT" \
         --header 'Connection: Upgrade' --header 'Upgrade: websocket' \
-        --header 'Sec-WebSocket-Version: 13' --header "Sec-WebSocket-Key: $KEY" \
-        --header "Origin: $origin"
-    [ -z "$insecure" ] || set -- "$@" --insecure
+        --header 'Sec-WebSocket-Version: 13' --header "Sec-WebSocket-Key: $KEY"
     [ -z "$protocols" ] || set -- "$@" --header "Sec-WebSocket-Protocol: $protocols"
-    while IFS= read -r line; do
-        set -- "$@" --header "$line"
-    done <"$headers"
     : >"$directory/head"
     # A subshell that writes a file when curl ends: `wait` alone has no deadline.
     (
-        curl "$@" --url "$url" >"$directory/times" 2>"$directory/error" &
+        request '' "$@" >"$directory/times" 2>"$directory/error" &
         echo $! >"$directory/pid"
         wait $!
         echo $? >"$directory/status"
@@ -118,6 +111,21 @@ shake_hands() {
     status=$(cat "$directory/status")
 }
 
+# request NAME [OPTION...]   asks, and leaves the answer in NAMEhead and NAMEbody.
+request() {
+    name=$1
+    shift
+    set -- "$@" --silent --show-error --globoff --no-buffer --http1.1 --noproxy '*' \
+        --connect-timeout "$limit" --max-time "$((limit * 2))" \
+        --dump-header "$directory/${name}head" --output "$directory/${name}body" \
+        --write-out '%{time_connect} %{time_appconnect}\n' --header "Origin: $origin"
+    [ -z "$insecure" ] || set -- "$@" --insecure
+    while IFS= read -r line; do
+        set -- "$@" --header "$line"
+    done <"$headers"
+    exec curl "$@" --url "$url"
+}
+
 # A complete head that says 101.
 is_switched() {
     tr -d '\r' <"$directory/head" | awk '
@@ -126,9 +134,9 @@ is_switched() {
         END { exit !(switched && complete) }'
 }
 
-# header NAME   the values of a header, a line each.
+# header NAME [HEAD]   the values of a header, a line each.
 header() {
-    tr -d '\r' <"$directory/head" | awk -v name="$1" '
+    tr -d '\r' <"$directory/${2:-head}" | awk -v name="$1" '
         BEGIN { name = tolower(name) ":" }
         tolower(substr($0, 1, length(name))) == name {
             value = substr($0, length(name) + 1)
@@ -144,22 +152,40 @@ has_token() {
 
 is_nginx_page() { grep -q '<hr><center>\(nginx\|openresty\)' "$directory/body" 2>/dev/null; }
 
+# nginx puts its own name in the place of an upstream's.
+is_from_nginx() { header Server | grep -E -i -q -x -e '(nginx|openresty|angie|tengine)(/.*)?'; }
+
+# nginx makes the ETag of a file of the time of change and the length.
+is_nginx_file() {
+    length=$(header Content-Length | head -n 1 | tr -d -c 0-9)
+    is_from_nginx && [ -n "$length" ] && header ETag | grep -q -x -e "\"[0-9a-f]*-$(printf '%x' "$length")\""
+}
+
+says() { grep -q -e "$1" "$directory/body" 2>/dev/null; }
+
+# Whether a plain request has the same answer as the handshake: the same status
+# and kind, and a body of the same length. It may hold a time or a number.
+is_the_same_without_upgrade() {
+    (request plain- --user-agent "$AGENT (without-upgrade)" --header 'Connection: close') >/dev/null 2>&1
+    [ "$(status_of plain-head)" = "$code" ] &&
+        [ "$(header Content-Type plain-head)" = "$(header Content-Type)" ] &&
+        [ "$(size_of plain-body)" = "$(size_of body)" ]
+}
+
+status_of() { awk 'NR == 1 { print $2 }' "$directory/$1" 2>/dev/null; }
+size_of() { wc -c 2>/dev/null <"$directory/$1" || echo 0; }
+
 # ---- the verdict ------------------------------------------------------------
 
 judge() {
     answer=$(tr -d '\r' <"$directory/head" | awk '/^$/ { print line; exit } NR == 1 { line = $0 }')
-    if [ -z "$answer" ]; then
-        judge_silence
-    fi
+    [ -n "$answer" ] || judge_silence
     code=$(printf '%s\n' "$answer" | awk '{ print $2 }')
-    if [ "$code" = 101 ]; then
-        judge_switch
-    fi
+    [ "$code" != 101 ] || judge_switch
     told=$(header X-WebSocket-Cause | head -n 1)
-    case $told in
-        '' | *[!a-z0-9-]*) ;;
-        *) fails "$told" "\"$(shown "$answer")\" where 101 was expected, and the module says why" ;;
-    esac
+    case $told in *[!a-z0-9-]*) told='' ;; esac
+    [ -z "$(advice "$told")" ] ||
+        fails "$told" "\"$(shown "$answer")\" where 101 was expected, and the module says why"
     judge_status
 }
 
@@ -173,11 +199,8 @@ judge_silence() {
         3 | 43) mistake "$url is no address ($said)" ;;
         5 | 6) fails upstream-unresolved "$said" ;;
         7)
-            case $said in
-                *refused*) fails upstream-refused "$said" ;;
-            esac
             # Older versions of curl leave the reason out.
-            case $(LC_ALL=C curl --verbose --silent --noproxy '*' --max-time "$limit" --url "$url" 2>&1) in
+            case $said$(LC_ALL=C curl --verbose --silent --noproxy '*' --max-time "$limit" --url "$url" 2>&1) in
                 *refused*) fails upstream-refused "$said" ;;
             esac
             fails upstream-unreachable "$said"
@@ -185,16 +208,31 @@ judge_silence() {
         28)
             is_zero "$1" && fails upstream-connect-timeout "$said"
             case $url in
-                https:*) is_zero "$2" && fails upstream-tls-failed "$said" ;;
+                https:*) is_zero "$2" && fails_in_tls tls-timeout ;;
             esac
             fails upstream-response-timeout "$said"
             ;;
         35 | 51 | 53 | 54 | 58 | 59 | 60 | 66 | 77 | 80 | 82 | 83 | 90 | 91)
-            fails upstream-tls-failed "$said"
+            case $said in
+                *'wrong version number'* | *'record layer'* | *'packet length'*) fails_in_tls not-tls ;;
+                *'subject name'* | *'does not match'*) fails_in_tls certificate-name ;;
+                *'not yet valid'*) fails_in_tls certificate-not-yet-valid ;;
+                *expired*) fails_in_tls certificate-expired ;;
+                *'self signed'* | *'self-signed'*) fails_in_tls certificate-self-signed ;;
+                *'local issuer'*) fails_in_tls certificate-untrusted ;;
+            esac
+            fails_in_tls ''
             ;;
         1 | 8 | 61) fails upstream-response-invalid "$said" ;;
         *) fails upstream-closed "$said" ;;
     esac
+}
+
+# TLS is that of the address itself: proxy_pass has no part in it.
+fails_in_tls() {
+    problem=$1
+    advice='check ssl in listen, ssl_certificate and ssl_protocols of the server block that listens here'
+    fails upstream-tls-failed "$said"
 }
 
 is_zero() { case $1 in *[1-9]*) return 1 ;; esac; }
@@ -226,31 +264,66 @@ judge_status() {
         ! header Sec-WebSocket-Version | tr ',' '\n' | tr -d ' ' | grep -v -q -x -e 13 -e ''; then
         fails upgrade-missing "$seen, and the answer asks for the Upgrade that was sent"
     fi
-    if is_nginx_page; then
-        seen="$seen, with nginx's own page"
-        case $code in
-            502) fails upstream-error "$seen: the exact cause is in nginx's error log" ;;
-            504) fails upstream-response-timeout "$seen: the exact cause is in nginx's error log" ;;
-            301 | 302 | 303 | 307 | 308) fails local-redirect "$seen" ;;
-            401) fails local-unauthorized "$seen" ;;
-            403) fails local-forbidden "$seen" ;;
-            404) fails local-not-found "$seen" ;;
-            429 | 503) fails local-limited "$seen" ;;
-            *) fails local-status "$seen" ;;
-        esac
+    judge_listener
+    ! is_nginx_page || judge_local "with nginx's own page"
+    if is_nginx_file; then
+        change='the address reaches a location that does not proxy'
+        judge_local "with a file from nginx's disk: no upstream was asked"
     fi
     case $code in
-        2??) fails upstream-not-websocket "$seen" ;;
-        301 | 302 | 303 | 307 | 308) fails upstream-redirect "$seen" ;;
-        400) fails upstream-bad-request "$seen" ;;
-        401) fails upstream-unauthorized "$seen" ;;
-        403) fails upstream-forbidden "$seen" ;;
-        404) fails upstream-not-found "$seen" ;;
-        426) fails upstream-version "$seen" ;;
-        429 | 503) fails upstream-overloaded "$seen" ;;
-        5??) fails upstream-error "$seen" ;;
-        *) fails upstream-status "$seen" ;;
+        505) change='websocket on in the location that proxies, or proxy_http_version 1.1'
+            fails http-version "$seen: HTTP/1.0 reached the backend" ;;
+        30[12378] | 401 | 429 | 503) ;; # answered so to any request
+        *) ! is_from_nginx || ! is_the_same_without_upgrade || forgotten ;;
     esac
+    case $code in
+        2??) fails upstream-not-websocket "$seen" ;;
+        400) fails upstream-bad-request "$seen" ;;
+        426) fails upstream-version "$seen" ;;
+        503) fails upstream-overloaded "$seen" ;;
+        5??) fails upstream-error "$seen" ;;
+        *) fails "upstream-$(kind overloaded)" "$seen" ;;
+    esac
+}
+
+# kind LIMITED   what a status means, whoever answers it.
+kind() {
+    case $code in
+        30[12378]) echo redirect ;;
+        401) echo unauthorized ;;
+        403) echo forbidden ;;
+        404) echo not-found ;;
+        429 | 503) echo "$1" ;;
+        *) echo status ;;
+    esac
+}
+
+# What nginx answers before it looks at the request, because of TLS.
+judge_listener() {
+    [ "$code" = 400 ] || return 0
+    if says 'plain HTTP request was sent to HTTPS port'; then
+        problem=plain-to-tls change='open wss://; nginx answers so at a port whose listen has ssl'
+        fails local-status "$seen: this port speaks TLS"
+    fi
+    if says 'No required SSL certificate was sent' || says 'The SSL certificate error'; then
+        problem=client-certificate change='ssl_verify_client asks for a certificate at this port'
+        fails local-status "$seen: nginx wants a certificate of the client"
+    fi
+}
+
+# judge_local WITH   what nginx answered by itself.
+judge_local() {
+    seen="$seen, $1"
+    case $code in
+        502) fails upstream-error "$seen: the exact cause is in nginx's error log" ;;
+        504) fails upstream-response-timeout "$seen: the exact cause is in nginx's error log" ;;
+        *) fails "local-$(kind limited)" "$seen" ;;
+    esac
+}
+
+forgotten() {
+    change='websocket on in the location that proxies; by hand that takes proxy_http_version 1.1 and proxy_set_header for Upgrade and Connection'
+    fails upgrade-missing "$seen, and the same without Upgrade: Upgrade does not reach the upstream"
 }
 
 # shown TEXT   what a server sent, without what a terminal would obey.
@@ -258,8 +331,69 @@ shown() { printf '%s' "$1" | LC_ALL=C tr -c ' -~' '?' | cut -c 1-128; }
 
 # fails CAUSE SEEN   the verdict, and the end.
 fails() {
-    printf 'fails: %s: %s\n' "$1" "$2"
+    printf 'fails: %s%s: %s\n' "$1" "${problem:+ ($problem)}" "$2"
+    printf 'advice: %s\n' "${advice:-$(advice "$1")}"
+    [ -z "$change" ] || printf 'in nginx: %s\n' "$change"
+    case $1 in
+        upstream-closed | upstream-bad-request)
+            [ -n "$protocols" ] || printf 'from here: no subprotocol was offered; try -p\n' ;;
+    esac
     exit 1
+}
+
+# advice CAUSE   as check-websocket and the module give it; nothing for what is no cause.
+advice() {
+    sed -n "s/^$1: //p" <<'END'
+over-http2: make the proxy or client in front use HTTP/1.1 towards this nginx for WebSocket
+method-not-get: open the WebSocket with a GET request
+http-version: make the proxy in front speak HTTP/1.1 (if it is an nginx: proxy_http_version 1.1)
+upgrade-missing: make the proxy in front pass Upgrade and Connection on (if it is an nginx: websocket on)
+upgrade-not-websocket: send "Upgrade: websocket"
+connection-not-upgrade: make the proxy in front send "Connection: upgrade" with the Upgrade header
+key-missing: send a Sec-WebSocket-Key of 16 random bytes in base64
+key-repeated: send one Sec-WebSocket-Key; if the client does, look for a proxy in front that adds another
+key-invalid: send a Sec-WebSocket-Key of 16 random bytes in base64, which is 24 characters
+version-missing: send "Sec-WebSocket-Version: 13"
+version-repeated: send one "Sec-WebSocket-Version: 13"
+version-unsupported: update the client to RFC 6455, which is version 13
+body-present: send the handshake without Content-Length and Transfer-Encoding
+subprotocol-malformed: give each subprotocol once, as a name without spaces or separators
+extensions-malformed: send extensions as "name; parameter=value, name", or leave the header out
+origin-not-allowed: if pages of this origin may connect, add it to websocket_allow_origin
+local-redirect: open the final address (wss:// instead of ws://), or exempt this location from the return or rewrite
+local-unauthorized: send credentials auth_basic or auth_request accepts; a page can't set Authorization for a WebSocket, so use a cookie
+local-forbidden: check allow, deny, auth_request and return 403 for this location
+local-not-found: check that the address matches a location with proxy_pass, and check try_files
+local-limited: raise limit_conn or limit_req for this location; a WebSocket counts in limit_conn until it closes
+local-status: look for return, rewrite or error_page in this location, and at nginx's own lines above this one
+upstream-unresolved: check the name in proxy_pass and the servers in resolver
+upstream-none-live: bring a server of the upstream block back, or change its max_fails, fail_timeout and down
+upstream-refused: start the upstream, or correct the address and port in proxy_pass
+upstream-unreachable: check the route, firewall and proxy_bind, or the path and permissions of a unix socket in proxy_pass
+upstream-connect-timeout: check that a firewall does not drop packets to the address in proxy_pass, or raise proxy_connect_timeout
+upstream-tls-failed: check that the port in proxy_pass speaks TLS, else use http://; check proxy_ssl_server_name, proxy_ssl_name and proxy_ssl_verify
+upstream-closed: look for a crash in the upstream's own log, and check that http:// or https:// in proxy_pass is what it speaks
+upstream-response-timeout: find out why the upstream does not answer, or raise proxy_read_timeout
+upstream-response-invalid: check that the port in proxy_pass speaks HTTP, and http:// or https:// as written there
+upstream-redirect: point proxy_pass at the redirect's target; often it is a trailing slash, or X-Forwarded-Proto to set by proxy_set_header
+upstream-bad-request: check the Host it expects (proxy_set_header Host $host) and its own log for what it found wrong
+upstream-unauthorized: send the credentials the upstream wants, and check that no proxy_set_header removes Authorization or Cookie
+upstream-forbidden: if it compares Origin with Host, set proxy_set_header Host $host; else allow this origin or user in the upstream
+upstream-not-found: check the path that proxy_pass maps this location to
+upstream-version: check what the upstream's Sec-WebSocket-Version and Upgrade ask for; it should accept version 13
+upstream-overloaded: raise the upstream's capacity or limits, or add a server to the upstream block
+upstream-not-websocket: check that the path proxy_pass maps this location to is the WebSocket endpoint
+upstream-error: look for the error in the upstream's own log
+upstream-status: check the path that proxy_pass maps this location to, and the upstream's own log
+response-upgrade: make the upstream answer "Upgrade: websocket"; websocket_verify log lets it pass meanwhile
+response-connection: make the upstream answer "Connection: Upgrade"; websocket_verify log lets it pass meanwhile
+accept-missing: make the upstream answer with Sec-WebSocket-Accept; it may not be a WebSocket server at all
+accept-mismatch: check that nothing between nginx and the upstream replays an answer or changes Sec-WebSocket-Key
+subprotocol-not-offered: make the upstream choose one of the offered subprotocols or none, and check that no proxy_set_header changes them
+extension-not-offered: make the upstream choose among the offered extensions, and check that no proxy_set_header changes them
+response-accel-redirect: make the upstream leave X-Accel-Redirect out of its 101, or set proxy_ignore_headers X-Accel-Redirect
+client-gone: if many do, see whether the upstream answers slower than clients wait
+END
 }
 
 main "$@"

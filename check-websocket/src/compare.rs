@@ -2,11 +2,13 @@
 
 use websocket_protocol::{Cause, Escaped};
 
+use crate::answer::Answer;
 use crate::failure::Failure;
-use crate::handshake::{self, Answer, Request};
+use crate::handshake::{self, Unanswered};
 use crate::options::Walk as Options;
+use crate::request::Request;
 use crate::tls::Tls;
-use crate::walk::{self, Walk};
+use crate::walk::Walk;
 
 /// What the comparison says.
 pub struct Comparison {
@@ -61,7 +63,7 @@ pub fn compare(front: &mut Walk, backend: &Walk, options: &Options, tls: &Tls) -
                 direct.name
             ),
         ),
-        (Some(through), Some(direct)) if is_same(&through, direct) => {
+        (Some(through), Some(direct)) if front.was_asked() && is_same(&through, direct) => {
             front.failure = Some(sharper(&through, direct));
             comparison(
                 Verdict::BackendRefuses,
@@ -88,7 +90,7 @@ pub fn compare(front: &mut Walk, backend: &Walk, options: &Options, tls: &Tls) -
                 }
                 comparison.header = Some(culprit.header.to_owned());
                 front.failure = Some(culprit.name(&through));
-            } else if through.gateway.is_some() {
+            } else if !through.candidates.is_empty() {
                 front.failure = Some(through.change(
                     "nginx got no answer where --backend gives one: compare its address with the one in \
                      proxy_pass, and see nginx's error log",
@@ -104,13 +106,13 @@ fn is_same(through: &Failure, direct: &Failure) -> bool {
     through.name == direct.name
         || direct
             .cause
-            .is_some_and(|cause| through.candidates().any(|other| other == cause))
+            .is_some_and(|cause| through.candidates.contains(&cause))
 }
 
 /// The backend's own words; nginx's are "502".
 fn sharper(through: &Failure, direct: &Failure) -> Failure {
     Failure {
-        seen: format!("{} (directly: {})", through.seen, direct.seen),
+        seen: format!("{} (directly: {})", through.seen, direct.seen).into(),
         change: direct.change.clone(),
         ..direct.clone()
     }
@@ -125,6 +127,8 @@ struct Change {
     request: fn(&Request, &Walk) -> Option<Request>,
 }
 
+const PASS_HOST_ON: &str = "proxy_set_header Host $http_host";
+
 /// What concerns one header first: a backend that answers anything wrong in the same way would be
 /// told to lack Upgrade otherwise. Upgrade comes twice: as nginx leaves it out from 1.29.7 on, and
 /// as it did before.
@@ -133,8 +137,21 @@ const CHANGES: &[Change] = &[
         header: "Host",
         text: "the backend answers the same when Host is its own address, which is what nginx sends by default",
         cause: None,
-        advice: "proxy_set_header Host $host",
+        advice: PASS_HOST_ON,
         request: |request, backend| Some(request.again().with("Host", backend.target.authority())),
+    },
+    Change {
+        header: "Host",
+        text: "the backend answers the same when Host is without its port, which is what $host is",
+        cause: None,
+        advice: PASS_HOST_ON,
+        request: |request, _| {
+            let host = request.header("Host")?;
+            let (name, _) = host
+                .rsplit_once(':')
+                .filter(|(_, port)| !port.ends_with(']'))?;
+            Some(request.again().with("Host", name))
+        },
     },
     Change {
         header: "Origin",
@@ -208,6 +225,8 @@ impl Change {
     /// The failure, now that it is known what made it.
     fn name(&self, through: &Failure) -> Failure {
         let named = match self.cause {
+            // It is known already, and says more than that Upgrade is missing.
+            _ if through.cause == Some(Cause::HttpVersion) => through.clone(),
             Some(cause) => Failure::of(cause, through.seen.clone()),
             None => through.clone(),
         };
@@ -220,33 +239,75 @@ fn without(request: &Request, header: &str) -> Option<Request> {
     Some(request.again().without(&[header]))
 }
 
-/// Makes each change itself and looks whether the backend then answers as it did through nginx.
+/// Makes each change itself and looks whether the backend then does what it did through nginx.
 fn culprits(front: &Walk, backend: &Walk, options: &Options, tls: &Tls) -> Vec<&'static Change> {
     let (Some(seen), Some(address)) = (&front.answer, backend.address) else {
         return Vec::new();
     };
-    // nginx's own page was not made by the backend, whatever it got.
-    if seen.status == 101 || seen.is_nginx_page() {
+    if seen.status == 101 {
         return Vec::new();
     }
-    let ask = |change: &Change| {
-        let request = (change.request)(&backend.request, backend)?;
-        let mut stream = walk::open(&backend.target, address, options, tls)?;
-        handshake::exchange(&mut stream, &request, options.timeout).ok()
-    };
-    let (mut alike, mut same): (Vec<&Change>, Vec<&Change>) = (Vec::new(), Vec::new());
+    let mut found = Found::default();
     for change in CHANGES {
-        match ask(change) {
-            Some(answer) if answer.status != seen.status => {}
-            // The words tell apart what the status doesn't.
-            Some(answer) if answer.rest == seen.rest => same.push(change),
-            Some(_) => alike.push(change),
-            None => {}
+        let Some(request) = (change.request)(&backend.request, backend) else {
+            continue;
+        };
+        if let Some(mut stream) = handshake::open(&backend.target, address, options, tls) {
+            let exchanged = handshake::exchange(&mut stream, &request, options.timeout);
+            found.add(change, Likeness::of(seen, exchanged));
         }
     }
-    let mut found = if same.is_empty() { alike } else { same };
-    found.dedup_by_key(|change| change.header);
-    found
+    found.best()
+}
+
+/// How near the backend comes to what was seen through nginx.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Likeness {
+    Same,
+    /// Of the same status, in other words.
+    Alike,
+    Other,
+}
+
+impl Likeness {
+    fn of(seen: &Answer, exchanged: Result<Answer, Unanswered>) -> Self {
+        match exchanged {
+            // nginx's own page was not made by the backend; but it is how a close looks from here.
+            Err(Unanswered::Closed(..)) if seen.is_nginx_page() && seen.status == 502 => Self::Same,
+            Ok(_) if seen.is_nginx_page() => Self::Other,
+            Ok(answer) if answer.status != seen.status => Self::Other,
+            // The words tell apart what the status doesn't.
+            Ok(answer) if answer.rest == seen.rest => Self::Same,
+            Ok(_) => Self::Alike,
+            Err(_) => Self::Other,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    same: Vec<&'static Change>,
+    alike: Vec<&'static Change>,
+}
+
+impl Found {
+    fn add(&mut self, change: &'static Change, likeness: Likeness) {
+        match likeness {
+            Likeness::Same => self.same.push(change),
+            Likeness::Alike => self.alike.push(change),
+            Likeness::Other => {}
+        }
+    }
+
+    fn best(self) -> Vec<&'static Change> {
+        let mut best = if self.same.is_empty() {
+            self.alike
+        } else {
+            self.same
+        };
+        best.dedup_by_key(|change| change.header);
+        best
+    }
 }
 
 /// The headers a handshake is judged by, and those that say where an answer is from.

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use websocket_protocol::{Cause, Escaped, Status};
+use websocket_protocol::Cause;
 
-use crate::handshake::{Answer, Request, Unanswered};
+use crate::handshake::Unanswered;
 use crate::tls;
 
 /// Which side of nginx was tried.
@@ -25,18 +25,20 @@ pub struct Failure {
     /// A finer name where the cause covers several, such as `certificate-expired`.
     pub problem: Option<&'static str>,
     /// The facts.
-    pub seen: String,
+    pub seen: Box<str>,
     pub meaning: &'static str,
     /// As in the module's log line.
     pub advice: &'static str,
     /// What to change in nginx, where something can be said beyond the advice.
-    pub change: Option<String>,
-    /// The status of nginx's own page, behind which several causes look the same.
-    pub gateway: Option<u16>,
+    pub change: Option<Box<str>>,
+    /// Whether it may be that a subprotocol was due.
+    pub wants_subprotocol: bool,
+    /// What it could be, where that can't be told from outside.
+    pub candidates: Box<[Cause]>,
 }
 
 impl Failure {
-    pub fn of(cause: Cause, seen: impl Into<String>) -> Self {
+    pub fn of(cause: Cause, seen: impl Into<Box<str>>) -> Self {
         Self {
             name: cause.name(),
             cause: Some(cause),
@@ -45,7 +47,8 @@ impl Failure {
             meaning: cause.meaning(),
             advice: cause.advice(),
             change: None,
-            gateway: None,
+            wants_subprotocol: false,
+            candidates: Box::default(),
         }
     }
 
@@ -60,30 +63,40 @@ impl Failure {
             name,
             cause: None,
             problem: None,
-            seen,
+            seen: seen.into(),
             meaning,
             advice,
             change: None,
-            gateway: None,
+            wants_subprotocol: false,
+            candidates: Box::default(),
         }
     }
 
-    /// What it could be, where that can't be told from outside.
-    pub fn candidates(&self) -> impl Iterator<Item = Cause> + use<> {
-        let gateway = self.gateway;
-        let same =
-            move |cause: &Cause| gateway.is_some_and(|code| cause.status() == Status::Code(code));
-        Cause::ALL.iter().copied().filter(same)
+    /// For a handshake that offered no subprotocol. Servers that want one of theirs close where an
+    /// answer or the first frame was due, or answer 400.
+    pub fn without_subprotocol(mut self) -> Self {
+        const CLOSED_AT_ONCE: [&str; 3] = ["closed", "no-close-frame", "reset"];
+        self.wants_subprotocol = match self.cause {
+            Some(cause) => [Cause::UpstreamClosed, Cause::UpstreamBadRequest].contains(&cause),
+            None => CLOSED_AT_ONCE.contains(&self.name),
+        };
+        self
     }
 
-    fn problem(mut self, name: &'static str) -> Self {
+    pub fn problem(mut self, name: &'static str) -> Self {
         self.problem = Some(name);
         self
     }
 
-    pub fn change(mut self, text: impl Into<String>) -> Self {
+    pub fn change(mut self, text: impl Into<Box<str>>) -> Self {
         self.change = Some(text.into());
         self
+    }
+
+    /// What to try from here.
+    pub fn hint(&self) -> Option<&'static str> {
+        self.wants_subprotocol
+            .then_some("no subprotocol was offered; try --subprotocol")
     }
 
     /// For the address itself nginx is the server that failed, and the advice about `proxy_pass`
@@ -122,8 +135,26 @@ pub fn of_connect(role: Role, port: u16, error: &io::Error, seen: String) -> Fai
     Failure::of(cause, seen).change_in_front(role, &change)
 }
 
+/// The TLS of the address itself is that of nginx's own listener: `proxy_pass` has no part in it.
+const OWN_TLS: (&str, &str) = (
+    "There is no TLS connection to the server at this address that can be trusted; no handshake was sent.",
+    "check ssl in listen, ssl_certificate and ssl_protocols of the server block that listens here",
+);
+
+fn of_own_tls(seen: String) -> Failure {
+    let (meaning, advice) = OWN_TLS;
+    Failure {
+        meaning,
+        advice,
+        ..Failure::of(Cause::UpstreamTlsFailed, seen)
+    }
+}
+
 pub fn of_tls(role: Role, failed: &tls::Failed) -> Failure {
-    let failure = Failure::of(Cause::UpstreamTlsFailed, failed.text());
+    let failure = match role {
+        Role::Front => of_own_tls(failed.text()),
+        Role::Backend => Failure::of(Cause::UpstreamTlsFailed, failed.text()),
+    };
     match failed {
         tls::Failed::NotTls => failure
             .problem("not-tls")
@@ -140,6 +171,7 @@ pub fn of_tls(role: Role, failed: &tls::Failed) -> Failure {
     }
 }
 
+/// Of a certificate that a browser would not go on with: the server's at the address itself.
 pub fn of_certificate(problem: &tls::Problem) -> Failure {
     let change = match problem.name {
         "certificate-name" => {
@@ -157,7 +189,7 @@ pub fn of_certificate(problem: &tls::Problem) -> Failure {
         }
         _ => "see ssl_certificate",
     };
-    Failure::of(Cause::UpstreamTlsFailed, problem.text.clone())
+    of_own_tls(problem.text.clone())
         .problem(problem.name)
         .change(change)
 }
@@ -190,150 +222,5 @@ pub fn of_silence(role: Role, unanswered: &Unanswered) -> Failure {
             let failure = Failure::of(Cause::UpstreamResponseInvalid, text.clone());
             failure.change_in_front(role, "see that it is nginx that listens at this port")
         }
-    }
-}
-
-/// Judges an answer to the handshake.
-pub fn of_answer(role: Role, answer: &Answer, request: &Request) -> Option<Failure> {
-    if answer.status == 101 {
-        let refusal = answer.verify(request).err()?;
-        return Some(Failure::of(refusal.cause, refusal.seen.to_string()));
-    }
-    let seen = format!("\"{}\" where 101 was expected", Escaped(&answer.line));
-    if let Some(cause) = answer
-        .header("X-WebSocket-Cause")
-        .and_then(Cause::from_name)
-    {
-        let seen = format!("{seen}; the module says {cause}");
-        return Some(Failure::of(cause, seen));
-    }
-    if answer.asks_for_websocket() {
-        let seen = format!("{seen}, and the answer asks for the Upgrade that was sent");
-        let failure = Failure::of(Cause::UpgradeMissing, seen);
-        return Some(failure.change("websocket on; in the location that proxies"));
-    }
-    if answer.status == 400 && answer.body_contains("plain HTTP request was sent to HTTPS port") {
-        let seen = format!("{seen}: this port speaks TLS");
-        let failure = Failure::of(Cause::LocalStatus, seen).problem("plain-to-tls");
-        return Some(failure.change("open wss://; nginx answers so at a port with `listen … ssl`"));
-    }
-    let seen = match answer.header("Location") {
-        Some(to) => format!("{seen}, with Location \"{}\"", Escaped(to.as_bytes())),
-        None => seen,
-    };
-    if role == Role::Front && answer.is_nginx_page() {
-        if let 502 | 504 = answer.status {
-            return Some(gateway(answer.status, seen));
-        }
-        let cause = Cause::from_local_status(answer.status)?;
-        return Some(Failure::of(cause, format!("{seen}, with nginx's own page")));
-    }
-    Cause::from_upstream_status(answer.status).map(|cause| Failure::of(cause, seen))
-}
-
-/// nginx's own 502 or 504: the cause is in its error log only.
-fn gateway(status: u16, seen: String) -> Failure {
-    let cause = match status {
-        504 => Cause::UpstreamResponseTimeout,
-        _ => Cause::UpstreamError,
-    };
-    let seen = format!("{seen}, with nginx's own page");
-    let failure = Failure {
-        gateway: Some(status),
-        ..Failure::of(cause, seen)
-    };
-    failure.change(
-        "the exact cause is in nginx's error log; `websocket_cause_header on` shows it here, and so \
-         does --backend in most cases",
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answer(status: u16, header: &str, body: &str) -> Answer {
-        let header = header.split_once(": ");
-        Answer {
-            status,
-            line: format!("HTTP/1.1 {status} Some").into_bytes(),
-            headers: header
-                .map(|(a, b)| (a.into(), b.into()))
-                .into_iter()
-                .collect(),
-            rest: body.into(),
-        }
-    }
-
-    fn request() -> Request {
-        let headers = vec![(
-            "Sec-WebSocket-Key".to_owned(),
-            "dGhlIHNhbXBsZSBub25jZQ==".to_owned(),
-        )];
-        Request {
-            path: "/".to_owned(),
-            version: "1.1",
-            headers,
-        }
-    }
-
-    fn name(role: Role, answer: &Answer) -> &'static str {
-        of_answer(role, answer, &request()).expect("a failure").name
-    }
-
-    const PAGE: &str = "<html><body><hr><center>nginx/1.22.1</center></body></html>";
-
-    #[test]
-    fn nginx_s_own_page_makes_a_status_local_in_front_only() {
-        assert_eq!(name(Role::Front, &answer(404, "", PAGE)), "local-not-found");
-        assert_eq!(
-            name(Role::Front, &answer(404, "", "no")),
-            "upstream-not-found"
-        );
-        assert_eq!(
-            name(Role::Backend, &answer(404, "", PAGE)),
-            "upstream-not-found"
-        );
-    }
-
-    #[test]
-    fn a_bad_gateway_has_many_causes_and_the_module_knows_which() {
-        let failure =
-            of_answer(Role::Front, &answer(502, "", PAGE), &request()).expect("a failure");
-        assert_eq!(failure.name, "upstream-error");
-        assert!(
-            failure
-                .candidates()
-                .any(|cause| cause == Cause::UpstreamRefused)
-        );
-        assert!(
-            failure
-                .candidates()
-                .any(|cause| cause == Cause::AcceptMismatch)
-        );
-        assert!(
-            !failure
-                .candidates()
-                .any(|cause| cause == Cause::UpstreamConnectTimeout)
-        );
-        let told = answer(502, "X-WebSocket-Cause: upstream-refused", PAGE);
-        assert_eq!(name(Role::Front, &told), "upstream-refused");
-        let unknown = answer(502, "X-WebSocket-Cause: made-up", PAGE);
-        assert_eq!(name(Role::Front, &unknown), "upstream-error");
-    }
-
-    #[test]
-    fn a_101_is_judged_by_the_rules() {
-        assert_eq!(name(Role::Front, &answer(101, "", "")), "response-upgrade");
-    }
-
-    #[test]
-    fn plain_http_to_a_tls_port() {
-        let body = "<center>The plain HTTP request was sent to HTTPS port</center>";
-        let failure = of_answer(Role::Front, &answer(400, "", body), &request());
-        assert_eq!(
-            failure.and_then(|failure| failure.problem),
-            Some("plain-to-tls")
-        );
     }
 }

@@ -3,10 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use crate::compare::Comparison;
-use crate::conf::judge::{Judgement, Location};
+use crate::conf::Reading;
+use crate::conf::location::Location;
+use crate::conf::reach::{Reached, Stop};
 use crate::failure::Failure;
 use crate::probes::Probe;
 use crate::report::{Repeats, Report};
+use crate::trace::{Sent, Trace};
 use crate::walk::{Outcome, Step, Walk, milliseconds};
 
 /// Raised when a field changes its meaning or goes.
@@ -20,15 +23,18 @@ pub fn report(report: &Report) -> String {
         "backend": report.backend.as_ref().map(walk),
         "comparison": report.comparison.as_ref().map(comparison),
         "probes": report.probes.iter().map(probe).collect::<Vec<_>>(),
+        "log": report.trace.as_ref().map(trace),
         "repeat": report.repeats.as_ref().map(repeats),
     });
     format!("{value:#}\n")
 }
 
-pub fn configuration(judgement: &Judgement) -> String {
+pub fn configuration(reading: &Reading) -> String {
+    let judgement = &reading.judgement;
     let value = json!({
         "schema": SCHEMA,
-        "works": judgement.works(),
+        "works": reading.works(),
+        "address": reading.reached.as_ref().map(reached),
         "locations": judgement.locations.iter().map(location).collect::<Vec<_>>(),
         "notes": judgement.notes,
     });
@@ -68,7 +74,8 @@ fn failure(failure: &Failure) -> Value {
         "meaning": failure.meaning,
         "advice": failure.advice,
         "change": failure.change,
-        "candidates": failure.candidates().map(|cause| cause.name()).collect::<Vec<_>>(),
+        "hint": failure.hint(),
+        "candidates": failure.candidates.iter().map(|cause| cause.name()).collect::<Vec<_>>(),
     })
 }
 
@@ -87,6 +94,15 @@ fn probe(probe: &Probe) -> Value {
         "status": probe.status,
         "confused": probe.confused,
         "text": probe.text,
+    })
+}
+
+fn trace(trace: &Trace) -> Value {
+    let request =
+        |sent: &Sent| json!({"request": sent.line, "user_agent": sent.agent, "count": sent.count});
+    json!({
+        "client": trace.client.to_string(),
+        "requests": trace.requests.iter().map(request).collect::<Vec<_>>(),
     })
 }
 
@@ -110,5 +126,28 @@ fn location(location: &Location) -> Value {
         "websocket": location.passes(),
         "problems": location.problems,
         "remarks": location.remarks,
+    })
+}
+
+fn reached(reached: &Reached) -> Value {
+    json!({
+        "url": reached.url,
+        "websocket": reached.passes(),
+        "server": reached.server.as_ref().map(stop),
+        "location": reached.location.as_ref().map(stop),
+        "passes_to": reached.judged.as_ref().map(|location| &location.passes_to),
+        "by": reached.judged.as_ref().map(|location| location.by.name()),
+        "sent": reached.sent,
+        "problems": reached.problems,
+        "remarks": reached.remarks,
+    })
+}
+
+fn stop(stop: &Stop) -> Value {
+    json!({
+        "name": stop.name,
+        "file": stop.file,
+        "line": stop.line,
+        "why": stop.why,
     })
 }

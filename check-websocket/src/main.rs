@@ -2,20 +2,28 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
+mod answered;
+mod certificate;
 mod compare;
 mod conf;
 mod failure;
+mod forgotten;
 mod handshake;
 mod json;
 mod lookup;
 mod options;
+mod paint;
 mod print;
+mod print_conf;
 mod probes;
 mod random;
 mod report;
+mod request;
 mod stream;
 mod target;
 mod tls;
+mod trace;
 mod tunnel;
 mod walk;
 
@@ -24,7 +32,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use options::{Source, Task};
-use print::Paint;
+use paint::Paint;
 
 const FAILS: u8 = 1;
 const USAGE: u8 = 2;
@@ -42,9 +50,10 @@ fn main() -> ExitCode {
         Task::Walk(options) => try_address(&options),
         Task::Configuration {
             source,
+            address,
             json,
             quiet,
-        } => judge_configuration(&source, json, quiet),
+        } => judge_configuration(&source, address.as_deref(), json, quiet),
     }
 }
 
@@ -60,22 +69,27 @@ fn try_address(options: &options::Walk) -> ExitCode {
     ExitCode::from(if report.works() { 0 } else { FAILS })
 }
 
-fn judge_configuration(source: &Source, json: bool, quiet: bool) -> ExitCode {
-    let judgement = match conf::read(source) {
-        Ok(judgement) => judgement,
+fn judge_configuration(
+    source: &Source,
+    address: Option<&options::Walk>,
+    json: bool,
+    quiet: bool,
+) -> ExitCode {
+    let reading = match conf::read(source, address) {
+        Ok(reading) => reading,
         Err(error) => {
             let _ = writeln!(io::stderr(), "error: {error}");
             return ExitCode::from(USAGE);
         }
     };
     show(&if json {
-        json::configuration(&judgement)
+        json::configuration(&reading)
     } else if quiet {
-        print::configuration_lines(&judgement)
+        print_conf::lines(&reading)
     } else {
-        print::configuration(&judgement, Paint::detect())
+        print_conf::all(&reading, Paint::detect())
     });
-    ExitCode::from(if judgement.works() { 0 } else { FAILS })
+    ExitCode::from(if reading.works() { 0 } else { FAILS })
 }
 
 /// Whoever closes the pipe has read enough.

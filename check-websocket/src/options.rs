@@ -16,6 +16,8 @@ pub enum Task {
     /// Judge an nginx configuration.
     Configuration {
         source: Source,
+        /// Where in it: what becomes of a handshake for this address.
+        address: Option<Box<Walk>>,
         json: bool,
         quiet: bool,
     },
@@ -76,8 +78,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, clap
             Some("-") => Source::Stdin,
             Some(file) => Source::File(file.into()),
         };
+        let address = matches
+            .contains_id("url")
+            .then(|| Box::new(walk(&matches, json, quiet)));
         return Ok(Task::Configuration {
             source,
+            address,
             json,
             quiet,
         });
@@ -144,6 +150,7 @@ fn command() -> Command {
         .group(
             ArgGroup::new("what")
                 .args(["url", "nginx-conf"])
+                .multiple(true)
                 .required(true),
         )
         .args([
@@ -154,10 +161,12 @@ fn command() -> Command {
             option(
                 "nginx-conf",
                 "FILE",
-                "Judge a configuration: FILE, - for standard input, nothing for `nginx -T`",
+                "Judge a configuration: FILE, - for standard input, nothing for `nginx -T`; with a URL, \
+                 follow it there",
             )
             .num_args(0..=1)
             .default_missing_value("")
+            .value_parser(configuration)
             .conflicts_with_all(["backend", "message", "hold", "repeat"]),
             option(
                 "backend",
@@ -228,6 +237,14 @@ fn command() -> Command {
         ])
 }
 
+/// A file's name. An address in its place was meant to be followed in what nginx reads.
+fn configuration(text: &str) -> Result<String, String> {
+    match text.contains("://") {
+        true => Err("name a file, - or nothing; with an address, put it in front".to_owned()),
+        false => Ok(text.to_owned()),
+    }
+}
+
 /// A time as nginx writes it: `500ms`, `90s`, `2m`, `1h`; seconds without a unit.
 fn time(text: &str) -> Result<Duration, String> {
     let digits = text
@@ -283,111 +300,5 @@ fn resolve(text: &str) -> Result<Resolve, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn task(arguments: &[&str]) -> Result<Task, clap::Error> {
-        let arguments = ["check-websocket"].iter().chain(arguments);
-        parse(arguments.map(OsString::from))
-    }
-
-    fn walk(arguments: &[&str]) -> Walk {
-        match task(arguments).expect("a right command line") {
-            Task::Walk(walk) => *walk,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn every_option_is_taken() {
-        let walk = walk(&[
-            "wss://a/chat",
-            "--backend",
-            "ws://b:81",
-            "--origin",
-            "https://c",
-            "--subprotocol",
-            "x",
-            "--subprotocol",
-            "y",
-            "--header",
-            "Cookie: a=b: c",
-            "--resolve",
-            "a:443:[::1]",
-            "--insecure",
-            "--connect-timeout",
-            "500ms",
-            "--timeout",
-            "2m",
-            "-6",
-            "--json",
-            "-q",
-            "--repeat",
-            "3",
-            "--message",
-            "-hello",
-            "--hold",
-            "90s",
-            "--no-probes",
-        ]);
-        assert_eq!(walk.target.host, "a");
-        assert_eq!(walk.backend.map(|backend| backend.port), Some(81));
-        assert_eq!(walk.origin.as_deref(), Some("https://c"));
-        assert_eq!(walk.subprotocols, ["x", "y"]);
-        assert_eq!(walk.headers, [("Cookie".to_owned(), "a=b: c".to_owned())]);
-        assert_eq!(
-            walk.resolve[0].address,
-            IpAddr::from([0u16, 0, 0, 0, 0, 0, 0, 1])
-        );
-        assert_eq!(walk.family, Some(Family::V6));
-        assert_eq!(walk.connect_timeout, Duration::from_millis(500));
-        assert_eq!(walk.timeout, Duration::from_secs(120));
-        assert_eq!(walk.hold, Some(Duration::from_secs(90)));
-        assert_eq!(walk.message.as_deref(), Some("-hello"));
-        assert_eq!(walk.repeat, 3);
-        assert!(walk.insecure && walk.json && walk.quiet && !walk.probes);
-    }
-
-    #[test]
-    fn configurations_come_from_three_places() {
-        let source = |arguments: &[&str]| match task(arguments).expect("a right command line") {
-            Task::Configuration { source, .. } => source,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(source(&["--nginx-conf"]), Source::Nginx);
-        assert_eq!(source(&["--nginx-conf", "-"]), Source::Stdin);
-        assert_eq!(
-            source(&["--nginx-conf", "a.conf"]),
-            Source::File("a.conf".into())
-        );
-    }
-
-    #[test]
-    fn mistakes_have_status_2() {
-        for arguments in [
-            &[][..],
-            &["a.example"],
-            &["ws://a", "ws://b"],
-            &["ws://a", "--nginx-conf", "-"],
-            &["ws://a", "-4", "-6"],
-            &["ws://a", "--hold", "0"],
-            &["ws://a", "--hold", "2d"],
-            &["ws://a", "--hold", "25h"],
-            &["ws://a", "--repeat", "0"],
-            &["ws://a", "--header", "no colon"],
-            &["ws://a", "--header", "a b: c"],
-            &["ws://a", "--header", "A: b\r\nC: d"],
-            &["ws://a", "--resolve", "a:80:b"],
-            &["ws://a", "--resolve", "a:80"],
-            &["ws://a", "--no-such-option"],
-        ] {
-            let error = task(arguments).expect_err(&format!("{arguments:?}"));
-            assert_eq!(error.exit_code(), 2, "{arguments:?}");
-        }
-    }
-
-    #[test]
-    fn help_has_status_0() {
-        assert_eq!(task(&["--help"]).expect_err("help").exit_code(), 0);
-    }
-}
+#[path = "options_tests.rs"]
+mod tests;

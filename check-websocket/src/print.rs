@@ -1,55 +1,11 @@
 //! What people read.
 
-use std::env;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal};
 
-use websocket_protocol::Cause;
-
-use crate::conf::judge::{Judgement, Location};
 use crate::failure::Failure;
+use crate::paint::Paint;
 use crate::report::Report;
 use crate::walk::{Outcome, Walk, milliseconds};
-
-/// Colours, where they are seen and wanted.
-#[derive(Clone, Copy)]
-pub struct Paint {
-    on: bool,
-}
-
-impl Paint {
-    /// <https://no-color.org>: set to anything but nothing, there is none.
-    pub fn detect() -> Self {
-        let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self {
-            on: !refused && io::stdout().is_terminal(),
-        }
-    }
-
-    fn paint(self, code: &str, text: &str) -> String {
-        if self.on {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
-    }
-
-    fn good(self, text: &str) -> String {
-        self.paint("32", text)
-    }
-
-    fn note(self, text: &str) -> String {
-        self.paint("33", text)
-    }
-
-    fn bad(self, text: &str) -> String {
-        self.paint("1;31", text)
-    }
-
-    fn faint(self, text: &str) -> String {
-        self.paint("2", text)
-    }
-}
 
 // Writing into a String can't fail, so its results are dropped throughout.
 
@@ -64,6 +20,12 @@ pub fn report(report: &Report, paint: Paint) -> String {
             probe.text.clone()
         };
         let _ = writeln!(out, "  probe                  {}: {text}", probe.what);
+    }
+    if let Some(trace) = &report.trace {
+        let _ = writeln!(out, "  in nginx's logs        client {}:", trace.client);
+        for sent in &trace.requests {
+            let _ = writeln!(out, "      {}", paint.faint(&sent.text()));
+        }
     }
     if let Some(backend) = &report.backend {
         let _ = writeln!(out);
@@ -120,6 +82,9 @@ fn walk(out: &mut String, walk: &Walk, paint: Paint) {
     }
 }
 
+/// More names than these help nobody to choose.
+const FEW: usize = 4;
+
 fn failure(out: &mut String, failure: &Failure, paint: Paint) {
     let name = match failure.problem {
         Some(problem) => format!("{} ({problem})", failure.name),
@@ -137,64 +102,25 @@ fn failure(out: &mut String, failure: &Failure, paint: Paint) {
     if let Some(change) = &failure.change {
         let _ = writeln!(out, "  in nginx:   {change}");
     }
-    let names: Vec<&str> = failure.candidates().map(Cause::name).collect();
-    if !names.is_empty() {
-        let _ = writeln!(out, "  could be:   {}", names.join(", "));
+    if let Some(hint) = failure.hint() {
+        let _ = writeln!(out, "  from here:  {hint}");
     }
-}
-
-/// Every location that proxies.
-pub fn configuration(judgement: &Judgement, paint: Paint) -> String {
-    let mut out = String::new();
-    for location in &judgement.locations {
-        let verdict = match (location.passes(), location.is_meant()) {
-            (true, _) => paint.good("passes"),
-            (false, true) => paint.bad("fails"),
-            (false, false) => paint.note("no"),
-        };
-        let _ = writeln!(
-            out,
-            "{}: {verdict} ({})",
-            title(location),
-            location.by.name()
-        );
-        for problem in &location.problems {
-            let _ = writeln!(out, "  - {problem}");
-        }
-        for remark in &location.remarks {
-            let _ = writeln!(out, "  * {remark}");
-        }
-    }
-    if judgement.locations.is_empty() {
-        out += "no location proxies\n";
-    }
-    for note in &judgement.notes {
-        let _ = writeln!(out, "note: {note}");
-    }
-    out
-}
-
-/// A line for each location that is meant to carry WebSocket and doesn't, for `--quiet`.
-pub fn configuration_lines(judgement: &Judgement) -> String {
-    let mut out = String::new();
-    for location in judgement
-        .locations
+    let names: Vec<&str> = failure
+        .candidates
         .iter()
-        .filter(|l| l.is_meant() && !l.passes())
-    {
-        let _ = writeln!(
-            out,
-            "{} fails: {}",
-            title(location),
-            location.problems.join("; ")
-        );
+        .map(|cause| cause.name())
+        .collect();
+    match names.as_slice() {
+        [] => {}
+        [names @ .., last] if names.len() < FEW => {
+            let _ = writeln!(out, "  could be:   {} or {last}", names.join(", "));
+        }
+        names => {
+            let _ = writeln!(
+                out,
+                "  could be:   any of {} causes that look the same from here; --json lists them",
+                names.len()
+            );
+        }
     }
-    out
-}
-
-fn title(location: &Location) -> String {
-    format!(
-        "{}:{} {} {} -> {}",
-        location.file, location.line, location.server, location.name, location.passes_to
-    )
 }

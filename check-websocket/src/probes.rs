@@ -3,12 +3,14 @@
 
 use std::net::SocketAddr;
 
-use crate::handshake::{self, Answer, Request};
+use crate::answer::Answer;
+use crate::handshake;
 use crate::options::Walk as Options;
+use crate::request::Request;
 use crate::stream::{Line, Stream};
 use crate::target::Target;
 use crate::tls::{Failed, Tls};
-use crate::walk;
+use crate::trace::Trace;
 
 /// A wrong handshake and what came of it.
 pub struct Probe {
@@ -22,8 +24,8 @@ pub struct Probe {
     pub text: String,
 }
 
-pub const WITHOUT_UPGRADE: &str = "without-upgrade";
-pub const OVER_HTTP_10: &str = "http-1.0";
+const WITHOUT_UPGRADE: &str = "without-upgrade";
+const OVER_HTTP_10: &str = "http-1.0";
 const ONLY_H2: &str = "h2-only";
 
 pub fn probe(
@@ -32,22 +34,28 @@ pub fn probe(
     request: &Request,
     options: &Options,
     tls: &Tls,
+    trace: &mut Trace,
 ) -> Vec<Probe> {
     let ask = |request: Request| {
-        let mut stream = walk::open(target, address, options, tls)?;
+        let mut stream = handshake::open(target, address, options, tls)?;
         handshake::exchange(&mut stream, &request, options.timeout).ok()
     };
     let stripped = request
         .again()
         .without(&["Upgrade"])
-        .with("Connection", "close");
-    let old = request.again().over("1.0");
+        .with("Connection", "close")
+        .named(WITHOUT_UPGRADE);
+    let old = request.again().over("1.0").named(OVER_HTTP_10);
+    trace.note(&stripped, 1);
+    trace.note(&old, 1);
     let mut probes = vec![
         judged(WITHOUT_UPGRADE, "the same without Upgrade", ask(stripped)),
         judged(OVER_HTTP_10, "the same over HTTP/1.0", ask(old)),
     ];
     if target.secure {
-        probes.push(only_h2(target, address, request, options, tls));
+        let only_h2_offered = request.again().named(ONLY_H2);
+        trace.note(&only_h2_offered, 1);
+        probes.push(only_h2(target, address, &only_h2_offered, options, tls));
     }
     probes
 }
@@ -113,6 +121,6 @@ fn only_h2(
 }
 
 fn ask(stream: &mut Stream, request: &Request, options: &Options) -> Option<u16> {
-    let answer = handshake::exchange(stream, &request.again(), options.connect_timeout).ok()?;
+    let answer = handshake::exchange(stream, request, options.connect_timeout).ok()?;
     Some(answer.status)
 }

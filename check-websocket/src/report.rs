@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use crate::compare::{self, Comparison};
 use crate::failure::Role;
+use crate::forgotten;
 use crate::options::Walk as Options;
 use crate::probes::{self, Probe};
 use crate::tls::Tls;
+use crate::trace::Trace;
 use crate::walk::{self, Walk, milliseconds};
 
 pub struct Report {
@@ -15,6 +17,8 @@ pub struct Report {
     pub backend: Option<Walk>,
     pub comparison: Option<Comparison>,
     pub probes: Vec<Probe>,
+    /// What nginx's logs have of it, if anything was sent.
+    pub trace: Option<Trace>,
     pub repeats: Option<Repeats>,
 }
 
@@ -46,9 +50,13 @@ pub fn make(options: &Options) -> Report {
     let mut front = walk::walk(&options.target, Role::Front, options, &tls);
     let repeats = (options.repeat > 1).then(|| repeat(&mut front, options, &tls));
 
-    let probes = match (front.address, &front.answer) {
-        (Some(address), Some(_)) if options.probes => {
-            probes::probe(&front.target, address, &front.request, options, &tls)
+    let mut trace = trace(&front, options.repeat);
+    let probes = match (front.address, &mut trace) {
+        // Wrong handshakes after one that failed would only add to the log what has to be told
+        // apart from it.
+        (Some(address), Some(trace)) if options.probes && front.is_open() => {
+            let (target, request) = (&front.target, &front.request);
+            probes::probe(target, address, request, options, &tls, trace)
         }
         _ => Vec::new(),
     };
@@ -63,13 +71,32 @@ pub fn make(options: &Options) -> Report {
     let comparison = backend
         .as_ref()
         .map(|backend| compare::compare(&mut front, backend, options, &tls));
+    // What the backend answers by itself is the better proof.
+    let is_compared = backend
+        .as_ref()
+        .is_some_and(|backend| backend.answer.is_some());
+    if !is_compared {
+        let compared = forgotten::look(&mut front, options, &tls);
+        if let (Some(request), Some(trace)) = (compared, &mut trace) {
+            trace.note(&request, 1);
+        }
+    }
     Report {
         front,
         backend,
         comparison,
         probes,
+        trace,
         repeats,
     }
+}
+
+/// The handshakes that were sent.
+fn trace(front: &Walk, count: u32) -> Option<Trace> {
+    front.step("handshake")?;
+    let mut trace = Trace::of(front.local?);
+    trace.note(&front.request, count);
+    Some(trace)
 }
 
 /// Does it again, and leaves the first walk that failed in `front`.

@@ -23,6 +23,11 @@ impl Line {
         })
     }
 
+    /// This host's address on the connection.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
     pub fn finish_within(&mut self, limit: Duration) {
         self.deadline = Instant::now() + limit;
     }

@@ -1,17 +1,21 @@
 //! The way a browser walks to a WebSocket, step by step, until one fails.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
+use crate::answer::Answer;
+use crate::answered;
+use crate::certificate;
 use crate::failure::{self, Failure, Role};
-use crate::handshake::{self, Answer, Request};
+use crate::handshake;
 use crate::lookup::{self, Found};
 use crate::options::Walk as Options;
+use crate::request::Request;
 use crate::stream::{Line, Stream};
 use crate::target::Target;
-use crate::tls::{Certificate, Tls};
+use crate::tls::Tls;
 use crate::tunnel::Tunnel;
 
 /// What happened on the way to one address.
@@ -23,6 +27,8 @@ pub struct Walk {
     pub answer: Option<Answer>,
     /// The address that accepted.
     pub address: Option<SocketAddr>,
+    /// This host's own on that connection.
+    pub local: Option<IpAddr>,
 }
 
 /// One step and what it showed.
@@ -49,6 +55,17 @@ impl Walk {
         self.failure.is_none()
     }
 
+    /// Whether the handshake was sent and taken, whatever came of the tunnel.
+    pub fn is_open(&self) -> bool {
+        self.step("handshake")
+            .is_some_and(|step| step.outcome != Outcome::Failed)
+    }
+
+    /// Whether the handshake was sent; what failed before is the address's own.
+    pub fn was_asked(&self) -> bool {
+        self.step("handshake").is_some()
+    }
+
     pub fn step(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|step| step.name == name)
     }
@@ -63,6 +80,7 @@ pub fn walk(target: &Target, role: Role, options: &Options, tls: &Tls) -> Walk {
         failure: None,
         answer: None,
         address: None,
+        local: None,
     };
     let mut walker = Walker {
         walk,
@@ -75,17 +93,6 @@ pub fn walk(target: &Target, role: Role, options: &Options, tls: &Tls) -> Walk {
         failure,
         ..walker.walk
     }
-}
-
-/// Opens another connection to an address that has accepted one: for the handshakes that are only
-/// for comparison. The certificate was judged before.
-pub fn open(target: &Target, address: SocketAddr, options: &Options, tls: &Tls) -> Option<Stream> {
-    let line = Line::connect(address, options.connect_timeout).ok()?;
-    if !target.secure {
-        return Some(Stream::Plain(line));
-    }
-    let connected = tls.connect(line, &target.host, &["http/1.1"], options.connect_timeout);
-    connected.ok().map(|(stream, _)| stream)
 }
 
 struct Walker<'a> {
@@ -107,7 +114,8 @@ impl Walker<'_> {
         let rest = self.handshake(&mut stream)?;
         let mut tunnel = Tunnel::new(stream, rest);
         let options = self.options;
-        self.tunnel("ping", || tunnel.ping(options.timeout))?;
+        self.tunnel("ping", || tunnel.ping(options.timeout))
+            .map_err(|failure| self.hinted(failure))?;
         if let Some(message) = &options.message {
             self.tunnel("echo", || tunnel.echo(message, options.timeout))?;
         }
@@ -189,6 +197,7 @@ impl Walker<'_> {
             return Err(failure);
         };
         self.walk.address = Some(address);
+        self.walk.local = line.local_address().ok().map(|local| local.ip());
         let outcome = if failed == 0 {
             Outcome::Ok
         } else {
@@ -229,7 +238,9 @@ impl Walker<'_> {
         // nginx itself doesn't verify an upstream unless told to.
         let goes_on = self.options.insecure || self.role == Role::Backend;
         let outcome = match &problem {
-            None if certificate.is_none_or(|certificate| certificate.days_left >= FEW_DAYS) => {
+            None if certificate
+                .is_none_or(|certificate| certificate.days_left >= certificate::FEW_DAYS) =>
+            {
                 Outcome::Ok
             }
             Some(_) if !goes_on => Outcome::Failed,
@@ -238,13 +249,13 @@ impl Walker<'_> {
         let alpn = shown.alpn.as_deref().unwrap_or("not chosen");
         let mut text = format!("{}, ALPN {alpn}", shown.version);
         if let Some(certificate) = certificate {
-            text += &describe(certificate);
+            text += &certificate::describe(certificate);
         }
         let step = self.note("tls", outcome, time, text);
         step.fact("version", json!(shown.version));
         step.fact("alpn", json!(shown.alpn));
         if let Some(certificate) = certificate {
-            step.fact("certificate", facts(certificate));
+            step.fact("certificate", certificate::facts(certificate));
             let names = &certificate.names;
             step.lines = vec![
                 format!("certificate for {}", certificate.names_text()),
@@ -280,7 +291,7 @@ impl Walker<'_> {
             Ok(answer) => answer,
             Err(unanswered) => {
                 let failure = failure::of_silence(self.role, &unanswered);
-                let failure = self.fail("handshake", time, failure);
+                let failure = self.fail("handshake", time, self.hinted(failure));
                 let step = self.last();
                 step.lines = shown(&[]);
                 step.fact("sent", json!(sent)).fact("received", json!([]));
@@ -288,7 +299,8 @@ impl Walker<'_> {
             }
         };
         let received = answer.shown();
-        let failure = failure::of_answer(self.role, &answer, &request);
+        let failure = answered::judge(self.role, &answer, &request);
+        let failure = failure.map(|failure| self.hinted(failure));
         let line = received.first().cloned().unwrap_or_default();
         let unchosen = request.header(PROTOCOL).is_some() && answer.header(PROTOCOL).is_none();
         let (outcome, text) = match &failure {
@@ -298,16 +310,28 @@ impl Walker<'_> {
                 (Outcome::Note, text)
             }
             None => (Outcome::Ok, line),
-            Some(failure) => (Outcome::Failed, failure.seen.clone()),
+            Some(failure) => (Outcome::Failed, failure.seen.to_string()),
         };
         let step = self.note("handshake", outcome, time, text);
         step.lines = shown(&received);
         step.fact("status", json!(answer.status));
         step.fact("sent", json!(sent))
             .fact("received", json!(received));
+        if let Some(said) = answer.said() {
+            step.lines.push(format!("  {said}"));
+            step.fact("said", json!(said));
+        }
         let rest = answer.rest.clone();
         self.walk.answer = Some(answer);
         failure.map_or(Ok(rest), Err)
+    }
+
+    /// Of what came after the request.
+    fn hinted(&self, failure: Failure) -> Failure {
+        match self.walk.request.header(PROTOCOL) {
+            Some(_) => failure,
+            None => failure.without_subprotocol(),
+        }
     }
 
     fn tunnel(
@@ -328,7 +352,7 @@ impl Walker<'_> {
     }
 
     fn fail(&mut self, name: &'static str, time: Duration, failure: Failure) -> Failure {
-        self.note(name, Outcome::Failed, time, failure.seen.clone());
+        self.note(name, Outcome::Failed, time, failure.seen.to_string());
         failure
     }
 
@@ -363,41 +387,6 @@ impl Step {
 }
 
 const PROTOCOL: &str = "Sec-WebSocket-Protocol";
-
-/// A certificate this close to its end is worth a word.
-const FEW_DAYS: i64 = 14;
-
-fn describe(certificate: &Certificate) -> String {
-    let name = if certificate.name_matches {
-        "name matches"
-    } else {
-        "name does not match"
-    };
-    let chain = if certificate.chain.is_none() {
-        "chain trusted"
-    } else {
-        "chain not trusted"
-    };
-    let days = match certificate.days_left {
-        ..=-1 => "expired".to_owned(),
-        0 => "less than a day left".to_owned(),
-        1 => "1 day left".to_owned(),
-        days => format!("{days} days left"),
-    };
-    format!(", {name}, {chain}, {days}")
-}
-
-fn facts(certificate: &Certificate) -> Value {
-    json!({
-        "names": certificate.names,
-        "subject": certificate.subject,
-        "issuer": certificate.issuer,
-        "days_left": certificate.days_left,
-        "chain_length": certificate.chain_length,
-        "name_matches": certificate.name_matches,
-        "chain_problem": certificate.chain.as_ref().map(|problem| problem.name),
-    })
-}
 
 /// With as many digits as tell something.
 pub fn milliseconds(time: Duration) -> f64 {

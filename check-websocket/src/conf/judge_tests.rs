@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::conf::parse::parse;
+use crate::conf::times::milliseconds;
 
 #[track_caller]
 fn judged(text: &str) -> Judgement {
@@ -231,6 +232,17 @@ fn what_is_redundant_with_the_module_is_said() {
         &location,
         "proxy_set_header Connection (nginx.conf:2) is redundant",
     );
+    // Other upgrades are passed on by these very lines.
+    let other = passes(
+        &format!("{MAP} websocket on; websocket_other_upgrades pass;"),
+        &format!("location / {{ {BY_HAND} {PASS} }}"),
+    );
+    assert!(
+        !other
+            .remarks
+            .iter()
+            .any(|remark| remark.contains("redundant"))
+    );
     let keepalive = passes(
         "websocket on;",
         &format!("location / {{ proxy_set_header Connection ''; {PASS} }}"),
@@ -345,4 +357,23 @@ fn a_file_without_http_is_judged_with_a_word() {
         "{:?}",
         judgement.notes
     );
+}
+
+#[test]
+fn a_stream_is_said_not_to_be_judged() {
+    let judgement = judged("stream { server { listen 1; proxy_pass a; } }\nhttp { }");
+    assert_eq!(judgement.locations.len(), 0);
+    assert!(
+        judgement.notes[0].starts_with("stream (nginx.conf:1) is not judged"),
+        "{:?}",
+        judgement.notes
+    );
+}
+
+#[test]
+fn a_return_is_not_inherited_from_the_location_around() {
+    let text = format!(
+        "http {{ websocket on; server {{ location /a {{ return 404; location /a/b {{ {PASS} }} }} }} }}"
+    );
+    assert!(judged(&text).works());
 }

@@ -1,9 +1,21 @@
 //! `--nginx-conf`: reads nginx's configuration and says where WebSocket would pass.
 
 mod files;
+mod folklore;
 pub mod judge;
+mod listen;
+mod locate;
+pub mod location;
+mod lua;
 mod parse;
+mod pattern;
+mod proxied;
+pub mod reach;
+mod rewrite;
 mod scope;
+mod sent;
+mod times;
+mod uri;
 mod values;
 
 use std::io::Read as _;
@@ -11,36 +23,57 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, fs, io};
 
-use crate::options::Source;
+use crate::options::{Source, Walk};
 use files::Files;
 use judge::Judgement;
+use location::Version;
+use reach::Reached;
 
-/// Reads and judges.
-pub fn read(source: &Source) -> Result<Judgement, String> {
-    let (files, version) = match source {
-        Source::Nginx => (Files::dumped_or_single(&ask_nginx()?, None), ask_version()),
+/// What was found in a configuration.
+pub struct Reading {
+    pub judgement: Judgement,
+    /// Where the address leads, if one was given: then that is what counts.
+    pub reached: Option<Reached>,
+}
+
+impl Reading {
+    pub fn works(&self) -> bool {
+        match &self.reached {
+            Some(reached) => reached.passes(),
+            None => self.judgement.works(),
+        }
+    }
+}
+
+/// Reads and judges, and follows the address of a command line.
+pub fn read(source: &Source, address: Option<&Walk>) -> Result<Reading, String> {
+    let (files, version) = files(source)?;
+    let tree = files.tree()?;
+    let mut judgement = judge::judge(&tree.directives, version);
+    judgement.notes.extend(tree.notes);
+    Ok(Reading {
+        judgement,
+        reached: address.map(|walk| reach::reach(&tree.directives, walk, version)),
+    })
+}
+
+fn files(source: &Source) -> Result<(Files, Option<Version>), String> {
+    let (text, path, version) = match source {
+        Source::Nginx => (ask_nginx()?, None, ask_version()),
         Source::Stdin => {
             let mut text = Vec::new();
             io::stdin()
                 .read_to_end(&mut text)
                 .map_err(|error| format!("standard input: {error}"))?;
-            (
-                Files::dumped_or_single(&String::from_utf8_lossy(&text), None),
-                None,
-            )
+            (String::from_utf8_lossy(&text).into_owned(), None, None)
         }
         Source::File(path) => {
             let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-            (
-                Files::dumped_or_single(&String::from_utf8_lossy(&text), Some(path)),
-                None,
-            )
+            let text = String::from_utf8_lossy(&text).into_owned();
+            (text, Some(path.as_path()), None)
         }
     };
-    let tree = files.tree()?;
-    let mut judgement = judge::judge(&tree.directives, version);
-    judgement.notes.extend(tree.notes);
-    Ok(judgement)
+    Ok((Files::dumped_or_single(&text, path), version))
 }
 
 fn ask_nginx() -> Result<String, String> {
@@ -55,7 +88,7 @@ fn ask_nginx() -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn ask_version() -> Option<(u32, u32, u32)> {
+fn ask_version() -> Option<Version> {
     let said = nginx("-v").ok()?.stderr;
     let said = String::from_utf8_lossy(&said);
     let (_, version) = said.split_once('/')?;

@@ -1,5 +1,7 @@
 //! nginx's configuration syntax: words, quotes, comments and blocks.
 
+use super::lua;
+
 /// A directive with its words, and its block if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directive {
@@ -77,7 +79,7 @@ impl Reader<'_> {
                         .first()
                         .is_some_and(|name| name.ends_with("_by_lua_block")) =>
                 {
-                    self.skip_foreign_block()?;
+                    self.skip_lua_block()?;
                     Some(Vec::new())
                 }
                 Token::Open => {
@@ -177,17 +179,15 @@ impl Reader<'_> {
         }
     }
 
-    /// Another language between braces: only its braces are counted.
-    fn skip_foreign_block(&mut self) -> Result<(), String> {
-        let mut open = 1;
-        while open > 0 {
-            match self.next() {
-                Some('{') => open += 1,
-                Some('}') => open -= 1,
-                Some(_) => {}
-                None => return Err(self.error("a block is not closed")),
-            }
-        }
+    /// Lua between braces. Braces in its strings and comments are none of its blocks.
+    fn skip_lua_block(&mut self) -> Result<(), String> {
+        let end = lua::block_end(self.rest).ok_or_else(|| {
+            let last = self.rest.matches('\n').count();
+            format!("{}:{}: a block is not closed", self.file, self.line + last)
+        })?;
+        let (block, rest) = self.rest.split_at(end);
+        self.line += block.matches('\n').count();
+        self.rest = rest;
         Ok(())
     }
 
@@ -253,6 +253,14 @@ mod tests {
         let directives = parse("a", text).expect("right syntax");
         assert_eq!(directives.len(), 2);
         assert_eq!(directives[1].line, 2);
+        let strings = "a_by_lua_block {\n local s = '}' -- { {\n ngx.say([[ } }\n ]]) }\nx y;";
+        let directives = parse("a", strings).expect("right syntax");
+        assert_eq!(directives.len(), 2);
+        assert_eq!((directives[1].name.as_str(), directives[1].line), ("x", 5));
+        assert_eq!(
+            parse("a", "a_by_lua_block {\n '}'\n").expect_err("no end"),
+            "a:3: a block is not closed"
+        );
     }
 
     #[test]

@@ -22,10 +22,6 @@ impl<'a> Scope<'a> {
         }
     }
 
-    pub fn own(&self, name: &str) -> Option<&'a Directive> {
-        self.levels.last().and_then(|level| find(level, name))
-    }
-
     /// The directive in force: the innermost one.
     pub fn nearest(&self, name: &str) -> Option<&'a Directive> {
         self.levels.iter().rev().find_map(|level| find(level, name))
@@ -64,6 +60,19 @@ impl<'a> Scope<'a> {
 
 pub fn find<'a>(level: &'a [Directive], name: &str) -> Option<&'a Directive> {
     level.iter().find(|directive| directive.name == name)
+}
+
+/// What passes the requests of this level on.
+pub fn pass(level: &[Directive]) -> Option<&Directive> {
+    const PASSES: [&str; 6] = [
+        "proxy_pass",
+        "grpc_pass",
+        "fastcgi_pass",
+        "uwsgi_pass",
+        "scgi_pass",
+        "memcached_pass",
+    ];
+    PASSES.iter().find_map(|name| find(level, name))
 }
 
 fn headers(level: &[Directive]) -> Vec<&Directive> {

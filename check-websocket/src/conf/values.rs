@@ -2,16 +2,44 @@
 
 use super::parse::Directive;
 
-/// The `map` blocks of a configuration.
-pub struct Maps<'a>(Vec<&'a Directive>);
+/// The `map` blocks of a configuration, and what else is known of variables.
+#[derive(Clone)]
+pub struct Maps<'a> {
+    maps: Vec<&'a Directive>,
+    /// Names, without the `$`, and values; a later one replaces an earlier one.
+    known: Vec<(String, String)>,
+}
 
 impl<'a> Maps<'a> {
     pub fn of(http: &'a [Directive]) -> Self {
-        Self(
-            http.iter()
+        Self {
+            maps: http
+                .iter()
                 .filter(|directive| directive.name == "map")
                 .collect(),
-        )
+            known: Vec::new(),
+        }
+    }
+
+    /// From here on a variable has this value.
+    pub fn know(&mut self, name: &str, value: impl Into<String>) {
+        self.known.push((name.to_ascii_lowercase(), value.into()));
+    }
+
+    /// The value as far as it can be told: what can't stays as it is written.
+    pub fn shown(&self, text: &str) -> String {
+        let mut value = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find('$') {
+            value += &rest[..at];
+            let Some((name, after)) = variable(&rest[at + 1..]) else {
+                return value + &rest[at..];
+            };
+            let written = &rest[at..rest.len() - after.len()];
+            value += &self.variable(name, 0).unwrap_or_else(|| written.to_owned());
+            rest = after;
+        }
+        value + rest
     }
 
     /// The value in a handshake; `None` where it can't be told from the configuration.
@@ -36,7 +64,12 @@ impl<'a> Maps<'a> {
     }
 
     fn variable(&self, name: &str, depth: usize) -> Option<String> {
-        match name.to_ascii_lowercase().as_str() {
+        let lower = name.to_ascii_lowercase();
+        let known = self.known.iter().rev().find(|(known, _)| *known == lower);
+        if let Some((_, value)) = known {
+            return Some(value.clone());
+        }
+        match lower.as_str() {
             "http_upgrade" => return Some("websocket".to_owned()),
             "http_connection" => return Some("Upgrade".to_owned()),
             "http_sec_websocket_version" => return Some("13".to_owned()),
@@ -46,7 +79,7 @@ impl<'a> Maps<'a> {
             _ => {}
         }
         let named = |map: &&&Directive| map.word(1).strip_prefix('$') == Some(name);
-        let map = self.0.iter().find(named)?;
+        let map = self.maps.iter().find(named)?;
         let source = self.within(map.word(0), depth + 1)?;
         self.within(&look_up(map, &source)?, depth + 1)
     }
@@ -157,5 +190,18 @@ mod tests {
         assert_eq!(with("~.+ one; default three;"), None);
         assert_eq!(with("h2c one;").as_deref(), Some(""));
         assert_eq!(with("default $a;"), None);
+    }
+
+    #[test]
+    fn what_is_known_and_what_is_not() {
+        let mut maps = Maps::of(&[]);
+        maps.know("Host", "a.example");
+        assert_eq!(maps.value("$host:1").as_deref(), Some("a.example:1"));
+        assert_eq!(
+            maps.shown("${host}, $remote_addr;$"),
+            "a.example, $remote_addr;$"
+        );
+        maps.know("host", "b.example");
+        assert_eq!(maps.value("$host").as_deref(), Some("b.example"));
     }
 }

@@ -72,7 +72,7 @@ fn nginx_sends_another_host() {
     assert_eq!(failure(&report), "upstream-forbidden");
     assert_eq!(
         report["front"]["failure"]["change"],
-        "proxy_set_header Host $host"
+        "proxy_set_header Host $http_host"
     );
     let report = compare(
         &same,
@@ -80,6 +80,29 @@ fn nginx_sends_another_host() {
         &[],
     );
     assert_eq!(report["comparison"]["verdict"], "both-work", "{report:#}");
+}
+
+/// What `$host` is, and what many configurations send.
+#[test]
+fn nginx_sends_host_without_its_port() {
+    let same = strict(|head| {
+        let origin = head.header("Origin").unwrap_or_default();
+        origin.strip_prefix("http://") == head.header("Host")
+    });
+    let report = compare(&same, "websocket on; proxy_set_header Host $host;", &[]);
+    assert_eq!(report["comparison"]["header"], "Host", "{report:#}");
+    assert_eq!(
+        report["front"]["failure"]["change"],
+        "proxy_set_header Host $http_host"
+    );
+    // A server that takes any name of its own, but only with the port.
+    let port = strict(|head| {
+        let host = head.header("Host").unwrap_or_default();
+        host.contains(':')
+    });
+    let report = compare(&port, "websocket on; proxy_set_header Host $host;", &[]);
+    let text = report["comparison"]["text"].as_str().unwrap_or_default();
+    assert!(text.contains("when Host is without its port"), "{report:#}");
 }
 
 #[test]
@@ -175,4 +198,31 @@ fn people_read_it_too() {
         "{}",
         outcome.out
     );
+}
+
+/// Both sides fail in TLS, each in its own: nginx's listener is no refusal of the backend's.
+#[test]
+fn tls_of_the_listener_is_not_the_backend_s() {
+    let speaks_plain = ScriptedBackend::start(|conn| {
+        conn.read_bytes(1)?;
+        conn.send("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+    });
+    let nginx = Nginx::server("location / { proxy_pass http://%BACKEND%; websocket on; }")
+        .set("BACKEND", speaks_plain.address())
+        .start();
+    let report = examine(
+        &format!("wss://127.0.0.1:{}/", nginx.port()),
+        &[&format!("--backend=wss://{}/", speaks_plain.address())],
+    );
+    assert_eq!(report["comparison"]["verdict"], "both-fail", "{report:#}");
+    let failed = report["front"]["failure"].to_string();
+    assert!(failed.contains("`listen"), "{failed}");
+    assert!(!failed.contains("proxy_pass"), "{failed}");
+}
+
+/// Nothing listens on either side, which is not the same thing either.
+#[test]
+fn a_port_in_front_is_not_the_backend_s() {
+    let report = examine("ws://127.0.0.1:1/", &["--backend=ws://127.0.0.1:2/"]);
+    assert_eq!(report["comparison"]["verdict"], "both-fail", "{report:#}");
 }

@@ -100,7 +100,7 @@ fn backend() -> ScriptedBackend {
 }
 
 #[track_caller]
-fn judged(arguments: &[&str]) -> Value {
+pub fn judged(arguments: &[&str]) -> Value {
     let outcome = run(["--json"].iter().chain(arguments));
     let value = serde_json::from_str(&outcome.out)
         .unwrap_or_else(|error| panic!("{error}: {}{}", outcome.out, outcome.err));
@@ -266,6 +266,26 @@ fn folklore_is_answered() {
         "{}",
         quiet.out
     );
+}
+
+/// Lua is none of nginx's own syntax, and `stream` none of a browser's.
+#[test]
+fn lua_is_stepped_over_and_stream_is_not_judged() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("nginx.conf");
+    let text = "stream { server { listen 1; proxy_pass a; } }
+http {
+    init_by_lua_block {
+        -- it's { { one
+        local text = \"}\" .. '}' .. [[ } ]]
+    }
+    server { location / { proxy_pass http://b; websocket on; } }
+}";
+    std::fs::write(&file, text).expect("a file");
+    let value = judged(&["--nginx-conf", &file.display().to_string()]);
+    assert_eq!(verdicts(&value), [("/".to_owned(), true)]);
+    let notes = value["notes"].to_string();
+    assert!(notes.contains(":1) is not judged"), "{notes}");
 }
 
 #[test]

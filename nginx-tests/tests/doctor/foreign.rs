@@ -7,9 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use nginx_tests::Nginx;
 use nginx_tests::environment::{find_program, interop};
-use nginx_tests::wait_until;
 
-use crate::causes::logged;
 use crate::program::{examine, failure, step};
 
 /// A server in a process of its own, ended with the test.
@@ -147,12 +145,15 @@ fn check(server: &Foreign) {
     ];
     assert!(dropped.contains(&named), "{named:?} {report:#}");
 
+    // Without the backend's address the same answer to a plain request has to do.
+    let alone = examine(&at("off"), &[offer]);
+    assert_eq!(failure(&alone), "upgrade-missing", "{alone:#}");
+
     // What the server itself makes of a wrong handshake, in doctor's words and the module's.
     let report = examine(&at("other"), &["--no-probes", offer]);
-    // Which it logs after its answer; the last line may be about one before.
-    wait_until(&format!("the log to agree with {report:#}"), || {
-        failure(&report) == logged(&nginx)
-    });
+    let named = format!("websocket handshake failed: {}: ", failure(&report));
+    let line = nginx.wait_for_log(&named);
+    assert!(line.contains("GET /other HTTP/1.1"), "{line} {report:#}");
 }
 
 #[test]

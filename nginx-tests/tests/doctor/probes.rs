@@ -85,3 +85,13 @@ fn a_tls_server_that_ignores_alpn() {
     let report = examine(&format!("wss://{}/", backend.address()), &["--insecure"]);
     assert!(confused(&report).contains(&"h2-only"), "{report:#}");
 }
+
+/// What is wrong on purpose would only stand beside the failure in the logs.
+#[test]
+fn none_after_a_handshake_that_failed() {
+    let backend = ScriptedBackend::answering("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n");
+    let report = examine(&format!("ws://{}/", backend.address()), &[]);
+    assert_eq!(failure(&report), "upstream-not-found");
+    assert_eq!(report["probes"], serde_json::json!([]));
+    assert_eq!(backend.connections(), 1);
+}

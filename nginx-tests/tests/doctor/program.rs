@@ -285,6 +285,21 @@ fn what_is_asked_for_is_sent() {
 }
 
 #[test]
+fn what_a_server_says_of_its_refusal_is_shown() {
+    let backend = ScriptedBackend::answering(
+        "HTTP/1.1 400 Bad\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\nInvalid Host",
+    );
+    let report = examine(&url(&backend), &[]);
+    assert_eq!(step(&report, "handshake")["said"], "Invalid Host");
+    let outcome = run([&url(&backend)]);
+    assert!(
+        outcome.out.contains("\n        Invalid Host\n"),
+        "{}",
+        outcome.out
+    );
+}
+
+#[test]
 fn a_server_s_words_are_escaped() {
     let backend = ScriptedBackend::answering(
         "HTTP/1.1 404 \x1b[2J\r\nX-A: \x1b]0;b\x07\r\nLocation: \x1b\r\nContent-Length: 0\r\n\r\n",

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nginx_tests::client::SAMPLE_ACCEPT;
 use nginx_tests::environment::find_program;
+use tungstenite::handshake::derive_accept_key;
+
 use nginx_tests::{Certificate, Listen, Nginx, ScriptedBackend, backend};
 
 use crate::causes::NOBODY;
+use crate::program::examine;
 
 fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/check-websocket.sh")
@@ -29,7 +31,7 @@ fn run(arguments: &[&str]) -> Option<(i32, String)> {
 }
 
 #[track_caller]
-fn names(url: &str, cause: &str, more: &[&str]) {
+pub fn names(url: &str, cause: &str, more: &[&str]) {
     let arguments: Vec<&str> = ["-t", "2"]
         .iter()
         .chain(more)
@@ -42,14 +44,46 @@ fn names(url: &str, cause: &str, more: &[&str]) {
     if cause.is_empty() {
         assert_eq!(status, 0, "{text}");
         assert!(text.starts_with("works: HTTP/1.1 101 "), "{text}");
-    } else {
-        assert_eq!(status, 1, "{text}");
-        assert!(
-            text.starts_with(&format!("fails: {cause}: ")),
-            "{cause}: {text}"
-        );
+        assert_eq!(text.matches('\n').count(), 1, "{text}");
+        return;
     }
-    assert_eq!(text.matches('\n').count(), 1, "{text}");
+    assert_eq!(status, 1, "{text}");
+    as_the_doctor(&text, cause, url, more);
+}
+
+/// Name, advice and hint are those of the doctor at the same address.
+#[track_caller]
+fn as_the_doctor(text: &str, cause: &str, url: &str, more: &[&str]) {
+    let options: Vec<String> = more
+        .iter()
+        .map(|option| match *option {
+            "-p" => "--subprotocol",
+            "-H" => "--header",
+            "-k" => "--insecure",
+            other => other,
+        })
+        .map(str::to_owned)
+        .collect();
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let report = examine(url, &options);
+    let failed = &report["front"]["failure"];
+    assert_eq!(failed["name"], cause, "{text}{report:#}");
+    let name = match failed["problem"].as_str() {
+        Some(problem) => format!("{cause} ({problem})"),
+        None => cause.to_owned(),
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(
+        lines[0].starts_with(&format!("fails: {name}: ")),
+        "{name}: {text}"
+    );
+    let advice = failed["advice"].as_str().expect("advice");
+    assert_eq!(lines[1], format!("advice: {advice}"));
+    let hint = failed["hint"].as_str().unwrap_or_default();
+    let hinted = lines
+        .iter()
+        .any(|line| line.starts_with("from here: no subprotocol"));
+    assert_eq!(hinted, !hint.is_empty(), "{text}{report:#}");
 }
 
 #[track_caller]
@@ -139,6 +173,11 @@ fn answers() {
             "X-WebSocket-Cause: upstream-refused\r\n",
             "upstream-refused",
         ),
+        (
+            "500 Internal Server Error",
+            "X-WebSocket-Cause: made-up\r\n",
+            "upstream-error",
+        ),
     ] {
         let text = format!("HTTP/1.1 {status}\r\n{header}Content-Length: 0\r\n\r\n");
         answering(&text, cause);
@@ -163,23 +202,23 @@ fn answers() {
 
 #[test]
 fn switches() {
-    let right = format!("Sec-WebSocket-Accept: {SAMPLE_ACCEPT}");
+    let right = "Sec-WebSocket-Accept: %RIGHT%";
     for (headers, cause) in [
         (
             &[
                 "Upgrade: websocket",
                 "Connection: keep-alive, Upgrade",
-                &right,
+                right,
             ][..],
             "",
         ),
         (
-            &["Upgrade: h2c", "Connection: Upgrade", &right],
+            &["Upgrade: h2c", "Connection: Upgrade", right],
             "response-upgrade",
         ),
-        (&["Connection: Upgrade", &right], "response-upgrade"),
+        (&["Connection: Upgrade", right], "response-upgrade"),
         (
-            &["Upgrade: websocket", "Connection: close", &right],
+            &["Upgrade: websocket", "Connection: close", right],
             "response-connection",
         ),
         (
@@ -198,7 +237,7 @@ fn switches() {
             &[
                 "Upgrade: websocket",
                 "Connection: Upgrade",
-                &right,
+                right,
                 "Sec-WebSocket-Protocol: chat",
             ],
             "subprotocol-not-offered",
@@ -207,17 +246,23 @@ fn switches() {
             &[
                 "Upgrade: websocket",
                 "Connection: Upgrade",
-                &right,
+                right,
                 "Sec-WebSocket-Extensions: x",
             ],
             "extension-not-offered",
         ),
     ] {
         let headers = headers.join("\r\n");
-        answering(
-            &format!("HTTP/1.1 101 Switching Protocols\r\n{headers}\r\n\r\n"),
-            cause,
-        );
+        let backend = ScriptedBackend::start(move |conn| {
+            let head = conn.read_request()?.head;
+            let key = head.header("Sec-WebSocket-Key").unwrap_or_default();
+            let headers = headers.replace("%RIGHT%", &derive_accept_key(key.as_bytes()));
+            conn.send(format!(
+                "HTTP/1.1 101 Switching Protocols\r\n{headers}\r\n\r\n"
+            ))?;
+            conn.hang()
+        });
+        names(&format!("ws://{}/", backend.address()), cause, &[]);
     }
 }
 
@@ -243,6 +288,52 @@ fn nginx_s_own_answers() {
             &[],
         );
     }
+}
+
+#[test]
+fn certificates_and_ports() {
+    let (other, _) = Certificate::issued(&["other.example", "127.0.0.1"]);
+    let backend = ScriptedBackend::on(Listen::Tls(other), backend::standard);
+    names(
+        &format!("wss://{}/", backend.address()),
+        "upstream-tls-failed",
+        &[],
+    );
+    let nginx = Nginx::http(
+        "server {
+             listen 127.0.0.1:%TLSPORT% ssl;
+             listen 127.0.0.1:%TLSPORT2% ssl;
+             ssl_certificate cert.pem;
+             ssl_certificate_key key.pem;
+             ssl_verify_client on;
+             ssl_client_certificate cert.pem;
+         }",
+    )
+    .certificate(&Certificate::localhost())
+    .start();
+    let port = nginx.port_of("TLSPORT");
+    names(&format!("ws://127.0.0.1:{port}/"), "local-status", &[]);
+    names(&format!("wss://127.0.0.1:{port}/"), "local-status", &["-k"]);
+}
+
+/// Each cause is there with the module's own advice, so that one shown by
+/// `websocket_cause_header` gets it too.
+#[test]
+fn it_has_the_advice_of_every_cause() {
+    let text = std::fs::read_to_string(script()).expect("the script");
+    let (_, table) = text.split_once("p\" <<'END'\n").expect("a table");
+    let (table, _) = table.split_once("\nEND\n").expect("its end");
+    let expected: Vec<String> = websocket_protocol::Cause::ALL
+        .iter()
+        .map(|cause| format!("{cause}: {}", cause.advice()))
+        .collect();
+    let found: Vec<&str> = table.lines().collect();
+    assert_eq!(
+        found,
+        expected,
+        "the table should be:\n{}",
+        expected.join("\n")
+    );
 }
 
 #[test]

@@ -62,6 +62,12 @@ fn refused(report: &Value, problem: &str) {
     assert_eq!(failure(report), "upstream-tls-failed", "{report:#}");
     assert_eq!(report["front"]["failure"]["problem"], problem);
     assert_eq!(step(report, "tls")["outcome"], "failed");
+    let failed = report["front"]["failure"].to_string();
+    assert!(failed.contains("ssl_certificate"), "{failed}");
+    assert!(
+        !failed.contains("proxy_pass"),
+        "nginx's own listener: {failed}"
+    );
 }
 
 const HOST: &str = "chat.example";
@@ -185,6 +191,30 @@ fn plain_to_a_port_with_tls() {
     let report = crate::program::examine(&url, &[]);
     assert_eq!(
         report["front"]["failure"]["problem"], "plain-to-tls",
+        "{report:#}"
+    );
+}
+
+#[test]
+fn a_listener_that_wants_a_certificate() {
+    let certificate = Certificate::localhost();
+    let nginx = Nginx::http(
+        "server {
+             listen 127.0.0.1:%TLSPORT% ssl;
+             ssl_certificate cert.pem;
+             ssl_certificate_key key.pem;
+             ssl_verify_client on;
+             ssl_client_certificate cert.pem;
+         }",
+    )
+    .certificate(&certificate)
+    .start();
+    let url = format!("wss://127.0.0.1:{}/", nginx.port_of("TLSPORT"));
+    let report = crate::program::examine(&url, &["--insecure"]);
+    let failed = &report["front"]["failure"];
+    assert_eq!(failed["problem"], "client-certificate", "{report:#}");
+    assert!(
+        failed["change"].to_string().contains("ssl_verify_client"),
         "{report:#}"
     );
 }

@@ -1,0 +1,235 @@
+//! What an answer to the handshake says.
+
+use websocket_protocol::{Cause, Escaped, Status};
+
+use crate::answer::Answer;
+use crate::failure::{Failure, Role};
+use crate::request::Request;
+
+/// Judges an answer to the handshake.
+pub fn judge(role: Role, answer: &Answer, request: &Request) -> Option<Failure> {
+    if answer.status == 101 {
+        let refusal = answer.verify(request).err()?;
+        return Some(Failure::of(refusal.cause, refusal.seen.to_string()));
+    }
+    let seen = format!("\"{}\" where 101 was expected", Escaped(&answer.line));
+    if let Some(cause) = answer.told_cause() {
+        let seen = format!("{seen}; the module says {cause}");
+        return Some(Failure::of(cause, seen));
+    }
+    if answer.asks_for_websocket() {
+        let seen = format!("{seen}, and the answer asks for the Upgrade that was sent");
+        let failure = Failure::of(Cause::UpgradeMissing, seen);
+        return Some(failure.change("websocket on; in the location that proxies"));
+    }
+    let seen = match answer.header("Location") {
+        Some(to) => format!("{seen}, with Location \"{}\"", Escaped(to.as_bytes())),
+        None => seen,
+    };
+    if let Some(failure) = of_listener(answer, &seen) {
+        return Some(failure);
+    }
+    if role == Role::Front {
+        if let Some(failure) = of_nginx(answer, &seen) {
+            return Some(failure);
+        }
+    }
+    Cause::from_upstream_status(answer.status).map(|cause| Failure::of(cause, seen))
+}
+
+/// What nginx answers before it looks at the request, because of TLS.
+fn of_listener(answer: &Answer, seen: &str) -> Option<Failure> {
+    if answer.status != 400 {
+        return None;
+    }
+    if answer.body_contains("plain HTTP request was sent to HTTPS port") {
+        let failure = Failure::of(Cause::LocalStatus, format!("{seen}: this port speaks TLS"));
+        let change = "open wss://; nginx answers so at a port with `listen … ssl`";
+        return Some(failure.problem("plain-to-tls").change(change));
+    }
+    let asks = [
+        "No required SSL certificate was sent",
+        "The SSL certificate error",
+    ];
+    if asks.iter().any(|text| answer.body_contains(text)) {
+        let seen = format!("{seen}: nginx wants a certificate of the client");
+        let failure = Failure::of(Cause::LocalStatus, seen);
+        let change = "ssl_verify_client asks for it at this port; `ssl_verify_client optional` lets \
+                      clients without one in";
+        return Some(failure.problem("client-certificate").change(change));
+    }
+    None
+}
+
+/// What nginx in front answered by itself, and what shows the way it asked the upstream.
+fn of_nginx(answer: &Answer, seen: &str) -> Option<Failure> {
+    if answer.is_nginx_page() {
+        if let 502 | 504 = answer.status {
+            return Some(gateway(answer.status, seen));
+        }
+        let cause = Cause::from_local_status(answer.status)?;
+        return Some(Failure::of(cause, format!("{seen}, with nginx's own page")));
+    }
+    if answer.is_nginx_file() {
+        let cause = Cause::from_local_status(answer.status)?;
+        let failure = Failure::of(
+            cause,
+            format!("{seen}, with a file from nginx's disk: no upstream was asked"),
+        );
+        return Some(failure.change(
+            "the address reaches a location that does not proxy; --nginx-conf FILE URL says which",
+        ));
+    }
+    // The handshake was sent in HTTP/1.1.
+    if answer.status == 505 {
+        let seen = format!("{seen}: HTTP/1.0 reached the backend");
+        let failure = Failure::of(Cause::HttpVersion, seen);
+        return Some(
+            failure
+                .change("`websocket on;` in the location that proxies, or proxy_http_version 1.1"),
+        );
+    }
+    None
+}
+
+/// nginx's own 502 or 504: the cause is in its error log only.
+fn gateway(status: u16, seen: &str) -> Failure {
+    let cause = match status {
+        504 => Cause::UpstreamResponseTimeout,
+        _ => Cause::UpstreamError,
+    };
+    // Some servers close on a request in HTTP/1.0, which is how nginx asks without `websocket on`.
+    let same = |cause: &Cause| {
+        cause.status() == Status::Code(status) || (status == 502 && *cause == Cause::UpgradeMissing)
+    };
+    let failure = Failure {
+        candidates: Cause::ALL.iter().copied().filter(same).collect(),
+        ..Failure::of(cause, format!("{seen}, with nginx's own page"))
+    };
+    failure.change(
+        "the exact cause is in nginx's error log; `websocket_cause_header on` shows it here, and so \
+         does --backend in most cases",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, header: &str, body: &str) -> Answer {
+        let header = header.split_once(": ");
+        Answer {
+            status,
+            line: format!("HTTP/1.1 {status} Some").into_bytes(),
+            headers: header
+                .map(|(a, b)| (a.into(), b.into()))
+                .into_iter()
+                .collect(),
+            rest: body.into(),
+        }
+    }
+
+    fn request() -> Request {
+        let headers = vec![(
+            "Sec-WebSocket-Key".to_owned(),
+            "dGhlIHNhbXBsZSBub25jZQ==".to_owned(),
+        )];
+        Request {
+            path: "/".to_owned(),
+            version: "1.1",
+            headers,
+        }
+    }
+
+    fn name(role: Role, answer: &Answer) -> &'static str {
+        judge(role, answer, &request()).expect("a failure").name
+    }
+
+    const PAGE: &str = "<html><body><hr><center>nginx/1.22.1</center></body></html>";
+
+    #[test]
+    fn nginx_s_own_page_makes_a_status_local_in_front_only() {
+        assert_eq!(name(Role::Front, &answer(404, "", PAGE)), "local-not-found");
+        assert_eq!(
+            name(Role::Front, &answer(404, "", "no")),
+            "upstream-not-found"
+        );
+        assert_eq!(
+            name(Role::Backend, &answer(404, "", PAGE)),
+            "upstream-not-found"
+        );
+    }
+
+    #[test]
+    fn a_bad_gateway_has_many_causes_and_the_module_knows_which() {
+        let failure = judge(Role::Front, &answer(502, "", PAGE), &request()).expect("a failure");
+        assert_eq!(failure.name, "upstream-error");
+        assert!(failure.candidates.contains(&Cause::UpstreamRefused));
+        assert!(failure.candidates.contains(&Cause::AcceptMismatch));
+        assert!(!failure.candidates.contains(&Cause::UpstreamConnectTimeout));
+        let told = answer(502, "X-WebSocket-Cause: upstream-refused", PAGE);
+        assert_eq!(name(Role::Front, &told), "upstream-refused");
+        let unknown = answer(502, "X-WebSocket-Cause: made-up", PAGE);
+        assert_eq!(name(Role::Front, &unknown), "upstream-error");
+    }
+
+    #[test]
+    fn a_101_is_judged_by_the_rules() {
+        assert_eq!(name(Role::Front, &answer(101, "", "")), "response-upgrade");
+    }
+
+    #[test]
+    fn plain_http_to_a_tls_port() {
+        let body = "<center>The plain HTTP request was sent to HTTPS port</center>";
+        let failure = judge(Role::Front, &answer(400, "", body), &request());
+        assert_eq!(
+            failure.and_then(|failure| failure.problem),
+            Some("plain-to-tls")
+        );
+    }
+
+    #[test]
+    fn a_505_means_http_1_0_reached_the_backend() {
+        let failure = judge(Role::Front, &answer(505, "", "no"), &request()).expect("a failure");
+        assert_eq!(failure.name, "http-version");
+        assert!(
+            failure.seen.contains("HTTP/1.0 reached the backend"),
+            "{}",
+            failure.seen
+        );
+        // Directly it was asked in HTTP/1.1.
+        assert_eq!(
+            name(Role::Backend, &answer(505, "", "no")),
+            "upstream-error"
+        );
+    }
+
+    #[test]
+    fn a_file_from_nginx_s_disk_is_no_upstream_s_page() {
+        let served = |etag: &str| {
+            let mut file = answer(200, "Content-Length: 20", "01234567890123456789");
+            for (name, value) in [
+                ("Server", "nginx/1.26.3"),
+                ("Last-Modified", "Tue, 04 Feb 2025 18:10:33 GMT"),
+                ("ETag", etag),
+            ] {
+                file.headers.push((name.into(), value.into()));
+            }
+            name(Role::Front, &file)
+        };
+        assert_eq!(served("\"67a25639-14\""), "local-status");
+        // Another length: nginx did not make it.
+        assert_eq!(served("\"67a25639-15\""), "upstream-not-websocket");
+        assert_eq!(served("\"14\""), "upstream-not-websocket");
+    }
+
+    #[test]
+    fn a_listener_that_wants_a_certificate() {
+        let body = "<center>No required SSL certificate was sent</center>";
+        let failure = judge(Role::Front, &answer(400, "", body), &request());
+        assert_eq!(
+            failure.and_then(|failure| failure.problem),
+            Some("client-certificate")
+        );
+    }
+}

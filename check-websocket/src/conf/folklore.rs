@@ -1,0 +1,37 @@
+//! What is often changed for WebSocket and does nothing for it.
+
+use super::scope::Scope;
+
+/// A note for each such directive in force.
+pub fn notes(scope: &Scope<'_>, notes: &mut Vec<String>) {
+    const FOLKLORE: [(&str, &str); 4] = [
+        (
+            "proxy_buffering",
+            "buffers responses; a tunnel passes bytes on as they come either way",
+        ),
+        (
+            "client_max_body_size",
+            "limits request bodies; a handshake has none, and frames are not one",
+        ),
+        (
+            "keepalive_timeout",
+            "is for connections between two requests; a tunnel is within one",
+        ),
+        (
+            "proxy_request_buffering",
+            "is for request bodies; a tunnel has none",
+        ),
+    ];
+    for (name, truth) in FOLKLORE {
+        let Some(line) = scope.nearest(name) else {
+            continue;
+        };
+        let note = format!(
+            "{name} ({}) does not touch tunnels: it {truth}",
+            line.place()
+        );
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! Where an address leads within a configuration, and what becomes of a handshake there.
+
+use std::net::IpAddr;
+
+use super::judge::{self, server_name};
+use super::listen::{self, Arrival};
+use super::locate::{self, Found, Place};
+use super::location::{By, Location, Version};
+use super::parse::Directive;
+use super::rewrite::{self, Outcome};
+use super::scope::Scope;
+use super::sent;
+use super::uri::Uri;
+use super::values::Maps;
+use crate::options::Walk;
+use crate::request::Request;
+use crate::target::Target;
+
+/// The way of a handshake through a configuration.
+#[derive(Debug)]
+pub struct Reached {
+    pub url: String,
+    pub server: Option<Stop>,
+    pub location: Option<Stop>,
+    /// The verdict on that location, if it passes requests on.
+    pub judged: Option<Location>,
+    /// What goes to the upstream: request line and headers.
+    pub sent: Vec<String>,
+    /// Each stops WebSocket.
+    pub problems: Vec<String>,
+    pub remarks: Vec<String>,
+}
+
+/// A block on the way, and why it is this one.
+#[derive(Debug)]
+pub struct Stop {
+    pub name: String,
+    pub file: String,
+    pub line: usize,
+    pub why: String,
+}
+
+impl Reached {
+    pub fn passes(&self) -> bool {
+        self.problems.is_empty() && self.judged.is_some()
+    }
+
+    fn fails(&mut self, why: impl Into<String>) {
+        self.problems.push(why.into());
+    }
+}
+
+/// Follows the address of this command line.
+pub fn reach(directives: &[Directive], walk: &Walk, version: Option<Version>) -> Reached {
+    let blocks = directives.iter().find(|directive| directive.name == "http");
+    let http = blocks.map_or(directives, Directive::children);
+    let request = Request::new(&walk.target, walk);
+    let mut way = Way {
+        http,
+        walk,
+        version,
+        maps: maps(http, &walk.target, &request),
+        request,
+        reached: Reached {
+            url: walk.target.to_string(),
+            server: None,
+            location: None,
+            judged: None,
+            sent: Vec::new(),
+            problems: Vec::new(),
+            remarks: Vec::new(),
+        },
+    };
+    way.server();
+    way.reached
+}
+
+/// The variables of a handshake for this address.
+fn maps<'a>(http: &'a [Directive], target: &Target, request: &Request) -> Maps<'a> {
+    let mut maps = Maps::of(http);
+    for (name, value) in &request.headers {
+        let name = name.to_ascii_lowercase().replace('-', "_");
+        maps.know(&format!("http_{name}"), value.as_str());
+    }
+    let query = target.path.split_once('?').map_or("", |(_, query)| query);
+    for (name, value) in [
+        ("host", host_of(request).as_str()),
+        ("scheme", if target.secure { "https" } else { "http" }),
+        ("https", if target.secure { "on" } else { "" }),
+        ("server_port", &target.port.to_string()),
+        ("request_uri", &target.path),
+        ("args", query),
+        ("query_string", query),
+        ("is_args", if query.is_empty() { "" } else { "?" }),
+        ("server_protocol", "HTTP/1.1"),
+    ] {
+        maps.know(name, value);
+    }
+    maps
+}
+
+/// `$host`: in small letters, without a port.
+fn host_of(request: &Request) -> String {
+    let host = request.header("Host").unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => name,
+        _ => host,
+    };
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+struct Way<'a> {
+    http: &'a [Directive],
+    walk: &'a Walk,
+    version: Option<Version>,
+    request: Request,
+    maps: Maps<'a>,
+    reached: Reached,
+}
+
+/// As often as nginx itself goes on searching.
+const MAX_SEARCHES: usize = 10;
+
+impl<'a> Way<'a> {
+    fn server(&mut self) {
+        let target = &self.walk.target;
+        let host = host_of(&self.request);
+        let arrival = Arrival {
+            address: self.address(),
+            port: target.port,
+            host: &host,
+        };
+        let Some(server) = listen::choose(self.http, &arrival) else {
+            let at = arrival
+                .address
+                .map_or(String::new(), |at| format!(" of {at}"));
+            return self.reached.fails(format!(
+                "no server listens at port {}{at}; where the port is mapped in front of nginx, \
+                 give the one it listens at",
+                target.port
+            ));
+        };
+        self.reached.server = Some(Stop::at(
+            server.directive,
+            server_name(server.directive.children()),
+            server.why,
+        ));
+        match (target.secure, server.is_tls) {
+            (true, false) => self.reached.fails(format!(
+                "wss:// at port {}, where no `listen` has ssl",
+                target.port
+            )),
+            (false, true) => self.reached.fails(format!(
+                "ws:// at port {}, where `listen` has ssl: nginx answers 400",
+                target.port
+            )),
+            _ => {}
+        }
+        self.within(server.directive);
+    }
+
+    /// The address the connection goes to, where no resolver has to be asked.
+    fn address(&self) -> Option<IpAddr> {
+        let target = &self.walk.target;
+        let given = self
+            .walk
+            .resolve
+            .iter()
+            .find(|given| given.port == target.port && given.host == target.host);
+        match target.host.as_str() {
+            "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
+            host => given.map(|given| given.address).or(host.parse().ok()),
+        }
+    }
+
+    fn within(&mut self, server: &'a Directive) {
+        let level = server.children();
+        let scope = Scope {
+            levels: vec![self.http],
+            server: server_name(level),
+            name: String::new(),
+        };
+        let scope = scope.within(level, String::new());
+        let name = level.iter().find(|line| line.name == "server_name");
+        self.maps
+            .know("server_name", name.map_or("", |line| line.word(0)));
+        let uri = Uri::read(&self.walk.target.path, !scope.is("merge_slashes", "off"));
+        self.maps.know("uri", uri.path.as_str());
+        // In the server a changed path is what locations are searched with.
+        let uri = match rewrite::run(level, uri, &mut self.maps, &mut self.reached.remarks) {
+            Outcome::On(uri, _) | Outcome::Again(uri) => uri,
+            Outcome::Answered(why) => return self.reached.fails(why),
+        };
+        self.search(&scope, uri);
+    }
+
+    fn search(&mut self, server: &Scope<'a>, uri: Uri) {
+        let mut uri = uri;
+        let mut is_internal = false;
+        for _ in 0..MAX_SEARCHES {
+            let mut unknown = Vec::new();
+            let found = locate::search(server, &uri.path, &mut unknown);
+            for location in unknown {
+                self.reached.remarks.push(format!(
+                    "location {} ({}) is left out: its expression can't be judged here",
+                    location.words.join(" "),
+                    location.place()
+                ));
+            }
+            let place = match found {
+                Found::Final(place) | Found::Prefix(place) => place,
+                Found::Slash(place) => {
+                    self.reached.location = Some(Stop::of(&place));
+                    return self.reached.fails(format!(
+                        "nginx answers 301 to {}/, which browsers do not follow: write the address \
+                         with the slash, or add location = {}",
+                        uri.path, uri.path
+                    ));
+                }
+                Found::Nothing => {
+                    return self
+                        .reached
+                        .fails(format!("no location takes {}: {FILES}", uri.path));
+                }
+            };
+            self.reached.location = Some(Stop::of(&place));
+            if let Some(line) = place.scope.nearest("internal").filter(|_| !is_internal) {
+                return self.reached.fails(format!(
+                    "internal ({}) answers 404 to a client",
+                    line.place()
+                ));
+            }
+            match self.location(server, place, uri) {
+                Some(again) => uri = again,
+                None => return,
+            }
+            is_internal = true;
+        }
+        self.reached
+            .fails("rewrite leads from one location to the next without an end");
+    }
+
+    /// Goes through a location. Gives the path to search with again, if it is to be.
+    fn location(&mut self, server: &Scope<'a>, place: Place<'a>, uri: Uri) -> Option<Uri> {
+        let level = place.scope.levels.last().copied().unwrap_or_default();
+        let remarks = &mut self.reached.remarks;
+        let (uri, within) = match rewrite::run(level, uri, &mut self.maps, remarks) {
+            Outcome::On(uri, within) => (uri, within),
+            Outcome::Again(uri) => return Some(uri),
+            Outcome::Answered(why) => {
+                self.reached.fails(why);
+                return None;
+            }
+        };
+        let place = match within {
+            Some(block) => place.inside(block),
+            None => place,
+        };
+        match level.iter().find(|line| line.name == "try_files") {
+            Some(line) => self.try_files(server, place, uri, line),
+            None => {
+                self.arrived(&place, &uri);
+                None
+            }
+        }
+    }
+
+    /// A WebSocket's path is no file, so the last word is what counts.
+    fn try_files(
+        &mut self,
+        server: &Scope<'a>,
+        place: Place<'a>,
+        uri: Uri,
+        line: &Directive,
+    ) -> Option<Uri> {
+        let last = line.words.last().map_or("", String::as_str);
+        let at = line.place();
+        if let Some(code) = last.strip_prefix('=') {
+            self.reached
+                .fails(format!("try_files ({at}) finds no file and answers {code}"));
+            return None;
+        }
+        let remark = format!("try_files ({at}) finds no file, which is taken for granted");
+        self.reached.remarks.push(remark);
+        if !last.starts_with('@') {
+            return Some(uri.rewritten(&self.maps.shown(last)));
+        }
+        match locate::named(server, last) {
+            Some(place) => {
+                self.reached.location = Some(Stop::of(&place));
+                self.location(server, place, uri)
+            }
+            None => {
+                let from = place.scope.name;
+                self.reached
+                    .fails(format!("{from}: there is no location {last}"));
+                None
+            }
+        }
+    }
+
+    fn arrived(&mut self, place: &Place<'a>, uri: &Uri) {
+        let judged = judge::location(place.directive, &place.scope, &self.maps, self.version);
+        let Some(location) = judged else {
+            return self.reached.fails(format!(
+                "{} does not proxy: {}",
+                place.scope.name,
+                answers_by_itself(&place.scope)
+            ));
+        };
+        if location.by == By::Nothing {
+            self.reached
+                .fails("`websocket on;` is missing in this location or a level around it");
+        }
+        self.reached.problems.extend(location.problems.clone());
+        self.reached.remarks.extend(location.remarks.clone());
+        let sent = sent::request(
+            place,
+            uri,
+            &self.maps,
+            location.by,
+            self.version,
+            &self.request,
+        );
+        if let Some(sent) = sent {
+            self.compare_host(&sent.host);
+            self.reached.sent = sent.lines;
+        }
+        self.reached.judged = Some(location);
+    }
+
+    /// Many applications take an Origin only that agrees with Host.
+    fn compare_host(&mut self, host: &str) {
+        let origin = self.request.header("Origin").unwrap_or_default();
+        let Some((_, of_origin)) = origin.split_once("://") else {
+            return;
+        };
+        if !of_origin.eq_ignore_ascii_case(host) && !host.contains('$') {
+            self.reached.remarks.push(format!(
+                "Host goes upstream as {host}, but Origin is {origin}: an application that compares \
+                 them refuses; proxy_set_header Host $http_host"
+            ));
+        }
+    }
+}
+
+const FILES: &str = "nginx answers with files of its own, no upstream is asked";
+
+fn answers_by_itself(scope: &Scope<'_>) -> String {
+    let level = scope.levels.last().copied().unwrap_or_default();
+    let own = [
+        "stub_status",
+        "empty_gif",
+        "flv",
+        "mp4",
+        "dav_methods",
+        "perl",
+        "js_content",
+    ];
+    let content = level
+        .iter()
+        .find(|line| own.contains(&line.name.as_str()) || line.name.starts_with("content_by_lua"));
+    if let Some(line) = content {
+        return format!("{} ({}) answers", line.name, line.place());
+    }
+    match ["alias", "root"]
+        .iter()
+        .find_map(|name| scope.nearest(name))
+    {
+        Some(line) => format!(
+            "nginx answers with files below {} ({}), no upstream is asked",
+            line.word(0),
+            line.place()
+        ),
+        None => FILES.to_owned(),
+    }
+}
+
+impl Stop {
+    fn at(directive: &Directive, name: String, why: String) -> Self {
+        Self {
+            name,
+            file: directive.file.clone(),
+            line: directive.line,
+            why,
+        }
+    }
+
+    fn of(place: &Place<'_>) -> Self {
+        let (name, why) = (place.scope.name.clone(), place.why.to_owned());
+        Self::at(place.directive, name, why)
+    }
+}
+
+#[cfg(test)]
+#[path = "reach_tests.rs"]
+mod tests;

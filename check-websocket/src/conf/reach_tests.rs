@@ -1,0 +1,327 @@
+//! Addresses, and what is said of their way.
+
+use super::*;
+use crate::conf::parse::parse;
+use crate::options::{self, Task};
+
+fn walk(arguments: &[&str]) -> Walk {
+    let arguments = ["check-websocket"].iter().chain(arguments);
+    match options::parse(arguments.map(|text| text.into())).expect("a right command line") {
+        Task::Walk(walk) => *walk,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn followed(conf: &str, arguments: &[&str]) -> Reached {
+    let directives = parse("nginx.conf", conf).expect("right syntax");
+    reach(&directives, &walk(arguments), Some((1, 26, 3)))
+}
+
+/// With `websocket on` in the only server, which has this text.
+#[track_caller]
+fn in_server(server: &str, path: &str) -> Reached {
+    let conf = format!("http {{ websocket on; server {{ {server} }} }}");
+    followed(&conf, &[&format!("ws://a.example{path}")])
+}
+
+#[track_caller]
+fn line(reached: &Reached, name: &str) -> String {
+    let start = format!("{name}: ");
+    let found = reached
+        .sent
+        .iter()
+        .find_map(|line| line.strip_prefix(&start));
+    found.unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_path_that_goes_upstream() {
+    for (location, path, sent) in [
+        (
+            "location / { proxy_pass http://b; }",
+            "/chat?x=1",
+            "/chat?x=1",
+        ),
+        (
+            "location /ws/ { proxy_pass http://b; }",
+            "/ws/%61",
+            "/ws/%61",
+        ),
+        (
+            "location /ws/ { proxy_pass http://b/; }",
+            "/ws/a?x=1",
+            "/a?x=1",
+        ),
+        ("location /ws { proxy_pass http://b/; }", "/ws/a", "//a"),
+        (
+            "location /ws/ { proxy_pass http://b/v1/; }",
+            "/ws/a%20b",
+            "/v1/a%20b",
+        ),
+        (
+            "location = /ws { proxy_pass http://b/socket; }",
+            "/ws",
+            "/socket",
+        ),
+        ("location ~ ^/ws { proxy_pass http://b; }", "/ws/a", "/ws/a"),
+        (
+            "location /ws { proxy_pass http://unix:/run/a.sock:/v1; }",
+            "/ws/a",
+            "/v1/a",
+        ),
+        (
+            "set $up b; location / { proxy_pass http://$up; }",
+            "/a",
+            "/a",
+        ),
+        (
+            "set $up b; location / { proxy_pass http://$up/fixed; }",
+            "/a?x",
+            "/fixed",
+        ),
+        (
+            "location / { proxy_pass http://b$request_uri; }",
+            "/a?x=1",
+            "/a?x=1",
+        ),
+        (
+            "location /ws/ { rewrite ^/ws(/.*) $1 break; proxy_pass http://b; }",
+            "/ws/a?x=1",
+            "/a?x=1",
+        ),
+        (
+            "location /ws/ { rewrite ^/ws(/.*) $1 break; proxy_pass http://b/not/; }",
+            "/ws/a",
+            "/a",
+        ),
+        (
+            "rewrite ^/old(.*) /new$1; location /new { proxy_pass http://b; }",
+            "/old/a",
+            "/new/a",
+        ),
+        (
+            "location /a { rewrite ^ /b last; } location /b { proxy_pass http://b; }",
+            "/a",
+            "/b",
+        ),
+        (
+            "location /a { rewrite ^/a(.*) /b$1 last; } location /b { proxy_pass http://b/v1; }",
+            "/a/c",
+            "/v1/c",
+        ),
+        (
+            "location / { try_files $uri @up; } location @up { proxy_pass http://b; }",
+            "/a",
+            "/a",
+        ),
+    ] {
+        let reached = in_server(location, path);
+        assert_eq!(reached.problems, [""; 0], "{location}");
+        assert!(reached.passes(), "{location}");
+        assert_eq!(
+            reached.sent[0],
+            format!("GET {sent} HTTP/1.1"),
+            "{location}"
+        );
+    }
+}
+
+#[test]
+fn the_headers_that_go_upstream() {
+    let reached = in_server("location / { proxy_pass http://b:8080; }", "/");
+    assert_eq!(line(&reached, "Host"), "b:8080");
+    assert_eq!(line(&reached, "Upgrade"), "websocket");
+    assert_eq!(line(&reached, "Connection"), "upgrade");
+    assert_eq!(line(&reached, "Origin"), "http://a.example");
+    assert_eq!(line(&reached, "Sec-WebSocket-Key"), "(the client's)");
+    assert!(
+        reached
+            .remarks
+            .iter()
+            .any(|remark| remark.contains("proxy_set_header Host $http_host")),
+        "{:?}",
+        reached.remarks
+    );
+    for (host, sent) in [
+        ("$http_host", "A.example:81"),
+        ("$host", "a.example"),
+        ("$host:$server_port", "a.example:81"),
+        ("$proxy_host", "b"),
+        ("x", "x"),
+    ] {
+        let conf = format!(
+            "http {{ server {{ listen 81; location / {{ websocket on; proxy_set_header X-Ip $remote_addr;
+             proxy_set_header Origin ''; proxy_set_header Host {host}; proxy_pass http://b:80; }} }} }}"
+        );
+        let reached = followed(&conf, &["ws://A.example:81/", "--subprotocol=chat"]);
+        assert_eq!(line(&reached, "Host"), sent, "{host}");
+        assert_eq!(line(&reached, "X-Ip"), "$remote_addr");
+        assert_eq!(line(&reached, "Origin"), "");
+        assert_eq!(line(&reached, "Sec-WebSocket-Protocol"), "chat");
+    }
+    let agreed = in_server(
+        "location / { proxy_pass http://b; proxy_set_header Host $http_host; }",
+        "/",
+    );
+    assert!(
+        !agreed
+            .remarks
+            .iter()
+            .any(|remark| remark.contains("Origin"))
+    );
+}
+
+#[test]
+fn what_is_missing() {
+    let conf = "http { server { location / { proxy_pass http://b; } } }";
+    let without = followed(conf, &["ws://a/"]);
+    assert!(!without.passes());
+    assert!(without.problems[0].starts_with("`websocket on;` is missing"));
+    assert_eq!(without.sent[0], "GET / HTTP/1.0");
+    assert_eq!(line(&without, "Connection"), "close");
+    assert_eq!(line(&without, "Upgrade"), "");
+
+    let lost = "http { server { proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection upgrade; location / { proxy_set_header X y; proxy_pass http://b; } } }";
+    let lost = followed(lost, &["ws://a/"]);
+    assert!(
+        lost.problems[0].contains("is not inherited"),
+        "{:?}",
+        lost.problems
+    );
+}
+
+#[test]
+fn where_it_ends_without_an_upstream() {
+    for (server, path, why) in [
+        (
+            "location / { root /srv; }",
+            "/",
+            "location / does not proxy: nginx answers with files below /srv",
+        ),
+        (
+            "location /b { proxy_pass http://b; }",
+            "/a",
+            "no location takes /a",
+        ),
+        (
+            "location /b/ { proxy_pass http://b; }",
+            "/b",
+            "answers 301 to /b/",
+        ),
+        (
+            "return 301 https://$host; location / { proxy_pass http://b; }",
+            "/",
+            "return 301",
+        ),
+        (
+            "location / { return 404; proxy_pass http://b; }",
+            "/",
+            "return 404",
+        ),
+        (
+            "location / { rewrite ^ /x permanent; proxy_pass http://b; }",
+            "/",
+            "redirect to /x",
+        ),
+        (
+            "location / { internal; proxy_pass http://b; }",
+            "/",
+            "internal",
+        ),
+        (
+            "location / { try_files $uri =404; proxy_pass http://b; }",
+            "/",
+            "answers 404",
+        ),
+        (
+            "location / { stub_status; }",
+            "/",
+            "stub_status (nginx.conf:1) answers",
+        ),
+        (
+            "location / { content_by_lua_block { ngx.say('}') } }",
+            "/",
+            "content_by_lua_block",
+        ),
+        (
+            "location / { rewrite ^ /a last; } location /a { rewrite ^ / last; }",
+            "/",
+            "without an end",
+        ),
+        (
+            "location / { try_files a @b; }",
+            "/",
+            "there is no location @b",
+        ),
+        (
+            "location / { fastcgi_pass b; }",
+            "/",
+            "FastCGI carries no WebSocket",
+        ),
+    ] {
+        let reached = in_server(server, path);
+        assert!(!reached.passes(), "{server}");
+        assert!(
+            reached.problems.iter().any(|problem| problem.contains(why)),
+            "{server}: {:?}",
+            reached.problems
+        );
+    }
+}
+
+#[test]
+fn which_server() {
+    let conf = "http { server { listen 443 ssl; server_name a.example;
+            location / { websocket on; proxy_pass http://a; } }
+        server { listen 80 default_server; server_name _; location / { return 301 https://$host; } } }";
+    let secure = followed(conf, &["wss://a.example/"]);
+    assert!(secure.passes(), "{:?}", secure.problems);
+    let server = secure.server.as_ref().expect("a server");
+    assert_eq!(
+        (server.line, server.why.as_str()),
+        (1, "its server_name a.example matches")
+    );
+    let plain = followed(conf, &["ws://a.example/"]);
+    assert!(
+        plain.problems[0].contains("return 301"),
+        "{:?}",
+        plain.problems
+    );
+    assert!(
+        plain
+            .server
+            .is_some_and(|server| server.why.contains("default server of port 80"))
+    );
+    let other = followed(conf, &["ws://a.example:81/"]);
+    assert!(other.problems[0].contains("no server listens at port 81"));
+    assert!(other.server.is_none());
+    assert!(followed(conf, &["ws://a.example:443/"]).problems[0].contains("nginx answers 400"));
+    assert!(followed(conf, &["wss://a.example:80/"]).problems[0].contains("no `listen` has ssl"));
+    // The name is that of Host, the address that of the connection.
+    let given = followed(conf, &["wss://b.example/", "--header=Host: a.example"]);
+    assert!(
+        given
+            .server
+            .is_some_and(|server| server.why.contains("a.example matches"))
+    );
+}
+
+#[test]
+fn what_is_not_followed_is_said() {
+    let reached = in_server(
+        "if ($remote_addr = 192.0.2.1) { return 403; }
+         location ~ ^/(?!x) { return 403; }
+         location / { proxy_pass http://b; }",
+        "/",
+    );
+    assert!(reached.passes(), "{:?}", reached.problems);
+    for text in ["if ($remote_addr", "its expression can't be judged here"] {
+        assert!(
+            reached.remarks.iter().any(|remark| remark.contains(text)),
+            "{text}: {:?}",
+            reached.remarks
+        );
+    }
+}

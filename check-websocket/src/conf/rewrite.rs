@@ -1,0 +1,226 @@
+//! What `rewrite`, `return`, `set` and `if` make of a request, at one level.
+
+use super::parse::Directive;
+use super::pattern::Pattern;
+use super::uri::Uri;
+use super::values::Maps;
+
+/// How the request goes on.
+pub enum Outcome<'a> {
+    /// With this path; in an `if` whose condition holds and which passes on itself.
+    On(Uri, Option<&'a Directive>),
+    /// With this path, and the location is searched again.
+    Again(Uri),
+    /// nginx answers, and this is why.
+    Answered(String),
+}
+
+/// Goes through a level in its order.
+pub fn run<'a>(
+    level: &'a [Directive],
+    uri: Uri,
+    maps: &mut Maps<'a>,
+    remarks: &mut Vec<String>,
+) -> Outcome<'a> {
+    let mut run = Run {
+        uri,
+        is_changed: false,
+        within: None,
+        maps,
+        remarks,
+    };
+    match run.level(level) {
+        Some(End::Answered(why)) => Outcome::Answered(why),
+        Some(End::Last) => Outcome::Again(run.uri),
+        None if run.is_changed => Outcome::Again(run.uri),
+        Some(End::Break) | None => Outcome::On(run.uri, run.within),
+    }
+}
+
+struct Run<'a, 'm> {
+    uri: Uri,
+    is_changed: bool,
+    within: Option<&'a Directive>,
+    maps: &'m mut Maps<'a>,
+    remarks: &'m mut Vec<String>,
+}
+
+enum End {
+    Answered(String),
+    Break,
+    Last,
+}
+
+impl<'a> Run<'a, '_> {
+    fn level(&mut self, level: &'a [Directive]) -> Option<End> {
+        for line in level {
+            let end = match line.name.as_str() {
+                "set" => {
+                    self.set(line);
+                    None
+                }
+                "return" => Some(End::Answered(format!(
+                    "return {} ({}) answers before anything is passed on",
+                    line.words.join(" "),
+                    line.place()
+                ))),
+                "break" => {
+                    self.uri.is_located &= !self.is_changed;
+                    Some(End::Break)
+                }
+                "rewrite" => self.rewrite(line),
+                "if" => self.condition(line),
+                _ => None,
+            };
+            if end.is_some() {
+                return end;
+            }
+        }
+        None
+    }
+
+    fn set(&mut self, line: &Directive) {
+        let name = line.word(0).trim_start_matches('$');
+        if let Some(value) = self.maps.value(line.word(1)) {
+            self.maps.know(name, value);
+        }
+    }
+
+    fn rewrite(&mut self, line: &Directive) -> Option<End> {
+        let Some(pattern) = Pattern::new(line.word(0), false) else {
+            self.not_followed(line);
+            return None;
+        };
+        let made = pattern.replaced(&self.uri.path, line.word(1))?;
+        let made = self.maps.shown(&made);
+        let flag = line.word(2);
+        if matches!(flag, "redirect" | "permanent") || made.contains("://") {
+            let place = line.place();
+            return Some(End::Answered(format!(
+                "rewrite ({place}) answers with a redirect to {made}, which browsers do not follow"
+            )));
+        }
+        self.uri = self.uri.rewritten(&made);
+        self.maps.know("uri", self.uri.path.as_str());
+        match flag {
+            "last" => Some(End::Last),
+            "break" => {
+                self.uri.is_located = false;
+                Some(End::Break)
+            }
+            _ => {
+                self.is_changed = true;
+                None
+            }
+        }
+    }
+
+    fn condition(&mut self, line: &'a Directive) -> Option<End> {
+        match holds(&line.words, self.maps) {
+            Some(true) => {
+                if super::scope::pass(line.children()).is_some() {
+                    self.within = Some(line);
+                }
+                self.level(line.children())
+            }
+            Some(false) => None,
+            None => {
+                self.not_followed(line);
+                None
+            }
+        }
+    }
+
+    fn not_followed(&mut self, line: &Directive) {
+        self.remarks.push(format!(
+            "{} {} ({}) is not followed: what it depends on can't be told from here",
+            line.name,
+            line.words.first().map_or("", String::as_str),
+            line.place()
+        ));
+    }
+}
+
+/// A condition with variables that are known.
+fn holds(words: &[String], maps: &Maps<'_>) -> Option<bool> {
+    let joined = words.join(" ");
+    let inside = joined.strip_prefix('(')?.strip_suffix(')')?.trim();
+    let mut parts = inside.splitn(3, ' ');
+    let value = maps.value(parts.next()?)?;
+    let (operator, other) = (parts.next(), parts.next().unwrap_or_default());
+    let matches = |ignoring_case| Pattern::new(other, ignoring_case).map(|p| p.is_in(&value));
+    match operator {
+        // `-f` and its like look at files.
+        _ if inside.starts_with(['-', '!']) => None,
+        None => Some(!matches!(value.as_str(), "" | "0")),
+        Some("=") => Some(value == maps.value(other)?),
+        Some("!=") => Some(value != maps.value(other)?),
+        Some("~") => matches(false),
+        Some("~*") => matches(true),
+        Some("!~") => matches(false).map(|is| !is),
+        Some("!~*") => matches(true).map(|is| !is),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conf::parse::parse;
+
+    /// How it ends, with the path.
+    #[track_caller]
+    fn end(text: &str) -> (String, usize) {
+        let directives = parse("a", text).expect("right syntax");
+        let mut maps = Maps::of(&[]);
+        maps.know("host", "a.example");
+        let mut remarks = Vec::new();
+        let uri = Uri::read("/ws/a?b", true);
+        let end = match run(&directives, uri, &mut maps, &mut remarks) {
+            Outcome::On(uri, None) => format!("on {}", uri.with_query(&uri.path)),
+            Outcome::On(uri, Some(within)) => format!("in {} {}", within.name, uri.path),
+            Outcome::Again(uri) => format!("again {}", uri.path),
+            Outcome::Answered(why) => why,
+        };
+        (end, remarks.len())
+    }
+
+    #[test]
+    fn paths_and_ends() {
+        for (text, expected, unknown) in [
+            ("proxy_pass http://a;", "on /ws/a?b", 0),
+            ("rewrite ^/ws(/.*) $1 break;", "on /a?b", 0),
+            ("rewrite ^/ws(/.*) $1 last;", "again /a", 0),
+            ("rewrite ^/ws(/.*) $1;", "again /a", 0),
+            ("rewrite ^/other / break;", "on /ws/a?b", 0),
+            ("rewrite ^/(?!x) /y break;", "on /ws/a?b", 1),
+            ("set $p /new; rewrite ^ $p$1 break;", "on /new?b", 0),
+            ("break; return 404;", "on /ws/a?b", 0),
+            (
+                "if ($host = a.example) { rewrite ^ /b break; }",
+                "on /b?b",
+                0,
+            ),
+            ("if ($host != a.example) { return 403; }", "on /ws/a?b", 0),
+            (
+                "if ($http_upgrade ~* ^websocket$) { proxy_pass http://a; }",
+                "in if /ws/a",
+                0,
+            ),
+            ("if ($remote_addr = 1) { return 403; }", "on /ws/a?b", 1),
+            ("if (-f $request_filename) { return 403; }", "on /ws/a?b", 1),
+        ] {
+            assert_eq!(end(text), (expected.to_owned(), unknown), "{text}");
+        }
+        assert!(
+            end("return 301 https://$host;")
+                .0
+                .starts_with("return 301 https://$host (a:1)")
+        );
+        let (redirect, _) = end("rewrite ^ https://$host/ permanent;");
+        assert!(
+            redirect.contains("a redirect to https://a.example/"),
+            "{redirect}"
+        );
+    }
+}
