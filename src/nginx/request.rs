@@ -163,6 +163,17 @@ impl<'r> Request<'r> {
 
     // ---- the response -------------------------------------------------------
 
+    /// The status that `error_page` has decided for whatever is answered, 0 where it has none.
+    pub fn error_status(self) -> ngx_uint_t {
+        self.fields().err_status
+    }
+
+    /// Lets the response have its own status, whatever `error_page` led to it.
+    pub fn clear_error_status(self) {
+        // SAFETY: the request is alive.
+        unsafe { (*self.as_ptr()).err_status = 0 };
+    }
+
     /// The status of the response, 0 where it is not decided.
     pub fn status(self) -> ngx_uint_t {
         self.fields().headers_out.status
