@@ -20,7 +20,9 @@ pub(crate) struct Workers {
 impl Workers {
     /// The workers of this master, which writes this log if it runs under a tool.
     pub fn of(master: u32, log: &Path) -> Self {
-        let log = (slowness() > 1).then(|| fs::read_to_string(log).unwrap_or_default());
+        // It may hold what clients sent, which need not be text.
+        let log = (slowness() > 1).then(|| fs::read(log).unwrap_or_default());
+        let log = log.map(|log| String::from_utf8_lossy(&log).into_owned());
         let mut workers = Self::default();
         for pid in children(master) {
             // What has ended and is not yet waited for has no command line.
