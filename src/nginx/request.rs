@@ -11,7 +11,7 @@ use nginx_sys::{
     ngx_uint_t,
 };
 
-use super::headers::{self, Headers};
+use super::headers::{self, Headers, Name};
 use super::{Upstream, pool, string};
 
 /// A request that one of nginx's callbacks was given. What it lends lives in the request's memory.
@@ -142,6 +142,17 @@ impl<'r> Request<'r> {
     pub fn clear_upgrade(self) {
         // SAFETY: nginx takes NULL for a request without the header.
         unsafe { (*self.as_ptr()).headers_in.upgrade = ptr::null_mut() };
+    }
+
+    /// Likewise, and so that no `$http_upgrade` tells of it either: what answers in place of a request
+    /// that was refused is to be asked for nothing but a page. Values that were borrowed are as long as
+    /// they were.
+    pub fn forget_upgrade(self) {
+        static UPGRADE: Name<()> = Name::new("upgrade", ());
+        self.clear_upgrade();
+        // SAFETY: nginx has parsed the request's headers; references into the list end with the look
+        // that they are for.
+        unsafe { headers::empty(&raw mut (*self.as_ptr()).headers_in.headers, &UPGRADE) };
     }
 
     #[cfg(ngx_feature = "http_ssl")]
