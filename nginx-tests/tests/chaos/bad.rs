@@ -166,6 +166,13 @@ const ACTS: &[(&str, Act)] = &[
         open(v, r)?;
         v.wire.read_to_close().map(drop)
     }),
+    // Longer than a worker that is to exit may stay.
+    ("stays until the end", |v, r| {
+        open(v, r)?;
+        v.wire
+            .set_read_timeout(Some(patient(Duration::from_secs(6))));
+        v.wire.read_to_close().map(drop)
+    }),
     ("cut frame", |v, r| {
         open(v, r)?;
         let frame = Frame::binary(r.bytes(3_000)).masked().bytes();

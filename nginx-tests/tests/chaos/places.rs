@@ -105,6 +105,7 @@ pub const PLACES: &[Place] = &[
     place("/named-off", PLAIN, PLAIN, "websocket on; proxy_pass http://dead; error_page 502 = @off;"),
     place("/own-loop-page-on", TUNNEL, PLAIN, "websocket on; websocket_tunnel off; proxy_pass http://dead;
         error_page 502 = @on;"),
+    place("/named-by-hand", &[Foreign], PLAIN, "websocket on; proxy_pass http://dead; error_page 502 = @by-hand;"),
     place("/page-own-loop", &[Loop], PLAIN, "websocket on; proxy_pass http://dead; error_page 502 = /own-loop;"),
     place("/chain", TUNNEL, PLAIN, "websocket on; proxy_pass http://dead; error_page 502 = @chain;
         recursive_error_pages on;"),
@@ -168,6 +169,10 @@ const BESIDE: &str = "
     location = /status { access_log off; stub_status; }
     location @on { websocket on; proxy_pass http://echo; }
     location @off { proxy_pass http://echo; }
+    location @by-hand {
+        proxy_pass http://echo; proxy_http_version 1.1; websocket_advice off;
+        proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
+    }
     location @chain { websocket on; proxy_pass http://dead; error_page 502 = @on; }
     location /copy { internal; websocket on; proxy_pass http://echo; }
     location /copy-dead { internal; websocket on; proxy_pass http://dead; }
@@ -207,7 +212,9 @@ const HTTP: &str = "
         listen 127.0.0.1:%H2PORT% http2;
         ssl_certificate cert.pem;
         ssl_certificate_key key.pem;
-        access_log logs/access.log all;";
+        access_log logs/access.log all;
+        # Asked for before anything is known of a request.
+        set $asked_early $websocket_state$websocket_cause;";
 
 /// The servers behind nginx.
 pub struct Backends {
@@ -248,5 +255,7 @@ pub fn nginx(backends: &Backends, certificate: &Certificate) -> Setup {
     .set("DRAIN", seconds(1))
     .set("BUFFER", "16k")
     .workers(3)
+    // What OpenSSL calls noise is no alarm of this module's.
+    .allow_log("SSL_do_handshake() failed")
     .main(&format!("worker_shutdown_timeout {};\n", seconds(4)))
 }
