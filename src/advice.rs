@@ -2,7 +2,6 @@
 //! configuration as it is after the merge.
 
 use core::ffi::CStr;
-use core::ptr;
 
 use nginx_sys::{
     NGX_LOG_WARN, NGX_OK, ngx_conf_t, ngx_core_conf_t, ngx_core_module, ngx_cycle_t,
@@ -11,6 +10,7 @@ use nginx_sys::{
 
 use crate::conf::{LocationConf, MainConf};
 use crate::inject::fields::{Modules, Proxying};
+use crate::inject::lines::mentions_upgrade;
 use crate::inject::twin::handler_around;
 use crate::nginx::conf::Place;
 use crate::nginx::{log, pool, string};
@@ -24,8 +24,21 @@ pub unsafe fn warn(cf: *mut ngx_conf_t, main: &MainConf, modules: &Modules) {
     // SAFETY: the caller vouches for cf.
     let log = unsafe { (*cf).log };
     let advised = main.levels().filter(|level| level.has_advice());
-    for level in advised.clone().filter(|level| level.is_on()) {
-        warn_of_no_effect(log, main, level);
+    let on = advised.clone().filter(|level| level.is_on());
+    for level in on.clone().filter(|level| handler_around(level).is_some()) {
+        if let Some(note) = level.written() {
+            note.is_used.set(true);
+        }
+    }
+    for note in on.filter_map(LocationConf::written) {
+        if !note.is_used.get() && note.is_news() {
+            log::place(
+                log,
+                NGX_LOG_WARN,
+                note.place,
+                format_args!("\"websocket on\" has no effect: no location under it proxies"),
+            );
+        }
     }
     for level in advised {
         let handler = handler_around(level);
@@ -45,25 +58,6 @@ pub unsafe fn warn(cf: *mut ngx_conf_t, main: &MainConf, modules: &Modules) {
         } else if headers.iter().any(forwards_any_upgrade) {
             warn_of_hand_written(log, level);
         }
-    }
-}
-
-/// A `websocket on` that no location makes use of: said once, where the first level has it from it.
-fn warn_of_no_effect(log: *mut ngx_log_t, main: &MainConf, level: &LocationConf) {
-    let mut same = main
-        .levels()
-        .filter(|other| other.is_on() && other.has_advice() && other.written == level.written);
-    let is_first = same
-        .clone()
-        .next()
-        .is_some_and(|first| ptr::eq(first, level));
-    if is_first && same.all(|other| handler_around(other).is_none()) {
-        log::place(
-            log,
-            NGX_LOG_WARN,
-            level.written,
-            format_args!("\"websocket on\" has no effect: no location under it proxies"),
-        );
     }
 }
 
@@ -101,7 +95,9 @@ fn warn_of_times(log: *mut ngx_log_t, level: &LocationConf) {
             log::place(
                 log,
                 NGX_LOG_WARN,
-                level.ping_written,
+                level
+                    .ping_written()
+                    .map_or(Place::NOWHERE, |note| note.place),
                 format_args!(
                     "\"websocket_timeout\" is shorter than the interval of \"websocket_ping\": \
                      idle tunnels end before the first Ping"
@@ -149,15 +145,12 @@ pub unsafe extern "C" fn check_drains(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         let is_too_long = level.drain().is_some_and(|time| limit > 0 && time > limit);
         level.is_on() && level.has_advice() && is_too_long
     });
-    for level in too_long.clone() {
-        let first = too_long
-            .clone()
-            .find(|other| other.drain_written == level.drain_written);
-        if first.is_some_and(|first| ptr::eq(first, level)) {
+    for note in too_long.filter_map(LocationConf::drain_written) {
+        if note.is_news() {
             log::place(
                 log,
                 NGX_LOG_WARN,
-                level.drain_written,
+                note.place,
                 format_args!(
                     "\"websocket_drain\" is longer than \"worker_shutdown_timeout\": tunnels will \
                      leave within the latter"
@@ -184,17 +177,11 @@ fn forwards_any_upgrade(line: &ngx_keyval_t) -> bool {
         && (value == b"$http_upgrade" || value == b"${http_upgrade}")
 }
 
-fn mentions_upgrade(value: &[u8]) -> bool {
-    value
-        .windows(7)
-        .any(|part| part.eq_ignore_ascii_case(b"upgrade"))
-}
-
 fn warn_here(log: *mut ngx_log_t, level: &LocationConf, text: core::fmt::Arguments<'_>) {
     log::place(
         log,
         NGX_LOG_WARN,
-        level.written,
+        level.place(),
         format_args!("{text} in location \"{}\"", level.name().escape_ascii()),
     );
 }

@@ -13,8 +13,8 @@ use nginx_sys::{
     ngx_parse_time, ngx_str_t, ngx_uint_t,
 };
 
+use super::note::Note;
 use super::{LocationConf, origin};
-use crate::nginx::conf::Place;
 use crate::nginx::{conf, log, string};
 use crate::types::{
     GOING_AWAY, Handshake, LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, TO_UPSTREAM,
@@ -220,7 +220,7 @@ unsafe extern "C" fn set_websocket(
 ) -> *mut c_char {
     // SAFETY: nginx calls a setter with its own location structure and the file being read.
     unsafe {
-        (*conf.cast::<LocationConf>()).written = Place::being_read(cf);
+        (*conf.cast::<LocationConf>()).written = Note::being_read(cf);
         ngx_conf_set_flag_slot(cf, command, conf)
     }
 }
@@ -301,7 +301,7 @@ unsafe extern "C" fn set_ping(
     // SAFETY: as above.
     let (this, words) = unsafe { (&mut *conf.cast::<LocationConf>(), conf::words(cf)) };
     // SAFETY: as above.
-    this.ping_written = unsafe { Place::being_read(cf) };
+    this.ping_written = unsafe { Note::being_read(cf) };
     (this.ping_timeout, this.ping_to) = (DEFAULT_PING_TIMEOUT, TO_CLIENT);
     for word in words.iter().skip(2) {
         // SAFETY: a word of the configuration.
@@ -336,7 +336,7 @@ unsafe extern "C" fn set_drain(
     // SAFETY: as above.
     let (this, words) = unsafe { (&mut *conf.cast::<LocationConf>(), conf::words(cf)) };
     // SAFETY: as above.
-    this.drain_written = unsafe { Place::being_read(cf) };
+    this.drain_written = unsafe { Note::being_read(cf) };
     this.drain_code = SERVICE_RESTART.into();
     if let Some(word) = words.get(2) {
         // SAFETY: a word of the configuration.

@@ -9,6 +9,7 @@ use nginx_sys::{
 };
 use websocket_protocol::Scanner;
 
+use super::note::Note;
 use super::origin;
 use crate::nginx::conf::Place;
 use crate::nginx::{Request, module, pool, string};
@@ -39,10 +40,10 @@ pub struct LocationConf {
     pub(super) drain: ngx_msec_t,
     pub(super) drain_code: ngx_uint_t,
     pub(super) advice: ngx_flag_t,
-    /// Where these were written, for what can only be told after the merge.
-    pub written: Place,
-    pub ping_written: Place,
-    pub drain_written: Place,
+    /// How these were written, for what can only be told after the merge; NULL where they were not.
+    pub(super) written: *const Note,
+    pub(super) ping_written: *const Note,
+    pub(super) drain_written: *const Note,
     pub level: Level,
     /// What `inject` has made for it.
     pub twins: Cell<Twins>,
@@ -100,6 +101,29 @@ impl LocationConf {
         // SAFETY: the core module's index is set before any configuration is read, and what it keeps
         // lives as long as the configuration.
         unsafe { &*self.of_module(ngx_http_core_module.ctx_index).cast() }
+    }
+
+    /// The `websocket` that is in force here, as it was written.
+    pub fn written(&self) -> Option<&Note> {
+        // SAFETY: NULL, or a note that lives as long as the configuration.
+        unsafe { self.written.as_ref() }
+    }
+
+    /// Where that is.
+    pub fn place(&self) -> Place {
+        self.written().map_or(Place::NOWHERE, |note| note.place)
+    }
+
+    /// The `websocket_ping` that is in force here.
+    pub fn ping_written(&self) -> Option<&Note> {
+        // SAFETY: as in written().
+        unsafe { self.ping_written.as_ref() }
+    }
+
+    /// The `websocket_drain` that is in force here.
+    pub fn drain_written(&self) -> Option<&Note> {
+        // SAFETY: as in written().
+        unsafe { self.drain_written.as_ref() }
     }
 
     /// The location as it is written.

@@ -11,7 +11,7 @@ use nginx_sys::{
 use super::directives::DEFAULT_PING_TIMEOUT;
 use super::location::{Level, Twins};
 use super::{LocationConf, MainConf};
-use crate::nginx::conf::{self, Place};
+use crate::nginx::conf;
 use crate::types::{Handshake, LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify};
 
 /// `websocket_timeout` when it is not written, milliseconds.
@@ -45,9 +45,9 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         drain: conf::UNSET,
         drain_code: conf::UNSET,
         advice: conf::UNSET_FLAG,
-        written: Place::NOWHERE,
-        ping_written: Place::NOWHERE,
-        drain_written: Place::NOWHERE,
+        written: ptr::null(),
+        ping_written: ptr::null(),
+        drain_written: ptr::null(),
         level: Level {
             above: ptr::null(),
             location: ptr::null_mut(),

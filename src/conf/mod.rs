@@ -5,6 +5,7 @@ pub mod directives;
 pub mod location;
 pub mod main;
 pub mod merge;
+pub mod note;
 pub mod origin;
 pub mod peer;
 

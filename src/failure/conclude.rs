@@ -49,17 +49,20 @@ pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
     }
     if !LocationConf::of(r).is_on() {
         // An error page, and whatever it is made of, does not change why there is one.
-        let ending = attempt.tries.latest().map(Ending::Failed);
+        let ending = match attempt.tries.latest() {
+            Some(cause) => Some(Ending::Failed(cause)),
+            None => local(r.error_status()).map(Ending::Rejected),
+        };
         return Some(ending.unwrap_or(Ending::Unknown));
     }
     let last = current(r, attempt);
-    if attempt.client_gone.get() || has_client_gone(r) {
+    if has_client_gone(r) {
         return Some(Ending::Failed(Cause::ClientGone));
     }
     last.or_else(|| answer(r))
         .or_else(|| noted(r.upstream_states()))
         .map(Ending::Failed)
-        .or_else(|| local(r).map(Ending::Rejected))
+        .or_else(|| local(r.status()).map(Ending::Rejected))
 }
 
 /// Likewise of a request that nginx answered before the phase in which requests are judged, with a
@@ -71,7 +74,7 @@ pub fn unjudged_ending(r: Request<'_>) -> Option<Ending> {
     if has_client_gone(r) {
         return Some(Ending::Failed(Cause::ClientGone));
     }
-    local(r).map(Ending::Rejected)
+    local(r.status()).map(Ending::Rejected)
 }
 
 fn has_client_gone(r: Request<'_>) -> bool {
@@ -79,8 +82,8 @@ fn has_client_gone(r: Request<'_>) -> bool {
 }
 
 /// The cause behind a status that nginx itself has decided.
-fn local(r: Request<'_>) -> Option<Cause> {
-    Cause::from_local_status(u16::try_from(r.status()).ok()?)
+fn local(status: ngx_uint_t) -> Option<Cause> {
+    Cause::from_local_status(u16::try_from(status).ok()?)
 }
 
 /// What the upstream's status tells, where the module could not join: `fastcgi_pass`, `grpc_pass`.
@@ -138,7 +141,10 @@ fn see_answer(r: Request<'_>, attempt: &Attempt, cause: Cause) {
 }
 
 fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
-    let status = r.status();
+    let status = match r.error_status() {
+        0 => r.status(),
+        decided => decided,
+    };
     match (cause, r.redirect()) {
         (Cause::LocalRedirect, Some(location)) => see(
             r,

@@ -21,6 +21,7 @@ const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;
 /// # Safety
 /// nginx's, with its cf.
 pub unsafe fn begin(cf: *mut ngx_conf_t) -> ngx_int_t {
+    filters::remember();
     // SAFETY: the caller vouches for cf.
     let known = unsafe { variables::register(cf).and_then(|()| seam::register(cf)) };
     known.map_or(ERROR, |()| OK)
@@ -33,6 +34,17 @@ pub unsafe fn begin(cf: *mut ngx_conf_t) -> ngx_int_t {
 /// read and refused. The phases belong to the configuration.
 pub unsafe extern "C" fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
     // SAFETY: nginx calls this in the http context, after the merges.
+    let rc = unsafe { prepare(cf) };
+    if rc != OK {
+        filters::restore();
+    }
+    rc
+}
+
+/// # Safety
+/// As nginx calls [`complete`].
+unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
+    // SAFETY: the caller vouches for cf.
     unsafe {
         filters::register();
         if variables::refuse_unknown(cf).is_err() {
@@ -46,7 +58,7 @@ pub unsafe extern "C" fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
             Ok(modules) => modules,
             Err(mismatch) => {
                 let text = format_args!("{mismatch}");
-                log::place((*cf).log, NGX_LOG_EMERG, first.written, text);
+                log::place((*cf).log, NGX_LOG_EMERG, first.place(), text);
                 return ERROR;
             }
         };

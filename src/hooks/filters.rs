@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use nginx_sys::{
     NGX_AGAIN, NGX_HTTP_SWITCHING_PROTOCOLS, NGX_OK, ngx_chain_t, ngx_http_output_body_filter_pt,
     ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_body_filter,
-    ngx_http_top_header_filter, ngx_int_t, ngx_uint_t,
+    ngx_http_top_header_filter, ngx_http_top_request_body_filter, ngx_int_t, ngx_uint_t,
 };
 
 use super::{own_loop, report, seam, tunnel};
@@ -35,6 +35,38 @@ pub unsafe fn register() {
         let next = ptr::replace(&raw mut ngx_http_top_body_filter, Some(body_filter));
         NEXT_BODY.store(pointer(next.map(|f| f as *mut _)), Ordering::Relaxed);
     }
+}
+
+/// The chains of the workers that run, while another configuration is read.
+static RUNNING: [AtomicPtr<c_void>; 3] = [const { AtomicPtr::new(ptr::null_mut()) }; 3];
+
+/// nginx is about to read a configuration, and will put up its filters anew.
+pub fn remember() {
+    for (chain, top) in RUNNING.iter().zip(tops()) {
+        // SAFETY: nginx is single-threaded while it reads the configuration.
+        chain.store(unsafe { top.read() }, Ordering::Relaxed);
+    }
+}
+
+/// The configuration is refused before all filters are put up: a worker that takes the place of one
+/// that runs has those of before.
+pub fn restore() {
+    for (chain, top) in RUNNING.iter().zip(tops()) {
+        let chain = chain.load(Ordering::Relaxed);
+        if !chain.is_null() {
+            // SAFETY: as in remember(); a chain of the same kind, or none.
+            unsafe { top.write(chain) };
+        }
+    }
+}
+
+/// The beginnings of nginx's chains: pointers to functions, or NULL.
+fn tops() -> [*mut *mut c_void; 3] {
+    [
+        (&raw mut ngx_http_top_header_filter).cast(),
+        (&raw mut ngx_http_top_body_filter).cast(),
+        (&raw mut ngx_http_top_request_body_filter).cast(),
+    ]
 }
 
 unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
@@ -106,10 +138,13 @@ fn is_switching(r: Request<'_>, status: ngx_uint_t) -> bool {
 
 /// The upstream has switched protocols.
 fn switch(r: Request<'_>, attempt: &Attempt) {
+    let before = attempt.joined();
     if r.upstream().is_some_and(|u| attempt.switch(u)) {
         tries::current(r, attempt);
         attempt.handshake_time.set(Some(r.elapsed()));
         report::established(r, attempt);
+    } else if let Some(joined) = before {
+        seam::step_aside(r, joined);
     }
 }
 

@@ -94,6 +94,8 @@ fn enter(r: Request<'_>, twin: *mut *mut c_void) {
 /// Answers a request that breaks a rule: the status, with the headers that belong to it.
 fn refuse(r: Request<'_>, attempt: &Attempt, refusal: Refusal<'_>) -> ngx_int_t {
     conclude::refuse(r, attempt, refusal.cause, format_args!("{}", refusal.seen));
+    // Whatever answers it instead, no tunnel comes of it.
+    r.forget_upgrade();
 
     let headers: &[(&'static CStr, &'static CStr)] = match refusal.cause {
         Cause::MethodNotGet => &[(c"Allow", c"GET")],

@@ -17,10 +17,12 @@ use nginx_sys::{
 use websocket_protocol::Cause;
 
 use super::{own_loop, verify};
+use crate::conf::LocationConf;
 use crate::failure::{conclude, listen as failure_listen, tries};
 use crate::inject::JOINING_VARIABLE;
 use crate::nginx::{Request, Upstream, string};
-use crate::request::{self, Attempt, Carrier, Joined, Stage};
+use crate::request::state::RequestFunction;
+use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage};
 
 /// Makes the joining variable known to nginx, by itself and not in the hash of variables, so that
 /// finding it costs no look-up. `None` when there is no memory.
@@ -61,7 +63,8 @@ fn join(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) {
     let is_joined = attempt
         .joined()
         .is_some_and(|joined| joined.upstream == u.as_ptr());
-    if is_joined || !r.is_main() {
+    let twin = LocationConf::of(r).twins.get().handshake;
+    if is_joined || !r.is_main() || twin.is_null() || !r.is_in(twin) {
         return;
     }
     // SAFETY: the request and its upstream are alive; these are plain function pointers.
@@ -125,14 +128,12 @@ fn stand_in_front_again(attempt: &Attempt, u: Upstream<'_>) {
     let place = unsafe { &raw mut (*u.as_ptr()).process_header };
     // SAFETY: as above.
     let found = unsafe { place.read() };
-    if !found.is_some_and(|f| ptr::fn_addr_eq(f, process_header as Handler)) {
+    if !found.is_some_and(|f| ptr::fn_addr_eq(f, process_header as RequestFunction)) {
         attempt.rejoin(found);
         // SAFETY: as above.
         unsafe { place.write(Some(process_header)) };
     }
 }
-
-type Handler = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
 
 unsafe extern "C" fn process_header(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx gives a request that is alive.
@@ -150,7 +151,13 @@ unsafe extern "C" fn process_header(r: *mut ngx_http_request_t) -> ngx_int_t {
 
     if rc == NGX_OK as ngx_int_t {
         return match verify::answer(request, attempt, u) {
-            Ok(()) => rc,
+            Ok(()) => {
+                // A handshake that a second location has saved is a 101, not the first one's error.
+                if u.is_upgraded() {
+                    request.clear_error_status();
+                }
+                rc
+            }
             Err(()) => {
                 // What is no HTTP has made an HTTP/0.9 request of the client's, whose answer
                 // would have no status.
@@ -212,7 +219,8 @@ unsafe extern "C" fn finalize_request(r: *mut ngx_http_request_t, rc: ngx_int_t)
 /// Notes what nothing has been said of.
 fn note_end(r: Request<'_>, attempt: &Attempt, rc: ngx_int_t) {
     if rc == NGX_HTTP_CLIENT_CLOSED_REQUEST as ngx_int_t || r.has_client_failed() {
-        attempt.client_gone.set(true);
+        // No error page follows.
+        conclude::conclude_as(r, attempt, Ending::Failed(Cause::ClientGone));
     } else if r.action() == b"SSL handshaking to upstream" {
         tries::note(r, attempt, Cause::UpstreamTlsFailed);
     } else if r.upstream_states().is_empty() {

@@ -74,7 +74,7 @@ fn run(r: Request<'_>, event: Event) {
         return;
     };
     // SAFETY: the request is alive, and nothing else looks at its tunnel during a turn: nginx calls
-    // back only to write log lines, and who hears them does not look at tunnels.
+    // back to write log lines, and to keep a TLS session, and neither looks at tunnels.
     let outcome = unsafe { tunnel.as_mut().turn(event) };
     if outcome.client_not_frames {
         report::not_frames(r, Side::Client.name());

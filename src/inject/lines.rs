@@ -149,11 +149,14 @@ fn takes_from_handshake(line: &ngx_keyval_t) -> bool {
 fn may_upgrade(line: &ngx_keyval_t) -> bool {
     // SAFETY: a line's words live as long as the configuration.
     let value = unsafe { string::bytes(&line.value) };
-    let mentions_upgrade = value
-        .windows(7)
-        .any(|part| part.eq_ignore_ascii_case(b"upgrade"));
     (is_named(line, c"Upgrade") && !value.is_empty())
-        || (is_named(line, c"Connection") && (mentions_upgrade || value.contains(&b'$')))
+        || (is_named(line, c"Connection") && (mentions_upgrade(value) || value.contains(&b'$')))
+}
+
+pub fn mentions_upgrade(value: &[u8]) -> bool {
+    value
+        .windows(7)
+        .any(|part| part.eq_ignore_ascii_case(b"upgrade"))
 }
 
 fn is_named(line: &ngx_keyval_t, name: &CStr) -> bool {

@@ -1,7 +1,7 @@
 //! What a location that is on is given beside its own configuration, which stays as it was written.
 
 pub mod fields;
-mod lines;
+pub mod lines;
 pub mod twin;
 
 /// The variable whose evaluation joins a request to its upstream. It stands in what only the

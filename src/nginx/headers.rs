@@ -60,6 +60,26 @@ impl<'r> Iterator for Headers<'r> {
     }
 }
 
+/// Empties each header of this name.
+///
+/// # Safety
+/// `list` must be a list of `ngx_table_elt_t` that nginx has parsed, with no reference into it left.
+pub unsafe fn empty<H: Copy>(list: *mut ngx_list_t, name: &'static Name<H>) {
+    // SAFETY: the caller vouches for the list, whose parts end with NULL.
+    unsafe {
+        let mut part = &raw mut (*list).part;
+        while !part.is_null() {
+            let headers = (*part).elts.cast::<ngx_table_elt_t>();
+            for header in (0..(*part).nelts).map(|index| headers.add(index)) {
+                if name.is_of(&*header) {
+                    (*header).value.len = 0;
+                }
+            }
+            part = (*part).next;
+        }
+    }
+}
+
 /// A header's value.
 pub fn value(header: &ngx_table_elt_t) -> &[u8] {
     // SAFETY: nginx keeps a header's value as long as the header.

@@ -11,7 +11,7 @@ use nginx_sys::{
     ngx_uint_t,
 };
 
-use super::headers::{self, Headers};
+use super::headers::{self, Headers, Name};
 use super::{Upstream, pool, string};
 
 /// A request that one of nginx's callbacks was given. What it lends lives in the request's memory.
@@ -144,6 +144,17 @@ impl<'r> Request<'r> {
         unsafe { (*self.as_ptr()).headers_in.upgrade = ptr::null_mut() };
     }
 
+    /// Likewise, and so that no `$http_upgrade` tells of it either: what answers in place of a request
+    /// that was refused is to be asked for nothing but a page. Values that were borrowed are as long as
+    /// they were.
+    pub fn forget_upgrade(self) {
+        static UPGRADE: Name<()> = Name::new("upgrade", ());
+        self.clear_upgrade();
+        // SAFETY: nginx has parsed the request's headers; references into the list end with the look
+        // that they are for.
+        unsafe { headers::empty(&raw mut (*self.as_ptr()).headers_in.headers, &UPGRADE) };
+    }
+
     #[cfg(ngx_feature = "http_ssl")]
     pub fn is_secure(self) -> bool {
         // SAFETY: a request has a connection.
@@ -162,6 +173,17 @@ impl<'r> Request<'r> {
     }
 
     // ---- the response -------------------------------------------------------
+
+    /// The status that `error_page` has decided for whatever is answered, 0 where it has none.
+    pub fn error_status(self) -> ngx_uint_t {
+        self.fields().err_status
+    }
+
+    /// Lets the response have its own status, whatever `error_page` led to it.
+    pub fn clear_error_status(self) {
+        // SAFETY: the request is alive.
+        unsafe { (*self.as_ptr()).err_status = 0 };
+    }
 
     /// The status of the response, 0 where it is not decided.
     pub fn status(self) -> ngx_uint_t {

@@ -25,7 +25,6 @@ pub struct Attempt {
     /// What was seen of a failure.
     pub seen: Cell<ngx_str_t>,
     pub tries: Tries,
-    pub client_gone: Cell<bool>,
     /// How long the handshake took, milliseconds, once it is known.
     pub handshake_time: Cell<Option<ngx_msec_t>>,
     /// What the upstream chose.
@@ -68,7 +67,7 @@ impl Attempt {
             .is_some_and(|now| now.upstream == joined.upstream)
     }
 
-    pub fn rejoin(&self, process_header: RequestFunction) {
+    pub fn rejoin(&self, process_header: Option<RequestFunction>) {
         self.state.set(self.state().rejoin(process_header));
     }
 
@@ -184,7 +183,6 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
             key: Cell::new(string::EMPTY),
             seen: Cell::new(string::EMPTY),
             tries: Tries::new(),
-            client_gone: Cell::new(false),
             handshake_time: Cell::new(None),
             protocol: Cell::new(string::EMPTY),
             extensions: Cell::new(string::EMPTY),

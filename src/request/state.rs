@@ -38,14 +38,14 @@ pub enum State {
 #[derive(Clone, Copy)]
 pub struct Joined {
     pub upstream: *mut ngx_http_upstream_t,
-    pub process_header: RequestFunction,
-    pub reinit_request: RequestFunction,
+    pub process_header: Option<RequestFunction>,
+    pub reinit_request: Option<RequestFunction>,
     pub finalize_request: Option<unsafe extern "C" fn(*mut ngx_http_request_t, ngx_int_t)>,
     pub log_handler: ngx_http_log_handler_pt,
     pub stage: Stage,
 }
 
-pub type RequestFunction = Option<unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t>;
+pub type RequestFunction = unsafe extern "C" fn(*mut ngx_http_request_t) -> ngx_int_t;
 
 /// How far an upstream that was joined has come.
 #[derive(Clone, Copy)]
@@ -133,7 +133,7 @@ impl State {
     }
 
     /// The upstream's functions have changed: nginx's parser puts up its next stage.
-    pub(super) fn rejoin(self, process_header: RequestFunction) -> Self {
+    pub(super) fn rejoin(self, process_header: Option<RequestFunction>) -> Self {
         match self {
             Self::Joined(joined) => Self::Joined(Joined {
                 process_header,

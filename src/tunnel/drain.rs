@@ -99,15 +99,18 @@ impl Link {
     /// A tunnel begins. Whether the worker is to exit already, so that it comes too late to be told.
     ///
     /// # Safety
-    /// The link must stay where it is until it [leaves](Self::leave).
-    pub unsafe fn enter(&mut self) -> bool {
+    /// `link` must be valid, with the pointer good for the tunnel around it, and stay where it is until it
+    /// [leaves](Self::leave).
+    pub unsafe fn enter(link: *mut Self) -> bool {
         if !READY.load(Ordering::Relaxed) {
             return false;
         }
-        // SAFETY: the queue is set up, and the caller vouches for the link.
-        unsafe { ngx_queue_insert_before(&raw mut TUNNELS, &raw mut self.queue) };
-        // SAFETY: a word that only this thread writes.
-        unsafe { ngx_exiting != 0 }
+        // SAFETY: the queue is set up, and the caller vouches for the link; a word that only this thread
+        // writes.
+        unsafe {
+            ngx_queue_insert_before(&raw mut TUNNELS, &raw mut (*link).queue);
+            ngx_exiting != 0
+        }
     }
 
     /// A tunnel is over.

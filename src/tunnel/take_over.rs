@@ -31,14 +31,16 @@ pub unsafe fn take_over(
     // SAFETY: the caller vouches for the request; one that is upgraded has an upstream and both
     // connections.
     unsafe {
-        let u = (*r).upstream.as_mut()?;
-        let client = (*r).connection;
-        let upstream = u.peer.connection.as_ref()?;
-        // A header that has not gone out yet would be overtaken.
-        if (*client).buffered() != 0 || upstream.read.is_null() {
+        let u = (*r).upstream;
+        if u.is_null() {
             return None;
         }
-        place.write(Tunnel::new(r, conf, u));
+        let (client, upstream) = ((*r).connection, (*u).peer.connection);
+        // A header that has not gone out yet would be overtaken.
+        if upstream.is_null() || (*upstream).read.is_null() || (*client).buffered() != 0 {
+            return None;
+        }
+        place.write(Tunnel::new(r, conf, &*u));
         // Nobody else knows of it yet.
         let tunnel = &mut *place.as_ptr();
 
@@ -47,7 +49,7 @@ pub unsafe fn take_over(
             .as_ref()
             .map_or(&[] as &[u8], |buffer| unread(buffer));
         if !tunnel.preload(Side::Client, pipelined)
-            || !tunnel.preload(Side::Upstream, unread(&u.buffer))
+            || !tunnel.preload(Side::Upstream, unread(&(*u).buffer))
         {
             tunnel.let_go();
             return None;
@@ -56,22 +58,25 @@ pub unsafe fn take_over(
         if let Some(buffer) = header_in {
             buffer.pos = buffer.last;
         }
-        let start = u.buffer.start;
-        make_empty(&mut u.buffer);
-        make_empty(&mut u.from_client);
+        let start = (*u).buffer.start;
+        make_empty(&mut (*u).buffer);
+        make_empty(&mut (*u).from_client);
         ngx_pfree((*r).pool, start.cast());
 
         (*r).read_event_handler = handlers.client_read;
         (*r).write_event_handler = handlers.client_write;
-        u.read_event_handler = handlers.upstream_read;
-        u.write_event_handler = handlers.upstream_write;
-        if conf.drain().is_some() && tunnel.link.enter() {
+        (*u).read_event_handler = handlers.upstream_read;
+        (*u).write_event_handler = handlers.upstream_write;
+        // Who walks the worker's queue goes from a link to the tunnel around it.
+        let is_late = conf.drain().is_some() && Link::enter(&raw mut (*place.as_ptr()).link);
+        let tunnel = &mut *place.as_ptr();
+        if is_late {
             tunnel.leave_in_time();
         }
         // nginx still has its own loop to go through, and that sets timers of its own.
-        tunnel.begins = !tunnel.is_at_rest((*u.conf).read_timeout);
+        tunnel.begins = !tunnel.is_at_rest((*(*u).conf).read_timeout);
         if tunnel.begins {
-            ngx_post_event(upstream.read, &raw mut ngx_posted_events);
+            ngx_post_event((*upstream).read, &raw mut ngx_posted_events);
         }
     }
     Some(place)

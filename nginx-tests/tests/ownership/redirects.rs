@@ -295,3 +295,101 @@ fn sends_on(there: &'static str) -> ScriptedBackend {
         conn.send(answer.replacen("\r\n", &format!("\r\nX-Accel-Redirect: {there}\r\n"), 1))
     })
 }
+
+/// Without `=` the page has the status of what led to it; a tunnel has its own.
+#[test]
+fn a_second_location_s_tunnel_is_a_tunnel_whatever_led_there() {
+    let (backend, not_found) = (
+        ScriptedBackend::standard(),
+        ScriptedBackend::answering(NOT_FOUND),
+    );
+    for first in [
+        "error_page 502 @second; proxy_pass http://%NOBODY%;",
+        "proxy_intercept_errors on; error_page 404 @second; proxy_pass http://%NOT_FOUND%;",
+    ] {
+        let nginx = to(
+            &backend,
+            format!(
+                "websocket_max_message_size 10; location / {{ {first} }}
+                location @second {{ proxy_pass http://%BACKEND%; }}"
+            ),
+        )
+        .set("NOT_FOUND", not_found.address())
+        .start();
+        let mut client = Client::connect(nginx.port());
+        client.establish("/");
+        assert!(is_limited(&mut client), "{first}");
+        client.close();
+        let outcomes = nginx.wait_for_access("outcome.log", 1);
+        assert_eq!(outcomes, ["101 established "], "{first}");
+    }
+}
+
+#[test]
+fn a_refusal_has_its_cause_also_where_its_page_is_off() {
+    for (refusal, status, cause) in [
+        ("deny all;", 403, "local-forbidden"),
+        ("auth_request /no;", 401, "local-unauthorized"),
+        (
+            "websocket_allow_origin https://good.example;",
+            403,
+            "origin-not-allowed",
+        ),
+    ] {
+        let nginx = server(format!(
+            "location / {{ error_page 401 403 /page; {refusal} proxy_pass http://%NOBODY%; }}
+            location = /no {{ internal; return 401; }}
+            location = /page {{ internal; websocket off; root .; }}"
+        ))
+        .file("page", "a page")
+        .start();
+        let request = Handshake::new("/").add("Origin", "https://evil.example");
+        assert_eq!(Client::connect(nginx.port()).ask(&request).status(), status);
+        let outcomes = nginx.wait_for_access("outcome.log", 1);
+        assert_eq!(outcomes, [format!("{status} rejected {cause}")]);
+    }
+}
+
+#[test]
+fn what_is_refused_becomes_no_tunnel_of_the_page_either() {
+    let page = ScriptedBackend::standard();
+    let nginx = to(
+        &page,
+        "location / {
+            websocket_allow_origin https://good.example;
+            error_page 403 = @old;
+            proxy_pass http://%NOBODY%;
+        }
+        location @old { websocket off; %BY_HAND% proxy_pass http://%BACKEND%; }",
+    )
+    .start();
+    let request = Handshake::new("/").add("Origin", "https://evil.example");
+    assert_eq!(Client::connect(nginx.port()).ask(&request).status(), 200);
+    assert_eq!(page.request(0).head.header("Upgrade"), None);
+    let outcomes = nginx.wait_for_access("outcome.log", 1);
+    assert_eq!(outcomes, ["200 rejected origin-not-allowed"]);
+}
+
+/// The joining variable is no part of the interface, and joins nothing where a user writes it.
+#[test]
+fn a_location_that_is_off_joins_nothing() {
+    let backend = ScriptedBackend::standard();
+    let nginx = to(
+        &backend,
+        "websocket_max_message_size 10;
+        location / { error_page 502 = @old; proxy_pass http://%NOBODY%; }
+        location @old {
+            websocket off; %BY_HAND%
+            proxy_set_header X-Own a$websocket_injected_seam;
+            proxy_pass http://%BACKEND%;
+        }",
+    )
+    .start();
+    let mut client = Client::connect(nginx.port());
+    client.establish("/");
+    assert!(!is_limited(&mut client));
+    client.close();
+    assert_eq!(backend.request(0).head.header("X-Own"), Some("a"));
+    let log = nginx.stop();
+    assert_eq!(said(&log), [""; 0], "{log}");
+}

@@ -123,3 +123,32 @@ fn tunnels_of_the_worker_before_a_vain_reload_go_on() {
     let log = nginx.stop();
     assert_eq!(said(&log).len(), 2, "{log}");
 }
+
+/// A configuration that the module refuses, after nginx has begun to put up its filters anew.
+#[test]
+fn a_worker_after_a_reload_that_is_refused_has_all_of_nginx_s_filters() {
+    let backend = ScriptedBackend::standard();
+    let nginx = to(
+        &backend,
+        "root .; location = /page { } location / { proxy_pass http://%BACKEND%; }",
+    )
+    .file("page", "0123456789")
+    .allow_log("unknown \"websocket_typo\" variable")
+    .allow_log("exited on signal 9")
+    .start();
+    let part = || {
+        let request = Handshake::plain("/page").add("Range", "bytes=2-4");
+        Client::connect(nginx.port()).exchange(&request)
+    };
+    assert_eq!(part().text(), "234");
+    let changed = nginx
+        .config()
+        .replace("http {", "http { log_format typo $websocket_typo;");
+    fs::write(nginx.path("nginx.conf"), changed).expect("a configuration");
+    nginx.signal(Signal::HUP);
+    nginx.wait_for_log("unknown \"websocket_typo\" variable");
+    replace_worker(&nginx);
+    assert_eq!(part().text(), "234");
+    assert_limited(&nginx, false);
+    nginx.wait_for_log("websocket closed");
+}

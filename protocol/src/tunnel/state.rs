@@ -76,8 +76,8 @@ pub(super) struct Turns {
 }
 
 impl Tunnel {
-    /// A tunnel that begins. `random` is any number, `close_mask` a mask that nobody can foresee
-    /// (RFC 6455 section 5.3).
+    /// A tunnel that begins. `random` is any number, `close_mask` a mask that those whose bytes go by
+    /// don't know (RFC 6455 section 5.3).
     pub fn new(limits: Limits, now: Time, random: usize, close_mask: [u8; 4]) -> Self {
         Self {
             by: Pair {
