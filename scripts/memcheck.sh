@@ -22,6 +22,8 @@ SKIPPED=(
     ends::nothing_is_left_open
     # How long something takes, to a tenth of a second.
     ends::durations_are_those_of_the_tunnel
+    # How an upstream fails that has a tenth of a second to answer.
+    mirror::a_mirror_that_fails_before_the_101_changes_nothing
     # Whether a process alone hears a signal that comes just before it waits: nginx may not.
     one_process_alone
 )
