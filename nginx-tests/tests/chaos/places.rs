@@ -205,7 +205,7 @@ const HTTP: &str = "
     proxy_connect_timeout %PATIENCE%; proxy_read_timeout %PATIENCE%; proxy_send_timeout %PATIENCE%;
     uwsgi_read_timeout %PATIENCE%; scgi_read_timeout %PATIENCE%; fastcgi_read_timeout 500ms;
     client_header_timeout %PATIENCE%; client_body_timeout 1s; send_timeout 1s;
-    keepalive_timeout 1s; lingering_timeout 200ms; lingering_time 1s;
+    keepalive_timeout %PATIENCE%; lingering_timeout 200ms; lingering_time 1s;
     server {
         listen 127.0.0.1:%PORT%;
         listen 127.0.0.1:%TLSPORT% ssl;
