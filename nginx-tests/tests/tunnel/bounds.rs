@@ -211,17 +211,22 @@ fn a_rate_holds_for_small_pieces_too() {
     let frames = Frame::binary([1; 10]).masked().bytes().repeat(2000);
     let mut pieces = frames.chunks(3);
     let started = Instant::now();
+    let mut sent = 0.0;
     while started.elapsed() < Duration::from_secs(4) {
-        client.send(pieces.next().unwrap()).unwrap();
+        let piece = pieces.next().unwrap();
+        client.send(piece).unwrap();
+        sent += piece.len() as f64;
         std::thread::sleep(Duration::from_millis(1));
     }
     let came = tunnelled(&backend, 0).len() as f64;
     let seconds = started.elapsed().as_secs_f64();
     // A second's worth was there at the start.
     let most = (seconds + 1.0) * RATE;
+    // A busy machine may send less than that.
+    let least = most.min(sent) * 0.85;
     assert!(
-        (most * 0.85..most * 1.01).contains(&came),
-        "{came} of {most}"
+        (least..most * 1.01).contains(&came),
+        "{came} of {sent}, where {most} may come"
     );
 }
 
