@@ -35,7 +35,7 @@ main() {
         -*) usage >&2; exit 2 ;;
     esac
     check_toolchain
-    have make || die "make is missing: install the package make."
+    need_packages make:make
     local source tree
     if [ $# -gt 0 ]; then
         source=$(find_given_source "$1")

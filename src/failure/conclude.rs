@@ -10,7 +10,7 @@ use super::see;
 use super::tries::current;
 use crate::conf::LocationConf;
 use crate::nginx::Request;
-use crate::request::{Attempt, Ending, State, attempt};
+use crate::request::{self, Attempt, Ending, State, attempt};
 
 /// Ends an attempt of which no tunnel comes. Called when the response header is made, and once more
 /// when the request is logged, for one that ended without.
@@ -75,6 +75,14 @@ pub fn unjudged_ending(r: Request<'_>) -> Option<Ending> {
         return Some(Ending::Failed(Cause::ClientGone));
     }
     local(r.status()).map(Ending::Rejected)
+}
+
+/// Remembers such a request, with what became of it. `None` where it is none, or there is no memory.
+pub fn remember_unjudged<'r>(r: Request<'r>) -> Option<&'r Attempt> {
+    let ending = unjudged_ending(r)?;
+    let attempt = request::begin(r)?;
+    conclude_as(r, attempt, ending);
+    Some(attempt)
 }
 
 fn has_client_gone(r: Request<'_>) -> bool {

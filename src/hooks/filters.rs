@@ -123,7 +123,7 @@ fn look_at_response(r: Request<'_>) {
             tell(r, attempt, status);
         }
         None if status >= 300 => {
-            if let Some(attempt) = unjudged(r) {
+            if let Some(attempt) = conclude::remember_unjudged(r) {
                 tell(r, attempt, status);
             }
         }
@@ -146,14 +146,6 @@ fn switch(r: Request<'_>, attempt: &Attempt) {
     } else if let Some(joined) = before {
         seam::step_aside(r, joined);
     }
-}
-
-/// Remembers a request that nginx answered before it was judged, with what became of it.
-fn unjudged<'r>(r: Request<'r>) -> Option<&'r Attempt> {
-    let ending = conclude::unjudged_ending(r)?;
-    let attempt = request::begin(r)?;
-    conclude::conclude_as(r, attempt, ending);
-    Some(attempt)
 }
 
 /// Tells the client of the cause.

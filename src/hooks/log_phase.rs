@@ -23,17 +23,11 @@ fn end(r: Request<'_>) {
             seam::conclude(r, attempt);
             attempt
         }
-        None => {
-            // One that ended without a response.
-            let Some(ending) = conclude::unjudged_ending(r) else {
-                return;
-            };
-            let Some(attempt) = request::begin(r) else {
-                return;
-            };
-            conclude::conclude_as(r, attempt, ending);
-            attempt
-        }
+        // One that ended without a response.
+        None => match conclude::remember_unjudged(r) {
+            Some(attempt) => attempt,
+            None => return,
+        },
     };
     match attempt.ending() {
         Some(Ending::Closed(carrier)) => report::ended(r, attempt, carrier),

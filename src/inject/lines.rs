@@ -181,4 +181,7 @@ unsafe fn push(lines: *mut ngx_array_t, (name, value): Line) -> Option<()> {
 }
 
 // The name stands in the values above.
-const _: () = assert!(JOINING_VARIABLE.count_bytes() == c"websocket_injected_seam".count_bytes());
+const _: () = assert!(matches!(
+    JOINING_VARIABLE.to_bytes(),
+    b"websocket_injected_seam"
+));
