@@ -13,12 +13,13 @@ use nginx_sys::{
     ngx_parse_time, ngx_str_t, ngx_uint_t,
 };
 
+use websocket_protocol::Strictness;
+
 use super::note::Note;
 use super::{LocationConf, origin};
 use crate::nginx::{conf, log, string};
 use crate::types::{
-    GOING_AWAY, Handshake, LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, TO_UPSTREAM,
-    Verify,
+    GOING_AWAY, LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, TO_UPSTREAM, Verify,
 };
 
 const fn choice(name: &'static CStr, value: ngx_uint_t) -> ngx_conf_enum_t {
@@ -33,9 +34,10 @@ const END: ngx_conf_enum_t = ngx_conf_enum_t {
     value: 0,
 };
 
-static mut HANDSHAKE: [ngx_conf_enum_t; 3] = [
-    choice(c"strict", Handshake::Strict as ngx_uint_t),
-    choice(c"lenient", Handshake::Lenient as ngx_uint_t),
+static mut HANDSHAKE: [ngx_conf_enum_t; 4] = [
+    choice(c"strict", Strictness::Strict as ngx_uint_t),
+    choice(c"safe", Strictness::Safe as ngx_uint_t),
+    choice(c"lenient", Strictness::Lenient as ngx_uint_t),
     END,
 ];
 
