@@ -127,7 +127,8 @@ fn line<'r>(r: Request<'r>) -> RequestLine<'r> {
         version: match r.http_version() as u32 {
             NGX_HTTP_VERSION_9 => HttpVersion::Http09,
             NGX_HTTP_VERSION_10 => HttpVersion::Http10,
-            NGX_HTTP_VERSION_11 => HttpVersion::Http11,
+            // A later minor version means what 1.1 does (RFC 9110 section 2.5).
+            NGX_HTTP_VERSION_11..NGX_HTTP_VERSION_20 => HttpVersion::Http11,
             NGX_HTTP_VERSION_20 => HttpVersion::Http2,
             _ => HttpVersion::Http3,
         },
