@@ -10,6 +10,7 @@ use nginx_sys::{
     NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_command_t, ngx_conf_enum_t,
     ngx_uint_t,
 };
+use websocket_protocol::Strictness;
 
 use super::LocationConf;
 use super::words::{
@@ -17,7 +18,7 @@ use super::words::{
     set_number, set_ping, set_rate, set_time_or_off,
 };
 use crate::nginx::string;
-use crate::types::{Handshake, OtherUpgrades, Verify};
+use crate::types::{OtherUpgrades, Verify};
 
 const fn choice(name: &'static CStr, value: ngx_uint_t) -> ngx_conf_enum_t {
     ngx_conf_enum_t {
@@ -31,9 +32,10 @@ const END: ngx_conf_enum_t = ngx_conf_enum_t {
     value: 0,
 };
 
-static mut HANDSHAKE: [ngx_conf_enum_t; 3] = [
-    choice(c"strict", Handshake::Strict as ngx_uint_t),
-    choice(c"lenient", Handshake::Lenient as ngx_uint_t),
+static mut HANDSHAKE: [ngx_conf_enum_t; 4] = [
+    choice(c"strict", Strictness::Strict as ngx_uint_t),
+    choice(c"safe", Strictness::Safe as ngx_uint_t),
+    choice(c"lenient", Strictness::Lenient as ngx_uint_t),
     END,
 ];
 

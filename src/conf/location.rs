@@ -9,13 +9,13 @@ use nginx_sys::{
     ngx_array_t, ngx_flag_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_msec_t,
     ngx_uint_t, off_t,
 };
-use websocket_protocol::Scanner;
+use websocket_protocol::{Scanner, Strictness};
 
 use super::note::{Note, Notes};
 use super::origin;
 use crate::nginx::conf::Place;
 use crate::nginx::{Request, module, pool, string};
-use crate::types::{Handshake, LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, Verify};
+use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, Verify};
 
 /// What a location makes of the module's directives. nginx's setters write into it, so an unset
 /// value is nginx's own.
@@ -70,6 +70,9 @@ pub struct Twins {
     /// The location itself speaks HTTP/2 to its upstream, so that handshakes can't share
     /// connections with it.
     pub apart: bool,
+    /// Its lines have a Sec-WebSocket-Protocol of their own, so that handshakes may offer the upstream
+    /// other subprotocols than the client does.
+    pub sets_protocol: bool,
 }
 
 /// A time that may be `off`.
@@ -181,8 +184,13 @@ impl LocationConf {
         self.websocket == 1
     }
 
-    pub fn is_strict(&self) -> bool {
-        self.handshake == Handshake::Strict as ngx_uint_t
+    /// `websocket_handshake`
+    pub fn strictness(&self) -> Strictness {
+        match self.handshake {
+            0 => Strictness::Strict,
+            2 => Strictness::Lenient,
+            _ => Strictness::Safe,
+        }
     }
 
     pub fn other_upgrades(&self) -> OtherUpgrades {
