@@ -37,28 +37,27 @@ pub fn judge(role: Role, answer: &Answer, request: &Request) -> Option<Failure> 
     Cause::from_upstream_status(answer.status).map(|cause| Failure::of(cause, seen))
 }
 
-/// What nginx answers before it looks at the request, because of TLS.
+/// What nginx refuses before it looks for a location: its page of 400 says it.
 fn of_listener(answer: &Answer, seen: &str) -> Option<Failure> {
-    if answer.status != 400 {
-        return None;
-    }
-    if answer.body_contains("plain HTTP request was sent to HTTPS port") {
-        let failure = Failure::of(Cause::LocalStatus, format!("{seen}: this port speaks TLS"));
-        let change = "open wss://; nginx answers so at a port with `listen … ssl`";
-        return Some(failure.problem("plain-to-tls").change(change));
-    }
-    let asks = [
-        "No required SSL certificate was sent",
-        "The SSL certificate error",
+    const PAGES: [(&str, Cause); 4] = [
+        (
+            "The plain HTTP request was sent to HTTPS port",
+            Cause::LocalPlainToTls,
+        ),
+        (
+            "No required SSL certificate was sent",
+            Cause::LocalCertificateMissing,
+        ),
+        ("The SSL certificate error", Cause::LocalCertificateRefused),
+        (
+            "Request Header Or Cookie Too Large",
+            Cause::LocalHeaderTooLarge,
+        ),
     ];
-    if asks.iter().any(|text| answer.body_contains(text)) {
-        let seen = format!("{seen}: nginx wants a certificate of the client");
-        let failure = Failure::of(Cause::LocalStatus, seen);
-        let change = "ssl_verify_client asks for it at this port; `ssl_verify_client optional` lets \
-                      clients without one in";
-        return Some(failure.problem("client-certificate").change(change));
-    }
-    None
+    let (page, cause) = PAGES
+        .into_iter()
+        .find(|(page, _)| answer.status == 400 && answer.body_contains(page))?;
+    Some(Failure::of(cause, format!("{seen}: \"{page}\"")))
 }
 
 /// What nginx in front answered by itself, and what shows the way it asked the upstream.
@@ -179,16 +178,6 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_to_a_tls_port() {
-        let body = "<center>The plain HTTP request was sent to HTTPS port</center>";
-        let failure = judge(Role::Front, &answer(400, "", body), &request());
-        assert_eq!(
-            failure.and_then(|failure| failure.problem),
-            Some("plain-to-tls")
-        );
-    }
-
-    #[test]
     fn a_505_means_http_1_0_reached_the_backend() {
         let failure = judge(Role::Front, &answer(505, "", "no"), &request()).expect("a failure");
         assert_eq!(failure.name, "http-version");
@@ -224,12 +213,28 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_that_wants_a_certificate() {
-        let body = "<center>No required SSL certificate was sent</center>";
-        let failure = judge(Role::Front, &answer(400, "", body), &request());
-        assert_eq!(
-            failure.and_then(|failure| failure.problem),
-            Some("client-certificate")
-        );
+    fn nginx_s_pages_of_400_are_told_apart() {
+        for (page, expected) in [
+            (
+                "The plain HTTP request was sent to HTTPS port",
+                "local-plain-to-tls",
+            ),
+            (
+                "No required SSL certificate was sent",
+                "local-certificate-missing",
+            ),
+            ("The SSL certificate error", "local-certificate-refused"),
+            (
+                "Request Header Or Cookie Too Large",
+                "local-header-too-large",
+            ),
+        ] {
+            let body = format!("<center>{page}</center>");
+            assert_eq!(name(Role::Front, &answer(400, "", &body)), expected);
+            assert_eq!(
+                name(Role::Backend, &answer(404, "", &body)),
+                "upstream-not-found"
+            );
+        }
     }
 }

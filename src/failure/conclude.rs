@@ -6,8 +6,8 @@ use nginx_sys::{NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_SWITCHING_PROTOCOLS, ng
 use websocket_protocol::{Cause, Escaped};
 
 use super::notes::noted;
-use super::see;
 use super::tries::current;
+use super::{local, see};
 use crate::conf::LocationConf;
 use crate::nginx::Request;
 use crate::request::{self, Attempt, Ending, State, attempt};
@@ -51,7 +51,7 @@ pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
         // An error page, and whatever it is made of, does not change why there is one.
         let ending = match attempt.tries.latest() {
             Some(cause) => Some(Ending::Failed(cause)),
-            None => local(r.error_status()).map(Ending::Rejected),
+            None => local::cause(r, r.error_status()).map(Ending::Rejected),
         };
         return Some(ending.unwrap_or(Ending::Unknown));
     }
@@ -62,7 +62,7 @@ pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
     last.or_else(|| answer(r))
         .or_else(|| noted(r.upstream_states()))
         .map(Ending::Failed)
-        .or_else(|| local(r.status()).map(Ending::Rejected))
+        .or_else(|| local::cause(r, r.status()).map(Ending::Rejected))
 }
 
 /// Likewise of a request that nginx answered before the phase in which requests are judged, with a
@@ -74,7 +74,7 @@ pub fn unjudged_ending(r: Request<'_>) -> Option<Ending> {
     if has_client_gone(r) {
         return Some(Ending::Failed(Cause::ClientGone));
     }
-    local(r.status()).map(Ending::Rejected)
+    local::cause(r, r.status()).map(Ending::Rejected)
 }
 
 /// Remembers such a request, with what became of it. `None` where it is none, or there is no memory.
@@ -87,11 +87,6 @@ pub fn remember_unjudged<'r>(r: Request<'r>) -> Option<&'r Attempt> {
 
 fn has_client_gone(r: Request<'_>) -> bool {
     r.status() == NGX_HTTP_CLIENT_CLOSED_REQUEST as ngx_uint_t || r.has_client_failed()
-}
-
-/// The cause behind a status that nginx itself has decided.
-fn local(status: ngx_uint_t) -> Option<Cause> {
-    Cause::from_local_status(u16::try_from(status).ok()?)
 }
 
 /// What the upstream's status tells, where the module could not join: `fastcgi_pass`, `grpc_pass`.

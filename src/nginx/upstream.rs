@@ -80,6 +80,17 @@ impl<'r> Upstream<'r> {
         self.fields().conf
     }
 
+    /// Whether its answer has filled the buffer that its header has to fit into.
+    pub fn is_buffer_full(self) -> bool {
+        let buffer = &self.fields().buffer;
+        buffer.last == buffer.end
+    }
+
+    /// Whether `proxy_bind` chooses the local address of its connections.
+    pub fn is_bound(self) -> bool {
+        !self.fields().peer.local.is_null()
+    }
+
     /// The connection to the server in use.
     pub fn connection(self) -> Option<NonNull<ngx_connection_t>> {
         NonNull::new(self.fields().peer.connection)

@@ -69,12 +69,13 @@ causes! {
             .failed(502, "upstream sent invalid header: \"Up\\x01*\"")
     }
 
-    upstream_response_too_big: UpstreamResponseInvalid = {
-        answering(format!(
-            "HTTP/1.1 101 Switching Protocols\r\nX-Padding: {}\r\n\r\n",
-            "x".repeat(64 * 1024)
-        ))
-        .failed(502, "upstream sent too big header")
+    upstream_header_too_big: UpstreamHeaderTooBig = {
+        Case::server("location / { proxy_pass http://%BACKEND%; proxy_buffer_size 2k; }")
+            .backend(ScriptedBackend::answering(format!(
+                "HTTP/1.1 101 Switching Protocols\r\nX-Padding: {}\r\n\r\n",
+                "x".repeat(2048)
+            )))
+            .failed(502, "upstream sent too big header (proxy_buffer_size 2k)")
     }
 
     upstream_redirect: UpstreamRedirect = {

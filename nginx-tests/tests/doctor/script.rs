@@ -312,8 +312,12 @@ fn certificates_and_ports() {
     .certificate(&Certificate::localhost())
     .start();
     let port = nginx.port_of("TLSPORT");
-    names(&format!("ws://127.0.0.1:{port}/"), "local-status", &[]);
-    names(&format!("wss://127.0.0.1:{port}/"), "local-status", &["-k"]);
+    let (plain, secure) = (
+        format!("ws://127.0.0.1:{port}/"),
+        format!("wss://127.0.0.1:{port}/"),
+    );
+    names(&plain, "local-plain-to-tls", &[]);
+    names(&secure, "local-certificate-missing", &["-k"]);
 }
 
 /// Each cause is there with the module's own advice, so that one shown by
