@@ -265,6 +265,8 @@ judge_status() {
         fails upgrade-missing "$seen, and the answer asks for the Upgrade that was sent"
     fi
     judge_listener
+    ! is_slash_missing ||
+        advice='open the address with the slash at its end, or give the one without a "location =" whose proxy_pass has the slash'
     ! is_nginx_page || judge_local "with nginx's own page"
     if is_nginx_file; then
         change='the address reaches a location that does not proxy'
@@ -284,6 +286,15 @@ judge_status() {
         5??) fails upstream-error "$seen" ;;
         *) fails "upstream-$(kind overloaded)" "$seen" ;;
     esac
+}
+
+# Whether it is a redirect to the same path with a slash behind it.
+is_slash_missing() {
+    case $code in 30[12378]) ;; *) return 1 ;; esac
+    to=$(header Location | head -n 1) from=$url
+    to=${to%%[?#]*} from=${from%%[?#]*}
+    case $to in *://*) to=/${to#*://*/} ;; esac
+    [ "$to" = "/${from#*://*/}/" ]
 }
 
 # kind LIMITED   what a status means, whoever answers it.
@@ -379,17 +390,17 @@ connect-forbidden: with SELinux, setsebool -P httpd_can_network_connect 1; else 
 upstream-unresolved: check the name in proxy_pass and the servers in resolver
 upstream-none-live: bring a server of the upstream block back, or change its max_fails, fail_timeout and down
 upstream-refused: start the upstream, or correct the address and port in proxy_pass
-upstream-unreachable: check the route, firewall and proxy_bind, or the path and permissions of a unix socket in proxy_pass
+upstream-unreachable: check the route, the firewall, proxy_bind and whether IPv6 works here, or the path and permissions of a unix socket
 upstream-connect-timeout: check that a firewall does not drop packets to the address in proxy_pass, or raise proxy_connect_timeout
 upstream-tls-failed: check that the port in proxy_pass speaks TLS, else use http://; check proxy_ssl_server_name, proxy_ssl_name and proxy_ssl_verify
-upstream-closed: look for a crash in the upstream's own log, and check that http:// or https:// in proxy_pass is what it speaks
+upstream-closed: check the path, and that http:// or https:// in proxy_pass is what it speaks; look for a crash in the upstream's own log
 upstream-response-timeout: find out why the upstream does not answer, or raise proxy_read_timeout
 upstream-response-invalid: check that the port in proxy_pass speaks HTTP, and http:// or https:// as written there
 upstream-header-too-big: raise proxy_buffer_size, or make the upstream send less; mostly it is Set-Cookie
 upstream-redirect: point proxy_pass at the redirect's target; often it is a trailing slash, or X-Forwarded-Proto to set by proxy_set_header
-upstream-bad-request: check the Host it expects (proxy_set_header Host $host) and its own log for what it found wrong
+upstream-bad-request: check the path, the Host it expects (proxy_set_header Host $http_host), and its own log for what it found wrong
 upstream-unauthorized: send the credentials the upstream wants, and check that no proxy_set_header removes Authorization or Cookie
-upstream-forbidden: if it compares Origin with Host, set proxy_set_header Host $host; else allow this origin or user in the upstream
+upstream-forbidden: if it compares Origin with Host, set proxy_set_header Host $http_host; else check the path, and allow this origin or user in the upstream
 upstream-not-found: check the path that proxy_pass maps this location to
 upstream-version: check what the upstream's Sec-WebSocket-Version and Upgrade ask for; it should accept version 13
 upstream-overloaded: raise the upstream's capacity or limits, or add a server to the upstream block

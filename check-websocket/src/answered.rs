@@ -1,6 +1,6 @@
 //! What an answer to the handshake says.
 
-use websocket_protocol::{Cause, Escaped, Status};
+use websocket_protocol::{Address, Cause, Escaped, Evidence, Status};
 
 use crate::answer::Answer;
 use crate::failure::{Failure, Role};
@@ -8,6 +8,23 @@ use crate::request::Request;
 
 /// Judges an answer to the handshake.
 pub fn judge(role: Role, answer: &Answer, request: &Request) -> Option<Failure> {
+    let failure = cause(role, answer, request)?;
+    Some(failure.advised_by(&evidence(role, answer, request)))
+}
+
+/// What advice depends on. What an upstream behind nginx got is not known here.
+fn evidence<'a>(role: Role, answer: &'a Answer, request: &'a Request) -> Evidence<'a> {
+    let header = |name| request.header(name).map(str::as_bytes);
+    Evidence {
+        path: Some(Address(request.path.as_bytes()).path()),
+        location: answer.header("Location").map(str::as_bytes),
+        host: header("Host"),
+        sent_host: header("Host").filter(|_| role == Role::Backend),
+        origin: header("Origin"),
+    }
+}
+
+fn cause(role: Role, answer: &Answer, request: &Request) -> Option<Failure> {
     if answer.status == 101 {
         let refusal = answer.verify(request).err()?;
         return Some(Failure::of(refusal.cause, refusal.seen.to_string()));
@@ -23,7 +40,7 @@ pub fn judge(role: Role, answer: &Answer, request: &Request) -> Option<Failure> 
         return Some(failure.change("websocket on; in the location that proxies"));
     }
     let seen = match answer.header("Location") {
-        Some(to) => format!("{seen}, with Location \"{}\"", Escaped(to.as_bytes())),
+        Some(to) => format!("{seen}, with Location \"{}\"", Address(to.as_bytes())),
         None => seen,
     };
     if let Some(failure) = of_listener(answer, &seen) {
@@ -113,6 +130,8 @@ fn gateway(status: u16, seen: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use websocket_protocol::Finding;
+
     use super::*;
 
     fn answer(status: u16, header: &str, body: &str) -> Answer {
@@ -175,6 +194,31 @@ mod tests {
     #[test]
     fn a_101_is_judged_by_the_rules() {
         assert_eq!(name(Role::Front, &answer(101, "", "")), "response-upgrade");
+    }
+
+    #[test]
+    fn advice_follows_from_what_a_backend_got() {
+        let advice = |role, answer| {
+            let mut request = request();
+            for (name, value) in [("Host", "app"), ("Origin", "https://chat.example")] {
+                request.headers.push((name.to_owned(), value.to_owned()));
+            }
+            judge(role, answer, &request).expect("a failure").advice
+        };
+        let refused = answer(403, "", "no");
+        assert_eq!(
+            advice(Role::Backend, &refused),
+            Finding::OriginElsewhere.advice()
+        );
+        assert_eq!(
+            advice(Role::Front, &refused),
+            Cause::UpstreamForbidden.advice()
+        );
+        let redirect = answer(301, "Location: http://a//", "no");
+        assert_eq!(
+            advice(Role::Front, &redirect),
+            Finding::SlashMissing.advice()
+        );
     }
 
     #[test]

@@ -200,7 +200,7 @@ causes! {
         "start the upstream, or correct the address and port in proxy_pass"
     UpstreamUnreachable "upstream-unreachable" Upstream Code(502)
         "The network gave no way to the upstream."
-        "check the route, firewall and proxy_bind, or the path and permissions of a unix socket in proxy_pass"
+        "check the route, the firewall, proxy_bind and whether IPv6 works here, or the path and permissions of a unix socket"
     UpstreamConnectTimeout "upstream-connect-timeout" Upstream Code(504)
         "The upstream did not accept the connection in time."
         "check that a firewall does not drop packets to the address in proxy_pass, or raise proxy_connect_timeout"
@@ -211,7 +211,7 @@ causes! {
     // The upstream's answer.
     UpstreamClosed "upstream-closed" Upstream Code(502)
         "The upstream closed the connection before it had answered."
-        "look for a crash in the upstream's own log, and check that http:// or https:// in proxy_pass is what it speaks"
+        "check the path, and that http:// or https:// in proxy_pass is what it speaks; look for a crash in the upstream's own log"
     UpstreamResponseTimeout "upstream-response-timeout" Upstream Code(504)
         "The upstream accepted the connection but did not answer in time."
         "find out why the upstream does not answer, or raise proxy_read_timeout"
@@ -226,13 +226,13 @@ causes! {
         "point proxy_pass at the redirect's target; often it is a trailing slash, or X-Forwarded-Proto to set by proxy_set_header"
     UpstreamBadRequest "upstream-bad-request" Upstream AsUpstream
         "The upstream took the handshake for a bad request."
-        "check the Host it expects (proxy_set_header Host $host) and its own log for what it found wrong"
+        "check the path, the Host it expects (proxy_set_header Host $http_host), and its own log for what it found wrong"
     UpstreamUnauthorized "upstream-unauthorized" Client AsUpstream
         "The upstream asked for credentials that the handshake did not carry."
         "send the credentials the upstream wants, and check that no proxy_set_header removes Authorization or Cookie"
     UpstreamForbidden "upstream-forbidden" Upstream AsUpstream
         "The upstream refused the client."
-        "if it compares Origin with Host, set proxy_set_header Host $host; else allow this origin or user in the upstream"
+        "if it compares Origin with Host, set proxy_set_header Host $http_host; else check the path, and allow this origin or user in the upstream"
     UpstreamNotFound "upstream-not-found" NginxConfiguration AsUpstream
         "The upstream has nothing at the path it was asked for."
         "check the path that proxy_pass maps this location to"

@@ -3,8 +3,9 @@
 use core::fmt;
 
 use nginx_sys::{NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_SWITCHING_PROTOCOLS, ngx_uint_t};
-use websocket_protocol::{Cause, Escaped};
+use websocket_protocol::{Address, Cause, Evidence};
 
+use super::answer::see_answer;
 use super::notes::noted;
 use super::tries::current;
 use super::{local, see};
@@ -106,55 +107,34 @@ fn see_ending(r: Request<'_>, attempt: &Attempt, ending: Ending) {
                 format_args!("client closed the connection after {time} ms"),
             );
         }
-        Ending::Failed(cause) => see_answer(r, attempt, cause),
+        Ending::Failed(cause) => {
+            if let Some(u) = r.upstream() {
+                see_answer(r, attempt, u, cause);
+            }
+        }
         Ending::Rejected(cause) => see_local(r, attempt, cause),
         Ending::Closed(_) | Ending::Unknown => {}
     }
 }
 
-fn see_answer(r: Request<'_>, attempt: &Attempt, cause: Cause) {
-    let Some(u) = r.upstream() else { return };
-    let status = u.status();
-    match (cause, u.redirect()) {
-        (Cause::UpstreamRedirect, Some(location)) => see(
-            r,
-            attempt,
-            format_args!(
-                "upstream answered {status} to \"{}\" where 101 was expected",
-                Escaped(location)
-            ),
-        ),
-        (Cause::UpstreamResponseInvalid, _) => {
-            see(r, attempt, format_args!("upstream's answer is not HTTP"));
-        }
-        _ if status != 0 => see(
-            r,
-            attempt,
-            format_args!("upstream answered {status} where 101 was expected"),
-        ),
-        _ => {
-            let waited = u.waited();
-            see(
-                r,
-                attempt,
-                format_args!("upstream gave no answer in {waited} ms"),
-            );
-        }
-    }
-}
-
 fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
+    let evidence = Evidence {
+        path: Some(Address(r.target()).path()),
+        location: r.redirect(),
+        ..Evidence::default()
+    };
+    attempt.advice.set(evidence.advice(cause));
     let status = match r.error_status() {
         0 => r.status(),
         decided => decided,
     };
-    match (cause, r.redirect()) {
+    match (cause, evidence.location) {
         (Cause::LocalRedirect, Some(location)) => see(
             r,
             attempt,
             format_args!(
                 "nginx answered {status} to \"{}\" before any upstream was asked",
-                Escaped(location)
+                Address(location)
             ),
         ),
         _ => see(

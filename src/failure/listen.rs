@@ -10,6 +10,7 @@ use memchr::memmem;
 use nginx_sys::{ngx_http_upstream_conf_t, ngx_msec_t};
 use websocket_protocol::{Cause, Escaped};
 
+use super::answer::Asked;
 use super::classify::classify;
 use super::see;
 use super::tries::note;
@@ -37,7 +38,10 @@ pub fn heard(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, line: &[u8]) {
                 Time(limit)
             ),
         ),
-        _ => see(r, attempt, format_args!("{}", Said(said))),
+        _ => {
+            let asked = Asked::of(r, u, cause);
+            see(r, attempt, format_args!("{}{asked}", Said(said)));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use websocket_protocol::{Cause, Escaped, RequestHeader, ResponseHead, ResponseHe
 
 use super::report;
 use crate::conf::LocationConf;
-use crate::failure::{see, tries};
+use crate::failure::{answer, see, tries};
 use crate::nginx::headers::Name;
 use crate::nginx::{Request, Upstream, string};
 use crate::request::Attempt;
@@ -22,7 +22,7 @@ pub fn answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) -> Result<(), 
         return Err(());
     }
     if status != NGX_HTTP_SWITCHING_PROTOCOLS as usize {
-        tries::answered(r, attempt, status);
+        answer::answered(r, attempt, u, status);
         return Ok(());
     }
     if let Some(location) = redirect(u) {

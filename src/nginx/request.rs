@@ -108,6 +108,12 @@ impl<'r> Request<'r> {
         unsafe { string::bytes(&(*self.as_ptr()).method_name) }
     }
 
+    /// The address in its first line, as the client has written it.
+    pub fn target(self) -> &'r [u8] {
+        // SAFETY: the request's line is parsed, and lives as long as it; else the text is empty.
+        unsafe { string::bytes(&(*self.as_ptr()).unparsed_uri) }
+    }
+
     /// `NGX_HTTP_VERSION_…`
     pub fn http_version(self) -> ngx_uint_t {
         self.fields().http_version

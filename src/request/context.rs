@@ -9,6 +9,8 @@ use nginx_sys::{
     ngx_alloc, ngx_http_upstream_state_t, ngx_msec_t, ngx_palloc, ngx_pool_cleanup_add, ngx_str_t,
 };
 
+use websocket_protocol::Advice;
+
 use super::state::{Carrier, Ending, Joined, RequestFunction, State};
 use super::tries::Tries;
 use crate::nginx::{Request, Upstream, module, pool, string};
@@ -22,8 +24,9 @@ pub struct Attempt {
     keeps_rules: Cell<bool>,
     /// The client's Sec-WebSocket-Key, where it lies.
     key: Cell<ngx_str_t>,
-    /// What was seen of a failure.
+    /// What was seen of a failure, and what follows from it.
     pub seen: Cell<ngx_str_t>,
+    pub advice: Cell<Advice>,
     pub tries: Tries,
     /// How long the handshake took, milliseconds, once it is known.
     pub handshake_time: Cell<Option<ngx_msec_t>>,
@@ -95,6 +98,12 @@ impl Attempt {
     pub fn judge(&self, keeps_rules: bool, key: &[u8]) {
         self.keeps_rules.set(keeps_rules);
         self.key.set(string::borrowed(key));
+    }
+
+    /// What was seen of one upstream's failure is none of the next one's.
+    pub fn forget_seen(&self) {
+        self.seen.set(string::EMPTY);
+        self.advice.set(Advice::Usual);
     }
 
     pub fn keeps_rules(&self) -> bool {
@@ -182,6 +191,7 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
             keeps_rules: Cell::new(true),
             key: Cell::new(string::EMPTY),
             seen: Cell::new(string::EMPTY),
+            advice: Cell::new(Advice::Usual),
             tries: Tries::new(),
             handshake_time: Cell::new(None),
             protocol: Cell::new(string::EMPTY),

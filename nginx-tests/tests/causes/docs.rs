@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-use websocket_protocol::{Cause, Status};
+use websocket_protocol::{Cause, Finding, Status};
 
 const INTRODUCTION: &str = "\
 # Why a handshake failed
@@ -21,7 +21,8 @@ and the cause in `$websocket_cause`. The names below are stable: match on them i
 in alerts. With several servers tried, the cause is the last one's, and the line says how each
 failed.
 
-*At fault* is the side that most often has to change something.
+*At fault* is the side that most often has to change something. *The fix* is the advice that the line ends
+with, unless what was seen says more: then it is that of a *Where*.
 
 ## What is seen of it
 
@@ -131,6 +132,17 @@ fn page() -> String {
                 literal(cause.advice()),
             ),
         );
+        let findings = Finding::ALL.iter();
+        for finding in findings.filter(|finding| finding.causes().contains(&cause)) {
+            add(
+                &mut page,
+                format_args!(
+                    "- Where {}: {}\n",
+                    literal(finding.meaning()),
+                    literal(finding.advice())
+                ),
+            );
+        }
     }
     page
 }

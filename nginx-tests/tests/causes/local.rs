@@ -4,6 +4,8 @@ use nginx_tests::client::SAMPLE_KEY;
 use nginx_tests::wire::Wire;
 use nginx_tests::{Certificate, Client, Handshake, ScriptedBackend, client, http2, wait_until};
 
+use websocket_protocol::Finding;
+
 use crate::case::{Case, Seen, ask, causes};
 
 const PROXY: &str = "proxy_pass http://%BACKEND%;";
@@ -31,6 +33,7 @@ causes! {
             .backend(ScriptedBackend::standard())
             .ask(Handshake::new("/chat"))
             .rejected(301, "nginx answered 301 to \"*/chat/\" before any upstream was asked")
+            .found(Finding::SlashMissing)
     }
 
     local_unauthorized: LocalUnauthorized = {
