@@ -29,6 +29,7 @@
 
 mod cause;
 mod control;
+mod counted;
 mod escape;
 mod extensions;
 mod frame;
@@ -46,7 +47,8 @@ pub mod tunnel;
 
 pub use cause::{Cause, Fault, Status};
 pub use control::ControlFrame;
-pub use escape::Escaped;
+pub use counted::Counted;
+pub use escape::{Escaped, Printable};
 pub use frame::{Admitted, Frame, Invalid, Opcode, Scanner};
 pub use http_version::HttpVersion;
 pub use line::RequestLine;
