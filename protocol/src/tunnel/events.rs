@@ -162,6 +162,7 @@ impl Tunnel {
     /// A side is waited for, but not for ever.
     fn wait_for(&mut self, to: Side) {
         if self.closing.is_some_and(|closing| closing.dead == Some(to)) {
+            // What waits for it holds up the answer of the other side.
             self.by.towards_mut(to).cut();
             return self.give_turn(to.other());
         }
@@ -207,10 +208,6 @@ impl Tunnel {
         if !self.by.client.takes_frames() && !self.by.upstream.takes_frames() {
             // There is no telling where a frame would fit.
             return self.give_up();
-        }
-        if let Some(dead) = dead.filter(|dead| self.by.towards(*dead).stuck().is_some()) {
-            // What waits for it holds up the answer of the other side.
-            self.by.towards_mut(dead).cut();
         }
         let close = ControlFrame::close(code, "");
         self.by.upstream.send_close(&close);

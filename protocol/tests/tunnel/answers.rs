@@ -117,6 +117,19 @@ fn late_answers_to_several_pings() {
 }
 
 #[test]
+fn a_ping_that_is_still_to_go_has_not_been_answered() {
+    let mut world = world(pings(true, false));
+    world.wait(100);
+    world.sends(Side::Client, MASKED);
+    // The second waits for the end of a frame.
+    world.sends(Side::Upstream, &HELLO[..3]);
+    world.wait(120);
+    world.sends(Side::Client, PONG);
+    assert_eq!(world.client.got, [PING, &HELLO[..3]].concat());
+    assert_eq!(world.tunnel.summary(b"").ping_rtt, None);
+}
+
+#[test]
 fn what_might_have_become_an_answer_goes_by_when_the_side_ends() {
     let limits = Limits {
         message: NonZeroU64::new(100),
@@ -205,6 +218,36 @@ fn a_side_that_ends_within_a_frame_leaves_nobody_to_be_waited_for() {
     world.wait(50);
     assert_eq!(world.upstream.got, &MASKED[..8]);
     world.finishes(Side::Client);
+    assert_ended(&world, None, Reason::Lifetime, Some(1001));
+}
+
+#[test]
+fn where_no_place_for_a_close_comes_all_goes_by() {
+    let mut world = world(Limits {
+        lifetime: time(50),
+        ..Limits::default()
+    });
+    // Half a header, and then something that is no other half.
+    world.sends(Side::Client, b"\x82");
+    world.wait(50);
+    assert!(!world.is_over);
+    world.sends(Side::Client, b"\x05abc");
+    assert_eq!(world.upstream.got, b"\x82\x05abc");
+    assert_ended(&world, None, Reason::Lifetime, Some(1001));
+}
+
+#[test]
+fn a_close_that_was_passed_on_is_to_be_answered() {
+    let mut world = world(Limits {
+        lifetime: time(50),
+        ..Limits::default()
+    });
+    world.sends(Side::Client, masked_close(1000));
+    world.wait(50);
+    assert_eq!(world.client.got, GOING_AWAY);
+    assert_eq!(world.upstream.got, masked_close(1000));
+    assert!(!world.is_over, "the upstream may still answer");
+    world.sends(Side::Upstream, GOING_AWAY);
     assert_ended(&world, None, Reason::Lifetime, Some(1001));
 }
 
