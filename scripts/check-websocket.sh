@@ -12,7 +12,7 @@ Sends a WebSocket handshake to URL (ws://, wss://, http:// or https://) and
 names what is wrong with the answer, with advice. Where nginx refuses, one
 request without Upgrade tells whether Upgrade reaches the upstream.
 
-  -k          go on with a certificate that can't be trusted
+  -k          go on despite a certificate that can't be trusted
   -q          print nothing if it works
   -t SECONDS  how long to wait for the connection, and for the answer (10)
   -o ORIGIN   Origin to send; the URL's own without it
@@ -196,7 +196,7 @@ judge_silence() {
     said=$(sed -n 's/^curl: //p' "$directory/error" | head -n 1)
     said=$(shown "$said")
     case $status in
-        3 | 43) mistake "$url is no address ($said)" ;;
+        3 | 43) mistake "$url is not a valid address ($said)" ;;
         5 | 6) fails upstream-unresolved "$said" ;;
         7)
             # Older versions of curl leave the reason out.
@@ -302,12 +302,12 @@ kind() {
 judge_listener() {
     [ "$code" = 400 ] || return 0
     if says 'plain HTTP request was sent to HTTPS port'; then
-        problem=plain-to-tls change='open wss://; nginx answers so at a port whose listen has ssl'
+        problem=plain-to-tls change='open wss://; nginx answers like this on a port whose listen has ssl'
         fails local-status "$seen: this port speaks TLS"
     fi
     if says 'No required SSL certificate was sent' || says 'The SSL certificate error'; then
-        problem=client-certificate change='ssl_verify_client asks for a certificate at this port'
-        fails local-status "$seen: nginx wants a certificate of the client"
+        problem=client-certificate change='ssl_verify_client requires a certificate on this port'
+        fails local-status "$seen: nginx requires a client certificate"
     fi
 }
 

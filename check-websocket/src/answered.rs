@@ -44,7 +44,7 @@ fn of_listener(answer: &Answer, seen: &str) -> Option<Failure> {
     }
     if answer.body_contains("plain HTTP request was sent to HTTPS port") {
         let failure = Failure::of(Cause::LocalStatus, format!("{seen}: this port speaks TLS"));
-        let change = "open wss://; nginx answers so at a port with `listen … ssl`";
+        let change = "open wss://; nginx answers like this on a port whose `listen` has `ssl`";
         return Some(failure.problem("plain-to-tls").change(change));
     }
     let asks = [
@@ -52,10 +52,10 @@ fn of_listener(answer: &Answer, seen: &str) -> Option<Failure> {
         "The SSL certificate error",
     ];
     if asks.iter().any(|text| answer.body_contains(text)) {
-        let seen = format!("{seen}: nginx wants a certificate of the client");
+        let seen = format!("{seen}: nginx requires a client certificate");
         let failure = Failure::of(Cause::LocalStatus, seen);
-        let change = "ssl_verify_client asks for it at this port; `ssl_verify_client optional` lets \
-                      clients without one in";
+        let change = "ssl_verify_client requires it on this port; `ssl_verify_client optional` \
+                      admits clients without one";
         return Some(failure.problem("client-certificate").change(change));
     }
     None
@@ -77,7 +77,7 @@ fn of_nginx(answer: &Answer, seen: &str) -> Option<Failure> {
             format!("{seen}, with a file from nginx's disk: no upstream was asked"),
         );
         return Some(failure.change(
-            "the address reaches a location that does not proxy; --nginx-conf FILE URL says which",
+            "the address reaches a location that does not proxy; --nginx-conf FILE URL shows which",
         ));
     }
     // The handshake was sent in HTTP/1.1.
@@ -107,8 +107,8 @@ fn gateway(status: u16, seen: &str) -> Failure {
         ..Failure::of(cause, format!("{seen}, with nginx's own page"))
     };
     failure.change(
-        "the exact cause is in nginx's error log; `websocket_cause_header on` shows it here, and so \
-         does --backend in most cases",
+        "the exact cause is in nginx's error log; `websocket_cause_header on` shows it here, and \
+         so does --backend in most cases",
     )
 }
 
