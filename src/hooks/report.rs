@@ -77,7 +77,7 @@ pub fn failed(r: Request<'_>, attempt: &Attempt, cause: Cause) {
             "websocket handshake failed: {cause}: {}{}; {}",
             Text(attempt.seen.get()),
             Attempts(attempt.states(r), &attempt.tries),
-            cause.advice()
+            attempt.advice.get().text(cause)
         ),
     );
 }
