@@ -12,8 +12,7 @@ use nginx_sys::{
     ngx_http_top_header_filter, ngx_http_top_request_body_filter, ngx_int_t, ngx_uint_t,
 };
 
-use super::{own_loop, report, seam, tunnel};
-use crate::conf::LocationConf;
+use super::{access, own_loop, report, seam, tunnel};
 use crate::failure::{conclude, tries};
 use crate::nginx::{Request, string};
 use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage};
@@ -113,6 +112,7 @@ unsafe fn next_body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) 
 /// failed, so that a plain response costs a comparison.
 fn look_at_response(r: Request<'_>) {
     if !r.is_main() {
+        access::answered(r);
         return;
     }
     let status = r.status();
@@ -157,7 +157,7 @@ fn tell(r: Request<'_>, attempt: &Attempt, status: ngx_uint_t) {
         // nginx has no text for this status.
         r.set_status_line(c"426 Upgrade Required");
     }
-    if LocationConf::of(r).has_cause_header() {
+    if attempt.conf(r).has_cause_header() {
         let value = string::borrowed(cause.name().as_bytes());
         // Without memory the response goes on without the hint.
         let _ = r.add_header(c"X-WebSocket-Cause", value);

@@ -59,7 +59,8 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     let Some(attempt) = known.or_else(|| request::begin(r)) else {
         return NO_MEMORY;
     };
-    attempt.judge(keeps_rules, head.key().unwrap_or_default());
+    conclude::note_refusal(r, attempt);
+    attempt.judge(r, keeps_rules, head.key().unwrap_or_default());
     if let Some(refusal) = broken {
         report::passed_on(r, conf, refusal);
     }

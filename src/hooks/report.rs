@@ -66,7 +66,7 @@ pub fn not_frames(r: Request<'_>, from: &str) {
 pub fn failed(r: Request<'_>, attempt: &Attempt, cause: Cause) {
     log::request(
         r,
-        LocationConf::of(r).log_level(),
+        attempt.conf(r).log_level(),
         format_args!(
             "websocket handshake failed: {cause}: {}{}; {}",
             Text(attempt.seen.get()),

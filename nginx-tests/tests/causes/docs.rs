@@ -58,7 +58,11 @@ const GROUPS: [(&str, &str, Cause); 6] = [
         "nginx answered by itself",
         "nginx, or the location's own directives, answered before any upstream was asked; \
          `$websocket_state` is `rejected`. What nginx refuses before it looks for a location, such as a \
-         header that is too large, is told where `websocket on` holds for the whole server.",
+         header that is too large, is told where `websocket on` holds for the whole server. Where access is \
+         refused, by `auth_request` for one, that is the cause, whatever `error_page` makes of it: a redirect \
+         to a login, or a page. The level of the line and the header are those of the location that the \
+         request was for. What a `return` answers has no line if its page is in a location with \
+         `websocket off`.",
         Cause::LocalRedirect,
     ),
     (

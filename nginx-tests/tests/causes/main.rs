@@ -17,6 +17,7 @@ mod lines;
 mod origin;
 mod plain;
 mod redirects;
+mod refused;
 mod variables;
 mod verify;
 
