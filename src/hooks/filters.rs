@@ -13,7 +13,7 @@ use nginx_sys::{
 };
 
 use super::{access, own_loop, report, seam, tunnel};
-use crate::failure::{conclude, tries};
+use crate::failure::{conclude, remark, tries};
 use crate::nginx::{Request, string};
 use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage};
 
@@ -83,8 +83,13 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
 unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
     // SAFETY: nginx gives a request that is alive, and a chain for it.
     unsafe {
-        let rc = next_body_filter(r, chain);
         let request = Request::new(r);
+        if let Some(attempt) = request::in_place(request) {
+            if attempt.remark.is_expected() {
+                remark::pass(request, attempt, chain);
+            }
+        }
+        let rc = next_body_filter(r, chain);
         let Some(attempt) = request::of(request) else {
             return rc;
         };
@@ -119,6 +124,10 @@ fn look_at_response(r: Request<'_>) {
     match request::of(r) {
         Some(attempt) if is_switching(r, status) => switch(r, attempt),
         Some(attempt) => {
+            if attempt.joined().is_none() {
+                // Another response takes the place of the upstream's.
+                attempt.remark.stop();
+            }
             seam::conclude(r, attempt);
             tell(r, attempt, status);
         }

@@ -3,7 +3,7 @@
 use core::{fmt, str};
 
 use nginx_sys::{NGX_LOG_INFO, NGX_LOG_WARN, ngx_str_t, ngx_uint_t};
-use websocket_protocol::{Cause, Escaped, Refusal};
+use websocket_protocol::{Cause, Escaped, Refusal, Remark};
 
 use crate::conf::LocationConf;
 use crate::failure::tries::Attempts;
@@ -74,6 +74,17 @@ pub fn failed(r: Request<'_>, attempt: &Attempt, cause: Cause) {
             attempt.advice.get().text(cause)
         ),
     );
+}
+
+/// What the upstream itself says of a failure, where it says anything.
+pub fn remark(r: Request<'_>, attempt: &Attempt) {
+    if let Some(remark) = Remark::read(attempt.remark.bytes(r)) {
+        log::request(
+            r,
+            INFO,
+            format_args!("websocket upstream says \"{remark}\""),
+        );
+    }
 }
 
 /// A tunnel is over.

@@ -12,6 +12,7 @@ use nginx_sys::{
 use websocket_protocol::Advice;
 
 use super::access::Access;
+use super::remark::Gathered;
 use super::state::{Carrier, Ending, Joined, RequestFunction, State};
 use super::tries::Tries;
 use crate::conf::LocationConf;
@@ -29,6 +30,8 @@ pub struct Attempt {
     /// What was seen of a failure, and what follows from it.
     pub seen: Cell<ngx_str_t>,
     pub advice: Cell<Advice>,
+    /// What the upstream says of it.
+    pub remark: Gathered,
     pub tries: Tries,
     pub access: Access,
     /// The location where it was judged, which an error page's may differ from.
@@ -117,6 +120,7 @@ impl Attempt {
     pub fn forget_seen(&self) {
         self.seen.set(string::EMPTY);
         self.advice.set(Advice::Usual);
+        self.remark.forget();
     }
 
     pub fn keeps_rules(&self) -> bool {
@@ -210,6 +214,7 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
             key: Cell::new(string::EMPTY),
             seen: Cell::new(string::EMPTY),
             advice: Cell::new(Advice::Usual),
+            remark: Gathered::new(),
             tries: Tries::new(),
             access: Access::new(),
             conf: Cell::new(LocationConf::of(r)),

@@ -6,6 +6,7 @@
 mod access;
 pub mod attempt;
 mod context;
+mod remark;
 pub mod state;
 mod tries;
 

@@ -26,7 +26,8 @@ with, unless what was seen says more: then it is that of a *Where*.
 
 ## What is seen of it
 
-**In the log**, the line above, at the level of `websocket_log_level`.
+**In the log**, the line above, at the level of `websocket_log_level`. At `info` there is another one, if the
+upstream's answer was text or JSON: `websocket upstream says \"…\"`.
 
 **In a browser**, little, whatever the cause: the script gets `error` and then `close` with code 1006. The
 console has the status for which the list below says *The client gets*; Chromium writes

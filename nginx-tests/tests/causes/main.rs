@@ -18,6 +18,7 @@ mod origin;
 mod plain;
 mod redirects;
 mod refused;
+mod remark;
 mod variables;
 mod verify;
 
