@@ -2,6 +2,9 @@
 const dns = require('dns');
 const readline = require('readline');
 
+// What a library has to say is no answer.
+console.log = console.info = console.debug = console.error;
+
 const lookup = dns.lookup;
 dns.lookup = (name, ...rest) => lookup(name === 'app.example' ? '127.0.0.1' : name, ...rest);
 
@@ -9,7 +12,7 @@ dns.lookup = (name, ...rest) => lookup(name === 'app.example' ? '127.0.0.1' : na
 // question fails because the connection is gone, a client that comes back by itself is asked again.
 exports.answerLines = async (ask, { end = () => {}, again = () => false } = {}) => {
     for await (const line of readline.createInterface({ input: process.stdin })) {
-        console.log(await answer(ask, line, again));
+        process.stdout.write(`${await answer(ask, line, again)}\n`);
     }
     await end();
     process.exit(0);

@@ -103,3 +103,111 @@ fn nats() {
         answer: str::to_owned,
     });
 }
+
+#[test]
+fn bokeh() {
+    check(&Application {
+        title: "Bokeh",
+        package: "bokeh",
+        needs: &["bokeh", "node", "chromium"],
+        server: "bokeh serve bokeh/app.py --address 127.0.0.1 --port %PORT% --allow-websocket-origin %AUTHORITY%",
+        client: "node shared/form.js http://%AUTHORITY%/app >>>input",
+        answer: str::to_uppercase,
+    });
+}
+
+#[test]
+fn streamlit() {
+    check(&Application {
+        title: "Streamlit",
+        package: "streamlit",
+        needs: &["streamlit", "node", "chromium"],
+        server: "streamlit run streamlit/app.py --server.address 127.0.0.1 --server.port %PORT% --server.headless true --browser.serverAddress %NAME%",
+        client: "node shared/form.js http://%AUTHORITY%/ input",
+        answer: str::to_uppercase,
+    });
+}
+
+#[test]
+fn marimo() {
+    check(&Application {
+        title: "marimo",
+        package: "marimo",
+        needs: &["marimo", "node", "chromium"],
+        server: "marimo run marimo/app.py --host 127.0.0.1 --port %PORT% --headless --no-token",
+        client: "node shared/form.js http://%AUTHORITY%/ >>>input",
+        answer: str::to_uppercase,
+    });
+}
+
+#[test]
+fn shiny() {
+    check(&Application {
+        title: "Shiny",
+        package: "shiny",
+        needs: &["shiny", "node", "chromium"],
+        server: "shiny run shiny/app.py --host 127.0.0.1 --port %PORT%",
+        client: "node shared/form.js http://%AUTHORITY%/ #text #shiny-disconnected-overlay",
+        answer: str::to_uppercase,
+    });
+}
+
+#[test]
+fn vite() {
+    check(&Application {
+        title: "Vite",
+        package: "vite",
+        needs: &["node", "chromium"],
+        server: "node vite/server.js %PORT%",
+        client: "node shared/form.js http://%AUTHORITY%/ input",
+        answer: str::to_uppercase,
+    });
+}
+
+#[test]
+fn node_red() {
+    check(&Application {
+        title: "Node-RED",
+        package: "node-red",
+        needs: &["node", "chromium"],
+        server: "sh node-red/server.sh node-red/red.js node-red/flows.json %PORT%",
+        client: "node node-red/client.js %AUTHORITY%",
+        answer: str::to_uppercase,
+    });
+}
+
+#[test]
+fn novnc() {
+    check(&Application {
+        title: "noVNC",
+        package: "novnc",
+        needs: &["websockify", "Xvnc", "tigervncconfig", "node", "chromium"],
+        server: "sh novnc/server.sh %PORT%",
+        client: "node novnc/client.js %AUTHORITY% %PORT%",
+        answer: str::to_owned,
+    });
+}
+
+#[test]
+fn chrome_devtools() {
+    check(&Application {
+        title: "Chrome DevTools",
+        package: "chromium",
+        needs: &["node", "chromium"],
+        server: "sh devtools/server.sh %PORT%",
+        client: "node devtools/client.js %AUTHORITY% %PORT%",
+        answer: str::to_uppercase,
+    });
+}
+
+#[test]
+fn jupyter() {
+    check(&Application {
+        title: "Jupyter",
+        package: "jupyter_server",
+        needs: &["jupyter-server", "node"],
+        server: "jupyter-server --allow-root --no-browser --ip=127.0.0.1 --port=%PORT% --IdentityProvider.token=secret",
+        client: "node jupyter/client.js %AUTHORITY%",
+        answer: str::to_uppercase,
+    });
+}
