@@ -19,7 +19,7 @@ exports.answerLines = async (ask, { end = () => {}, again = () => false } = {}) 
 };
 
 const answer = async (ask, line, again) => {
-    for (const until = Date.now() + 30000; ;) {
+    for (const until = Date.now() + 20000; ;) {
         try {
             return await ask(line);
         } catch (error) {

@@ -12,7 +12,10 @@ const CODES: [u16; 2] = [1012, 1001];
 
 pub fn check(application: &Application) {
     if let Some(missing) = application.needs.iter().find(|name| find(name).is_none()) {
-        println!("skipped: {} needs {missing}, which is not installed", application.title);
+        println!(
+            "skipped: {} needs {missing}, which is not installed",
+            application.title
+        );
         return;
     }
     let said = section(application.title);
@@ -25,7 +28,11 @@ pub fn check(application: &Application) {
     assert_eq!(seen, said.row, "{}: seen and said", application.title);
     let needs_host = seen.hosts[0] != "works";
     let has_host = said.location.contains("proxy_set_header Host $http_host;");
-    assert_eq!(has_host, needs_host, "{}: {}", application.title, said.location);
+    assert_eq!(
+        has_host, needs_host,
+        "{}: {}",
+        application.title, said.location
+    );
 }
 
 /// What comes of the page's location with this Host.
@@ -42,7 +49,9 @@ fn with_host(stage: &mut Stage, location: &str, host: Option<&str>) -> String {
 }
 
 fn set_host(location: &str, host: Option<&str>) -> String {
-    let lines = location.lines().filter(|line| !line.contains("proxy_set_header Host "));
+    let lines = location
+        .lines()
+        .filter(|line| !line.contains("proxy_set_header Host "));
     let bare = lines.collect::<Vec<_>>().join("\n");
     let line = host.map(|host| format!("proxy_set_header Host {host};\n"));
     let with = format!("{}websocket on;", line.unwrap_or_default());
@@ -67,7 +76,8 @@ fn after_drains(stage: &mut Stage, location: &str) -> String {
     }
     match comes_back[..] {
         [true, true] => "comes back".to_owned(),
-        [false, false] => "stays away".to_owned(),
-        _ => format!("comes back: {CODES:?} {comes_back:?}"),
+        [true, false] => format!("comes back after {first}"),
+        [false, true] => format!("comes back after {second}"),
+        _ => "stays away".to_owned(),
     }
 }

@@ -54,7 +54,12 @@ impl Program {
             assert!(!ended, "{} ended:\n{}", words[0], server.errors());
             TcpStream::connect(("127.0.0.1", port)).ok()
         });
-        assert!(up.is_some(), "{} never listened: {}", words[0], server.errors());
+        assert!(
+            up.is_some(),
+            "{} never listened: {}",
+            words[0],
+            server.errors()
+        );
         server
     }
 
@@ -157,7 +162,9 @@ pub fn sources() -> PathBuf {
 fn locate(word: &str) -> PathBuf {
     let places = [sources(), applications().join("node_modules")];
     let files = places.map(|place| place.join(word));
-    let found = files.into_iter().find(|file| word.contains('/') && file.exists());
+    let found = files
+        .into_iter()
+        .find(|file| word.contains('/') && file.exists());
     found.unwrap_or_else(|| PathBuf::from(word))
 }
 

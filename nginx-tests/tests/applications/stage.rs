@@ -92,7 +92,9 @@ impl<'a> Stage<'a> {
         let attempts = self.attempts().split_off(before);
         let drained = format!("drain {code}");
         assert!(
-            attempts.iter().any(|line| line.starts_with("101 ") && line.ends_with(&drained)),
+            attempts
+                .iter()
+                .any(|line| line.starts_with("101 ") && line.ends_with(&drained)),
             "{attempts:?}"
         );
     }
@@ -101,7 +103,10 @@ impl<'a> Stage<'a> {
     pub fn saw_a_tunnel(&self, since: usize) {
         let seen = wait_within(PATIENCE, || {
             let attempts = self.attempts();
-            attempts[since..].iter().any(|line| line.starts_with("101 ")).then_some(())
+            attempts[since..]
+                .iter()
+                .any(|line| line.starts_with("101 "))
+                .then_some(())
         });
         assert!(seen.is_some(), "no WebSocket: {:?}", self.attempts());
     }
@@ -117,7 +122,10 @@ impl<'a> Stage<'a> {
         self.attempts()[before..].iter().find_map(|line| {
             let mut words = line.split(' ');
             let failed = words.next() != Some("101");
-            words.next().filter(|cause| failed && *cause != "-").map(str::to_owned)
+            words
+                .next()
+                .filter(|cause| failed && *cause != "-")
+                .map(str::to_owned)
         })
     }
 }

@@ -204,9 +204,9 @@ fn chrome_devtools() {
 fn jupyter() {
     check(&Application {
         title: "Jupyter",
-        package: "jupyter_server",
-        needs: &["jupyter-server", "node"],
-        server: "jupyter-server --allow-root --no-browser --ip=127.0.0.1 --port=%PORT% --IdentityProvider.token=secret",
+        package: "jupyterlab",
+        needs: &["jupyter-lab", "node", "chromium"],
+        server: "jupyter-lab --allow-root --no-browser --ip=127.0.0.1 --port=%PORT% --IdentityProvider.token=secret --ServerApp.allow_remote_access=True --LabApp.expose_app_in_browser=True",
         client: "node jupyter/client.js %AUTHORITY%",
         answer: str::to_uppercase,
     });
