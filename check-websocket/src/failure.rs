@@ -2,7 +2,7 @@
 
 use std::io;
 
-use websocket_protocol::Cause;
+use websocket_protocol::{Advice, Cause, Evidence};
 
 use crate::handshake::Unanswered;
 use crate::tls;
@@ -70,6 +70,14 @@ impl Failure {
             wants_subprotocol: false,
             candidates: Box::default(),
         }
+    }
+
+    /// With the advice that follows from what was seen, if that says more than the usual one.
+    pub fn advised_by(mut self, evidence: &Evidence<'_>) -> Self {
+        if let Some(Advice::Found(finding)) = self.cause.map(|cause| evidence.advice(cause)) {
+            self.advice = finding.advice();
+        }
+        self
     }
 
     /// For a handshake that offered no subprotocol. Servers that want one of theirs close where an

@@ -6,6 +6,7 @@
 //!
 //! - [`RequestHead`] and [`ResponseHead`] judge the two halves of a handshake.
 //! - [`Cause`] names every way in which one fails; [`Refusal`] adds what was seen.
+//! - [`Evidence`] chooses the [`Advice`] that goes with a cause.
 //! - [`OriginRule`] decides which pages may connect.
 //! - [`Scanner`] follows the frames of an established connection, [`ControlFrame`] writes some.
 //! - [`tunnel::Tunnel`] decides what a proxy does with an established connection.
@@ -27,6 +28,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), no_std)]
 
+mod address;
+mod advice;
 mod cause;
 mod control;
 mod escape;
@@ -41,9 +44,13 @@ mod origin;
 mod refusal;
 mod request;
 mod response;
+mod sent;
+mod strictness;
 mod subprotocols;
 pub mod tunnel;
 
+pub use address::Address;
+pub use advice::{Advice, Evidence, Finding};
 pub use cause::{Cause, Fault, Status};
 pub use control::ControlFrame;
 pub use escape::Escaped;
@@ -55,3 +62,5 @@ pub use origin::{Origin, OriginRule, OriginRuleError, RequestAuthority};
 pub use refusal::{Refusal, Seen};
 pub use request::{RequestHead, Upgrade};
 pub use response::{ResponseHead, accept_key};
+pub use sent::SentRequest;
+pub use strictness::Strictness;

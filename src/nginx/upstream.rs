@@ -2,6 +2,7 @@
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
+use core::slice;
 
 use nginx_sys::{
     ngx_connection_t, ngx_http_upstream_conf_t, ngx_http_upstream_t, ngx_msec_t, ngx_uint_t,
@@ -78,6 +79,34 @@ impl<'r> Upstream<'r> {
     /// The settings in force.
     pub fn conf(self) -> *mut ngx_http_upstream_conf_t {
         self.fields().conf
+    }
+
+    /// The beginning of the request as nginx has written it for the upstream, headers included; empty
+    /// before that. nginx keeps it, to ask the next server the same.
+    pub fn request_head(self) -> &'r [u8] {
+        // SAFETY: NULL, or a chain of buffers that lives as long as the request. The first one was made
+        // for the head; its bytes go from its start to its last, whatever has been sent of them.
+        unsafe {
+            let Some(first) = self.fields().request_bufs.as_ref() else {
+                return &[];
+            };
+            let (start, last) = ((*first.buf).start, (*first.buf).last);
+            match (last as usize).checked_sub(start as usize) {
+                Some(len) if len > 0 => slice::from_raw_parts(start, len),
+                _ => &[],
+            }
+        }
+    }
+
+    /// Whether its answer has filled the buffer that its header has to fit into.
+    pub fn is_buffer_full(self) -> bool {
+        let buffer = &self.fields().buffer;
+        buffer.last == buffer.end
+    }
+
+    /// Whether `proxy_bind` chooses the local address of its connections.
+    pub fn is_bound(self) -> bool {
+        !self.fields().peer.local.is_null()
     }
 
     /// The connection to the server in use.

@@ -8,6 +8,7 @@ use core::ptr::{self, NonNull};
 use nginx_sys::{
     ngx_alloc, ngx_http_upstream_state_t, ngx_msec_t, ngx_palloc, ngx_pool_cleanup_add, ngx_str_t,
 };
+use websocket_protocol::{Advice, Cause};
 
 use super::state::{Carrier, Ending, Joined, RequestFunction, State};
 use super::tries::Tries;
@@ -18,12 +19,13 @@ use crate::tunnel::{Side, Tunnel};
 /// looked at, as it does for every line that it logs.
 pub struct Attempt {
     state: Cell<State>,
-    /// Whether it keeps the rules; where not, the upstream's answer can't be held against it.
-    keeps_rules: Cell<bool>,
+    /// The rule that it breaks, if it breaks one and goes on all the same.
+    broken: Cell<Option<Broken>>,
     /// The client's Sec-WebSocket-Key, where it lies.
     key: Cell<ngx_str_t>,
-    /// What was seen of a failure.
+    /// What was seen of a failure, and what follows from it.
     pub seen: Cell<ngx_str_t>,
+    pub advice: Cell<Advice>,
     pub tries: Tries,
     /// How long the handshake took, milliseconds, once it is known.
     pub handshake_time: Cell<Option<ngx_msec_t>>,
@@ -32,6 +34,13 @@ pub struct Attempt {
     pub extensions: Cell<ngx_str_t>,
     /// Memory that is not the pool's; NULL where there is none.
     apart: Cell<*mut c_void>,
+}
+
+/// A rule that a handshake breaks, and what shows it.
+#[derive(Clone, Copy)]
+pub struct Broken {
+    pub rule: Cause,
+    pub seen: ngx_str_t,
 }
 
 /// What it is to the module, and what changes that: see [`State`].
@@ -91,14 +100,22 @@ impl Attempt {
 }
 
 impl Attempt {
-    /// Judges it, for the first time or in another location.
-    pub fn judge(&self, keeps_rules: bool, key: &[u8]) {
-        self.keeps_rules.set(keeps_rules);
+    /// Judges it, for the first time or in another location. `asks`: whether a WebSocket may come of
+    /// it.
+    pub fn judge(&self, asks: bool, broken: Option<Broken>, key: &[u8]) {
+        self.state.set(self.state().judge(asks));
+        self.broken.set(broken);
         self.key.set(string::borrowed(key));
     }
 
-    pub fn keeps_rules(&self) -> bool {
-        self.keeps_rules.get()
+    /// What was seen of one upstream's failure is none of the next one's.
+    pub fn forget_seen(&self) {
+        self.seen.set(string::EMPTY);
+        self.advice.set(Advice::Usual);
+    }
+
+    pub fn broken(&self) -> Option<Broken> {
+        self.broken.get()
     }
 
     /// The client's Sec-WebSocket-Key; empty where there is none.
@@ -179,9 +196,10 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
         let attempt = NonNull::new(ngx_alloc(size_of::<Attempt>(), r.log()).cast::<Attempt>())?;
         attempt.write(Attempt {
             state: Cell::new(State::Judged),
-            keeps_rules: Cell::new(true),
+            broken: Cell::new(None),
             key: Cell::new(string::EMPTY),
             seen: Cell::new(string::EMPTY),
+            advice: Cell::new(Advice::Usual),
             tries: Tries::new(),
             handshake_time: Cell::new(None),
             protocol: Cell::new(string::EMPTY),

@@ -9,7 +9,7 @@ use nginx_sys::{
     ngx_http_request_t, ngx_http_variable_t, ngx_http_variable_value_t, ngx_int_t, ngx_msec_t,
     ngx_str_t, ngx_uint_t,
 };
-use websocket_protocol::Cause;
+use websocket_protocol::{Advice, Cause};
 
 use crate::conf::LocationConf;
 use crate::failure::conclude;
@@ -135,7 +135,7 @@ pub unsafe fn refuse_unknown(cf: *mut ngx_conf_t) -> Result<(), ()> {
             log::directive(
                 cf,
                 NGX_LOG_EMERG,
-                format_args!("unknown \"{}\" variable", name.escape_ascii()),
+                format_args!("unknown \"{}\" variable", string::Text(name)),
             );
             return Err(());
         }
@@ -249,7 +249,10 @@ fn cause(r: Request<'_>) -> Value {
 
 /// `$websocket_advice`
 fn advice(r: Request<'_>) -> Value {
-    why(r).map_or(Value::Empty, |cause| Value::Text(cause.advice().as_bytes()))
+    let chosen = request::of(r.main()).map_or(Advice::Usual, |attempt| attempt.advice.get());
+    why(r).map_or(Value::Empty, |cause| {
+        Value::Text(chosen.text(cause).as_bytes())
+    })
 }
 
 /// The attempt, if its upstream has switched protocols.
