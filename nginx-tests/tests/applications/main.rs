@@ -5,6 +5,7 @@
 //! is skipped, with its reason printed.
 
 mod check;
+mod not_run;
 mod page;
 mod program;
 mod stage;

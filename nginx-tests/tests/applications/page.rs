@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+const PAGE: &str = "../docs/applications.md";
+
 /// One row of the page's table: what to expect of an application.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Row {
@@ -19,9 +21,26 @@ pub struct Section {
     pub location: String,
 }
 
+/// The applications in the page's table.
+pub fn titles() -> Vec<String> {
+    let page = read(PAGE);
+    let cells = page.lines().filter_map(|line| line.strip_prefix("| ["));
+    cells
+        .filter_map(|cell| Some(cell.split_once("](#")?.0.to_owned()))
+        .collect()
+}
+
 /// The section with this title.
 pub fn section(title: &str) -> Section {
-    let page = read("../docs/applications.md");
+    Section {
+        row: row(&read(PAGE), title),
+        location: location(title),
+    }
+}
+
+/// The configuration in the section with this title.
+pub fn location(title: &str) -> String {
+    let page = read(PAGE);
     let body = page.split("\n## ").find_map(|section| {
         let body = section.strip_prefix(title)?;
         body.starts_with('\n').then_some(body)
@@ -29,11 +48,9 @@ pub fn section(title: &str) -> Section {
     let body = body.unwrap_or_else(|| panic!("the page has no section {title}"));
     let block = body.split("```nginx\n").nth(1);
     let location = block.and_then(|block| block.split("```").next());
-    let location = location.unwrap_or_else(|| panic!("{title} has no location"));
-    Section {
-        row: row(&page, title),
-        location: location.to_owned(),
-    }
+    location
+        .unwrap_or_else(|| panic!("{title} has no location"))
+        .to_owned()
 }
 
 fn row(page: &str, title: &str) -> Row {

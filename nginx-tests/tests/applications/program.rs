@@ -143,14 +143,20 @@ impl Drop for Client {
     }
 }
 
-/// A program's path: Python's are in the virtual environment.
-pub fn find(program: &str) -> Option<PathBuf> {
-    let installed = applications().join("venv/bin").join(program);
-    if installed.is_file() {
-        return Some(installed);
+/// A program's path, where it is installed: Python's are in the virtual environment. With a slash, that
+/// of what was installed beside it.
+pub fn find(name: &str) -> Option<PathBuf> {
+    let installed = applications().join(name);
+    let places = [applications().join("venv/bin"), PathBuf::from("/usr/sbin")];
+    match name.contains('/') {
+        true => installed.exists().then_some(installed),
+        false => {
+            let mut programs = places.iter().map(|place| place.join(name));
+            programs
+                .find(|program| program.is_file())
+                .or_else(|| find_program(name))
+        }
     }
-    let elsewhere = Path::new("/usr/sbin").join(program);
-    find_program(program).or(elsewhere.is_file().then_some(elsewhere))
 }
 
 /// Where the servers and clients are.
