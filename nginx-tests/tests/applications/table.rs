@@ -65,7 +65,7 @@ applications! {
     }
     fastapi: "FastAPI" {
         package: "fastapi",
-        needs: &["uvicorn"],
+        needs: &["venv/bin/python"],
         server: "python fastapi/server.py %PORT%",
         client: "python shared/plain_websocket.py %AUTHORITY% /ws",
         answer: str::to_uppercase,
@@ -93,7 +93,7 @@ applications! {
     }
     mqtt: "MQTT" {
         package: "mosquitto",
-        needs: &["mosquitto", "uvicorn"],
+        needs: &["mosquitto", "venv/bin/python"],
         server: "sh mqtt/server.sh %PORT%",
         client: "python mqtt/client.py %AUTHORITY%",
         answer: str::to_owned,
@@ -142,7 +142,7 @@ applications! {
     }
     tornado: "Tornado" {
         package: "tornado",
-        needs: &["uvicorn"],
+        needs: &["venv/bin/python"],
         server: "python tornado/server.py %PORT%",
         client: "python shared/plain_websocket.py %AUTHORITY% /ws",
         answer: str::to_uppercase,
