@@ -45,7 +45,7 @@ applications! {
     bokeh: "Bokeh" {
         package: "bokeh",
         needs: &["bokeh", "node", "node_modules/puppeteer-core", "chromium"],
-        server: "bokeh serve bokeh/app.py --address 127.0.0.1 --port %PORT% --allow-websocket-origin %AUTHORITY%",
+        server: "bokeh serve bokeh/app.py --address 127.0.0.1 --port %PORT%",
         client: "node shared/form.js http://%AUTHORITY%/app >>>input",
         answer: str::to_uppercase,
     }
