@@ -1,7 +1,7 @@
 //! Checks the upstream's answer to a handshake before nginx commits to it.
 
 use nginx_sys::{NGX_HTTP_SWITCHING_PROTOCOLS, NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT};
-use websocket_protocol::{Cause, Escaped, RequestHeader, ResponseHead, ResponseHeader};
+use websocket_protocol::{Address, Cause, RequestHeader, ResponseHead, ResponseHeader};
 
 use super::report;
 use crate::conf::LocationConf;
@@ -32,7 +32,7 @@ pub fn answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) -> Result<(), 
             attempt,
             format_args!(
                 "upstream answered 101 with X-Accel-Redirect \"{}\"",
-                Escaped(location)
+                Address(location)
             ),
         );
         return Ok(());
