@@ -304,7 +304,7 @@ kind() {
         401) echo unauthorized ;;
         403) echo forbidden ;;
         404) echo not-found ;;
-        413) [ "$1" = limited ] && echo body-too-large || echo status ;;
+        413) if [ "$1" = limited ]; then echo body-too-large; else echo status; fi ;;
         429 | 503) echo "$1" ;;
         *) echo status ;;
     esac
