@@ -12,7 +12,7 @@ Sends a WebSocket handshake to URL (ws://, wss://, http:// or https://) and
 names what is wrong with the answer, with advice. Where nginx refuses, one
 request without Upgrade tells whether Upgrade reaches the upstream.
 
-  -k          go on with a certificate that can't be trusted
+  -k          go on despite a certificate that can't be trusted
   -q          print nothing if it works
   -t SECONDS  how long to wait for the connection, and for the answer (10)
   -o ORIGIN   Origin to send; the URL's own without it
@@ -196,7 +196,7 @@ judge_silence() {
     said=$(sed -n 's/^curl: //p' "$directory/error" | head -n 1)
     said=$(shown "$said")
     case $status in
-        3 | 43) mistake "$url is no address ($said)" ;;
+        3 | 43) mistake "$url is not a valid address ($said)" ;;
         5 | 6) fails upstream-unresolved "$said" ;;
         7)
             # Older versions of curl leave the reason out.
@@ -413,6 +413,7 @@ accept-missing: make the upstream answer with Sec-WebSocket-Accept; it may not b
 accept-mismatch: check that nothing between nginx and the upstream replays an answer or changes Sec-WebSocket-Key
 subprotocol-not-offered: make the upstream choose one of the offered subprotocols or none, and check that no proxy_set_header changes them
 extension-not-offered: make the upstream choose among the offered extensions, and check that no proxy_set_header changes them
+response-unasked: make the upstream answer 101 to requests with Upgrade only; to let another protocol through, set websocket_other_upgrades pass
 response-accel-redirect: make the upstream leave X-Accel-Redirect out of its 101, or set proxy_ignore_headers X-Accel-Redirect
 client-gone: if it happens often, check whether the upstream takes longer to answer than clients wait
 END

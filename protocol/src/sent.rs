@@ -30,8 +30,13 @@ impl<'a> SentRequest<'a> {
 
     /// The first value of a header.
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {
+        self.headers(name).next()
+    }
+
+    /// All values of a header.
+    pub fn headers(&self, name: &str) -> impl Iterator<Item = &'a [u8]> + Clone {
         let headers = self.headers;
-        memchr_iter(b'\n', headers).find_map(|end| {
+        memchr_iter(b'\n', headers).filter_map(move |end| {
             let line = headers.get(end + 1..)?;
             let line = line.get(..memchr(b'\n', line)?)?;
             let (found, value) = line.split_at_checked(memchr(b':', line)?)?;
@@ -60,6 +65,8 @@ mod tests {
         assert_eq!(sent.header("Origin"), Some(&b""[..]));
         assert_eq!(sent.header("X"), Some(&b"a: b"[..]));
         assert_eq!(sent.header("Cookie"), None);
+        let hosts: Vec<_> = sent.headers("HOST").collect();
+        assert_eq!(hosts, [&b"app:8080"[..], b"second"]);
     }
 
     #[test]

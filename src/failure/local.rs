@@ -2,7 +2,7 @@
 
 use nginx_sys::{
     NGX_HTTP_BAD_REQUEST, NGX_HTTP_REQUEST_HEADER_TOO_LARGE, NGX_HTTP_TO_HTTPS,
-    NGX_HTTP_VERSION_20, NGX_HTTPS_CERT_ERROR, NGX_HTTPS_NO_CERT, ngx_uint_t,
+    NGX_HTTPS_CERT_ERROR, NGX_HTTPS_NO_CERT, ngx_uint_t,
 };
 use websocket_protocol::Cause;
 
@@ -16,7 +16,7 @@ pub fn cause(r: Request<'_>, status: ngx_uint_t) -> Option<Cause> {
         return Cause::from_local_status(u16::try_from(status).ok()?);
     }
     // Whatever nginx found wrong: an Upgrade, for one, from 1.31.0 on.
-    if r.http_version() >= NGX_HTTP_VERSION_20 as ngx_uint_t {
+    if r.is_stream() {
         return Some(Cause::OverHttp2);
     }
     let status = hidden(r).unwrap_or(NGX_HTTP_BAD_REQUEST);

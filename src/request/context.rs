@@ -8,8 +8,7 @@ use core::ptr::{self, NonNull};
 use nginx_sys::{
     ngx_alloc, ngx_http_upstream_state_t, ngx_msec_t, ngx_palloc, ngx_pool_cleanup_add, ngx_str_t,
 };
-
-use websocket_protocol::Advice;
+use websocket_protocol::{Advice, Cause};
 
 use super::access::Access;
 use super::remark::Gathered;
@@ -23,8 +22,8 @@ use crate::tunnel::{Side, Tunnel};
 /// looked at, as it does for every line that it logs.
 pub struct Attempt {
     state: Cell<State>,
-    /// Whether it keeps the rules; where not, the upstream's answer can't be held against it.
-    keeps_rules: Cell<bool>,
+    /// The rule that it breaks, if it breaks one and goes on all the same.
+    broken: Cell<Option<Broken>>,
     /// The client's Sec-WebSocket-Key, where it lies.
     key: Cell<ngx_str_t>,
     /// What was seen of a failure, and what follows from it.
@@ -43,6 +42,13 @@ pub struct Attempt {
     pub extensions: Cell<ngx_str_t>,
     /// Memory that is not the pool's; NULL where there is none.
     apart: Cell<*mut c_void>,
+}
+
+/// A rule that a handshake breaks, and what shows it.
+#[derive(Clone, Copy)]
+pub struct Broken {
+    pub rule: Cause,
+    pub seen: ngx_str_t,
 }
 
 /// What it is to the module, and what changes that: see [`State`].
@@ -102,11 +108,13 @@ impl Attempt {
 }
 
 impl Attempt {
-    /// Judges it, for the first time or in another location.
-    pub fn judge(&self, r: Request<'_>, keeps_rules: bool, key: &[u8]) {
+    /// Judges it, for the first time or in another location. `asks`: whether a WebSocket may come of
+    /// it.
+    pub fn judge(&self, r: Request<'_>, asks: bool, broken: Option<Broken>, key: &[u8]) {
         self.access.begin();
         self.conf.set(LocationConf::of(r));
-        self.keeps_rules.set(keeps_rules);
+        self.state.set(self.state().judge(asks));
+        self.broken.set(broken);
         self.key.set(string::borrowed(key));
     }
 
@@ -123,8 +131,8 @@ impl Attempt {
         self.remark.forget();
     }
 
-    pub fn keeps_rules(&self) -> bool {
-        self.keeps_rules.get()
+    pub fn broken(&self) -> Option<Broken> {
+        self.broken.get()
     }
 
     /// The client's Sec-WebSocket-Key; empty where there is none.
@@ -210,7 +218,7 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
         let attempt = NonNull::new(ngx_alloc(size_of::<Attempt>(), r.log()).cast::<Attempt>())?;
         attempt.write(Attempt {
             state: Cell::new(State::Judged),
-            keeps_rules: Cell::new(true),
+            broken: Cell::new(None),
             key: Cell::new(string::EMPTY),
             seen: Cell::new(string::EMPTY),
             advice: Cell::new(Advice::Usual),
