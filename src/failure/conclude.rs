@@ -213,7 +213,9 @@ fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
             Some(location) => see(
                 r,
                 attempt,
-                format_args!("nginx refused access, and answered {status} to \"{location}\""),
+                format_args!(
+                    "nginx refused access, and answered {status}, redirecting to \"{location}\""
+                ),
             ),
             None => see(
                 r,
@@ -226,7 +228,9 @@ fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
         Some(location) if cause == Cause::LocalRedirect => see(
             r,
             attempt,
-            format_args!("nginx answered {status} to \"{location}\" before any upstream was asked"),
+            format_args!(
+                "nginx answered {status}, redirecting to \"{location}\", before any upstream was asked"
+            ),
         ),
         _ => see(
             r,
