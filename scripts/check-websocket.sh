@@ -12,7 +12,7 @@ Sends a WebSocket handshake to URL (ws://, wss://, http:// or https://) and
 names what is wrong with the answer, with advice. Where nginx refuses, one
 request without Upgrade tells whether Upgrade reaches the upstream.
 
-  -k          go on with a certificate that can't be trusted
+  -k          go on despite a certificate that can't be trusted
   -q          print nothing if it works
   -t SECONDS  how long to wait for the connection, and for the answer (10)
   -o ORIGIN   Origin to send; the URL's own without it
@@ -196,7 +196,7 @@ judge_silence() {
     said=$(sed -n 's/^curl: //p' "$directory/error" | head -n 1)
     said=$(shown "$said")
     case $status in
-        3 | 43) mistake "$url is no address ($said)" ;;
+        3 | 43) mistake "$url is not a valid address ($said)" ;;
         5 | 6) fails upstream-unresolved "$said" ;;
         7)
             # Older versions of curl leave the reason out.

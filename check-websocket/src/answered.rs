@@ -93,7 +93,7 @@ fn of_nginx(answer: &Answer, seen: &str) -> Option<Failure> {
             format!("{seen}, with a file from nginx's disk: no upstream was asked"),
         );
         return Some(failure.change(
-            "the address reaches a location that does not proxy; --nginx-conf FILE URL says which",
+            "the address reaches a location that does not proxy; --nginx-conf FILE URL shows which",
         ));
     }
     // The handshake was sent in HTTP/1.1.
@@ -123,8 +123,8 @@ fn gateway(status: u16, seen: &str) -> Failure {
         ..Failure::of(cause, format!("{seen}, with nginx's own page"))
     };
     failure.change(
-        "the exact cause is in nginx's error log; `websocket_cause_header on` shows it here, and so \
-         does --backend in most cases",
+        "the exact cause is in nginx's error log; `websocket_cause_header on` shows it here, and \
+         so does --backend in most cases",
     )
 }
 

@@ -7,6 +7,7 @@
 //! - [`RequestHead`] and [`ResponseHead`] judge the two halves of a handshake.
 //! - [`Cause`] names every way in which one fails; [`Refusal`] adds what was seen.
 //! - [`Evidence`] chooses the [`Advice`] that goes with a cause.
+//! - [`Remark`] shows what a server says in its body.
 //! - [`OriginRule`] decides which pages may connect.
 //! - [`Scanner`] follows the frames of an established connection, [`ControlFrame`] writes some.
 //! - [`tunnel::Tunnel`] decides what a proxy does with an established connection.
@@ -32,6 +33,7 @@ mod address;
 mod advice;
 mod cause;
 mod control;
+mod counted;
 mod escape;
 mod extensions;
 mod frame;
@@ -42,6 +44,7 @@ mod lines;
 mod names;
 mod origin;
 mod refusal;
+mod remark;
 mod request;
 mod response;
 mod sent;
@@ -53,13 +56,15 @@ pub use address::Address;
 pub use advice::{Advice, Evidence, Finding};
 pub use cause::{Cause, Fault, Status};
 pub use control::ControlFrame;
-pub use escape::Escaped;
+pub use counted::Counted;
+pub use escape::{Escaped, Printable};
 pub use frame::{Admitted, Frame, Invalid, Opcode, Scanner};
 pub use http_version::HttpVersion;
 pub use line::RequestLine;
 pub use names::{RequestHeader, ResponseHeader};
 pub use origin::{Origin, OriginRule, OriginRuleError, RequestAuthority};
 pub use refusal::{Refusal, Seen};
+pub use remark::{Remark, first_chunk};
 pub use request::{RequestHead, Upgrade};
 pub use response::{ResponseHead, accept_key};
 pub use sent::SentRequest;
