@@ -137,7 +137,7 @@ causes! {
                 let answer = http2::get(&mut wire, "/", &headers).expect("nginx answers");
                 Some(answer.status)
             })
-            .rejected(400, "nginx answered 400 before any upstream was asked")
+            .rejected(400, "request is HTTP/2")
     }
 
     local_status_whatever_the_certificate_is: LocalStatus = {
