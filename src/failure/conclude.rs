@@ -127,7 +127,8 @@ pub fn unjudged_ending(r: Request<'_>) -> Option<Ending> {
     }
     let head = attempt::scan(r);
     let is_asking = head.upgrade().is_to_websocket();
-    if !is_asking && !(head.is_attempt() && r.status() >= ERROR) {
+    let is_failing = head.is_attempt() && r.status() >= ERROR;
+    if !is_asking && !is_failing {
         return None;
     }
     if has_client_gone(r) {
