@@ -114,7 +114,7 @@ impl fmt::Display for Asked<'_> {
                     _ => {}
                 }
                 match self.origin {
-                    Some(origin) => write!(f, " and Origin \"{}\"", Escaped(origin)),
+                    Some(origin) => write!(f, " and Origin \"{}\"", Address(origin)),
                     None => f.write_str(" and no Origin"),
                 }
             }
