@@ -72,16 +72,16 @@ impl fmt::Display for Seen<'_> {
             Self::Value(name, value) => write!(f, "{name} is \"{}\"", Escaped(value)),
             Self::Origin(origin) => write!(f, "Origin is \"{}\"", Address(origin)),
             Self::Repeated(name, count) => write!(f, "{count} {name} headers"),
-            Self::Empty(name) => write!(f, "{name} lists nothing"),
+            Self::Empty(name) => write!(f, "{name} lists no subprotocol"),
             Self::Misplaced(name, byte, place) => write!(
                 f,
-                "{name} has \"{}\" at character {place}, which no subprotocol's name may hold",
+                "{name} has \"{}\" at character {place}, which is not allowed in a subprotocol",
                 Escaped(&[*byte])
             ),
             Self::Duplicate(name, number) => {
                 write!(
                     f,
-                    "{name} has a name twice, the second time as number {number}"
+                    "{name} names a subprotocol twice: number {number} repeats an earlier one"
                 )
             }
             Self::Several(name) => write!(f, "{name} has more than one name"),
@@ -94,7 +94,7 @@ impl fmt::Display for Seen<'_> {
             }
             Self::Accept(value, due) => write!(
                 f,
-                "Sec-WebSocket-Accept is \"{}\" where \"{}\" was due",
+                "Sec-WebSocket-Accept is \"{}\" where \"{}\" was expected",
                 Escaped(value),
                 Escaped(due)
             ),
@@ -130,7 +130,7 @@ mod tests {
             ),
             (
                 Seen::Duplicate("Sec-WebSocket-Protocol", 3),
-                "Sec-WebSocket-Protocol has a name twice, the second time as number 3",
+                "Sec-WebSocket-Protocol names a subprotocol twice: number 3 repeats an earlier one",
             ),
             (
                 Seen::Origin(b"https://user:secret@a.example"),
@@ -146,7 +146,7 @@ mod tests {
             ),
             (
                 Seen::Accept(b"no", *b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
-                "Sec-WebSocket-Accept is \"no\" where \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was due",
+                "Sec-WebSocket-Accept is \"no\" where \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was expected",
             ),
         ];
         for (seen, text) in texts {
