@@ -91,14 +91,15 @@ impl<'r> Upstream<'r> {
             return &[];
         }
         // SAFETY: NULL, or a chain of buffers that lives as long as the request. The first one was made
-        // for the head; its bytes go from its start to its last, whatever has been sent of them.
+        // for the head; its bytes go from its start to its last, whatever has been sent of them. One that
+        // has no start stands for bytes that are another's.
         unsafe {
             let Some(first) = self.fields().request_bufs.as_ref() else {
                 return &[];
             };
             let (start, last) = ((*first.buf).start, (*first.buf).last);
             match (last as usize).checked_sub(start as usize) {
-                Some(len) if len > 0 => slice::from_raw_parts(start, len),
+                Some(len) if len > 0 && !start.is_null() => slice::from_raw_parts(start, len),
                 _ => &[],
             }
         }
