@@ -1,0 +1,50 @@
+// What the last minutes were: the differences between answers.
+
+const WINDOW = 300;
+// Below this many seconds, the counters since their beginning say more.
+const ENOUGH = 30;
+
+let samples = [];
+
+// Whether the counters have begun anew.
+function remember(sample) {
+  const last = samples.at(-1);
+  const anew = last && (last.started !== sample.started || last.attempts > sample.attempts);
+  // A clock that was set back makes no sense of what was before, either.
+  if (anew || last && last.now > sample.now) samples = [];
+  if (!last || last.now !== sample.now) samples.push(sample);
+  while (samples.length > 2 && samples[1].now < sample.now - WINDOW) samples.shift();
+  return anew;
+}
+
+// For how many seconds there is something to compare with.
+const covered = () => samples.length && samples.at(-1).now - samples[0].now;
+
+// By how much a number has grown in this time.
+const grown = (of) => samples.length ? of(samples.at(-1)) - of(samples[0]) : 0;
+
+// How many handshakes failed at an upstream, and how many succeeded.
+const atUpstream = (address) => ["failedAt", "wellAt"].map((key) => grown((sample) => sample[key][address] || 0));
+
+// The growth per second between each two answers, as [time, value].
+const rates = (of) => samples.slice(1).map((sample, at) =>
+  [sample.now, (of(sample) - of(samples[at])) / (sample.now - samples[at].now)]);
+
+// The growth per second now; over a few seconds, so that it can be read.
+function present(of) {
+  const last = samples.at(-1), from = samples.find(({ now }) => now > last.now - 7);
+  return from === last ? 0 : (of(last) - of(from)) / (last.now - from.now);
+}
+
+// A page that is loaded again goes on where it was.
+const place = `websocket ${location.pathname}`;
+function keepSamples() {
+  try {
+    sessionStorage.setItem(place, JSON.stringify(samples));
+  } catch { /* no room, or not allowed */ }
+}
+function findSamples() {
+  try {
+    samples = JSON.parse(sessionStorage.getItem(place)) || [];
+  } catch { /* nothing that can be read */ }
+}
