@@ -83,7 +83,10 @@ impl Browser {
         });
         found.unwrap_or_else(|| {
             let page = self.eval("document.body.innerText");
-            panic!("waited for {expression}, which is {last}, in\n{}", text(&page))
+            panic!(
+                "waited for {expression}, which is {last}, in\n{}",
+                text(&page)
+            )
         })
     }
 
@@ -173,7 +176,9 @@ impl Browser {
         let of = &event["params"];
         match event["method"].as_str() {
             Some("Runtime.consoleAPICalled") => self.console.push(of["args"].to_string()),
-            Some("Runtime.exceptionThrown") => self.console.push(of["exceptionDetails"].to_string()),
+            Some("Runtime.exceptionThrown") => {
+                self.console.push(of["exceptionDetails"].to_string())
+            }
             Some("Log.entryAdded") => self.console.push(of["entry"].to_string()),
             Some("Network.requestWillBeSent") => self.requests.push(text(&of["request"]["url"])),
             _ => {}
@@ -183,7 +188,9 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
+        let pid = i32::try_from(self.process.id())
+            .ok()
+            .and_then(Pid::from_raw);
         let _ = kill_process(pid.expect("a pid"), Signal::TERM);
         let _ = self.process.wait();
         // Its children may still be writing there; the directory goes with them.
@@ -194,8 +201,15 @@ impl Drop for Browser {
 fn spawn(chromium: &Path, profile: &Path) -> Child {
     Command::new(chromium)
         .args(["--headless=new", "--no-sandbox", "--disable-gpu"])
-        .args(["--no-first-run", "--disable-dev-shm-usage", "--hide-scrollbars"])
-        .args(["--disable-background-networking", "--disable-component-update"])
+        .args([
+            "--no-first-run",
+            "--disable-dev-shm-usage",
+            "--hide-scrollbars",
+        ])
+        .args([
+            "--disable-background-networking",
+            "--disable-component-update",
+        ])
         .args(["--disable-sync", "--remote-debugging-port=0"])
         .arg(format!("--user-data-dir={}", profile.display()))
         .arg("about:blank")
@@ -212,7 +226,8 @@ fn connect(profile: &Path) -> WebSocket<TcpStream> {
     let told = wait_within(*DEADLINE * 6, || {
         let told = fs::read_to_string(profile.join("DevToolsActivePort")).ok()?;
         let (port, path) = told.split_once('\n')?;
-        path.starts_with('/').then(|| format!("127.0.0.1:{port}{path}"))
+        path.starts_with('/')
+            .then(|| format!("127.0.0.1:{port}{path}"))
     });
     let address = told.expect("chromium says where it listens");
     let (host, _) = address.split_once('/').expect("a path");
@@ -220,8 +235,8 @@ fn connect(profile: &Path) -> WebSocket<TcpStream> {
     socket.set_nodelay(true).expect("a socket");
     let limit = Some(*DEADLINE * 6);
     socket.set_read_timeout(limit).expect("a socket");
-    let (devtools, _) = tungstenite::client(format!("ws://{address}"), socket)
-        .expect("chromium speaks WebSocket");
+    let (devtools, _) =
+        tungstenite::client(format!("ws://{address}"), socket).expect("chromium speaks WebSocket");
     devtools
 }
 

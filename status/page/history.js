@@ -4,7 +4,8 @@ const WINDOW = 300;
 // Below this many seconds, the counters since their beginning say more.
 const ENOUGH = 30;
 
-let samples = [];
+// The browser keeps them with the page's address: a page that is loaded again goes on where it was.
+let samples = history.state || [];
 
 // Whether the counters have begun anew.
 function remember(sample) {
@@ -34,17 +35,4 @@ const rates = (of) => samples.slice(1).map((sample, at) =>
 function present(of) {
   const last = samples.at(-1), from = samples.find(({ now }) => now > last.now - 7);
   return from === last ? 0 : (of(last) - of(from)) / (last.now - from.now);
-}
-
-// A page that is loaded again goes on where it was.
-const place = `websocket ${location.pathname}`;
-function keepSamples() {
-  try {
-    sessionStorage.setItem(place, JSON.stringify(samples));
-  } catch { /* no room, or not allowed */ }
-}
-function findSamples() {
-  try {
-    samples = JSON.parse(sessionStorage.getItem(place)) || [];
-  } catch { /* nothing that can be read */ }
 }

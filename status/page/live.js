@@ -45,7 +45,7 @@ function showTunnels({ tunnels: { matched, list }, totals, zone }) {
   const said = new URLSearchParams(filters()), filtered = said.size;
   if (view.sort !== "id") said.set("sort", view.sort);
   if (view.offset) said.set("offset", view.offset);
-  history.replaceState(null, "", location.pathname + location.search + (said.size ? `#${said}` : ""));
+  history.replaceState(samples, "", location.pathname + location.search + (said.size ? `#${said}` : ""));
 
   tunnelTable.show(list, ({ id }) => String(id), filtered ? "No live tunnel is like that." : "No tunnel is open.");
   const unlisted = filtered ? 0 : totals.active - matched;

@@ -108,8 +108,6 @@ $("pause").onclick = () => {
   else poll();
 };
 document.onvisibilitychange = () => paused || document.hidden || poll();
-onpagehide = keepSamples;
-findSamples();
 startLive();
 startControl();
 poll();

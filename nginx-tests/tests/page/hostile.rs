@@ -1,0 +1,81 @@
+//! What clients send is text.
+
+use nginx_tests::Handshake;
+
+use crate::case::{stage, texts};
+
+/// All markup that is in the page by itself.
+const ELEMENTS: &str = "['b', 'i', 'img', 'script', 'iframe', 'a', 'style', 'svg'].map((name) => name + document.getElementsByTagName(name).length).join()";
+
+#[test]
+fn a_client_makes_no_markup() {
+    let Some(mut stage) = stage() else { return };
+    let before = stage.browser.eval(ELEMENTS);
+    let hostile = [
+        "<b>bold</b>",
+        "\"><img/src=x/onerror=alert(1)>",
+        "</script><script>alert(1)</script>",
+        "'-alert(1)-'",
+        "</td></tr></table><i>",
+        "&lt;i&gt;&#60;i&#62;",
+        "\\u003ci\\u003e\\",
+        "\u{202e}\u{200b}\u{2028}\u{feff}",
+        "%3Cb%3E%00%0a%1b[31m%ff%fe",
+    ];
+    let mut kept = Vec::new();
+    for text in hostile {
+        let target = format!("/one/{text}?{text}");
+        let mut client = nginx_tests::Client::connect(stage.nginx.port());
+        let handshake = Handshake::new(&target).add("Origin", text);
+        client.accepted(&handshake);
+        kept.push(client);
+        let origin =
+            Handshake::new(&format!("/choosy/{text}")).add("Origin", &format!("\"{text}\x01\x1b"));
+        stage.failure(&origin);
+        let asked = Handshake::new("/one/").add("Sec-WebSocket-Protocol", text);
+        let head = nginx_tests::Client::connect(stage.nginx.port()).ask(&asked);
+        assert!(
+            head.status() == 101 || head.status() == 400,
+            "{}",
+            head.text()
+        );
+    }
+    stage.browser.click("#more-failures");
+    let count = hostile.len();
+    stage.browser.wait(&format!(
+        "document.querySelectorAll('#tunnels tbody tr').length === {count} && document.querySelectorAll('#failures tbody tr').length >= {count}"
+    ));
+    assert_eq!(stage.browser.eval(ELEMENTS), before);
+
+    // It is there as it was sent, and what would not be seen is written out.
+    let addresses = stage.column("tunnels", "Address").join("\n");
+    for text in hostile.iter().take(6) {
+        assert!(addresses.contains(text), "{text} is not in {addresses}");
+    }
+    assert!(
+        addresses.contains("\\u{202e}\\u{200b}\\u{2028}\\u{feff}"),
+        "{addresses}"
+    );
+    let seen = stage.column("failures", "Cause").join("\n");
+    assert!(seen.contains("<b>bold</b>"), "{seen}");
+    let odd = "[...document.body.innerText].filter((c) => /[\\p{Cc}\\p{Cf}]/u.test(c) && !/[\\n\\t]/.test(c))";
+    let odd = stage.browser.eval(odd);
+    assert!(texts(&odd).is_empty(), "{odd}");
+    stage.is_clean();
+}
+
+/// A name of a host that is no name.
+#[test]
+fn a_host_that_is_no_name() {
+    let Some(mut stage) = stage() else { return };
+    let before = stage.browser.eval(ELEMENTS);
+    for host in ["<b>host</b>", "\"'`&amp;", "x\u{202e}y"] {
+        let head = nginx_tests::Client::connect(stage.nginx.port())
+            .ask(&Handshake::new("/one/").set("Host", host));
+        assert!([101, 400].contains(&head.status()), "{}", head.text());
+        stage.failure(&Handshake::new("/dead/").set("Host", host));
+    }
+    stage.browser.wait("document.querySelectorAll('#failures tbody tr').length > 0 || document.getElementById('because').innerText.includes('handshake')");
+    assert_eq!(stage.browser.eval(ELEMENTS), before);
+    stage.is_clean();
+}
