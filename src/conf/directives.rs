@@ -6,7 +6,7 @@ use core::ptr;
 
 use nginx_sys::{
     NGX_CONF_1MORE, NGX_CONF_FLAG, NGX_CONF_TAKE1, NGX_CONF_TAKE12, NGX_CONF_TAKE123,
-    NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF,
+    NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF,
     NGX_LOG_EMERG, NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_array_t,
     ngx_command_t, ngx_conf_enum_t, ngx_conf_set_enum_slot, ngx_conf_set_flag_slot,
     ngx_conf_set_num_slot, ngx_conf_set_off_slot, ngx_conf_set_size_slot, ngx_conf_t, ngx_msec_t,
@@ -14,7 +14,7 @@ use nginx_sys::{
 };
 
 use super::note::Note;
-use super::{LocationConf, origin};
+use super::{LocationConf, MainConf, origin, zone};
 use crate::nginx::{conf, log, string};
 use crate::types::{
     GOING_AWAY, Handshake, LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, TO_UPSTREAM,
@@ -82,7 +82,19 @@ const fn directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 18] = [
+/// One of the whole of `http {}`.
+const fn main_directive(name: &'static CStr, set: Setter, offset: usize) -> ngx_command_t {
+    ngx_command_t {
+        name: string::constant(name),
+        type_: (NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1) as ngx_uint_t,
+        set: Some(set),
+        conf: NGX_HTTP_MAIN_CONF_OFFSET,
+        offset,
+        post: ptr::null_mut(),
+    }
+}
+
+pub static mut COMMANDS: [ngx_command_t; 21] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -201,6 +213,23 @@ pub static mut COMMANDS: [ngx_command_t; 18] = [
         ngx_conf_set_flag_slot,
         offset_of!(LocationConf, advice),
         ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_label",
+        NGX_CONF_TAKE1,
+        zone::set_label,
+        offset_of!(LocationConf, label_text),
+        ptr::null_mut(),
+    ),
+    main_directive(
+        c"websocket_zone",
+        zone::set_zone,
+        offset_of!(MainConf, zone_name),
+    ),
+    main_directive(
+        c"websocket_history",
+        zone::set_history,
+        offset_of!(MainConf, history),
     ),
     ngx_command_t {
         name: string::EMPTY,

@@ -5,9 +5,10 @@ use core::ffi::c_void;
 
 use nginx_sys::{
     ngx_array_t, ngx_flag_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_msec_t,
-    ngx_uint_t, off_t,
+    ngx_str_t, ngx_uint_t, off_t,
 };
 use websocket_protocol::Scanner;
+use websocket_zone::LabelId;
 
 use super::note::Note;
 use super::origin;
@@ -40,6 +41,8 @@ pub struct LocationConf {
     pub(super) drain: ngx_msec_t,
     pub(super) drain_code: ngx_uint_t,
     pub(super) advice: ngx_flag_t,
+    /// `websocket_label`; its data is NULL where it is not set.
+    pub(super) label_text: ngx_str_t,
     /// How these were written, for what can only be told after the merge; NULL where they were not.
     pub(super) written: *const Note,
     pub(super) ping_written: *const Note,
@@ -47,6 +50,8 @@ pub struct LocationConf {
     pub level: Level,
     /// What `inject` has made for it.
     pub twins: Cell<Twins>,
+    /// What its handshakes and tunnels are counted under, in a worker.
+    pub label: Cell<LabelId>,
 }
 
 /// A level of the configuration, as nginx keeps it.
@@ -124,6 +129,12 @@ impl LocationConf {
     pub fn drain_written(&self) -> Option<&Note> {
         // SAFETY: as in written().
         unsafe { self.drain_written.as_ref() }
+    }
+
+    /// What is counted here is counted under this; `None` where nothing is said of it.
+    pub fn label_text(&self) -> Option<&[u8]> {
+        // SAFETY: a word of the configuration.
+        (!self.label_text.data.is_null()).then(|| unsafe { string::bytes(&self.label_text) })
     }
 
     /// The location as it is written.

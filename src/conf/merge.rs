@@ -8,10 +8,12 @@ use nginx_sys::{
     NGX_LOG_ERR, ngx_conf_t, ngx_http_conf_ctx_t, ngx_msec_t, ngx_pcalloc, ngx_uint_t,
 };
 
+use websocket_zone::LabelId;
+
 use super::directives::DEFAULT_PING_TIMEOUT;
 use super::location::{Level, Twins};
 use super::{LocationConf, MainConf};
-use crate::nginx::conf;
+use crate::nginx::{conf, string};
 use crate::types::{Handshake, LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify};
 
 /// `websocket_timeout` when it is not written, milliseconds.
@@ -45,6 +47,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         drain: conf::UNSET,
         drain_code: conf::UNSET,
         advice: conf::UNSET_FLAG,
+        label_text: string::EMPTY,
         written: ptr::null(),
         ping_written: ptr::null(),
         drain_written: ptr::null(),
@@ -58,6 +61,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
             stripped: ptr::null_mut(),
             apart: false,
         }),
+        label: Cell::new(LabelId::OTHER),
     };
     // SAFETY: fresh memory of the right size.
     unsafe { conf.write(unset) };
@@ -167,6 +171,9 @@ pub unsafe extern "C" fn merge(
         SERVICE_RESTART.into(),
     );
     conf::merge(&mut this.advice, above.advice, conf::UNSET_FLAG, 1);
+    if this.label_text.data.is_null() {
+        this.label_text = above.label_text;
+    }
 
     // SAFETY: nginx merges in the http context, with the level's own structures in it.
     unsafe {

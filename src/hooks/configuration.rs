@@ -7,7 +7,7 @@ use nginx_sys::{
 };
 
 use super::{filters, log_phase, peer, preaccess, seam};
-use crate::conf::MainConf;
+use crate::conf::{MainConf, zone};
 use crate::inject::fields::Modules;
 use crate::inject::twin;
 use crate::nginx::{conf, log, pool};
@@ -51,6 +51,9 @@ unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
             return ERROR;
         }
         let main = MainConf::of(cf);
+        if zone::check(cf, main).is_err() {
+            return ERROR;
+        }
         let Some(first) = main.levels().find(|level| level.is_on()) else {
             return OK;
         };
