@@ -391,6 +391,7 @@ accept-missing: make the upstream answer with Sec-WebSocket-Accept; it may not b
 accept-mismatch: check that nothing between nginx and the upstream replays an answer or changes Sec-WebSocket-Key
 subprotocol-not-offered: make the upstream choose one of the offered subprotocols or none, and check that no proxy_set_header changes them
 extension-not-offered: make the upstream choose among the offered extensions, and check that no proxy_set_header changes them
+response-unasked: make the upstream answer 101 to requests with Upgrade only; to let another protocol through, set websocket_other_upgrades pass
 response-accel-redirect: make the upstream leave X-Accel-Redirect out of its 101, or set proxy_ignore_headers X-Accel-Redirect
 client-gone: if many do, see whether the upstream answers slower than clients wait
 END

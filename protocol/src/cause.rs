@@ -101,8 +101,8 @@ causes! {
     HttpVersion "http-version" NetworkInFront Code(400)
         "The handshake came in a version of HTTP older than 1.1, which has no Upgrade."
         "make the proxy in front speak HTTP/1.1 (if it is an nginx: proxy_http_version 1.1)"
-    UpgradeMissing "upgrade-missing" NetworkInFront Code(426)
-        "The request has WebSocket headers but no Upgrade, so something in front removed it."
+    UpgradeMissing "upgrade-missing" NetworkInFront AsUpstream
+        "The request has WebSocket headers but no Upgrade, and the upstream answered it with an error: something in front removed Upgrade."
         "make the proxy in front pass Upgrade and Connection on (if it is an nginx: websocket on)"
     UpgradeNotWebsocket "upgrade-not-websocket" Client Code(400)
         "The Upgrade header does not list websocket."
@@ -240,6 +240,9 @@ causes! {
         "The upstream chose an extension that the client did not offer."
         "make the upstream choose among the offered extensions, and check that no proxy_set_header changes them"
 
+    ResponseUnasked "response-unasked" Upstream Code(502)
+        "The upstream answered 101 to a request that asked for no upgrade."
+        "make the upstream answer 101 to requests with Upgrade only; to let another protocol through, set websocket_other_upgrades pass"
     ResponseAccelRedirect "response-accel-redirect" Upstream AsNginx
         "The upstream answered 101 with X-Accel-Redirect, which sends nginx to another location."
         "make the upstream leave X-Accel-Redirect out of its 101, or set proxy_ignore_headers X-Accel-Redirect"
@@ -275,6 +278,15 @@ impl Cause {
             500..=599 => Self::UpstreamError,
             _ => Self::UpstreamStatus,
         })
+    }
+
+    /// Whether an upstream may have failed a handshake so because of a rule that it breaks. `status` is
+    /// what it answered, 0 where it did not.
+    pub const fn may_be_for_a_broken_rule(self, status: u16) -> bool {
+        match status {
+            0 => matches!(self, Self::UpstreamClosed),
+            _ => matches!(status, 400 | 405 | 426 | 501 | 505),
+        }
     }
 
     /// The cause behind the status that nginx itself answered a handshake with, before any upstream

@@ -41,6 +41,7 @@ mod origin;
 mod refusal;
 mod request;
 mod response;
+mod strictness;
 mod subprotocols;
 pub mod tunnel;
 
@@ -55,3 +56,4 @@ pub use origin::{Origin, OriginRule, OriginRuleError, RequestAuthority};
 pub use refusal::{Refusal, Seen};
 pub use request::{RequestHead, Upgrade};
 pub use response::{ResponseHead, accept_key};
+pub use strictness::Strictness;

@@ -36,8 +36,12 @@ pub enum Seen<'a> {
     Value(&'static str, &'a [u8]),
     /// The header of this name is there this many times.
     Repeated(&'static str, usize),
-    /// The header of this name holds an element that came before.
-    Duplicate(&'static str, &'a [u8]),
+    /// The list in the header of this name has no element.
+    Empty(&'static str),
+    /// The header of this name has this byte where none such may be: its place in the value, from 1.
+    Misplaced(&'static str, u8, usize),
+    /// The header of this name has a name twice: the number of the second among all its names.
+    Duplicate(&'static str, usize),
     /// The header of this name answers with something that was not offered.
     NotOffered(&'static str, &'a [u8]),
     /// Sec-WebSocket-Accept has this value where another was due.
@@ -62,7 +66,18 @@ impl fmt::Display for Seen<'_> {
             Self::Missing(name) => write!(f, "no {name} header"),
             Self::Value(name, value) => write!(f, "{name} is \"{}\"", Escaped(value)),
             Self::Repeated(name, count) => write!(f, "{count} {name} headers"),
-            Self::Duplicate(name, value) => write!(f, "{name} has \"{}\" twice", Escaped(value)),
+            Self::Empty(name) => write!(f, "{name} lists nothing"),
+            Self::Misplaced(name, byte, place) => write!(
+                f,
+                "{name} has \"{}\" at character {place}, which no subprotocol's name may hold",
+                Escaped(&[*byte])
+            ),
+            Self::Duplicate(name, number) => {
+                write!(
+                    f,
+                    "{name} has a name twice, the second time as number {number}"
+                )
+            }
             Self::NotOffered(name, value) => {
                 write!(
                     f,
@@ -107,8 +122,8 @@ mod tests {
                 "2 Sec-WebSocket-Key headers",
             ),
             (
-                Seen::Duplicate("Sec-WebSocket-Protocol", b"a"),
-                "Sec-WebSocket-Protocol has \"a\" twice",
+                Seen::Duplicate("Sec-WebSocket-Protocol", 3),
+                "Sec-WebSocket-Protocol has a name twice, the second time as number 3",
             ),
             (
                 Seen::NotOffered("Sec-WebSocket-Protocol", b"x"),

@@ -6,7 +6,7 @@ use sha1::{Digest, Sha1};
 
 use crate::header::{has_token, tokens, trim};
 use crate::lines::{Lines, Single};
-use crate::{Cause, Refusal, ResponseHeader, Seen, extensions};
+use crate::{Cause, Refusal, ResponseHeader, Seen, Strictness, extensions};
 
 /// The handshake headers of a response with status 101.
 #[derive(Clone, Copy, Debug)]
@@ -60,19 +60,41 @@ impl<'a> ResponseHead<'a> {
     /// Checks the response the way a browser will (RFC 6455 section 4.1, the client's checks 2 to
     /// 6) and names the first rule that it breaks.
     ///
-    /// `key` is the Sec-WebSocket-Key that was sent, without white space around it. The iterators
-    /// give the values of the request's Sec-WebSocket-Protocol and Sec-WebSocket-Extensions
-    /// headers as sent, each a comma list.
+    /// `key` is the Sec-WebSocket-Key that was sent, without white space around it; for an empty one
+    /// no Accept is due. The iterators give the values of the request's Sec-WebSocket-Protocol and
+    /// Sec-WebSocket-Extensions headers as sent, each a comma list.
     pub fn check<'b>(
         &self,
         key: &[u8],
         offered_protocols: impl Iterator<Item = &'b [u8]> + Clone,
         offered_extensions: impl Iterator<Item = &'b [u8]> + Clone,
     ) -> Result<(), Refusal<'a>> {
-        self.check_upgrade()?;
-        self.check_accept(key)?;
-        self.check_protocol(offered_protocols)?;
-        self.check_extensions(offered_extensions)
+        self.judge(
+            key,
+            offered_protocols,
+            offered_extensions,
+            Strictness::Strict,
+        )
+        .map(|_| ())
+    }
+
+    /// Checks it as strictly as is wanted. `Err` is the rule for which it is refused; what is in
+    /// `Ok` is the first rule that is broken and does not stop it.
+    pub fn judge<'b>(
+        &self,
+        key: &[u8],
+        offered_protocols: impl Iterator<Item = &'b [u8]> + Clone,
+        offered_extensions: impl Iterator<Item = &'b [u8]> + Clone,
+        strictness: Strictness,
+    ) -> Result<Option<Refusal<'a>>, Refusal<'a>> {
+        let checked = [
+            self.check_upgrade(),
+            self.check_connection(),
+            self.check_accept(key),
+            self.check_protocol(offered_protocols),
+            self.check_extensions(offered_extensions),
+        ];
+        strictness.judge(checked.into_iter().filter_map(Result::err))
     }
 
     fn check_upgrade(&self) -> Result<(), Refusal<'a>> {
@@ -82,6 +104,10 @@ impl<'a> ResponseHead<'a> {
             let seen = Seen::header(header.title(), upgrade);
             return Err(Refusal::new(Cause::ResponseUpgrade, seen));
         }
+        Ok(())
+    }
+
+    fn check_connection(&self) -> Result<(), Refusal<'a>> {
         if !self.connection_has_upgrade {
             let connection = Seen::header(ResponseHeader::Connection.title(), self.connection);
             return Err(Refusal::new(Cause::ResponseConnection, connection));
@@ -90,6 +116,9 @@ impl<'a> ResponseHead<'a> {
     }
 
     fn check_accept(&self, key: &[u8]) -> Result<(), Refusal<'a>> {
+        if key.is_empty() {
+            return Ok(());
+        }
         let header = ResponseHeader::Accept;
         let Some(accept) = single(header, &self.accept, Cause::AcceptMismatch)? else {
             return Err(Refusal::new(
@@ -298,6 +327,40 @@ mod tests {
             check(&twice, &[], &[offer]),
             Err((Cause::ExtensionNotOffered, seen))
         );
+    }
+
+    #[test]
+    fn no_accept_is_due_for_no_key() {
+        for headers in [valid(), without(Accept), with(Accept, "anything")] {
+            let checked = head(&headers).check(b"", [].into_iter(), [].into_iter());
+            assert_eq!(checked, Ok(()));
+        }
+    }
+
+    #[test]
+    fn safe_refuses_what_is_dangerous_only() {
+        let safe = |headers: &[(ResponseHeader, &str)]| {
+            let (none, strictness) = ([].into_iter(), Strictness::Safe);
+            match head(headers).judge(KEY, none.clone(), none, strictness) {
+                Ok(broken) => Ok(broken.map(|refusal| refusal.cause)),
+                Err(refusal) => Err(refusal.cause),
+            }
+        };
+        assert_eq!(safe(&valid()), Ok(None));
+        for (headers, named) in [
+            (without(Connection), Cause::ResponseConnection),
+            (without(Upgrade), Cause::ResponseUpgrade),
+            (without(Accept), Cause::AcceptMissing),
+            (with(Protocol, "mqtt"), Cause::SubprotocolNotOffered),
+        ] {
+            assert_eq!(safe(&headers), Ok(Some(named)));
+        }
+        for (headers, refused) in [
+            (with(Accept, "no"), Cause::AcceptMismatch),
+            (with(Extensions, "x"), Cause::ExtensionNotOffered),
+        ] {
+            assert_eq!(safe(&headers), Err(refused));
+        }
     }
 
     type Headers<'a> = Vec<(ResponseHeader, &'a str)>;

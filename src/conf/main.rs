@@ -67,6 +67,11 @@ impl MainConf {
             .map(|level| unsafe { &**level })
     }
 
+    /// The http level. `None` where there is no server.
+    pub fn http<'a>(&self) -> Option<&'a LocationConf> {
+        self.levels().next()?.with_above().last()
+    }
+
     /// `websocket_zone`, where there is one.
     pub fn zone(&self) -> Option<ZoneConf<'_>> {
         (self.zone_name.len > 0).then(|| ZoneConf {

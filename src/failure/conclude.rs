@@ -2,15 +2,17 @@
 
 use core::fmt;
 
-use nginx_sys::{NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_SWITCHING_PROTOCOLS, ngx_uint_t};
+use nginx_sys::{
+    NGX_HTTP_BAD_REQUEST, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_SWITCHING_PROTOCOLS, ngx_uint_t,
+};
 use websocket_protocol::{Cause, Escaped};
 
 use super::notes::noted;
-use super::see;
 use super::tries::current;
+use super::{Text, see};
 use crate::conf::LocationConf;
 use crate::nginx::Request;
-use crate::request::{self, Attempt, Ending, State, attempt};
+use crate::request::{self, Attempt, Broken, Ending, State, attempt};
 
 /// Ends an attempt of which no tunnel comes. Called when the response header is made, and once more
 /// when the request is logged, for one that ended without.
@@ -35,6 +37,9 @@ pub fn conclude_as(r: Request<'_>, attempt: &Attempt, ending: Ending) {
     if attempt.seen.get().len == 0 || matches!(ending, Ending::Failed(Cause::ClientGone)) {
         see_ending(r, attempt, ending);
     }
+    if let Some(broken) = attempt.broken() {
+        see_broken(r, attempt, broken, ending);
+    }
     attempt.conclude(ending);
 }
 
@@ -45,7 +50,7 @@ pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
         State::Ended(ending) => return Some(ending),
         State::Foreign => return Some(Ending::Unknown),
         State::Joined(_) if status == NGX_HTTP_SWITCHING_PROTOCOLS as ngx_uint_t => return None,
-        State::Joined(_) | State::Judged => {}
+        State::Joined(_) | State::Judged | State::LeftBehind => {}
     }
     if !LocationConf::of(r).is_on() {
         // An error page, and whatever it is made of, does not change why there is one.
@@ -59,16 +64,48 @@ pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
     if has_client_gone(r) {
         return Some(Ending::Failed(Cause::ClientGone));
     }
-    last.or_else(|| answer(r))
+    let ending = last
+        .or_else(|| answer(r))
         .or_else(|| noted(r.upstream_states()))
         .map(Ending::Failed)
-        .or_else(|| local(r.status()).map(Ending::Rejected))
+        .or_else(|| local(r.status()).map(Ending::Rejected));
+    match attempt.broken() {
+        Some(broken) => blame(r, attempt, broken.rule, ending),
+        None => ending,
+    }
+}
+
+/// A broken rule is the cause where the upstream refuses the handshake for it, as far as its answer
+/// tells; what it says else stands.
+fn blame(r: Request<'_>, attempt: &Attempt, rule: Cause, ending: Option<Ending>) -> Option<Ending> {
+    let answered = u16::try_from(r.upstream().map_or(0, |u| u.status())).unwrap_or(0);
+    match ending {
+        Some(ending) if matches!(attempt.state(), State::LeftBehind) => Some(
+            // Not this module's business, but for an error.
+            if r.status() < ERROR {
+                Ending::Unknown
+            } else if answered != 0 {
+                Ending::Failed(rule)
+            } else {
+                ending
+            },
+        ),
+        Some(Ending::Failed(cause)) if cause.may_be_for_a_broken_rule(answered) => {
+            Some(Ending::Failed(rule))
+        }
+        _ => ending,
+    }
 }
 
 /// Likewise of a request that nginx answered before the phase in which requests are judged, with a
 /// `return` for example: if it asked for a WebSocket where that is on.
 pub fn unjudged_ending(r: Request<'_>) -> Option<Ending> {
-    if !LocationConf::of(r).is_on() || r.is_post_action() || !attempt::is_attempt(r) {
+    if !LocationConf::of(r).is_on() || r.is_post_action() || !attempt::may_ask(r) {
+        return None;
+    }
+    let head = attempt::scan(r);
+    let is_asking = head.upgrade().is_to_websocket();
+    if !is_asking && !(head.is_attempt() && r.status() >= ERROR) {
         return None;
     }
     if has_client_gone(r) {
@@ -94,6 +131,9 @@ fn local(status: ngx_uint_t) -> Option<Cause> {
     Cause::from_local_status(u16::try_from(status).ok()?)
 }
 
+/// Of a plain request, which one with a handshake's headers may be, only errors are looked at.
+const ERROR: ngx_uint_t = NGX_HTTP_BAD_REQUEST as ngx_uint_t;
+
 /// What the upstream's status tells, where the module could not join: `fastcgi_pass`, `grpc_pass`.
 fn answer(r: Request<'_>) -> Option<Cause> {
     let status = u16::try_from(r.upstream()?.status()).ok()?;
@@ -113,6 +153,23 @@ fn see_ending(r: Request<'_>, attempt: &Attempt, ending: Ending) {
         }
         Ending::Failed(cause) => see_answer(r, attempt, cause),
         Ending::Rejected(cause) => see_local(r, attempt, cause),
+        Ending::Closed(_) | Ending::Unknown => {}
+    }
+}
+
+/// Adds the broken rule to what was seen: in front where it is the cause.
+fn see_broken(r: Request<'_>, attempt: &Attempt, broken: Broken, ending: Ending) {
+    let (seen, rule) = (Text(attempt.seen.get()), broken.rule);
+    let broken = Text(broken.seen);
+    match ending {
+        Ending::Failed(cause) if cause == rule => {
+            see(r, attempt, format_args!("{broken}, and {seen}"))
+        }
+        Ending::Failed(_) | Ending::Rejected(_) => see(
+            r,
+            attempt,
+            format_args!("{seen}; the handshake also breaks a rule: {rule}: {broken}"),
+        ),
         Ending::Closed(_) | Ending::Unknown => {}
     }
 }

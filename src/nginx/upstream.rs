@@ -2,6 +2,7 @@
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
+use core::slice;
 
 use nginx_sys::{
     ngx_connection_t, ngx_http_upstream_conf_t, ngx_http_upstream_t, ngx_msec_t, ngx_uint_t,
@@ -58,6 +59,28 @@ impl<'r> Upstream<'r> {
     pub fn internal_redirect(self) -> Option<&'r [u8]> {
         // SAFETY: NULL, or a header of the answer.
         unsafe { (*self.as_ptr()).headers_in.x_accel_redirect.as_ref() }.map(headers::value)
+    }
+
+    /// The head of the request that nginx made for it, or the packet of uwsgi and scgi: the first
+    /// buffer of it, as each module's `create_request` fills it. Empty where there is none yet.
+    pub fn sent_head(self) -> &'r [u8] {
+        // SAFETY: a chain of buffers or NULL; a buffer that nginx made for a head lives in the request's
+        // pool, is not written to again, and what was sent of it stays before `pos`.
+        unsafe {
+            let Some(buffer) = self
+                .fields()
+                .request_bufs
+                .as_ref()
+                .and_then(|c| c.buf.as_ref())
+            else {
+                return &[];
+            };
+            let length = (buffer.last as usize).saturating_sub(buffer.start as usize);
+            if buffer.start.is_null() {
+                return &[];
+            }
+            slice::from_raw_parts(buffer.start, length)
+        }
     }
 
     /// Whether nginx is to make a tunnel of it.

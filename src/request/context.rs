@@ -8,18 +8,22 @@ use core::ptr::{self, NonNull};
 use nginx_sys::{
     ngx_alloc, ngx_http_upstream_state_t, ngx_msec_t, ngx_palloc, ngx_pool_cleanup_add, ngx_str_t,
 };
+use websocket_protocol::Cause;
+use websocket_zone::{LabelId, Meter};
 
 use super::state::{Carrier, Ending, Joined, RequestFunction, State};
 use super::tries::Tries;
+use crate::conf::LocationConf;
 use crate::nginx::{Request, Upstream, module, pool, string};
 use crate::tunnel::{Side, Tunnel};
+use crate::zone;
 
 /// A request that asks for a WebSocket. Its fields are cells: nginx may call back while it is
 /// looked at, as it does for every line that it logs.
 pub struct Attempt {
     state: Cell<State>,
-    /// Whether it keeps the rules; where not, the upstream's answer can't be held against it.
-    keeps_rules: Cell<bool>,
+    /// The rule that it breaks, if it breaks one and goes on all the same.
+    broken: Cell<Option<Broken>>,
     /// The client's Sec-WebSocket-Key, where it lies.
     key: Cell<ngx_str_t>,
     /// What was seen of a failure.
@@ -30,8 +34,34 @@ pub struct Attempt {
     /// What the upstream chose.
     pub protocol: Cell<ngx_str_t>,
     pub extensions: Cell<ngx_str_t>,
+    /// Whether it is [`Counted`].
+    is_counted: bool,
     /// Memory that is not the pool's; NULL where there is none.
     apart: Cell<*mut c_void>,
+}
+
+/// What is kept of an attempt to count it.
+pub struct Counted {
+    /// Under what.
+    pub label: Cell<LabelId>,
+    /// Whether it has been counted as an attempt.
+    pub is_attempt: Cell<bool>,
+    /// For what is counted of its tunnel.
+    pub meter: Cell<Option<Meter>>,
+}
+
+/// One that is counted: so nothing of that takes memory where there is no zone.
+#[repr(C)]
+struct WithCount {
+    attempt: Attempt,
+    counted: Counted,
+}
+
+/// A rule that a handshake breaks, and what shows it.
+#[derive(Clone, Copy)]
+pub struct Broken {
+    pub rule: Cause,
+    pub seen: ngx_str_t,
 }
 
 /// What it is to the module, and what changes that: see [`State`].
@@ -91,14 +121,23 @@ impl Attempt {
 }
 
 impl Attempt {
-    /// Judges it, for the first time or in another location.
-    pub fn judge(&self, keeps_rules: bool, key: &[u8]) {
-        self.keeps_rules.set(keeps_rules);
+    /// Judges it, for the first time or in another location. `asks`: whether a WebSocket may come of
+    /// it.
+    pub fn judge(&self, asks: bool, broken: Option<Broken>, key: &[u8]) {
+        self.state.set(self.state().judge(asks));
+        self.broken.set(broken);
         self.key.set(string::borrowed(key));
     }
 
-    pub fn keeps_rules(&self) -> bool {
-        self.keeps_rules.get()
+    pub fn broken(&self) -> Option<Broken> {
+        self.broken.get()
+    }
+
+    /// What is kept of it to count it; `None` where nothing is counted.
+    pub fn counted(&self) -> Option<&Counted> {
+        // SAFETY: begin() made it so.
+        self.is_counted
+            .then(|| unsafe { &(*ptr::from_ref(self).cast::<WithCount>()).counted })
     }
 
     /// The client's Sec-WebSocket-Key; empty where there is none.
@@ -176,16 +215,31 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
         if cleanup.is_null() {
             return None;
         }
-        let attempt = NonNull::new(ngx_alloc(size_of::<Attempt>(), r.log()).cast::<Attempt>())?;
+        let is_counted = zone::writer().is_some();
+        let size = if is_counted {
+            size_of::<WithCount>()
+        } else {
+            size_of::<Attempt>()
+        };
+        let attempt = NonNull::new(ngx_alloc(size, r.log()).cast::<Attempt>())?;
+        if is_counted {
+            let counted = &raw mut (*attempt.as_ptr().cast::<WithCount>()).counted;
+            counted.write(Counted {
+                label: Cell::new(LocationConf::of(r).label.get()),
+                is_attempt: Cell::new(false),
+                meter: Cell::new(None),
+            });
+        }
         attempt.write(Attempt {
             state: Cell::new(State::Judged),
-            keeps_rules: Cell::new(true),
+            broken: Cell::new(None),
             key: Cell::new(string::EMPTY),
             seen: Cell::new(string::EMPTY),
             tries: Tries::new(),
             handshake_time: Cell::new(None),
             protocol: Cell::new(string::EMPTY),
             extensions: Cell::new(string::EMPTY),
+            is_counted,
             apart: Cell::new(ptr::null_mut()),
         });
         (*cleanup).handler = Some(end);

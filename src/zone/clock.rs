@@ -6,8 +6,7 @@ use crate::nginx::clock;
 
 /// Milliseconds since 1970.
 pub fn wall() -> u64 {
-    // SAFETY: nginx's cached time is always there.
-    let now = unsafe { &*ngx_timeofday() };
+    let now = ngx_timeofday();
     let seconds = u64::try_from(now.sec).unwrap_or_default();
     seconds.wrapping_mul(1000).wrapping_add(now.msec as u64)
 }

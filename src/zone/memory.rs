@@ -5,19 +5,21 @@
 //! one but descriptors and its environment. So the descriptor of this file is handed over like those of
 //! listening sockets.
 
-use core::ffi::{CStr, c_char};
+use core::ffi::CStr;
 use core::ptr;
 use core::slice;
-use core::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use nginx_sys::{
-    NGX_LOG_ALERT, NGX_LOG_NOTICE, ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_os_environ,
-    ngx_str_t, ngx_test_config,
+    NGX_LOG_ALERT, NGX_LOG_NOTICE, ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_str_t,
+    ngx_test_config,
 };
 use websocket_zone::{Memory, Zone};
 
 use super::clock::wall;
+use super::labels;
 use super::owners::FILE;
+use super::worker::writer;
 use crate::conf::MainConf;
 use crate::nginx::{log, pool};
 
@@ -27,7 +29,10 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// What all workers count in, if there is a zone.
 pub fn zone() -> Option<Zone<'static>> {
-    Zone::open(words(WORDS.load(Ordering::Relaxed), COUNT.load(Ordering::Relaxed))?)
+    Zone::open(words(
+        WORDS.load(Ordering::Relaxed),
+        COUNT.load(Ordering::Relaxed),
+    )?)
 }
 
 fn words(start: *mut AtomicU64, count: usize) -> Option<&'static [AtomicU64]> {
@@ -43,12 +48,18 @@ fn words(start: *mut AtomicU64, count: usize) -> Option<&'static [AtomicU64]> {
 /// `cycle` must be the one that nginx gives.
 pub unsafe fn attach(cycle: *mut ngx_cycle_t) {
     // SAFETY: the caller vouches for the cycle; words that only this thread writes.
-    let conf = unsafe {
+    let main = unsafe {
         if ngx_test_config != 0 {
             return;
         }
-        MainConf::of_cycle(cycle).and_then(MainConf::zone)
+        MainConf::of_cycle(cycle)
     };
+    if let (Some(writer), Some(main)) = (writer(), main) {
+        // A process that is master and worker at once keeps what it counts in.
+        labels::assign(writer, main);
+        return;
+    }
+    let conf = main.and_then(MainConf::zone);
     let before = Mapping::current().or_else(Mapping::inherited);
     let Some(conf) = conf else {
         if let Some(before) = before {
@@ -116,14 +127,19 @@ impl Mapping {
         })
     }
 
-    /// That of the binary before, which this one is to take the place of.
+    /// That of the binary before, which this one is to take the place of. It is there when nginx
+    /// starts, and never again.
     fn inherited() -> Option<Self> {
+        static HAS_STARTED: AtomicBool = AtomicBool::new(false);
+        if HAS_STARTED.swap(true, Ordering::Relaxed) {
+            return None;
+        }
         let file = descriptor(environment(VARIABLE)?)?;
         // SAFETY: of any descriptor, or none, this tells the size.
         let size = usize::try_from(unsafe { libc::lseek(file, 0, libc::SEEK_END) }).ok()?;
         let mapping = Self::map(file, size)?;
-        if mapping.zone().is_none() {
-            // One of another version; or it is no zone, and not ours to close.
+        if !mapping.words().is_some_and(Zone::is_there) {
+            // What else it may be is not ours.
             mapping.unmap();
             return None;
         }
@@ -136,10 +152,15 @@ impl Mapping {
         let file = libc::c_int::try_from(file).ok().filter(|file| *file >= 0)?;
         // SAFETY: the descriptor is ours.
         let has_size = unsafe { libc::ftruncate(file, size as libc::off_t) } == 0;
-        let mapping = if has_size { Self::map(file, size) } else { None };
+        let mapping = if has_size {
+            Self::map(file, size)
+        } else {
+            None
+        };
         let created = mapping.filter(|mapping| {
-            let words = words(mapping.start, size / size_of::<AtomicU64>());
-            words.is_some_and(|words| Zone::create(words, *memory).is_some())
+            mapping
+                .words()
+                .is_some_and(|words| Zone::create(words, *memory).is_some())
         });
         if created.is_none() {
             if let Some(mapping) = mapping {
@@ -174,8 +195,12 @@ impl Mapping {
         })
     }
 
+    fn words(&self) -> Option<&'static [AtomicU64]> {
+        words(self.start, self.size / size_of::<AtomicU64>())
+    }
+
     fn zone(&self) -> Option<Zone<'static>> {
-        Zone::open(words(self.start, self.size / size_of::<AtomicU64>())?)
+        Zone::open(self.words()?)
     }
 
     fn unmap(self) {
@@ -229,24 +254,19 @@ unsafe fn hand_over(cycle: *mut ngx_cycle_t, file: libc::c_int) {
     }
 }
 
-/// The value of a variable of the environment with which nginx was started.
+/// The value of a variable of the environment.
 fn environment(name: &CStr) -> Option<&'static [u8]> {
-    // SAFETY: NULL, or an array of strings that ends with NULL and stays as it is.
+    // SAFETY: NULL, or a string that stays as it is while nginx starts: nothing else runs.
     unsafe {
-        let mut next: *mut *mut c_char = ngx_os_environ;
-        while !next.is_null() && !(*next).is_null() {
-            let text = CStr::from_ptr(*next).to_bytes();
-            if let Some(value) = text.strip_prefix(name.to_bytes()) {
-                if let Some(value) = value.strip_prefix(b"=") {
-                    return Some(value);
-                }
-            }
-            next = next.add(1);
-        }
+        let value = libc::getenv(name.as_ptr());
+        (!value.is_null()).then(|| CStr::from_ptr(value).to_bytes())
     }
-    None
 }
 
 fn descriptor(text: &[u8]) -> Option<libc::c_int> {
-    str::from_utf8(text).ok()?.parse().ok().filter(|file| *file > 2)
+    core::str::from_utf8(text)
+        .ok()?
+        .parse()
+        .ok()
+        .filter(|file| *file > 2)
 }

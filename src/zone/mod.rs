@@ -10,5 +10,5 @@ mod owners;
 mod worker;
 
 pub use clock::{monotonic, wall};
-pub use memory::{attach, zone};
-pub use worker::{exit_process, init_process, owners, writer};
+pub use memory::attach;
+pub use worker::{exit_process, init_process, writer};

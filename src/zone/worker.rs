@@ -8,7 +8,7 @@ use nginx_sys::{
     NGX_LOG_WARN, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_add_timer, ngx_connection_t,
     ngx_cycle_t, ngx_event_t, ngx_msec_t, ngx_process,
 };
-use websocket_zone::{Full, Owners, Writer};
+use websocket_zone::{Full, Writer};
 
 use super::owners::locks;
 use super::{labels, memory};
@@ -20,11 +20,6 @@ pub fn writer() -> Option<&'static Writer<'static>> {
     // SAFETY: set by init_process() before anything is counted, and by exit_process() when nothing is
     // any more; a worker is one thread.
     unsafe { (*WRITER.0.get()).as_ref() }
-}
-
-/// Who else is alive.
-pub fn owners() -> impl Owners {
-    locks()
 }
 
 struct Place(UnsafeCell<Option<Writer<'static>>>);

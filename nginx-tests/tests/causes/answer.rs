@@ -155,6 +155,12 @@ causes! {
             )
     }
 
+    response_unasked: ResponseUnasked = {
+        switching(&[("Upgrade", "websocket"), ("Connection", "Upgrade")])
+            .ask(Handshake::plain("/"))
+            .failed(502, "upstream answered 101 to a request that asked for no upgrade")
+    }
+
     response_accel_redirect: ResponseAccelRedirect = {
         Case::server(
             "location / { proxy_pass http://%BACKEND%; }
@@ -208,7 +214,13 @@ fn switching(headers: &[(&str, &str)]) -> Case {
         .iter()
         .map(|(name, value)| format!("{name}: {value}\r\n"))
         .collect();
-    answering(format!("HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n"))
+    let answer = format!("HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n");
+    Case::server("websocket_handshake strict; location / { proxy_pass http://%BACKEND%; }").backend(
+        ScriptedBackend::start(move |conn| {
+            conn.read_request()?;
+            conn.send(&answer)
+        }),
+    )
 }
 
 /// A backend that answers a right 101 with one more header.

@@ -47,10 +47,11 @@ X-WebSocket-Cause: upstream-not-found
 const GROUPS: [(&str, &str, Cause); 6] = [
     (
         "The request",
-        "The request breaks a rule of RFC 6455, or one of yours. nginx answers it and asks no \
-         upstream; `$websocket_state` is `rejected`. With `websocket_handshake lenient` a request \
-         that breaks a rule of the RFC is passed on, and the line says `passed on` instead of \
-         `failed`.",
+        "The request breaks a rule of RFC 6455, or one of yours. Where passing it on would be \
+         dangerous, or with `websocket_handshake strict`, nginx answers it and asks no upstream; \
+         `$websocket_state` is `rejected`. Else it goes on, and the rule is the cause where the \
+         upstream refuses it as such: with 400, 405, 426, 501 or 505, or by closing the connection. \
+         `$websocket_state` is `failed` then.",
         Cause::OverHttp2,
     ),
     (
