@@ -80,7 +80,7 @@ pub unsafe extern "C" fn in_force(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     // SAFETY: nginx gives a cycle whose configuration has been read.
     unsafe {
         advice::check_drains(cycle);
-        crate::zone::attach(cycle);
+        crate::zone::in_force(cycle);
     }
     OK
 }

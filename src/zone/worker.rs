@@ -6,7 +6,7 @@ use core::ptr;
 
 use nginx_sys::{
     NGX_LOG_WARN, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_add_timer, ngx_connection_t,
-    ngx_cycle_t, ngx_event_t, ngx_msec_t, ngx_process,
+    ngx_cycle_t, ngx_event_t, ngx_msec_t, ngx_process, ngx_test_config,
 };
 use websocket_zone::{Full, Writer};
 
@@ -28,6 +28,22 @@ struct Place(UnsafeCell<Option<Writer<'static>>>);
 unsafe impl Sync for Place {}
 
 static WRITER: Place = Place(UnsafeCell::new(None));
+
+/// `init_module`: a configuration is in force, or only tested.
+///
+/// # Safety
+/// `cycle` must be the one that nginx gives.
+pub unsafe fn in_force(cycle: *mut ngx_cycle_t) {
+    // SAFETY: the caller vouches for the cycle; a word that only this thread writes.
+    unsafe {
+        match (writer(), MainConf::of_cycle(cycle)) {
+            _ if ngx_test_config != 0 => {}
+            // A process that is master and worker at once keeps what it counts in.
+            (Some(writer), Some(main)) => labels::assign(writer, main),
+            _ => memory::attach(cycle),
+        }
+    }
+}
 
 /// A worker begins.
 ///
