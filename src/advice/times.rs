@@ -48,13 +48,14 @@ fn long_reads(advice: &Advice<'_>) {
             continue;
         };
         let origin = origin(advice, module, level, read);
-        if read == DEFAULT_READ_TIMEOUT
-            || is_written_within(level, origin)
-            || !advice.is_news(origin)
-        {
+        if read == DEFAULT_READ_TIMEOUT || is_written_within(level, origin) {
             continue;
         }
         let note = level.timeout_written();
+        if !advice.is_news(origin) || note.is_some() && is_for_others(advice, module, origin, read)
+        {
+            continue;
+        }
         let by_default = if note.is_none() { ", the default," } else { "" };
         let place = note.or(level.written()).map(|note| note.place);
         let (name, read, timeout) = (module.name, Time(read), Time(timeout));
@@ -108,6 +109,21 @@ fn is_written_within(level: &LocationConf, outer: &LocationConf) -> bool {
         .with_above()
         .take_while(|within| !ptr::eq(*within, outer))
         .any(|within| within.notes().any(|written| ptr::eq(written, note)))
+}
+
+/// Whether locations without `websocket on` have the same time from the same level.
+fn is_for_others(
+    advice: &Advice<'_>,
+    module: &Proxying,
+    origin: &LocationConf,
+    time: ngx_msec_t,
+) -> bool {
+    let mut others = advice.main.levels().filter(|other| {
+        let is_off = !other.is_on() && module.is(handler_around(other));
+        // SAFETY: the level was merged, and this is its structure of the module.
+        is_off && unsafe { read_timeout(module, other) } == time
+    });
+    others.any(|other| ptr::eq(self::origin(advice, module, other, time), origin))
 }
 
 /// # Safety

@@ -105,6 +105,7 @@ fn failed(
     let seen = unsafe { string::bytes(&attempt.seen.get()) };
     let failed = Failed {
         cause,
+        advice: attempt.advice.get().text(cause),
         is_rejected,
         seen,
         time: zone::wall(),

@@ -8,7 +8,7 @@ use core::ptr::{self, NonNull};
 use nginx_sys::{
     ngx_alloc, ngx_http_upstream_state_t, ngx_msec_t, ngx_palloc, ngx_pool_cleanup_add, ngx_str_t,
 };
-use websocket_protocol::Cause;
+use websocket_protocol::{Advice, Cause};
 use websocket_zone::{LabelId, Meter};
 
 use super::state::{Carrier, Ending, Joined, RequestFunction, State};
@@ -26,8 +26,9 @@ pub struct Attempt {
     broken: Cell<Option<Broken>>,
     /// The client's Sec-WebSocket-Key, where it lies.
     key: Cell<ngx_str_t>,
-    /// What was seen of a failure.
+    /// What was seen of a failure, and what follows from it.
     pub seen: Cell<ngx_str_t>,
+    pub advice: Cell<Advice>,
     pub tries: Tries,
     /// How long the handshake took, milliseconds, once it is known.
     pub handshake_time: Cell<Option<ngx_msec_t>>,
@@ -127,6 +128,12 @@ impl Attempt {
         self.state.set(self.state().judge(asks));
         self.broken.set(broken);
         self.key.set(string::borrowed(key));
+    }
+
+    /// What was seen of one upstream's failure is none of the next one's.
+    pub fn forget_seen(&self) {
+        self.seen.set(string::EMPTY);
+        self.advice.set(Advice::Usual);
     }
 
     pub fn broken(&self) -> Option<Broken> {
@@ -235,6 +242,7 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
             broken: Cell::new(None),
             key: Cell::new(string::EMPTY),
             seen: Cell::new(string::EMPTY),
+            advice: Cell::new(Advice::Usual),
             tries: Tries::new(),
             handshake_time: Cell::new(None),
             protocol: Cell::new(string::EMPTY),

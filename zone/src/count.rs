@@ -39,6 +39,8 @@ pub struct Failed<'a> {
     pub cause: Cause,
     /// Whether nginx answered it without asking an upstream.
     pub is_rejected: bool,
+    /// What to do about it.
+    pub advice: &'static str,
     /// What was seen.
     pub seen: &'a [u8],
     /// When: milliseconds since 1970.
@@ -82,6 +84,7 @@ impl Writer<'_> {
             time: failed.time,
             place,
             cause,
+            advice: failed.advice,
             is_rejected: failed.is_rejected,
             seen: failed.seen,
         };

@@ -37,7 +37,7 @@ fn location(lines: &str) -> Check {
 fn warns(check: &Check, text: &str, directive: &str) {
     let warnings = check.at_level("warn");
     assert_eq!(warnings.len(), 1, "{}", check.output);
-    let place = format!(" in nginx.conf:{}", check.line_of(directive));
+    let place = format!("nginx.conf:{}", check.line_of(directive));
     assert!(
         warnings[0].contains(text) && warnings[0].trim_end().ends_with(&place),
         "{text:?} and {place:?} are not in {warnings:?}"

@@ -127,6 +127,21 @@ fn a_read_timeout_that_is_inherited() {
         "ends idle ones after 30m in location \"/ws\" in",
         "websocket_timeout",
     );
+    // It is for plain requests, and who wrote the other one knew of it.
+    let plain = format!("websocket_timeout 30m;\nlocation /plain {{ {PASS} }}");
+    is_silent(&http(
+        "proxy_read_timeout 1d; websocket_timeout 30m;",
+        "location / { PASS }".replace("PASS", PASS).as_str(),
+    ));
+    is_silent(&http("", &format!("proxy_read_timeout 1d; {plain}")));
+    warns(
+        &http(
+            "proxy_read_timeout 1d;",
+            &format!("location / {{ {PASS} }}"),
+        ),
+        "ends idle ones after 1h, the default, in location \"/ws\" in",
+        "websocket on;",
+    );
     // Where no WebSocket goes it does its work.
     is_silent(&server(&format!(
         "location / {{ proxy_read_timeout 1d; {PASS} }} {ws}"
