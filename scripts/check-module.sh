@@ -6,7 +6,8 @@ set -euo pipefail
 
 EXPORTS='ngx_module_names ngx_module_order ngx_modules'
 # What is used of libc: each of these is in glibc and in musl, under this name.
-LIBC='abort bcmp close eventfd getsockopt free memcmp memcpy memmove memset random strlen'
+LIBC='abort bcmp close eventfd fcntl free ftruncate getenv getsockopt lseek memcmp memcpy memmove memset
+      mmap munmap random strlen syscall'
 
 usage() {
     cat <<'END'
@@ -61,9 +62,9 @@ check_exports() {
 check_libraries() {
     local found
     found=$(readelf -dW "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | paste -s -d ' ')
-    [ -z "$found" ] || die "the module needs $found: it must name no library."
+    [ -z "$found" ] || die "the module needs $found, but it must not name any library."
     found=$(nm -D --undefined-only --with-symbol-versions "$1" | awk '/@/ { print $NF }' | paste -s -d ' ')
-    [ -z "$found" ] || die "the module asks for a version of a symbol: $found."
+    [ -z "$found" ] || die "the module requires a version of a symbol: $found."
 }
 
 # Nothing at all would tell at build time, and nginx not before it loads the file.

@@ -19,7 +19,7 @@ Starts nginx with the module on 127.0.0.1:8080, with a page that talks to an ech
 server and the page of websocket_status, and stays until Ctrl-C. Installs what is
 missing (as root) first.
 
-  --check        ends after the checks, with status 0 only if they held
+  --check        ends after the checks, with status 0 only if they passed
   --screenshots  makes docs/page-light.png and docs/page-dark.png instead, in some
                  minutes, with Chromium
 END
@@ -50,7 +50,7 @@ main() {
     try_echo
     try_failure
     try_status
-    [ "$mode" != --check ] || { show "" "All checks held."; return; }
+    [ "$mode" != --check ] || { show "" "All checks passed."; return; }
 
     start_crowd 40 /chat/ /feed/
     show "" "Open in a browser, until Ctrl-C ends the demo:" \
@@ -60,7 +60,7 @@ main() {
         "" \
         "The log is in $DEMO/error.log"
     wait -n "$ECHO_PID" "$NGINX_PID" || true
-    die "nginx or the echo server ended by itself: see $DEMO/error.log"
+    die "nginx or the echo server exited unexpectedly: see $DEMO/error.log"
 }
 
 # ---- what runs --------------------------------------------------------------
@@ -211,7 +211,7 @@ try_echo() {
         "       }" \
         ""
     indented "$BIN/ws-try" "ws://127.0.0.1:$PORT/echo" "$MESSAGE" || die "no echo came back: see $DEMO/error.log"
-    grep -qF "$MESSAGE" "$DEMO/seen" || die "what came back is not what was sent."
+    grep -qF "$MESSAGE" "$DEMO/seen" || die "the echo is not what was sent."
 }
 
 try_failure() {

@@ -51,7 +51,8 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Answer>, String> {
         lines.push(line);
     }
     let line = lines.first().copied().unwrap_or_default();
-    let status = status(line).ok_or_else(|| format!("\"{}\" is no status line", Escaped(line)))?;
+    let status =
+        status(line).ok_or_else(|| format!("\"{}\" is not a status line", Escaped(line)))?;
     Ok(Some(Answer {
         status,
         line: line.to_vec(),

@@ -269,7 +269,7 @@ impl Walker<'_> {
             Some(problem) if !goes_on => Err(failure::of_certificate(&problem)),
             Some(problem) => {
                 step.lines
-                    .push(format!("goes on although {}", problem.text));
+                    .push(format!("going on although {}", problem.text));
                 Ok(stream)
             }
             None => Ok(stream),
@@ -305,8 +305,9 @@ impl Walker<'_> {
         let unchosen = request.header(PROTOCOL).is_some() && answer.header(PROTOCOL).is_none();
         let (outcome, text) = match &failure {
             None if unchosen => {
-                let text =
-                    format!("{line}, but no subprotocol: some browsers close the connection");
+                let text = format!(
+                    "{line}, but no subprotocol was chosen: some browsers close the connection"
+                );
                 (Outcome::Note, text)
             }
             None => (Outcome::Ok, line),

@@ -157,11 +157,38 @@ causes! {
     LocalLimited "local-limited" NginxConfiguration AsNginx
         "nginx turned the client away because of a limit, or because it was told to answer 503."
         "raise limit_conn or limit_req for this location; a WebSocket counts in limit_conn until it closes"
+    LocalHeaderTooLarge "local-header-too-large" NginxConfiguration AsNginx
+        "The request's header is larger than nginx has buffers for."
+        "raise large_client_header_buffers, or make the client send less; mostly it is cookies"
+    LocalBodyTooLarge "local-body-too-large" Client AsNginx
+        "The handshake request has a body, which is larger than client_max_body_size."
+        "send the handshake without Content-Length and Transfer-Encoding"
+    LocalPlainToTls "local-plain-to-tls" Client AsNginx
+        "The handshake came without TLS to a port where nginx speaks TLS."
+        "open wss:// instead of ws://; if a proxy in front asks here, make it use https://"
+    LocalCertificateMissing "local-certificate-missing" Client AsNginx
+        "nginx wants a certificate of the client, which sent none."
+        "make the client send its certificate, or set ssl_verify_client optional"
+    LocalCertificateRefused "local-certificate-refused" Client AsNginx
+        "nginx does not accept the client's certificate."
+        "renew the client's certificate, or check ssl_client_certificate, ssl_verify_depth and ssl_crl"
     LocalStatus "local-status" NginxConfiguration AsNginx
         "nginx answered the handshake by itself with another status."
         "look for return, rewrite or error_page in this location, and at nginx's own lines above this one"
 
     // On the way to the upstream.
+    WorkerConnectionsExhausted "worker-connections-exhausted" NginxConfiguration Code(500)
+        "The nginx worker had no connection left for the upstream."
+        "raise worker_connections; a WebSocket takes two, one to the client and one to the upstream"
+    TooManyOpenFiles "too-many-open-files" NginxConfiguration Code(500)
+        "nginx had no file descriptor left for a connection to the upstream."
+        "raise worker_rlimit_nofile above worker_connections; if it is the whole system's limit, raise fs.file-max"
+    LocalPortsExhausted "local-ports-exhausted" NginxConfiguration Code(502)
+        "This machine has no port left for one more connection to the upstream's address."
+        "widen net.ipv4.ip_local_port_range, give the upstream more addresses, or vary the address of proxy_bind, without a port"
+    ConnectForbidden "connect-forbidden" NginxConfiguration Code(502)
+        "The system does not permit nginx to connect to the upstream."
+        "with SELinux, setsebool -P httpd_can_network_connect 1; else check AppArmor, the service's sandbox and the local firewall"
     UpstreamUnresolved "upstream-unresolved" NginxConfiguration Code(502)
         "The upstream's host name could not be resolved."
         "check the name in proxy_pass and the servers in resolver"
@@ -173,7 +200,7 @@ causes! {
         "start the upstream, or correct the address and port in proxy_pass"
     UpstreamUnreachable "upstream-unreachable" Upstream Code(502)
         "The network gave no way to the upstream."
-        "check the route, firewall and proxy_bind, or the path and permissions of a unix socket in proxy_pass"
+        "check the route, the firewall, proxy_bind and whether IPv6 works here, or the path and permissions of a unix socket"
     UpstreamConnectTimeout "upstream-connect-timeout" Upstream Code(504)
         "The upstream did not accept the connection in time."
         "check that a firewall does not drop packets to the address in proxy_pass, or raise proxy_connect_timeout"
@@ -184,25 +211,28 @@ causes! {
     // The upstream's answer.
     UpstreamClosed "upstream-closed" Upstream Code(502)
         "The upstream closed the connection before it had answered."
-        "look for a crash in the upstream's own log, and check that http:// or https:// in proxy_pass is what it speaks"
+        "check the path, and that http:// or https:// in proxy_pass is what it speaks; look for a crash in the upstream's own log"
     UpstreamResponseTimeout "upstream-response-timeout" Upstream Code(504)
         "The upstream accepted the connection but did not answer in time."
         "find out why the upstream does not answer, or raise proxy_read_timeout"
     UpstreamResponseInvalid "upstream-response-invalid" Upstream Code(502)
         "The upstream's answer is not HTTP, or breaks its rules."
         "check that the port in proxy_pass speaks HTTP, and http:// or https:// as written there"
+    UpstreamHeaderTooBig "upstream-header-too-big" NginxConfiguration Code(502)
+        "The header of the upstream's answer is larger than proxy_buffer_size."
+        "raise proxy_buffer_size, or make the upstream send less; mostly it is Set-Cookie"
     UpstreamRedirect "upstream-redirect" NginxConfiguration AsUpstream
         "The upstream answered with a redirect, which browsers do not follow for a WebSocket."
         "point proxy_pass at the redirect's target; often it is a trailing slash, or X-Forwarded-Proto to set by proxy_set_header"
     UpstreamBadRequest "upstream-bad-request" Upstream AsUpstream
         "The upstream took the handshake for a bad request."
-        "check the Host it expects (proxy_set_header Host $host) and its own log for what it found wrong"
+        "check the path, the Host it expects (proxy_set_header Host $http_host), and its own log for what it found wrong"
     UpstreamUnauthorized "upstream-unauthorized" Client AsUpstream
         "The upstream asked for credentials that the handshake did not carry."
         "send the credentials the upstream wants, and check that no proxy_set_header removes Authorization or Cookie"
     UpstreamForbidden "upstream-forbidden" Upstream AsUpstream
         "The upstream refused the client."
-        "if it compares Origin with Host, set proxy_set_header Host $host; else allow this origin or user in the upstream"
+        "if it compares Origin with Host, set proxy_set_header Host $http_host; else check the path, and allow this origin or user in the upstream"
     UpstreamNotFound "upstream-not-found" NginxConfiguration AsUpstream
         "The upstream has nothing at the path it was asked for."
         "check the path that proxy_pass maps this location to"
@@ -293,7 +323,8 @@ impl Cause {
     /// was asked.
     ///
     /// `None` for 101 and for 0 (nothing was answered). 503 counts as a limit because `limit_conn`
-    /// and `limit_req` answer it unless told otherwise.
+    /// and `limit_req` answer it unless told otherwise. 494 to 497 are nginx's own numbers for what it
+    /// tells the client as 400.
     pub const fn from_local_status(status: u16) -> Option<Self> {
         Some(match status {
             0 | 101 => return None,
@@ -301,7 +332,12 @@ impl Cause {
             401 => Self::LocalUnauthorized,
             403 => Self::LocalForbidden,
             404 => Self::LocalNotFound,
+            413 => Self::LocalBodyTooLarge,
             429 | 503 => Self::LocalLimited,
+            494 => Self::LocalHeaderTooLarge,
+            495 => Self::LocalCertificateRefused,
+            496 => Self::LocalCertificateMissing,
+            497 => Self::LocalPlainToTls,
             499 => Self::ClientGone,
             _ => Self::LocalStatus,
         })

@@ -242,6 +242,7 @@ impl Stream {
             length: length as u64,
             message_length: message_length as u64,
             close_code,
+            mask,
         });
         self.boundaries.push(self.bytes.len());
     }

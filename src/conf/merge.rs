@@ -7,13 +7,14 @@ use core::ptr;
 use nginx_sys::{
     NGX_LOG_ERR, ngx_conf_t, ngx_http_conf_ctx_t, ngx_msec_t, ngx_pcalloc, ngx_uint_t,
 };
-
 use websocket_protocol::Strictness;
+use websocket_zone::LabelId;
 
-use super::directives::DEFAULT_PING_TIMEOUT;
 use super::location::{Level, Twins};
+use super::note::Notes;
+use super::words::DEFAULT_PING_TIMEOUT;
 use super::{LocationConf, MainConf};
-use crate::nginx::conf;
+use crate::nginx::{conf, string};
 use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify};
 
 /// `websocket_timeout` when it is not written, milliseconds.
@@ -47,9 +48,8 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         drain: conf::UNSET,
         drain_code: conf::UNSET,
         advice: conf::UNSET_FLAG,
-        written: ptr::null(),
-        ping_written: ptr::null(),
-        drain_written: ptr::null(),
+        label_text: string::EMPTY,
+        notes: Notes::none(),
         level: Level {
             above: ptr::null(),
             location: ptr::null_mut(),
@@ -61,6 +61,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
             apart: false,
             sets_protocol: false,
         }),
+        label: Cell::new(LabelId::OTHER),
     };
     // SAFETY: fresh memory of the right size.
     unsafe { conf.write(unset) };
@@ -81,15 +82,6 @@ pub unsafe extern "C" fn merge(
         )
     };
 
-    if this.websocket == conf::UNSET_FLAG {
-        this.written = above.written;
-    }
-    if this.ping_interval == conf::UNSET {
-        this.ping_written = above.ping_written;
-    }
-    if this.drain == conf::UNSET {
-        this.drain_written = above.drain_written;
-    }
     conf::merge(&mut this.websocket, above.websocket, conf::UNSET_FLAG, 0);
     conf::merge(
         &mut this.handshake,
@@ -170,6 +162,9 @@ pub unsafe extern "C" fn merge(
         SERVICE_RESTART.into(),
     );
     conf::merge(&mut this.advice, above.advice, conf::UNSET_FLAG, 1);
+    if this.label_text.data.is_null() {
+        this.label_text = above.label_text;
+    }
 
     // SAFETY: nginx merges in the http context, with the level's own structures in it.
     unsafe {

@@ -8,6 +8,8 @@ pub mod merge;
 pub mod note;
 pub mod origin;
 pub mod peer;
+mod words;
+pub mod zone;
 
 pub use location::LocationConf;
 pub use main::MainConf;

@@ -5,11 +5,12 @@ use core::fmt;
 use nginx_sys::{
     NGX_HTTP_BAD_REQUEST, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_SWITCHING_PROTOCOLS, ngx_uint_t,
 };
-use websocket_protocol::{Cause, Escaped};
+use websocket_protocol::{Address, Advice, Cause, Evidence};
 
+use super::answer::see_answer;
 use super::notes::noted;
 use super::tries::current;
-use super::{Text, see};
+use super::{Text, local, see};
 use crate::conf::LocationConf;
 use crate::nginx::Request;
 use crate::request::{self, Attempt, Broken, Ending, State, attempt};
@@ -56,7 +57,7 @@ pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
         // An error page, and whatever it is made of, does not change why there is one.
         let ending = match attempt.tries.latest() {
             Some(cause) => Some(Ending::Failed(cause)),
-            None => local(r.error_status()).map(Ending::Rejected),
+            None => local::cause(r, r.error_status()).map(Ending::Rejected),
         };
         return Some(ending.unwrap_or(Ending::Unknown));
     }
@@ -68,7 +69,7 @@ pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
         .or_else(|| answer(r))
         .or_else(|| noted(r.upstream_states()))
         .map(Ending::Failed)
-        .or_else(|| local(r.status()).map(Ending::Rejected));
+        .or_else(|| local::cause(r, r.status()).map(Ending::Rejected));
     match attempt.broken() {
         Some(broken) => blame(r, attempt, broken.rule, ending),
         None => ending,
@@ -111,7 +112,7 @@ pub fn unjudged_ending(r: Request<'_>) -> Option<Ending> {
     if has_client_gone(r) {
         return Some(Ending::Failed(Cause::ClientGone));
     }
-    local(r.status()).map(Ending::Rejected)
+    local::cause(r, r.status()).map(Ending::Rejected)
 }
 
 /// Remembers such a request, with what became of it. `None` where it is none, or there is no memory.
@@ -124,11 +125,6 @@ pub fn remember_unjudged<'r>(r: Request<'r>) -> Option<&'r Attempt> {
 
 fn has_client_gone(r: Request<'_>) -> bool {
     r.status() == NGX_HTTP_CLIENT_CLOSED_REQUEST as ngx_uint_t || r.has_client_failed()
-}
-
-/// The cause behind a status that nginx itself has decided.
-fn local(status: ngx_uint_t) -> Option<Cause> {
-    Cause::from_local_status(u16::try_from(status).ok()?)
 }
 
 /// Of a plain request, which one with a handshake's headers may be, only errors are looked at.
@@ -151,7 +147,11 @@ fn see_ending(r: Request<'_>, attempt: &Attempt, ending: Ending) {
                 format_args!("client closed the connection after {time} ms"),
             );
         }
-        Ending::Failed(cause) => see_answer(r, attempt, cause),
+        Ending::Failed(cause) => {
+            if let Some(u) = r.upstream() {
+                see_answer(r, attempt, u, cause);
+            }
+        }
         Ending::Rejected(cause) => see_local(r, attempt, cause),
         Ending::Closed(_) | Ending::Unknown => {}
     }
@@ -163,7 +163,8 @@ fn see_broken(r: Request<'_>, attempt: &Attempt, broken: Broken, ending: Ending)
     let broken = Text(broken.seen);
     match ending {
         Ending::Failed(cause) if cause == rule => {
-            see(r, attempt, format_args!("{broken}, and {seen}"))
+            attempt.advice.set(Advice::Usual);
+            see(r, attempt, format_args!("{broken}, and {seen}"));
         }
         Ending::Failed(_) | Ending::Rejected(_) => see(
             r,
@@ -174,49 +175,24 @@ fn see_broken(r: Request<'_>, attempt: &Attempt, broken: Broken, ending: Ending)
     }
 }
 
-fn see_answer(r: Request<'_>, attempt: &Attempt, cause: Cause) {
-    let Some(u) = r.upstream() else { return };
-    let status = u.status();
-    match (cause, u.redirect()) {
-        (Cause::UpstreamRedirect, Some(location)) => see(
-            r,
-            attempt,
-            format_args!(
-                "upstream answered {status} to \"{}\" where 101 was expected",
-                Escaped(location)
-            ),
-        ),
-        (Cause::UpstreamResponseInvalid, _) => {
-            see(r, attempt, format_args!("upstream's answer is not HTTP"));
-        }
-        _ if status != 0 => see(
-            r,
-            attempt,
-            format_args!("upstream answered {status} where 101 was expected"),
-        ),
-        _ => {
-            let waited = u.waited();
-            see(
-                r,
-                attempt,
-                format_args!("upstream gave no answer in {waited} ms"),
-            );
-        }
-    }
-}
-
 fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
+    let evidence = Evidence {
+        path: Some(Address(r.target()).path()),
+        location: r.redirect(),
+        ..Evidence::default()
+    };
+    attempt.advice.set(evidence.advice(cause));
     let status = match r.error_status() {
         0 => r.status(),
         decided => decided,
     };
-    match (cause, r.redirect()) {
+    match (cause, evidence.location) {
         (Cause::LocalRedirect, Some(location)) => see(
             r,
             attempt,
             format_args!(
                 "nginx answered {status} to \"{}\" before any upstream was asked",
-                Escaped(location)
+                Address(location)
             ),
         ),
         _ => see(

@@ -4,8 +4,11 @@
 //! could not be heard, because the log's level is above `error`, is read from nginx's notes on each
 //! attempt.
 
+pub mod answer;
+mod classify;
 pub mod conclude;
 pub mod listen;
+mod local;
 mod notes;
 pub mod tries;
 

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use nginx_sys::{ngx_http_upstream_state_t, ngx_uint_t};
+use nginx_sys::ngx_http_upstream_state_t;
 use websocket_protocol::{Cause, Escaped};
 
 use super::notes::noted;
@@ -14,7 +14,7 @@ use crate::request::{Attempt, Tries};
 pub fn current(r: Request<'_>, attempt: &Attempt) -> Option<Cause> {
     let begun = r.upstream_states().len();
     if attempt.tries.begin(begun) {
-        attempt.seen.set(string::EMPTY);
+        attempt.forget_seen();
     }
     attempt.tries.last(begun)
 }
@@ -26,14 +26,29 @@ pub fn note(r: Request<'_>, attempt: &Attempt, cause: Cause) -> bool {
     is_first
 }
 
-/// Notes the status that the attempt under way was answered with.
-pub fn answered(r: Request<'_>, attempt: &Attempt, status: ngx_uint_t) {
-    if let Some(cause) = u16::try_from(status)
-        .ok()
-        .and_then(Cause::from_upstream_status)
-    {
-        note(r, attempt, cause);
-    }
+/// The servers that were tried, and how each failed, as far as that is known. Of one that did not fail
+/// nothing is.
+pub fn each<'a>(
+    states: &'a [ngx_http_upstream_state_t],
+    tries: &'a Tries,
+) -> impl Iterator<Item = (&'a [u8], Option<Cause>)> {
+    let total = states.len();
+    states.iter().enumerate().filter_map(move |(index, state)| {
+        let is_last = index + 1 == total;
+        let heard = tries
+            .get(index, total)
+            .filter(|_| !Tries::is_unnamed(index, total));
+        let cause = match heard {
+            // Whether the last has failed is not told by nginx's notes.
+            None if is_last => None,
+            None => noted(states.get(..=index).unwrap_or_default()),
+            heard => heard,
+        };
+        // SAFETY: NULL, or the name of a server, which lives as long as the request.
+        let peer = unsafe { state.peer.as_ref() }?;
+        // SAFETY: likewise.
+        Some((unsafe { string::bytes(peer) }, cause))
+    })
 }
 
 /// How each server failed, where more than one was tried.

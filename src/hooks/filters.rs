@@ -15,7 +15,7 @@ use nginx_sys::{
 
 use websocket_protocol::Cause;
 
-use super::{own_loop, report, seam, tunnel};
+use super::{count, own_loop, report, seam, tunnel};
 use crate::conf::LocationConf;
 use crate::failure::{conclude, see, tries};
 use crate::nginx::{Request, Upstream, string};
@@ -152,8 +152,8 @@ fn unasked_switch<'r>(r: Request<'r>) -> Option<Upstream<'r>> {
             && r.is_main()
             && match request::of(r) {
                 Some(attempt) => !matches!(attempt.state(), State::LeftBehind),
-                // Another upgrade, which goes on as it is.
-                None => conf.other_upgrades() == OtherUpgrades::Pass,
+                // Another upgrade, which goes on as it is; on a stream of HTTP/2 none can.
+                None => conf.other_upgrades() == OtherUpgrades::Pass && !r.is_stream(),
             }
     };
     (conf.is_on() && !is_asked()).then_some(u)
@@ -184,6 +184,7 @@ fn switch(r: Request<'_>, attempt: &Attempt) {
         tries::current(r, attempt);
         attempt.handshake_time.set(Some(r.elapsed()));
         report::established(r, attempt);
+        count::established(r, attempt);
     } else if let Some(joined) = before {
         seam::step_aside(r, joined);
     }
@@ -225,6 +226,7 @@ fn begin_tunnel(r: Request<'_>, attempt: &Attempt, joined: Joined, rc: ngx_int_t
     };
     if rc != OK || !tunnel::begin(r, attempt) {
         attempt.carry(Carrier::Nginx(None));
+        count::carried_by_nginx(attempt);
         own_loop::prepare(r, u);
     }
     rc

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use nginx_sys::{NGX_LOG_INFO, NGX_LOG_WARN, ngx_str_t, ngx_uint_t};
-use websocket_protocol::{Cause, Escaped, Refusal, RequestHead};
+use websocket_protocol::{Cause, Counted, Escaped, Refusal, RequestHead};
 
 use crate::conf::LocationConf;
 use crate::failure::Text;
@@ -57,13 +57,15 @@ pub const INFO: ngx_uint_t = NGX_LOG_INFO as ngx_uint_t;
 const WARN: ngx_uint_t = NGX_LOG_WARN as ngx_uint_t;
 
 /// One side's bytes are not WebSocket frames.
-pub fn not_frames(r: Request<'_>, from: &str) {
+pub fn not_frames(r: Request<'_>, from: Side) {
     log::request(
         r,
         INFO,
         format_args!(
-            "websocket not-websocket-frames: what the {from} sends is passed on, but no longer \
-             followed"
+            "websocket {} sends bytes that are not WebSocket frames: they are passed on, but no Ping or \
+             Close can be sent to the {}",
+            from.name(),
+            from.other().name()
         ),
     );
 }
@@ -77,7 +79,7 @@ pub fn failed(r: Request<'_>, attempt: &Attempt, cause: Cause) {
             "websocket handshake failed: {cause}: {}{}; {}",
             Text(attempt.seen.get()),
             Attempts(attempt.states(r), &attempt.tries),
-            cause.advice()
+            attempt.advice.get().text(cause)
         ),
     );
 }
@@ -127,8 +129,10 @@ pub fn ended(r: Request<'_>, attempt: &Attempt, carrier: Carrier) {
                 r,
                 INFO,
                 format_args!(
-                    "websocket closed after {seconds}.{milliseconds:03} s by {by}, {sent} bytes to \
-                     upstream, {received} bytes from upstream"
+                    "websocket closed after {seconds}.{milliseconds:03} s by {by}, {} to upstream, \
+                     {} from upstream",
+                    bytes(sent),
+                    bytes(received)
                 ),
             );
         }
@@ -163,6 +167,10 @@ impl fmt::Display for BrokenRule {
             None => Ok(()),
         }
     }
+}
+
+fn bytes(count: i64) -> Counted<'static> {
+    Counted(u64::try_from(count).unwrap_or(0), "byte")
 }
 
 fn text<'a>(s: &ngx_str_t) -> &'a [u8] {

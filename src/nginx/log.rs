@@ -8,6 +8,7 @@ use ngx::{ngx_conf_log_error, ngx_log_error};
 
 use super::Request;
 use super::conf::Place;
+use super::string::Text;
 
 /// A line about a request, followed by nginx's own context: client, server, request, upstream,
 /// host.
@@ -27,6 +28,13 @@ pub fn takes(r: Request<'_>, level: ngx_uint_t) -> bool {
     unsafe { (*r.log()).log_level >= level }
 }
 
+/// A line about no request.
+///
+/// `log` must be a cycle's.
+pub fn cycle(log: *mut ngx_log_t, level: u32, text: fmt::Arguments<'_>) {
+    ngx_log_error!(level, log, "{text}");
+}
+
 /// A line about the directive that is being read; nginx adds the file and the line.
 pub fn directive(cf: *mut ngx_conf_t, level: u32, text: fmt::Arguments<'_>) {
     ngx_conf_log_error!(level, cf, "{text}");
@@ -35,11 +43,5 @@ pub fn directive(cf: *mut ngx_conf_t, level: u32, text: fmt::Arguments<'_>) {
 /// A line about a place in the configuration that was read before.
 pub fn place(log: *mut ngx_log_t, level: u32, place: Place, text: fmt::Arguments<'_>) {
     let file = place.file();
-    ngx_log_error!(
-        level,
-        log,
-        "{text} in {}:{}",
-        file.escape_ascii(),
-        place.line()
-    );
+    ngx_log_error!(level, log, "{text} in {}:{}", Text(file), place.line());
 }

@@ -8,12 +8,15 @@ use core::ptr::{self, NonNull};
 use nginx_sys::{
     ngx_alloc, ngx_http_upstream_state_t, ngx_msec_t, ngx_palloc, ngx_pool_cleanup_add, ngx_str_t,
 };
-use websocket_protocol::Cause;
+use websocket_protocol::{Advice, Cause};
+use websocket_zone::{LabelId, Meter};
 
 use super::state::{Carrier, Ending, Joined, RequestFunction, State};
 use super::tries::Tries;
+use crate::conf::LocationConf;
 use crate::nginx::{Request, Upstream, module, pool, string};
 use crate::tunnel::{Side, Tunnel};
+use crate::zone;
 
 /// A request that asks for a WebSocket. Its fields are cells: nginx may call back while it is
 /// looked at, as it does for every line that it logs.
@@ -23,16 +26,36 @@ pub struct Attempt {
     broken: Cell<Option<Broken>>,
     /// The client's Sec-WebSocket-Key, where it lies.
     key: Cell<ngx_str_t>,
-    /// What was seen of a failure.
+    /// What was seen of a failure, and what follows from it.
     pub seen: Cell<ngx_str_t>,
+    pub advice: Cell<Advice>,
     pub tries: Tries,
     /// How long the handshake took, milliseconds, once it is known.
     pub handshake_time: Cell<Option<ngx_msec_t>>,
     /// What the upstream chose.
     pub protocol: Cell<ngx_str_t>,
     pub extensions: Cell<ngx_str_t>,
+    /// Whether it is [`Counted`].
+    is_counted: bool,
     /// Memory that is not the pool's; NULL where there is none.
     apart: Cell<*mut c_void>,
+}
+
+/// What is kept of an attempt to count it.
+pub struct Counted {
+    /// Under what.
+    pub label: Cell<LabelId>,
+    /// Whether it has been counted as an attempt.
+    pub is_attempt: Cell<bool>,
+    /// For what is counted of its tunnel.
+    pub meter: Cell<Option<Meter>>,
+}
+
+/// One that is counted: so nothing of that takes memory where there is no zone.
+#[repr(C)]
+struct WithCount {
+    attempt: Attempt,
+    counted: Counted,
 }
 
 /// A rule that a handshake breaks, and what shows it.
@@ -107,8 +130,21 @@ impl Attempt {
         self.key.set(string::borrowed(key));
     }
 
+    /// What was seen of one upstream's failure is none of the next one's.
+    pub fn forget_seen(&self) {
+        self.seen.set(string::EMPTY);
+        self.advice.set(Advice::Usual);
+    }
+
     pub fn broken(&self) -> Option<Broken> {
         self.broken.get()
+    }
+
+    /// What is kept of it to count it; `None` where nothing is counted.
+    pub fn counted(&self) -> Option<&Counted> {
+        // SAFETY: begin() made it so.
+        self.is_counted
+            .then(|| unsafe { &(*ptr::from_ref(self).cast::<WithCount>()).counted })
     }
 
     /// The client's Sec-WebSocket-Key; empty where there is none.
@@ -186,16 +222,32 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
         if cleanup.is_null() {
             return None;
         }
-        let attempt = NonNull::new(ngx_alloc(size_of::<Attempt>(), r.log()).cast::<Attempt>())?;
+        let is_counted = zone::writer().is_some();
+        let size = if is_counted {
+            size_of::<WithCount>()
+        } else {
+            size_of::<Attempt>()
+        };
+        let attempt = NonNull::new(ngx_alloc(size, r.log()).cast::<Attempt>())?;
+        if is_counted {
+            let counted = &raw mut (*attempt.as_ptr().cast::<WithCount>()).counted;
+            counted.write(Counted {
+                label: Cell::new(LocationConf::of(r).label.get()),
+                is_attempt: Cell::new(false),
+                meter: Cell::new(None),
+            });
+        }
         attempt.write(Attempt {
             state: Cell::new(State::Judged),
             broken: Cell::new(None),
             key: Cell::new(string::EMPTY),
             seen: Cell::new(string::EMPTY),
+            advice: Cell::new(Advice::Usual),
             tries: Tries::new(),
             handshake_time: Cell::new(None),
             protocol: Cell::new(string::EMPTY),
             extensions: Cell::new(string::EMPTY),
+            is_counted,
             apart: Cell::new(ptr::null_mut()),
         });
         (*cleanup).handler = Some(end);

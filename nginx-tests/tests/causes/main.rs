@@ -10,6 +10,7 @@ mod answer;
 mod local;
 mod reaching;
 mod request;
+mod resources;
 
 mod docs;
 mod lines;
@@ -27,6 +28,7 @@ fn every_cause_has_a_test() {
         request::TESTED,
         local::TESTED,
         reaching::TESTED,
+        resources::TESTED,
         answer::TESTED,
     ]
     .concat();

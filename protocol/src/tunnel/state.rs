@@ -7,15 +7,16 @@ use super::direction::Direction;
 use super::limits::{Limits, Side};
 use super::pair::Pair;
 use super::summary::{End, Summary};
-use super::time::Time;
+use super::time::{Time, later};
+use super::traffic::Traffic;
 
 /// What a tunnel between a client and an upstream decides: whose bytes go to whom and how many at a
 /// time, where a Ping or a Close fits, what limits and time do to it, when it is over and why.
 ///
 /// The bytes of each direction wait in a buffer of the caller's, from the first that the receiver has
 /// not accepted on: the *unsent* bytes. The stream is never altered: what a peer sent arrives as it was,
-/// with whole frames of the tunnel's own between its frames. After a Close of the tunnel's own the
-/// rest is dropped.
+/// with whole frames of the tunnel's own between its frames. Only the answers to those are kept back: a
+/// Pong to a Ping of the tunnel's own is dropped, and after a Close of its own all the rest is.
 ///
 /// There are four kinds of methods:
 ///
@@ -76,7 +77,7 @@ pub(super) struct Turns {
 }
 
 impl Tunnel {
-    /// A tunnel that begins. `random` is any number, `close_mask` a mask that those whose bytes go by
+    /// A tunnel that begins. `random` is any number that other tunnels don't have, `close_mask` a mask that those whose bytes go by
     /// don't know (RFC 6455 section 5.3).
     pub fn new(limits: Limits, now: Time, random: usize, close_mask: [u8; 4]) -> Self {
         Self {
@@ -125,14 +126,33 @@ impl Tunnel {
         self.end.is_some()
     }
 
-    /// How it is, or how it ended.
-    pub fn summary(&self) -> Summary {
+    /// How it is, or how it ended. `text` is what has been gathered of the first Close.
+    pub fn summary<'a>(&self, text: &'a [u8]) -> Summary<'a> {
+        let end = self.end.unwrap_or_else(|| self.judge(false));
+        let is_theirs = self.closing.is_none() && end.code.is_some();
         Summary {
-            end: self.end.unwrap_or_else(|| self.judge(false)),
+            end,
+            text: if is_theirs { text } else { &[] },
             from_client: self.by.client.count(),
             from_upstream: self.by.upstream.count(),
-            ping_rtt: self.clock.rtt,
+            ping_rtt: self.clock.rtt(),
             silent: self.closing.map_or((0, 0), |closing| closing.silent),
+        }
+    }
+
+    /// What has gone by so far.
+    #[inline]
+    pub fn traffic(&self) -> Traffic {
+        let Pair { client, upstream } = &self.by;
+        Traffic {
+            from_client: client.count(),
+            from_upstream: upstream.count(),
+            pings_sent: self.clock.pings,
+            pongs: self.clock.pongs,
+            ping_rtt: self.clock.rtt(),
+            waiting_for_upstream: client.unsent(),
+            waiting_for_client: upstream.unsent(),
+            moved_at: later(client.moved(), upstream.moved()),
         }
     }
 
