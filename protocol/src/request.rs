@@ -4,6 +4,7 @@ use memchr::memchr;
 
 use crate::header::{Bytes, has_token, tokens};
 use crate::lines::{Lines, Single};
+use crate::strictness::Broken;
 use crate::{
     Cause, Refusal, RequestHeader, RequestLine, Seen, Strictness, extensions, subprotocols,
 };
@@ -140,7 +141,7 @@ impl<'a> RequestHead<'a> {
     ///
     /// Meant for a request that [is an attempt](Self::is_attempt); any other breaks a rule too.
     pub fn check(&self, line: RequestLine<'a>) -> Result<(), Refusal<'a>> {
-        self.broken(line).next().map_or(Ok(()), Err)
+        self.judge(line, Strictness::Strict).map(|_| ())
     }
 
     /// Checks it as strictly as is wanted. `Err` is the rule for which it is refused; what is in
@@ -150,25 +151,15 @@ impl<'a> RequestHead<'a> {
         line: RequestLine<'a>,
         strictness: Strictness,
     ) -> Result<Option<Refusal<'a>>, Refusal<'a>> {
-        strictness.judge(self.broken(line))
-    }
-
-    /// The rules that it breaks: of each group the first.
-    fn broken(&self, line: RequestLine<'a>) -> impl Iterator<Item = Refusal<'a>> {
-        type Rule<'a> = fn(&RequestHead<'a>, RequestLine<'a>) -> Result<(), Refusal<'a>>;
-        let rules: [Rule<'a>; 7] = [
-            |_, line| line.check(),
-            |head, _| head.check_upgrade(),
-            |head, _| head.check_key(),
-            |head, _| head.check_version(),
-            |_, line| line.check_body(),
-            |head, _| head.check_protocols(),
-            |head, _| head.check_extensions(),
-        ];
-        let head = *self;
-        rules
-            .into_iter()
-            .filter_map(move |rule| rule(&head, line).err())
+        let mut broken = Broken::new(strictness);
+        broken.add(line.check())?;
+        broken.add(self.check_upgrade())?;
+        broken.add(self.check_key())?;
+        broken.add(self.check_version())?;
+        broken.add(line.check_body())?;
+        broken.add(self.check_protocols())?;
+        broken.add(self.check_extensions())?;
+        Ok(broken.first())
     }
 
     fn check_upgrade(&self) -> Result<(), Refusal<'a>> {

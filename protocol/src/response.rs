@@ -6,6 +6,7 @@ use sha1::{Digest, Sha1};
 
 use crate::header::{has_token, tokens, trim};
 use crate::lines::{Lines, Single};
+use crate::strictness::Broken;
 use crate::{Cause, Refusal, ResponseHeader, Seen, Strictness, extensions};
 
 /// The handshake headers of a response with status 101.
@@ -87,14 +88,13 @@ impl<'a> ResponseHead<'a> {
         offered_extensions: impl Iterator<Item = &'b [u8]> + Clone,
         strictness: Strictness,
     ) -> Result<Option<Refusal<'a>>, Refusal<'a>> {
-        let checked = [
-            self.check_upgrade(),
-            self.check_connection(),
-            self.check_accept(key),
-            self.check_protocol(offered_protocols),
-            self.check_extensions(offered_extensions),
-        ];
-        strictness.judge(checked.into_iter().filter_map(Result::err))
+        let mut broken = Broken::new(strictness);
+        broken.add(self.check_upgrade())?;
+        broken.add(self.check_connection())?;
+        broken.add(self.check_accept(key))?;
+        broken.add(self.check_protocol(offered_protocols))?;
+        broken.add(self.check_extensions(offered_extensions))?;
+        Ok(broken.first())
     }
 
     fn check_upgrade(&self) -> Result<(), Refusal<'a>> {

@@ -36,21 +36,38 @@ impl Strictness {
             Self::Lenient => None,
         }
     }
+}
 
-    /// `Err` is the rule for which it is refused; what is in `Ok` is the first that is broken and
-    /// does not stop it.
-    pub(crate) fn judge<'a>(
-        self,
-        broken: impl Iterator<Item = Refusal<'a>>,
-    ) -> Result<Option<Refusal<'a>>, Refusal<'a>> {
-        let mut first = None;
-        for refusal in broken {
-            if self.refuses(refusal.cause) {
-                return Err(refusal);
-            }
-            first.get_or_insert(refusal);
+/// The rules that a handshake breaks, as they are met one by one.
+pub(crate) struct Broken<'a> {
+    strictness: Strictness,
+    first: Option<Refusal<'a>>,
+}
+
+impl<'a> Broken<'a> {
+    pub(crate) const fn new(strictness: Strictness) -> Self {
+        Self {
+            strictness,
+            first: None,
         }
-        Ok(first)
+    }
+
+    /// Takes what one check has found. `Err` is a rule for which the handshake is refused, whatever
+    /// was met before.
+    pub(crate) fn add(&mut self, checked: Result<(), Refusal<'a>>) -> Result<(), Refusal<'a>> {
+        match checked {
+            Err(refusal) if self.strictness.refuses(refusal.cause) => Err(refusal),
+            Err(refusal) => {
+                self.first.get_or_insert(refusal);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// The first that does not stop it.
+    pub(crate) const fn first(self) -> Option<Refusal<'a>> {
+        self.first
     }
 }
 
@@ -76,14 +93,18 @@ mod tests {
     fn one_that_is_refused_counts_before_an_earlier_one_that_is_not() {
         let missing = Refusal::new(Cause::KeyMissing, Seen::Missing("Sec-WebSocket-Key"));
         let body = Refusal::new(Cause::BodyPresent, Seen::Body);
-        let broken = [missing, body];
-        assert_eq!(Strictness::Strict.judge(broken.into_iter()), Err(missing));
-        assert_eq!(Strictness::Safe.judge(broken.into_iter()), Err(body));
-        assert_eq!(
-            Strictness::Lenient.judge(broken.into_iter()),
-            Ok(Some(missing))
-        );
-        assert_eq!(Strictness::Strict.judge([].into_iter()), Ok(None));
+        let judge = |strictness, checked: [_; 3]| {
+            let mut broken = Broken::new(strictness);
+            for checked in checked {
+                broken.add(checked)?;
+            }
+            Ok(broken.first())
+        };
+        let checked = [Ok(()), Err(missing), Err(body)];
+        assert_eq!(judge(Strictness::Strict, checked), Err(missing));
+        assert_eq!(judge(Strictness::Safe, checked), Err(body));
+        assert_eq!(judge(Strictness::Lenient, checked), Ok(Some(missing)));
+        assert_eq!(judge(Strictness::Strict, [Ok(()); 3]), Ok(None));
     }
 
     #[test]

@@ -7,11 +7,11 @@ use core::ptr;
 use nginx_sys::{
     NGX_LOG_ERR, ngx_conf_t, ngx_http_conf_ctx_t, ngx_msec_t, ngx_pcalloc, ngx_uint_t,
 };
-
 use websocket_protocol::Strictness;
 
-use super::directives::DEFAULT_PING_TIMEOUT;
 use super::location::{Level, Twins};
+use super::note::Notes;
+use super::words::DEFAULT_PING_TIMEOUT;
 use super::{LocationConf, MainConf};
 use crate::nginx::conf;
 use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify};
@@ -47,9 +47,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         drain: conf::UNSET,
         drain_code: conf::UNSET,
         advice: conf::UNSET_FLAG,
-        written: ptr::null(),
-        ping_written: ptr::null(),
-        drain_written: ptr::null(),
+        notes: Notes::none(),
         level: Level {
             above: ptr::null(),
             location: ptr::null_mut(),
@@ -81,15 +79,6 @@ pub unsafe extern "C" fn merge(
         )
     };
 
-    if this.websocket == conf::UNSET_FLAG {
-        this.written = above.written;
-    }
-    if this.ping_interval == conf::UNSET {
-        this.ping_written = above.ping_written;
-    }
-    if this.drain == conf::UNSET {
-        this.drain_written = above.drain_written;
-    }
     conf::merge(&mut this.websocket, above.websocket, conf::UNSET_FLAG, 0);
     conf::merge(
         &mut this.handshake,

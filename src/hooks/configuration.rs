@@ -51,6 +51,7 @@ unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
             return ERROR;
         }
         let main = MainConf::of(cf);
+        advice::warn_without_websocket((*cf).log, main);
         let Some(first) = main.levels().find(|level| level.is_on()) else {
             return OK;
         };

@@ -152,8 +152,8 @@ fn unasked_switch<'r>(r: Request<'r>) -> Option<Upstream<'r>> {
             && r.is_main()
             && match request::of(r) {
                 Some(attempt) => !matches!(attempt.state(), State::LeftBehind),
-                // Another upgrade, which goes on as it is.
-                None => conf.other_upgrades() == OtherUpgrades::Pass,
+                // Another upgrade, which goes on as it is; on a stream of HTTP/2 none can.
+                None => conf.other_upgrades() == OtherUpgrades::Pass && !r.is_stream(),
             }
     };
     (conf.is_on() && !is_asked()).then_some(u)

@@ -6,9 +6,9 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
 use nginx_sys::{
-    NGX_HTTP_VERSION_9, ngx_del_timer, ngx_http_clean_header, ngx_http_request_t,
-    ngx_http_upstream_state_t, ngx_list_push, ngx_log_t, ngx_msec_t, ngx_pool_t, ngx_str_t,
-    ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
+    NGX_HTTP_VERSION_9, NGX_HTTP_VERSION_20, ngx_del_timer, ngx_http_clean_header,
+    ngx_http_request_t, ngx_http_upstream_state_t, ngx_list_push, ngx_log_t, ngx_msec_t,
+    ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
 };
 
 use super::headers::{self, Headers, Name};
@@ -111,6 +111,11 @@ impl<'r> Request<'r> {
     /// `NGX_HTTP_VERSION_…`
     pub fn http_version(self) -> ngx_uint_t {
         self.fields().http_version
+    }
+
+    /// Whether it has its connection with other requests at a time: HTTP/2 and HTTP/3.
+    pub fn is_stream(self) -> bool {
+        self.http_version() >= NGX_HTTP_VERSION_20 as ngx_uint_t
     }
 
     pub fn set_http_version(self, version: ngx_uint_t) {

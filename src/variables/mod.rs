@@ -135,7 +135,7 @@ pub unsafe fn refuse_unknown(cf: *mut ngx_conf_t) -> Result<(), ()> {
             log::directive(
                 cf,
                 NGX_LOG_EMERG,
-                format_args!("unknown \"{}\" variable", name.escape_ascii()),
+                format_args!("unknown \"{}\" variable", string::Text(name)),
             );
             return Err(());
         }

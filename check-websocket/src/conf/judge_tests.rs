@@ -233,26 +233,33 @@ fn what_is_redundant_with_the_module_is_said() {
         "proxy_set_header Connection (nginx.conf:2) is redundant",
     );
     // Other upgrades are passed on by these very lines.
-    let other = passes(
-        &format!("{MAP} websocket on; websocket_other_upgrades pass;"),
-        &format!("location / {{ {BY_HAND} {PASS} }}"),
-    );
-    assert!(
-        !other
-            .remarks
-            .iter()
-            .any(|remark| remark.contains("redundant"))
-    );
-    let keepalive = passes(
-        "websocket on;",
-        &format!("location / {{ proxy_set_header Connection ''; {PASS} }}"),
-    );
-    assert!(
-        !keepalive
-            .remarks
-            .iter()
-            .any(|remark| remark.contains("redundant"))
-    );
+    calls_nothing_redundant(&format!(
+        "{MAP} server {{ websocket on; websocket_other_upgrades pass; {BY_HAND}
+         location / {{ {PASS} }} }}"
+    ));
+    // One that inherits them, or one by hand, needs them.
+    for line in ["websocket_other_upgrades pass;", "websocket off;"] {
+        calls_nothing_redundant(&format!(
+            "{MAP} server {{ websocket on; {BY_HAND}
+             location / {{ {PASS} }} location /docker {{ {line} {PASS} }} }}"
+        ));
+    }
+    // Plain requests need the Connection that is empty for them.
+    let keepalive = "proxy_set_header Connection $connection_upgrade;";
+    for line in [keepalive, "proxy_set_header Connection '';"] {
+        calls_nothing_redundant(&format!(
+            "map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+             server {{ websocket on; location / {{ {line} {PASS} }} }}"
+        ));
+    }
+}
+
+#[track_caller]
+fn calls_nothing_redundant(http: &str) {
+    for location in judged(&format!("http {{ {http} }}")).locations {
+        let redundant = |remark: &String| remark.contains("redundant");
+        assert!(!location.remarks.iter().any(redundant), "{location:?}");
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! What a location with `proxy_pass` makes of a handshake, with `websocket on` or by hand.
 
+use std::ptr;
+
 use websocket_protocol::header::has_token;
 
 use super::location::{By, Location, Version};
 use super::parse::Directive;
-use super::scope::Scope;
+use super::scope::{Scope, pass};
 use super::times;
 use super::values::Maps;
 
@@ -119,20 +121,43 @@ fn redundant(
     if scope.is("websocket_other_upgrades", "pass") {
         return;
     }
+    let mut plain = maps.clone();
+    plain.know("http_upgrade", "");
     for (line, token) in lines {
         let upgrades = |line: &&Directive| {
             maps.value(line.word(1))
                 .is_some_and(|value| has_token(value.as_bytes(), token.as_bytes()))
         };
+        // An empty Connection is for keepalive, which plain requests have from this line.
+        let keeps_alive = |line: &&Directive| {
+            plain
+                .value(line.word(1))
+                .is_some_and(|value| value.is_empty())
+        };
         let Some(line) = line.filter(upgrades) else {
             continue;
         };
+        if token == "upgrade" && keeps_alive(&line) || is_needed_elsewhere(scope, line) {
+            continue;
+        }
         location.remarks.push(format!(
-            "proxy_set_header {} ({}) is redundant: in a handshake `websocket on` sends its own",
+            "proxy_set_header {} ({}) is redundant: `websocket on` sends its own in handshakes",
             line.word(0),
             line.place()
         ));
     }
+}
+
+/// Whether a location without `websocket on`, or one that passes other upgrades on, inherits a line.
+fn is_needed_elsewhere(scope: &Scope<'_>, line: &Directive) -> bool {
+    scope.locations().iter().any(|other| {
+        let needs = !other.is("websocket", "on") || other.is("websocket_other_upgrades", "pass");
+        let proxies = other
+            .levels
+            .last()
+            .is_some_and(|level| pass(level).is_some_and(|pass| pass.name == "proxy_pass"));
+        needs && proxies && other.headers().iter().any(|header| ptr::eq(*header, line))
+    })
 }
 
 /// What makes a handshake into another request. `websocket on` keeps the method, the body and the

@@ -22,6 +22,31 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// Every location of the configuration, and every `if` block, whatever this one is.
+    pub fn locations(&self) -> Vec<Self> {
+        let mut found = Vec::new();
+        let mut open: Vec<Self> = Vec::new();
+        if let Some(&http) = self.levels.first() {
+            open.push(Self {
+                levels: vec![http],
+                server: String::new(),
+                name: String::new(),
+            });
+        }
+        while let Some(scope) = open.pop() {
+            let level = scope.levels.last().copied().unwrap_or_default();
+            let is_block = |d: &&Directive| ["server", "location", "if"].contains(&d.name.as_str());
+            for block in level.iter().filter(is_block) {
+                let inner = scope.within(block.children(), String::new());
+                if block.name != "server" {
+                    found.push(inner.clone());
+                }
+                open.push(inner);
+            }
+        }
+        found
+    }
+
     /// The directive in force: the innermost one.
     pub fn nearest(&self, name: &str) -> Option<&'a Directive> {
         self.levels.iter().rev().find_map(|level| find(level, name))

@@ -1,5 +1,6 @@
 //! Upgrades to other protocols: `websocket_other_upgrades`.
 
+use nginx_tests::nginx::lines_with;
 use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend};
 
 use super::case::{default_connection, passed_on, refused_by, sample};
@@ -97,6 +98,39 @@ fn another_upgrade_is_rejected() {
     for lines in ["", BY_HAND] {
         let server = other_upgrades("reject", lines);
         refused_by(&server, &h2c(), "upgrade-not-websocket", 400);
+    }
+}
+
+#[test]
+fn an_upgrade_without_a_name_is_another_one() {
+    for value in ["", ",", " , ", "\t"] {
+        let request = h2c().set("Upgrade", value);
+        refused_by(
+            &other_upgrades("reject", BY_HAND),
+            &request,
+            "upgrade-not-websocket",
+            400,
+        );
+        let (got, _) = passed_on(&other_upgrades("strip", BY_HAND), &request);
+        assert_eq!(got.head.lines("Upgrade"), [""; 0], "{value:?}");
+    }
+}
+
+#[test]
+fn each_upgrade_that_is_stripped_has_a_line() {
+    for request in [h2c(), sample().set("Upgrade", "h2c")] {
+        let backend = ScriptedBackend::standard();
+        let nginx = Nginx::server(other_upgrades("", ""))
+            .set("BACKEND", backend.address())
+            .start();
+        assert_eq!(Client::connect(nginx.port()).ask(&request).status(), 200);
+        let lines = lines_with(&nginx.stop(), "websocket");
+        let said = "websocket_other_upgrades strip: request goes on without its \"Upgrade: h2c\"";
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        assert!(
+            lines[0].contains("[info]") && lines[0].contains(said),
+            "{lines:#?}"
+        );
     }
 }
 

@@ -1,8 +1,10 @@
 //! A 101 that nobody asked for: nginx makes no tunnel of it, and the client hears of none.
 
 use nginx_tests::client::SAMPLE_KEY;
+use nginx_tests::environment::nginx_version;
 use nginx_tests::nginx::lines_with;
-use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend};
+use nginx_tests::wire::Wire;
+use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend, http2};
 
 use super::case::{ON, sample};
 use super::other_upgrades::h2c;
@@ -66,6 +68,33 @@ fn a_subrequest_is_no_way_around_it() {
     assert_eq!(backend.connections(), 0);
     let lines = lines_with(&nginx.stop(), LINE);
     assert_eq!(lines.len(), 1, "{lines:#?}");
+}
+
+#[test]
+fn a_stream_of_http_2_becomes_no_tunnel() {
+    // From nginx 1.31.0 on, such a request is refused before any module sees it.
+    if nginx_version() >= (1, 31, 0) {
+        return;
+    }
+    let backend = switching();
+    let nginx = Nginx::server(
+        "listen 127.0.0.1:%PORT2% http2;
+        location / {
+            websocket on;
+            websocket_other_upgrades pass;
+            proxy_pass http://%BACKEND%;
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection upgrade;
+        }",
+    )
+    .set("BACKEND", backend.address())
+    .start();
+    let mut wire = Wire::connect(nginx.port_of("PORT2")).unwrap();
+    let answer = http2::get(&mut wire, "/", &[("upgrade", "h2c")]).unwrap();
+    assert_eq!(answer.status, 502);
+    drop(wire);
+    assert_eq!(lines_with(&nginx.stop(), LINE).len(), 1);
 }
 
 #[test]
