@@ -24,8 +24,11 @@ pub(super) struct Clock {
     timer: Time,
     /// Set when the timer has fired, or something comes earlier.
     is_late: bool,
-    /// How long the answer to a Ping took, milliseconds.
-    pub rtt: Option<u32>,
+    /// Pings that are gone, and Pongs that answered one.
+    pub pings: u16,
+    pub pongs: u32,
+    /// How long the last of them took, milliseconds.
+    rtt: u32,
 }
 
 /// When the tunnel is to be closed, whatever goes on in it, and why.
@@ -83,7 +86,9 @@ impl Clock {
             resume_at: None,
             timer: now,
             is_late: true,
-            rtt: None,
+            pings: 0,
+            pongs: 0,
+            rtt: 0,
         }
     }
 
@@ -210,8 +215,14 @@ impl Clock {
             return;
         }
         if let Some(since) = heartbeat.since.take() {
-            self.rtt = u32::try_from(now.wrapping_sub(since)).ok();
+            self.rtt = u32::try_from(now.wrapping_sub(since)).unwrap_or(u32::MAX);
+            self.pongs = self.pongs.wrapping_add(1);
         }
+    }
+
+    /// How long the last answer to a Ping took, milliseconds.
+    pub fn rtt(&self) -> Option<u32> {
+        (self.pongs != 0).then_some(self.rtt)
     }
 
     fn heartbeat(&self, to: Side) -> &Heartbeat {

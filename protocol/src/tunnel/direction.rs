@@ -156,14 +156,10 @@ impl Direction {
         remarkable
     }
 
-    /// So many bytes of [`Self::ours`] are gone. Whether that was all.
-    pub fn sent_ours(&mut self, count: usize) -> bool {
+    /// So many bytes of [`Self::ours`] are gone. What that was, if it was all.
+    pub fn sent_ours(&mut self, count: usize) -> Option<Ours> {
         self.stuck = None;
-        let done = self.ours.as_mut().is_some_and(|ours| ours.sent(count));
-        if done {
-            self.ours = None;
-        }
-        done
+        self.ours.take_if(|ours| ours.sent(count))
     }
 
     /// The receiver's socket took nothing of what it was offered.
@@ -310,6 +306,11 @@ impl Direction {
     /// Whether a Ping can be put in: nothing may follow a Close, the sender's or ours.
     pub fn takes_pings(&self) -> bool {
         self.are_frames && self.passage == Passage::Open && self.close.is_none()
+    }
+
+    /// Bytes received that the receiver has not taken yet.
+    pub fn unsent(&self) -> usize {
+        self.unsent
     }
 
     pub fn bytes(&self) -> u64 {

@@ -37,8 +37,11 @@ impl Tunnel {
 
     /// The receiver has accepted so many bytes of [`ours`](Self::ours).
     pub fn sent_ours(&mut self, from: Side, count: usize, now: Time) {
-        if self.by.of_mut(from).sent_ours(count) {
+        if let Some(gone) = self.by.of_mut(from).sent_ours(count) {
             let to = from.other();
+            if gone.is_ping() {
+                self.clock.pings = self.clock.pings.wrapping_add(1);
+            }
             self.clock.has_asked(to, self.by.of(to), now);
         }
     }

@@ -15,6 +15,7 @@ mod pair;
 mod state;
 mod summary;
 mod time;
+mod traffic;
 
 pub use close::CLOSE_TIMEOUT;
 pub use direction::Write;
@@ -23,3 +24,4 @@ pub use next::Next;
 pub use state::Tunnel;
 pub use summary::{Count, End, Reason, Summary};
 pub use time::Time;
+pub use traffic::Traffic;

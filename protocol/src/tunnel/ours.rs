@@ -43,6 +43,11 @@ impl Ours {
             .unwrap_or_default()
     }
 
+    /// Whether it is a Ping, perhaps with a Close behind it.
+    pub fn is_ping(&self) -> bool {
+        matches!(self.bytes, [first, ..] if first & 0x0F == 0x9)
+    }
+
     /// Whether all of it is gone now.
     pub fn sent(&mut self, count: usize) -> bool {
         let count = u8::try_from(count).unwrap_or(u8::MAX);
@@ -62,6 +67,7 @@ mod tests {
         let (ping, close) = (ping.masked([1, 2, 3, 4]), close.masked([5, 6, 7, 8]));
         let mut ours = Ours::new(&ping);
         ours.add(&close);
+        assert!(ours.is_ping() && !Ours::new(&close).is_ping());
         assert_eq!(ours.left(), [ping.bytes(), close.bytes()].concat());
         assert!(!ours.sent(1) && ours.begun);
         assert_eq!(ours.left().len(), 13);

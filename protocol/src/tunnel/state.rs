@@ -7,7 +7,8 @@ use super::direction::Direction;
 use super::limits::{Limits, Side};
 use super::pair::Pair;
 use super::summary::{End, Summary};
-use super::time::Time;
+use super::time::{Time, later};
+use super::traffic::Traffic;
 
 /// What a tunnel between a client and an upstream decides: whose bytes go to whom and how many at a
 /// time, where a Ping or a Close fits, what limits and time do to it, when it is over and why.
@@ -131,8 +132,24 @@ impl Tunnel {
             end: self.end.unwrap_or_else(|| self.judge(false)),
             from_client: self.by.client.count(),
             from_upstream: self.by.upstream.count(),
-            ping_rtt: self.clock.rtt,
+            ping_rtt: self.clock.rtt(),
             silent: self.closing.map_or((0, 0), |closing| closing.silent),
+        }
+    }
+
+    /// What has gone by so far.
+    #[inline]
+    pub fn traffic(&self) -> Traffic {
+        let Pair { client, upstream } = &self.by;
+        Traffic {
+            from_client: client.count(),
+            from_upstream: upstream.count(),
+            pings_sent: self.clock.pings,
+            pongs: self.clock.pongs,
+            ping_rtt: self.clock.rtt(),
+            waiting_for_upstream: client.unsent(),
+            waiting_for_client: upstream.unsent(),
+            moved_at: later(client.moved(), upstream.moved()),
         }
     }
 

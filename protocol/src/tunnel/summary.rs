@@ -96,6 +96,15 @@ pub struct Count {
     pub messages: u64,
 }
 
+impl Count {
+    /// Nothing yet.
+    pub const NONE: Self = Self {
+        bytes: 0,
+        frames: 0,
+        messages: 0,
+    };
+}
+
 impl Summary {
     /// Who ended it, as it stands in the log.
     pub fn by(&self) -> &'static str {

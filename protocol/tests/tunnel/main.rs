@@ -6,4 +6,5 @@ mod case;
 mod ends;
 mod orders;
 mod time;
+mod traffic;
 mod world;
