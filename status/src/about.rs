@@ -3,6 +3,9 @@
 use websocket_protocol::Cause;
 use websocket_zone::CauseName;
 
+/// The version of all this.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// What an answer tells of this server.
 #[derive(Clone, Copy, Debug)]
 pub struct About<'c> {

@@ -2,7 +2,7 @@
 
 use core::str;
 
-use crate::ask::Format;
+use crate::format::Format;
 
 /// The format that the client likes best: the one of the highest quality, then one that it names over one
 /// that it has a wildcard for, then the first. The first too, where it likes none.

@@ -3,60 +3,41 @@
 use websocket_zone::{Numbers, Which, Zone};
 
 use crate::accept;
+use crate::format::Format;
 use crate::query::{Parameter, Wrong, find, parameters};
 
-/// What an answer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// The page.
-    Html,
-    /// All of it.
-    Json,
-    /// Prometheus' text format 0.0.4.
-    Prometheus,
-    /// OpenMetrics 1.0.
-    OpenMetrics,
-}
-
-impl Format {
-    /// For the header `Content-Type`.
-    pub const fn content_type(self) -> &'static core::ffi::CStr {
-        match self {
-            Self::Html => c"text/html; charset=utf-8",
-            Self::Json => c"application/json",
-            Self::Prometheus => c"text/plain; version=0.0.4; charset=utf-8",
-            Self::OpenMetrics => c"application/openmetrics-text; version=1.0.0; charset=utf-8",
+/// What a request is answered: by what the directive says, else the parameter `format`, else the header
+/// `Accept`. The page asks its own address for the JSON that it shows.
+pub fn format(fixed: Option<Format>, query: &[u8], accept: &[u8]) -> Result<Format, Wrong> {
+    let asked = find(query, "format");
+    let asked = match asked {
+        Some(parameter) => Some(parameter.parsed("html, json or prometheus", |text| {
+            Some(match text {
+                "html" => Format::Html,
+                "json" => Format::Json,
+                "prometheus" => Format::Prometheus,
+                _ => return None,
+            })
+        })?),
+        None => None,
+    };
+    let chosen = match (fixed, asked) {
+        (Some(Format::Html), Some(Format::Json)) => Format::Json,
+        (Some(chosen), _) | (None, Some(chosen)) => chosen,
+        (None, None) => {
+            let formats = [
+                Format::Html,
+                Format::Json,
+                Format::Prometheus,
+                Format::OpenMetrics,
+            ];
+            return Ok(accept::best(accept, &formats));
         }
-    }
-
-    /// What a request is answered: by what the directive says, else the parameter `format`, else the header
-    /// `Accept`. The page asks its own address for the JSON that it shows.
-    pub fn of(fixed: Option<Self>, query: &[u8], accept: &[u8]) -> Result<Self, Wrong> {
-        let asked = find(query, "format");
-        let asked = match asked {
-            Some(parameter) => Some(parameter.parsed("html, json or prometheus", |text| {
-                Some(match text {
-                    "html" => Self::Html,
-                    "json" => Self::Json,
-                    "prometheus" => Self::Prometheus,
-                    _ => return None,
-                })
-            })?),
-            None => None,
-        };
-        let format = match (fixed, asked) {
-            (Some(Self::Html), Some(Self::Json)) => Self::Json,
-            (Some(format), _) | (None, Some(format)) => format,
-            (None, None) => {
-                let formats = [Self::Html, Self::Json, Self::Prometheus, Self::OpenMetrics];
-                return Ok(accept::best(accept, &formats));
-            }
-        };
-        Ok(match format {
-            Self::Prometheus => accept::best(accept, &[Self::Prometheus, Self::OpenMetrics]),
-            format => format,
-        })
-    }
+    };
+    Ok(match chosen {
+        Format::Prometheus => accept::best(accept, &[Format::Prometheus, Format::OpenMetrics]),
+        other => other,
+    })
 }
 
 /// What tunnels are ordered by: the largest first, but for the id.
@@ -199,7 +180,7 @@ mod tests {
     fn the_directive_decides_then_the_parameter_then_accept() {
         use Format::{Html, Json, OpenMetrics, Prometheus};
         let om = "application/openmetrics-text";
-        for (fixed, query, accept, format) in [
+        for (fixed, query, accept, expected) in [
             (None, "", "", Html),
             (None, "", "application/json", Json),
             (None, "format=prometheus", "application/json", Prometheus),
@@ -213,10 +194,10 @@ mod tests {
             (Some(Html), "format=json", "", Json),
             (Some(Html), "format=prometheus", "", Html),
         ] {
-            let is = Format::of(fixed, query.as_bytes(), accept.as_bytes());
-            assert_eq!(is, Ok(format), "{fixed:?} {query} {accept}");
+            let is = format(fixed, query.as_bytes(), accept.as_bytes());
+            assert_eq!(is, Ok(expected), "{fixed:?} {query} {accept}");
         }
-        let wrong = Format::of(None, b"format=xml", b"").unwrap_err();
+        let wrong = super::format(None, b"format=xml", b"").unwrap_err();
         assert_eq!(
             wrong.to_string(),
             "format \"xml\" must be html, json or prometheus"

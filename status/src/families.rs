@@ -4,6 +4,7 @@ use core::fmt;
 
 use websocket_zone::{CauseName, Counters, Kind, UpstreamCounters, Zone};
 
+use crate::about::VERSION;
 use crate::samples::{Samples, Type, Value};
 use crate::show::Seconds;
 
@@ -44,7 +45,7 @@ pub(crate) static FAMILIES: [Family; 25] = [
         "The versions of the module and of nginx.",
         Of::Zone(|samples, _, nginx| {
             let versions = [
-                ("version", Value::Str(crate::VERSION)),
+                ("version", Value::Str(VERSION)),
                 ("nginx", Value::Str(nginx)),
             ];
             samples.add(&versions, 1)

@@ -8,7 +8,7 @@ use websocket_zone::{
     CauseName, Counters, Ended, Failure, Histogram, Kind, Label, Text, Tunnel, Upstream, Zone,
 };
 
-use crate::about::{About, CauseSet};
+use crate::about::{About, CauseSet, VERSION};
 use crate::json::Json;
 use crate::out::Out;
 use crate::show::{Name, Seconds, Shown, ShownCode, side};
@@ -113,7 +113,7 @@ fn head(
     json.number("version", 1)?;
     json.seconds("time", about.time)?;
     json.text_at("nginx", about.nginx)?;
-    json.text_at("module", crate::VERSION)?;
+    json.text_at("module", VERSION)?;
     json.key("control")?;
     match about.control {
         Some(path) => json.text(Shown(&Text::new(path)))?,

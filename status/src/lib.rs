@@ -13,6 +13,7 @@ mod answer;
 mod ask;
 mod control;
 mod families;
+mod format;
 mod items;
 mod json;
 mod metrics;
@@ -27,13 +28,11 @@ mod source;
 
 pub use about::About;
 pub use answer::{Answer, Filled};
-pub use ask::{Ask, Format};
+pub use ask::{Ask, format};
 pub use control::{Close, Closing, Count, Forbidden, Sender, action, write_error};
+pub use format::Format;
 pub use metrics::Metrics;
 pub use order::Entry;
 pub use page::{PAGE, POLICY};
 pub use query::Wrong;
 pub use report::Report;
-
-/// The version of all this.
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
