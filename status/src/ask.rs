@@ -8,7 +8,11 @@ use crate::query::{Parameter, Wrong, find, parameters};
 
 /// What a request is answered: by what the directive says, else the parameter `format`, else the header
 /// `Accept`. The page asks its own address for the JSON that it shows.
-pub fn format(fixed: Option<Format>, query: &[u8], accept: &[u8]) -> Result<Format, Wrong> {
+pub fn format<'q>(
+    fixed: Option<Format>,
+    query: &'q [u8],
+    accept: &[u8],
+) -> Result<Format, Wrong<'q>> {
     let asked = find(query, "format");
     let asked = match asked {
         Some(parameter) => Some(parameter.parsed("html, json or prometheus", |text| {
@@ -112,7 +116,7 @@ impl Ask {
     const TUNNELS: usize = 100;
 
     /// Reads a query. Parameters that are not known change nothing.
-    pub fn parse(zone: &Zone<'_>, query: &[u8]) -> Result<Self, Wrong> {
+    pub fn parse<'q>(zone: &Zone<'_>, query: &'q [u8]) -> Result<Self, Wrong<'q>> {
         let mut ask = Self {
             tunnels: Self::TUNNELS,
             offset: 0,
@@ -151,7 +155,7 @@ impl Ask {
     }
 }
 
-fn count(parameter: &Parameter<'_>) -> Result<usize, Wrong> {
+fn count<'q>(parameter: &Parameter<'q>) -> Result<usize, Wrong<'q>> {
     let number = parameter.number()?;
     usize::try_from(number)
         .ok()
@@ -159,7 +163,7 @@ fn count(parameter: &Parameter<'_>) -> Result<usize, Wrong> {
         .ok_or(parameter.wrong("at most 100000"))
 }
 
-fn sort(parameter: &Parameter<'_>) -> Result<Sort, Wrong> {
+fn sort<'q>(parameter: &Parameter<'q>) -> Result<Sort, Wrong<'q>> {
     let expected = "id, bytes, messages, age, idle, rtt or waiting";
     parameter.parsed(expected, |text| {
         Sort::ALL.into_iter().find(|sort| sort.name() == text)
@@ -167,7 +171,7 @@ fn sort(parameter: &Parameter<'_>) -> Result<Sort, Wrong> {
 }
 
 /// The label of a text; one that no tunnel has where nothing was counted for it.
-pub(crate) fn label(zone: &Zone<'_>, parameter: &Parameter<'_>) -> Result<u32, Wrong> {
+pub(crate) fn label<'q>(zone: &Zone<'_>, parameter: &Parameter<'q>) -> Result<u32, Wrong<'q>> {
     let text = parameter.text()?;
     Ok(zone.find_label(&text).unwrap_or(u32::MAX))
 }

@@ -34,7 +34,7 @@ const LONGEST_REASON: usize = 123;
 impl Close {
     /// Reads a query, at this time on the clock that never goes back. What is not known is refused: a slip
     /// must not close more than was meant.
-    pub fn parse(zone: &Zone<'_>, query: &[u8], now: u64) -> Result<Self, Wrong> {
+    pub fn parse<'q>(zone: &Zone<'_>, query: &'q [u8], now: u64) -> Result<Self, Wrong<'q>> {
         let mut which = Which::default();
         let (mut over_ms, mut code, mut is_dry) = (0, SERVICE_RESTART, false);
         let mut reason = Text::EMPTY;
@@ -84,7 +84,7 @@ impl Close {
 }
 
 /// One that may be sent (RFC 6455 section 7.4).
-fn close_code(parameter: &Parameter<'_>) -> Result<u16, Wrong> {
+fn close_code<'q>(parameter: &Parameter<'q>) -> Result<u16, Wrong<'q>> {
     let expected = "a code that may be sent: \
                     1000 to 1003, 1007 to 1014, or 3000 to 4999";
     parameter.parsed(expected, |text| {
@@ -94,7 +94,7 @@ fn close_code(parameter: &Parameter<'_>) -> Result<u16, Wrong> {
     })
 }
 
-fn close_reason(parameter: &Parameter<'_>) -> Result<Text, Wrong> {
+fn close_reason<'q>(parameter: &Parameter<'q>) -> Result<Text, Wrong<'q>> {
     let text = parameter.text()?;
     if text.len() > LONGEST_REASON || str::from_utf8(&text).is_err() {
         return Err(parameter.wrong("UTF-8 of at most 123 bytes"));
@@ -103,7 +103,7 @@ fn close_reason(parameter: &Parameter<'_>) -> Result<Text, Wrong> {
 }
 
 /// The action of which a query asks how far it is.
-pub fn action(query: &[u8]) -> Result<u64, Wrong> {
+pub fn action(query: &[u8]) -> Result<u64, Wrong<'_>> {
     match find(query, "action") {
         Some(parameter) => parameter.number(),
         None => Err(missing("action", "is missing: which one to tell of")),

@@ -8,13 +8,13 @@ use websocket_zone::{Cidr, Text};
 
 /// A parameter as it was sent, and what it has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wrong {
-    name: Text,
-    value: Option<Text>,
+pub struct Wrong<'q> {
+    name: &'q [u8],
+    value: Option<&'q [u8]>,
     expected: &'static str,
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for Wrong<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             name,
@@ -61,10 +61,10 @@ pub(crate) fn find<'q>(query: &'q [u8], name: &str) -> Option<Parameter<'q>> {
     parameters(query).find(|parameter| parameter.name == name.as_bytes())
 }
 
-impl Parameter<'_> {
+impl<'q> Parameter<'q> {
     /// Its value, with `%HH` and `+` decoded. Longer ones than any that is kept are refused: what was cut
     /// off could be the difference.
-    pub fn text(&self) -> Result<Text, Wrong> {
+    pub fn text(&self) -> Result<Text, Wrong<'q>> {
         let mut decoded = [0; Text::MAX];
         let mut length = 0;
         let mut bytes = self.raw.iter();
@@ -89,7 +89,7 @@ impl Parameter<'_> {
     }
 
     /// A whole number.
-    pub fn number(&self) -> Result<u64, Wrong> {
+    pub fn number(&self) -> Result<u64, Wrong<'q>> {
         self.parsed("a whole number", |text| {
             // Rust would take a sign.
             let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -98,7 +98,7 @@ impl Parameter<'_> {
     }
 
     /// A range of addresses.
-    pub fn cidr(&self) -> Result<Cidr, Wrong> {
+    pub fn cidr(&self) -> Result<Cidr, Wrong<'q>> {
         self.parsed(
             "an address, or a range such as 192.0.2.0/24 or 2001:db8::/32",
             Cidr::parse,
@@ -106,12 +106,12 @@ impl Parameter<'_> {
     }
 
     /// A time in milliseconds.
-    pub fn time(&self) -> Result<u64, Wrong> {
+    pub fn time(&self) -> Result<u64, Wrong<'q>> {
         self.parsed("a time, such as 30s, 5m or 1h30m", time)
     }
 
     /// `1` or `0`
-    pub fn flag(&self) -> Result<bool, Wrong> {
+    pub fn flag(&self) -> Result<bool, Wrong<'q>> {
         self.parsed("1 or 0", |text| match text {
             "1" => Some(true),
             "0" => Some(false),
@@ -123,23 +123,23 @@ impl Parameter<'_> {
         &self,
         expected: &'static str,
         parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<T, Wrong> {
+    ) -> Result<T, Wrong<'q>> {
         let text = self.text()?;
         let parsed = str::from_utf8(&text).ok().and_then(parse);
         parsed.ok_or(self.wrong(expected))
     }
 
     /// Its value is not what it has to be.
-    pub fn wrong(&self, expected: &'static str) -> Wrong {
+    pub fn wrong(&self, expected: &'static str) -> Wrong<'q> {
         Wrong {
-            name: Text::new(self.name),
-            value: Some(Text::new(self.raw)),
+            name: self.name,
+            value: Some(self.raw),
             expected,
         }
     }
 
     /// It must not be here.
-    pub fn refused(&self, why: &'static str) -> Wrong {
+    pub fn refused(&self, why: &'static str) -> Wrong<'q> {
         Wrong {
             value: None,
             ..self.wrong(why)
@@ -148,9 +148,9 @@ impl Parameter<'_> {
 }
 
 /// A parameter that should be here.
-pub(crate) fn missing(name: &str, why: &'static str) -> Wrong {
+pub(crate) fn missing(name: &'static str, why: &'static str) -> Wrong<'static> {
     Wrong {
-        name: Text::new(name.as_bytes()),
+        name: name.as_bytes(),
         value: None,
         expected: why,
     }
