@@ -7,9 +7,10 @@ use core::{iter, ptr};
 
 use nginx_sys::{
     ngx_array_t, ngx_flag_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_msec_t,
-    ngx_uint_t, off_t,
+    ngx_str_t, ngx_uint_t, off_t,
 };
 use websocket_protocol::{Scanner, Strictness};
+use websocket_zone::LabelId;
 
 use super::note::{Note, Notes};
 use super::origin;
@@ -42,11 +43,15 @@ pub struct LocationConf {
     pub(super) drain: ngx_msec_t,
     pub(super) drain_code: ngx_uint_t,
     pub(super) advice: ngx_flag_t,
+    /// `websocket_label`; its data is NULL where it is not set.
+    pub(super) label_text: ngx_str_t,
     /// What is written at this level, for what can only be told after the merge.
     pub(super) notes: Notes,
     pub level: Level,
     /// What `inject` has made for it.
     pub twins: Cell<Twins>,
+    /// What its handshakes and tunnels are counted under, in a worker.
+    pub label: Cell<LabelId>,
 }
 
 /// A level of the configuration, as nginx keeps it.
@@ -172,6 +177,12 @@ impl LocationConf {
     /// Whether the two belong to the same server.
     pub fn is_beside(&self, other: &Self) -> bool {
         ptr::eq(self.level.server, other.level.server)
+    }
+
+    /// What is counted here is counted under this; `None` where nothing is said of it.
+    pub fn label_text(&self) -> Option<&[u8]> {
+        // SAFETY: a word of the configuration.
+        (!self.label_text.data.is_null()).then(|| unsafe { string::bytes(&self.label_text) })
     }
 
     /// The location as it is written.

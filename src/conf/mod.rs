@@ -9,6 +9,7 @@ pub mod note;
 pub mod origin;
 pub mod peer;
 mod words;
+pub mod zone;
 
 pub use location::LocationConf;
 pub use main::MainConf;

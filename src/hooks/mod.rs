@@ -2,6 +2,7 @@
 //! asked of the layers below.
 
 pub mod configuration;
+mod count;
 mod filters;
 mod log_phase;
 mod own_loop;

@@ -9,7 +9,7 @@ use nginx_sys::{
 };
 use websocket_protocol::{Cause, Refusal, Status, Strictness, Upgrade};
 
-use super::report;
+use super::{count, report};
 use crate::conf::LocationConf;
 use crate::failure::conclude;
 use crate::nginx::{Request, string};
@@ -60,6 +60,7 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
         return NO_MEMORY;
     };
     let key = head.key().unwrap_or_default();
+    count::judged(attempt, conf, asks);
     attempt.judge(asks, broken.map(|refusal| keep(r, refusal)), key);
     if let Some(refusal) = broken.filter(|broken| asks && Strictness::Safe.refuses(broken.cause)) {
         report::passed_on(r, conf.log_level(), refusal);

@@ -8,6 +8,6 @@ mod context;
 pub mod state;
 mod tries;
 
-pub use context::{Attempt, Broken, begin, of};
+pub use context::{Attempt, Broken, Counted, begin, of};
 pub use state::{Carrier, Ending, Joined, Stage, State};
 pub use tries::Tries;

@@ -5,7 +5,9 @@ use core::ptr::{self, NonNull};
 use core::slice;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use nginx_sys::{ngx_alloc, ngx_cycle_t, ngx_log_t};
+use nginx_sys::{ngx_alloc, ngx_log_t};
+
+use crate::zone;
 
 /// Bytes on their way from one side to the other.
 pub struct Buffer {
@@ -30,6 +32,7 @@ impl Buffer {
             // SAFETY: a request always has a log.
             None => NonNull::new(unsafe { ngx_alloc(capacity, log) }.cast())?,
         };
+        lend(1);
         Some(Self {
             start,
             capacity,
@@ -44,6 +47,7 @@ impl Buffer {
 
     /// Gives it back to the worker, which keeps at most `keep` of this capacity.
     pub fn give_back(self, keep: usize) {
+        lend(-1);
         let list = FREE
             .iter()
             .find(|list| keep > 0 && list.claim(self.capacity));
@@ -107,13 +111,23 @@ impl Buffer {
     }
 }
 
-/// `exit_process`: frees what no tunnel has. The end of the process would do, but whoever looks for
+/// The process ends: frees what no tunnel has. The end of the process would do, but whoever looks for
 /// leaks is to find none.
-pub unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {
+pub fn exit_process() {
     for list in &FREE {
         while let Some(start) = list.pop() {
             free(start);
         }
+    }
+}
+
+/// One more is lent, or one less.
+fn lend(more: isize) {
+    static LENT: AtomicUsize = AtomicUsize::new(0);
+    if let Some(writer) = zone::writer() {
+        let lent = LENT.load(Ordering::Relaxed).wrapping_add_signed(more);
+        LENT.store(lent, Ordering::Relaxed);
+        writer.lent(lent);
     }
 }
 

@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 
 use nginx_sys::{ngx_http_request_t, ngx_http_upstream_t, ngx_random};
-use websocket_protocol::tunnel::{self as rules, Next, Side, Summary};
+use websocket_protocol::tunnel::{self as rules, Next, Side, Summary, Traffic};
 
 use super::buffers::Buffer;
 use super::drain::{self, Link};
@@ -237,6 +237,12 @@ impl Tunnel {
     /// How it is, or how it ended.
     pub fn summary(&self) -> Summary {
         self.rules.summary()
+    }
+
+    /// What has gone by so far.
+    #[inline]
+    pub fn traffic(&self) -> Traffic {
+        self.rules.traffic()
     }
 
     pub(super) fn conf(&self) -> &'static LocationConf {

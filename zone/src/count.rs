@@ -1,7 +1,7 @@
 //! What happens to handshakes and tunnels, counted.
 
 use websocket_protocol::Cause;
-use websocket_protocol::tunnel::{Count, End, Reason, Traffic};
+use websocket_protocol::tunnel::{Count, Reason, Side, Traffic};
 
 use crate::counters::{
     ATTEMPTS, CLOSED, DRAINED, ENDED, ESTABLISHED, FAILED, FROM_CLIENT, FROM_UPSTREAM, OWN_LOOP,
@@ -48,8 +48,12 @@ pub struct Failed<'a> {
 /// A tunnel that is over.
 #[derive(Clone, Copy, Debug)]
 pub struct Over {
-    /// Who ended it, and why.
-    pub end: End,
+    /// Who ended it; `None` is nginx.
+    pub by: Option<Side>,
+    /// Why, where that is known.
+    pub reason: Option<Reason>,
+    /// The code of the first Close.
+    pub code: Option<u16>,
     /// How long it lasted, milliseconds.
     pub duration_ms: u64,
     /// All that went by.
@@ -172,12 +176,12 @@ impl Writer<'_> {
     /// A tunnel is over.
     pub fn ended(&self, meter: &Meter, place: &Place<'_>, over: &Over) {
         let words = self.labels.get(meter.block as usize);
-        let End { by, reason, code } = over.end;
-        words.add(CLOSED + self.close_id(by, reason, code), 1);
+        let reason = self.reason_id(over.reason);
+        words.add(CLOSED + self.close_id(over.by, reason, over.code), 1);
         words.add(ENDED, 1);
-        match reason {
-            Reason::Drain => words.add(DRAINED, 1),
-            Reason::PingTimeout => words.add(PINGS_LOST, 1),
+        match over.reason {
+            Some(Reason::Drain) => words.add(DRAINED, 1),
+            Some(Reason::PingTimeout) => words.add(PINGS_LOST, 1),
             _ => {}
         }
         observe(words, Kind::Duration, over.duration_ms);
@@ -192,8 +196,9 @@ impl Writer<'_> {
             time: over.time,
             id: meter.id,
             place,
-            end: over.end,
-            reason: self.zone.reason_id(self.slot, reason),
+            by: over.by,
+            reason,
+            code: over.code,
             duration_ms: over.duration_ms,
             from_client: over.from_client,
             from_upstream: over.from_upstream,

@@ -1,7 +1,7 @@
 //! What is counted, as it lies in a block, and as it is read.
 
+use websocket_protocol::Cause;
 use websocket_protocol::tunnel::{Count, Side};
-use websocket_protocol::{Cause, tunnel::Reason};
 
 use crate::histogram::{self, Histogram, Kind};
 use crate::layout::{CAUSES, CLOSES, LABEL_BLOCK, UPSTREAM_BLOCK};
@@ -230,7 +230,7 @@ impl CauseName {
 pub struct Closes {
     /// The side; `None` is nginx.
     pub by: Option<Side>,
-    /// The name of the [`Reason`].
+    /// The name of the [`Reason`](websocket_protocol::tunnel::Reason).
     pub reason: Text,
     /// The code of the first Close.
     pub code: Code,
@@ -316,13 +316,6 @@ impl<'m> Zone<'m> {
             code: Code::from_number(key & 0xFFFF),
             count,
         }
-    }
-
-    /// The id of a reason.
-    pub(crate) fn reason_id(&self, slot: usize, reason: Reason) -> usize {
-        self.reasons()
-            .find_or_add(slot, reason.name().as_bytes())
-            .unwrap_or(crate::names::OTHER)
     }
 
     pub(crate) fn cause_name(&self, id: usize) -> CauseName {

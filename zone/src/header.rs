@@ -59,10 +59,14 @@ impl Header<'_> {
         self.0.publish(IS, MAGIC);
     }
 
+    pub fn is_there(self) -> bool {
+        self.0.seen(IS) == MAGIC
+    }
+
     /// The length of the rings, if the memory is complete and as this version wants it.
     pub fn history(self, words: usize) -> Option<usize> {
         let Self(header) = self;
-        let is_right = header.seen(IS) == MAGIC
+        let is_right = self.is_there()
             && header.get(IS_VERSION) == VERSION
             && header.get(LENGTH) == words as u64;
         usize::try_from(header.get(HISTORY))

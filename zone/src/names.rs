@@ -41,8 +41,8 @@ impl<'m> Names<'m> {
     }
 
     /// Its first entry is for all that has none.
-    pub fn create(self) {
-        self.write(OTHER, b"other");
+    pub fn create(self, first: &str) {
+        self.write(OTHER, first.as_bytes());
     }
 
     pub const fn count(self) -> usize {
@@ -154,7 +154,7 @@ mod tests {
 
     fn names(words: &[AtomicU64]) -> Names<'_> {
         let names = Names::new(Words::new(words), words.len() / NAME);
-        names.create();
+        names.create("other");
         names
     }
 

@@ -5,7 +5,7 @@
 
 use core::ops::Range;
 
-use websocket_protocol::tunnel::{Count, End, Side};
+use websocket_protocol::tunnel::{Count, Side};
 
 use crate::counters::{CauseName, side_number, side_of};
 use crate::header::{NEXT_END, NEXT_FAILURE};
@@ -194,8 +194,8 @@ impl Zone<'_> {
             record.set(TIME, what.time);
             record.set(LABEL, what.place.word(label));
             record.set(ID, what.id);
-            let code = optional(what.end.code.map(u32::from));
-            let by = side_number(what.end.by);
+            let code = optional(what.code.map(u32::from));
+            let by = side_number(what.by);
             record.set(END, by << 56 | (what.reason as u64) << 24 | code);
             record.set(DURATION, what.duration_ms);
             set_count(record, FROM_CLIENT, what.from_client);
@@ -241,8 +241,9 @@ pub(crate) struct Ending<'a> {
     pub time: u64,
     pub id: u64,
     pub place: &'a Place<'a>,
-    pub end: End,
+    pub by: Option<Side>,
     pub reason: usize,
+    pub code: Option<u16>,
     pub duration_ms: u64,
     pub from_client: Count,
     pub from_upstream: Count,

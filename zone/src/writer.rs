@@ -128,7 +128,8 @@ impl<'m> Writer<'m> {
 
     /// The worker exits. Tunnels that there still are end with it.
     pub fn leave(&self, owners: &impl Owners) {
-        let close = CLOSED + self.close_id(None, Reason::WorkerShutdown, None);
+        let close =
+            CLOSED + self.close_id(None, self.reason_id(Some(Reason::WorkerShutdown)), None);
         for blocks in [self.labels, self.upstreams] {
             for (_, _, block) in blocks.iter().filter(|(slot, ..)| *slot == self.slot) {
                 let over = block.get(ENDED).wrapping_add(block.get(LOST));
@@ -194,8 +195,15 @@ impl<'m> Writer<'m> {
         })
     }
 
-    pub(crate) fn close_id(&self, by: Option<Side>, reason: Reason, code: Option<u16>) -> usize {
-        let reason = self.zone.reason_id(self.slot, reason);
+    pub(crate) fn reason_id(&self, reason: Option<Reason>) -> usize {
+        let found = reason.and_then(|reason| {
+            let name = reason.name().as_bytes();
+            self.zone.reasons().find_or_add(self.slot, name)
+        });
+        found.unwrap_or(OTHER)
+    }
+
+    pub(crate) fn close_id(&self, by: Option<Side>, reason: usize, code: Option<u16>) -> usize {
         self.zone
             .close_id(Zone::close_key(by, reason, Code::of(code)))
     }

@@ -22,14 +22,10 @@ impl<'m> Zone<'m> {
             words: Words::new(words),
         };
         zone.header().write(words.len(), &memory);
-        for names in [
-            zone.causes(),
-            zone.reasons(),
-            zone.label_names(),
-            zone.upstream_names(),
-        ] {
-            names.create();
-        }
+        zone.causes().create("unknown");
+        zone.reasons().create("unknown");
+        zone.label_names().create("other");
+        zone.upstream_names().create("other");
         zone.create_closes();
         zone.header().publish();
         Some(zone)
@@ -44,6 +40,11 @@ impl<'m> Zone<'m> {
             layout: Layout::new(words_len, history)?,
             words,
         })
+    }
+
+    /// Whether there is one in this memory, of whatever version.
+    pub fn is_there(words: &[AtomicU64]) -> bool {
+        Header(Words::new(words)).is_there()
     }
 
     /// Whether so many words are enough for rings of this length.

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 
 use websocket_protocol::Cause;
-use websocket_protocol::tunnel::{Count, End, Reason, Side, Traffic};
+use websocket_protocol::tunnel::{Count, Reason, Side, Traffic};
 use websocket_zone::{Alone, Code, Failed, Full, Kind, Memory, Over, Place, Writer, Zone};
 
 const MEMORY: Memory<'_> = Memory {
@@ -43,7 +43,9 @@ fn count(bytes: u64, frames: u64, messages: u64) -> Count {
 
 fn over(by: Option<Side>, reason: Reason, code: Option<u16>) -> Over {
     Over {
-        end: End { by, reason, code },
+        by,
+        reason: Some(reason),
+        code,
         duration_ms: 61_000,
         from_client: count(10, 2, 1),
         from_upstream: count(20, 4, 2),

@@ -51,7 +51,11 @@ fn pings_count_when_they_are_gone_and_pongs_when_they_answer() {
     assert_eq!(world.tunnel.traffic().pongs, 0);
     world.client.room = 1;
     world.wait(100);
-    assert_eq!(world.tunnel.traffic().pings_sent, 1, "half of the client's is gone");
+    assert_eq!(
+        world.tunnel.traffic().pings_sent,
+        1,
+        "half of the client's is gone"
+    );
     world.takes(Side::Client, 9);
     assert_eq!(world.tunnel.traffic().pings_sent, 2);
     world.wait(3);
