@@ -13,6 +13,8 @@ use crate::json::Json;
 use crate::out::Out;
 use crate::show::{Name, Seconds, Shown, ShownCode, side};
 
+// There is one at a time, in its place.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Item<'m> {
     Head(Zone<'m>, About<'m>, Counters<'m>),
     /// The end of a list, and the beginning of the next.

@@ -75,6 +75,8 @@ pub struct Sample<'m> {
     is_open: bool,
 }
 
+// There is one at a time, in its place.
+#[allow(clippy::large_enum_variant)]
 enum What<'m> {
     Head(&'static Family),
     Zone(&'static Family, Zone<'m>, &'static str),
