@@ -23,9 +23,11 @@ LAYERED = "src"
 
 # Where a crate is, its name, and the crates of the workspace that it may import.
 CRATES = (
-    (LAYERED, "ngx_http_websocket_module", {"websocket_protocol", "websocket_zone"}),
+    (LAYERED, "ngx_http_websocket_module",
+     {"websocket_protocol", "websocket_zone", "websocket_status"}),
     ("protocol/src", "websocket_protocol", set()),
     ("zone/src", "websocket_zone", {"websocket_protocol"}),
+    ("status/src", "websocket_status", {"websocket_protocol", "websocket_zone"}),
     ("check-websocket/src", "check_websocket", {"websocket_protocol"}),
     ("nginx-tests/src", "nginx_tests", set()),
     ("bench/src", "bench", set()),

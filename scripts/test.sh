@@ -44,7 +44,7 @@ main() {
     stage clients prepare_clients
     stage formatting cargo fmt --all --check
     stage clippy lint
-    stage 'unit tests' cargo test "${FLAGS[@]}" -p websocket-protocol -p websocket-zone -p check-websocket
+    stage 'unit tests' cargo test "${FLAGS[@]}" -p websocket-protocol -p websocket-zone -p websocket-status -p check-websocket
     on_installed "$@"
     if [ -n "$all" ]; then
         for release in "${OTHER_RELEASES[@]}"; do
