@@ -21,9 +21,17 @@ fn main() {
     fs::write(made, page).expect("the page can be written");
 }
 
+/// A file of the page, without what is there for its readers alone: indentation, empty lines, and lines
+/// that are a comment.
 fn read(name: &str) -> String {
     let file = Path::new("page").join(name);
-    fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    let text = fs::read_to_string(&file);
+    let text = text.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("//"))
+        .flat_map(|line| [line, "\n"])
+        .collect()
 }
 
 /// The files named in each comment `/* include a b */` take its place.
