@@ -237,13 +237,11 @@ metrics() (
 )
 
 take_screenshots() {
-    local url=http://127.0.0.1:$PORT/websocket
+    show "" "What the page shows in two minutes from now:" ""
     start_crowd 60 /chat/ /feed/
-    show "The page in a minute from now, and once more when something fails:"
-    "$BIN/page-shot" "$url" "$ROOT/docs/page-light.png" light 1280 1120
-    start_crowd 5 /behind-a-proxy
-    "$BIN/page-shot" "$url" "$ROOT/docs/page-dark.png" dark 1280 1120
-    ls -l "$ROOT"/docs/page-*.png
+    start_crowd 2 /behind-a-proxy
+    "$BIN/page-shot" "http://127.0.0.1:$PORT/websocket" 1280 1000 "$ROOT"/docs/page-{light,dark}.png
+    ls -l "$ROOT"/docs/page-{light,dark}.png
 }
 
 # Runs a command, keeps what it prints in $DEMO/seen and shows it indented.

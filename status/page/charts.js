@@ -35,7 +35,7 @@ class Chart {
 
   // series: for each line its [time, value] pairs; now: the right edge.
   draw(series, now) {
-    const time = covered() < 60 ? 60 : WINDOW;
+    const time = Math.min(WINDOW, Math.max(60, covered()));
     Object.assign(this, { series, now, time });
     const top = above(Math.max(this.least, ...series.flat().map(([, value]) => value)), this.base);
     const x = (time) => (WIDE * (1 - (now - time) / this.time)).toFixed(1);

@@ -1,10 +1,9 @@
-//! `page-shot URL FILE light|dark WIDTH HEIGHT`: waits until the page of `websocket_status` at this address
-//! has seen a minute, and writes what a browser shows then as a PNG.
+//! `page-shot URL WIDTH HEIGHT LIGHT.png DARK.png`: waits until the page of `websocket_status` at this
+//! address has seen two minutes, and writes what a browser shows then, in both colour schemes.
 
 use std::process::ExitCode;
-use std::thread;
 use std::time::Duration;
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use nginx_tests::browser::Browser;
 
@@ -13,8 +12,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [url, file, scheme, width, height] = &arguments[..] else {
-        eprintln!("usage: page-shot URL FILE light|dark WIDTH HEIGHT");
+    let [url, width, height, light, dark] = &arguments[..] else {
+        eprintln!("usage: page-shot URL WIDTH HEIGHT LIGHT.png DARK.png");
         return ExitCode::from(2);
     };
     let (Ok(width), Ok(height)) = (width.parse(), height.parse()) else {
@@ -25,16 +24,19 @@ fn main() -> ExitCode {
         eprintln!("page-shot: Chromium is not installed");
         return ExitCode::FAILURE;
     };
-    browser.emulate(width, height, scheme);
+    browser.emulate(width, height, "light");
     browser.open(url);
-    while browser.eval("covered() > 60") != true {
+    while browser.eval("covered() > 120") != true {
         thread::sleep(PAUSE);
     }
-    match fs::write(file, browser.screenshot()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+    // The same moment twice.
+    browser.click("#pause");
+    for (file, scheme) in [(light, "light"), (dark, "dark")] {
+        browser.emulate(width, height, scheme);
+        if let Err(error) = fs::write(file, browser.screenshot()) {
             eprintln!("page-shot: {file}: {error}");
-            ExitCode::FAILURE
+            return ExitCode::FAILURE;
         }
     }
+    ExitCode::SUCCESS
 }
