@@ -32,7 +32,7 @@ class Table {
     this.heads = columns.map(([title, kind]) => make("th", { role: "columnheader", scope: "col", className: kind }, title));
     const head = make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...this.heads));
     this.wide = make("div", { className: "wide" }, make("table", { role: "table" },
-      make("caption", { className: "sr", textContent: caption }), head, this.body));
+      make("caption", { className: "sr" }, caption), head, this.body));
     this.empty = make("p", { className: "empty" });
     $(id).append(this.wide, this.empty);
   }
@@ -71,7 +71,7 @@ class Table {
     const [text, more] = [content].flat();
     const small = cell.querySelector("small");
     if (!more) return put(cell, text);
-    if (!small) return cell.replaceChildren(make("span", { textContent: text }), make("small", { textContent: more }));
+    if (!small) return cell.replaceChildren(make("span", {}, text), make("small", {}, more));
     put(cell.firstChild, text);
     put(small, more);
   }

@@ -1,21 +1,28 @@
 // The verdict: whether WebSocket is healthy here, in words.
 
 const ENDS = {
-  "no-close-frame": "a side left without a Close frame",
-  "reset": "a side's connection broke",
-  "idle-timeout": "nothing moved for as long as websocket_timeout allows; websocket_ping keeps quiet tunnels open",
+  "protocol-error": "the other side broke the protocol",
+  "unsupported-data": "the other side sent what is not accepted",
+  "invalid-payload": "the other side sent what is not of its type",
+  "policy-violation": "the other side broke a rule of the application",
+  "mandatory-extension": "the upstream lacks an extension that the client needs",
+  "internal-error": "this side has failed: see its own log",
+  "bad-gateway": "this side got no valid answer from behind it",
+  "no-close-frame": "without a Close frame",
+  "reset": "the connection broke",
+  "idle-timeout": "nothing moved for websocket_timeout; websocket_ping keeps quiet tunnels open",
   "send-timeout": "a side took nothing of what was sent to it",
   "ping-timeout": "a side did not answer a ping",
-  "lifetime": "it was as old as websocket_max_lifetime allows",
-  "message-too-big": "a message was larger than websocket_max_message_size",
-  "drain": "its worker was to exit, and closed it within websocket_drain",
-  "worker-shutdown": "its worker was to exit, and cut it off",
+  "lifetime": "it reached websocket_max_lifetime",
+  "message-too-big": "a message was too large",
+  "drain": "its worker was to exit, within websocket_drain",
+  "worker-shutdown": "its worker did not wait any longer",
   "worker-died": "its worker was killed or crashed: see the error log",
   "control": "it was closed by request",
-  "error": "nginx could not go on with it: see the error log",
+  "error": "nginx could not go on: see the error log",
 };
-// Those that somebody should look into, if they are many.
-const CUTS = ["idle-timeout", "send-timeout", "ping-timeout", "message-too-big", "worker-shutdown", "worker-died", "error"];
+// Those that are nobody's wish.
+const CUTS = /error|gateway|big|^(idle|send|ping)-|^worker/;
 
 const SIGNS = { ok: "M7 12.5l3.5 3.5L17 9", warn: "M12 6.5v7M12 17.3v.1", bad: "M8 8l8 8M16 8l-8 8", none: "M7.5 12h9" };
 
@@ -57,7 +64,7 @@ function judge(sample, { causes, failures }) {
   }
   const ends = grownCounts(({ ends }) => ends), ended = count(ends);
   for (const [reason, count] of ends)
-    if (CUTS.includes(reason) && (reason === "worker-died" || count > 4 && count >= ended / 2))
+    if (CUTS.test(reason) && (reason === "worker-died" || count > 4 && count >= ended / 2))
       worry(reason, ` ended ${number(count)} of ${many(ended, "tunnel")}: ${ENDS[reason]}.`, reason === "worker-died" ? "A worker died" : "Tunnels are cut");
   return [level, title, because(sample, early), concerns];
 }
@@ -82,9 +89,9 @@ function showHealth(level, title, because, concerns = []) {
   put($("because"), because);
   const list = $("concerns");
   if (list.textContent !== concerns.flat().join(""))
-    list.replaceChildren(...concerns.map(([what, text]) => make("li", {}, make("code", { textContent: what }), text)));
+    list.replaceChildren(...concerns.map(([what, text]) => make("li", {}, make("code", {}, what), text)));
   put($("spoken"), title);
   document.title = `${title} – ${location.host}`;
   const ink = { ok: "137a3f", warn: "c77700", bad: "c62828", none: "667788" }[level];
-  set($("icon"), "href", `data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'><circle cx='12' cy='12' r='11' fill='%23${ink}'/><path d='${SIGNS[level]}' fill='none' stroke='white' stroke-width='3'/></svg>`);
+  set($("icon"), "href", `data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'><circle cx='12' cy='12' r='11' fill='%23${ink}'/></svg>`);
 }

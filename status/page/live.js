@@ -34,7 +34,7 @@ function choices(id, values) {
   for (const value of [...values, view[id]])
     if (select.options && !have.includes(value)) {
       have.push(value);
-      select.append(make("option", { value, textContent: visible(value) }));
+      select.append(make("option", { value }, visible(value)));
     }
 }
 
