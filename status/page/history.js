@@ -11,8 +11,8 @@ let samples = history.state || [];
 function remember(sample) {
   const last = samples.at(-1);
   const anew = last && (last.started !== sample.started || last.attempts > sample.attempts);
-  // A clock that was set back makes no sense of what was before, either.
-  if (anew || last && last.now > sample.now) samples = [];
+  // Nor do those before a clock was set back, or of another version of this page, make sense.
+  if (anew || last && (last.now > sample.now || Object.keys(sample).some((key) => !(key in last)))) samples = [];
   if (!last || last.now !== sample.now) samples.push(sample);
   // The first is at the beginning of the window, or up to a minute before: hidden pages ask seldom.
   const from = sample.now - WINDOW;

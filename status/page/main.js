@@ -25,22 +25,18 @@ async function poll() {
   asking?.abort();
   const mine = asking = new AbortController();
   const limit = setTimeout(() => mine.abort(), PATIENCE);
-  try {
-    const answer = await fetch(question(), { cache: "no-store", signal: mine.signal });
-    const body = await answer.json().catch(() => ({}));
-    if (mine !== asking) return;
-    if (answer.status === 400) {
-      // A filter that nginx doesn't understand: the one before it stays.
-      Object.assign(view, good);
-      put($("problem"), visible(body.error));
-    } else if (answer.ok) await show(body);
-    else silent("nginx gives no status", visible(body.error || `nginx answered ${answer.status}`));
-  } catch {
-    if (mine === asking) silent("nginx does not answer", "It is not running, or there is no way to it");
-  } finally {
-    clearTimeout(limit);
-    if (mine === asking && !paused) timer = setTimeout(poll, document.hidden ? HIDDEN : EVERY);
-  }
+  const answer = await fetch(question(), { cache: "no-store", signal: mine.signal }).catch(() => null);
+  const body = await answer?.json().catch(() => null);
+  clearTimeout(limit);
+  if (mine !== asking) return;
+  if (!paused) timer = setTimeout(poll, document.hidden ? HIDDEN : EVERY);
+  if (answer?.ok && body) show(body);
+  else if (answer?.status === 400) {
+    // A filter that nginx doesn't understand: the one before it stays.
+    Object.assign(view, good);
+    put($("problem"), visible(body.error));
+  } else if (answer && !answer.ok) silent("nginx gives no status", visible(body?.error || `It answered ${answer.status}`));
+  else silent("nginx does not answer", "It is not running, or there is no way to it");
 }
 
 // What is shown is old.
@@ -49,10 +45,10 @@ function silent(title, why) {
   showHealth("bad", title, `${why}.${answered ? ` What is below is from ${clock(answered)}.` : ""} This page goes on asking.`);
 }
 
-async function show(answer) {
+function show(answer) {
   answered = Date.now() / 1000;
   document.body.className = "";
-  await findControl(answer.control);
+  findControl(answer.control);
   const sample = sampleOf(answer);
   if (remember(sample)) put($("notice"), `The counters began anew at ${clock(sample.started)}: nginx was started, or its zone is another.`);
   showHealth(...judge(sample, answer));
@@ -62,7 +58,7 @@ async function show(answer) {
   showRing(endTable, "ends", answer.ends, "No tunnel has ended.");
   showTunnels(answer);
   showFacts(answer);
-  await follow();
+  follow();
 }
 
 function sampleOf({ time, zone, totals, upstreams }) {

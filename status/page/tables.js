@@ -6,7 +6,8 @@ const inOut = (in_, out, write, between = ", ") => `in ${write(in_)}${between}ou
 const amounts = (of, write) => ({ from_client, from_upstream }) => inOut(from_client[of], from_upstream[of], write, "\n");
 const share = (part, all, more) => [number(part), part ? more || percent(part, all) : ""];
 const failedOf = (part, all, [cause]) => share(part, all, cause && `${percent(part, all)}, ${cause[0]}`);
-const allCauses = ({ rejected, failed }) => ({ ...rejected.causes, ...failed.causes });
+const allCauses = ({ rejected, failed }) => Object.entries(failed.causes).reduce(
+  (all, [cause, count]) => ({ ...all, [cause]: (all[cause] || 0) + count }), rejected.causes);
 const byTime = ["Time", "", ({ time }) => clock(time)];
 const byClient = ["Client", "code", ({ client }) => visible(client)];
 const byAddress = ["Address", "text code", (row) => [link(row), visible(row.label)]];

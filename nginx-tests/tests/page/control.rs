@@ -115,7 +115,8 @@ fn nothing_is_offered_that_would_be_refused() {
         };
         let _tunnel = stage.tunnel("/one/");
         stage.shows("active", "1");
-        stage.column_is("tunnels", "Address", &["localhost/one/\none"]);
+        // As many answers as it would take.
+        stage.browser.wait("samples.length > 3");
         let offered = "[...document.querySelectorAll('button')].filter((button) => button.checkVisibility() && button.innerText.startsWith('Close')).length";
         assert_eq!(stage.browser.eval(offered), 0, "{control}");
         if control.is_empty() {
