@@ -121,7 +121,7 @@ impl Stage {
 
     /// Nothing was logged, and nothing asked for outside.
     #[track_caller]
-    pub fn is_clean(mut self) {
+    pub fn ends_clean(mut self) {
         // What is on its way is waited for.
         self.browser.eval("1");
         assert_eq!(self.browser.console, [""; 0]);

@@ -30,7 +30,7 @@ fn one_tunnel() {
     for tunnel in &mut tunnels {
         tunnel.echo("still there");
     }
-    stage.is_clean();
+    stage.ends_clean();
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn all_of_an_upstream() {
     for tunnel in &mut twos {
         tunnel.echo("still there");
     }
-    stage.is_clean();
+    stage.ends_clean();
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_change_of_mind_closes_nothing() {
     stage.browser.press("Enter");
     stage.browser.press("Escape");
     tunnel.echo("still there");
-    stage.is_clean();
+    stage.ends_clean();
 }
 
 /// Where the server has no control, and where this client may not use it.
@@ -120,7 +120,7 @@ fn nothing_is_offered_that_would_be_refused() {
         let offered = "[...document.querySelectorAll('button')].filter((button) => button.checkVisibility() && button.innerText.startsWith('Close')).length";
         assert_eq!(stage.browser.eval(offered), 0, "{control}");
         if control.is_empty() {
-            stage.is_clean();
+            stage.ends_clean();
         }
     }
 }

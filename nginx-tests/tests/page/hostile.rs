@@ -61,7 +61,7 @@ fn a_client_makes_no_markup() {
     let odd = "[...document.body.innerText].filter((c) => /[\\p{Cc}\\p{Cf}]/u.test(c) && !/[\\n\\t]/.test(c))";
     let odd = stage.browser.eval(odd);
     assert!(texts(&odd).is_empty(), "{odd}");
-    stage.is_clean();
+    stage.ends_clean();
 }
 
 /// A name of a host that is no name.
@@ -77,5 +77,5 @@ fn a_host_that_is_no_name() {
     }
     stage.browser.wait("document.querySelectorAll('#failures tbody tr').length > 0 || document.getElementById('because').innerText.includes('handshake')");
     assert_eq!(stage.browser.eval(ELEMENTS), before);
-    stage.is_clean();
+    stage.ends_clean();
 }

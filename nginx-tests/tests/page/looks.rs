@@ -72,7 +72,7 @@ fn both_colour_schemes_can_be_read() {
     assert_eq!(backgrounds[0], backgrounds[1]);
     assert_eq!(backgrounds[2], backgrounds[3]);
     assert_ne!(backgrounds[0], backgrounds[2]);
-    stage.is_clean();
+    stage.ends_clean();
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_narrow_window_needs_no_scrolling_aside() {
                 select.dispatchEvent(new Event('change')); return select.checkVisibility(); })()";
     assert_eq!(stage.browser.eval(sort), true);
     stage.shows("shown", "1–3 of 3 tunnels, by bytes waiting");
-    stage.is_clean();
+    stage.ends_clean();
 }
 
 #[track_caller]
@@ -141,7 +141,7 @@ fn a_screen_reader_is_given_tables_and_names() {
     }
     assert_eq!(found[0].1, found[1].1);
     assert_eq!(found[0], found[1]);
-    stage.is_clean();
+    stage.ends_clean();
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn the_keyboard_reaches_everything_and_shows_where_it_is() {
     let focus = "document.activeElement === document.querySelector('#tunnels tbody button')";
     assert_eq!(stage.browser.eval(focus), true);
     drop(another);
-    stage.is_clean();
+    stage.ends_clean();
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn sorting() {
     stage
         .browser
         .wait(&format!("{SORTED} === 'Open for descending'"));
-    stage.is_clean();
+    stage.ends_clean();
 }
 
 #[test]
@@ -129,5 +129,5 @@ fn pages() {
     drop(tunnels.into_iter().skip(20).collect::<Vec<_>>());
     stage.shows("active", "20");
     stage.shows("shown", "1–20 of 20 tunnels, by id");
-    stage.is_clean();
+    stage.ends_clean();
 }

@@ -40,7 +40,7 @@ fn tunnels_come_and_go() {
     stage.column_is("tunnels", "Address", &["localhost/one/room\none"]);
     let page = stage.browser.eval("document.documentElement.outerHTML");
     assert!(!page.as_str().expect("a page").contains("secret"));
-    stage.is_clean();
+    stage.ends_clean();
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn charts_say_what_they_show() {
     let line = "document.querySelector('#plot-active path.line').getAttribute('d')";
     let drawn = stage.browser.wait(line);
     stage.browser.wait(&format!("{line} !== {drawn}"));
-    stage.is_clean();
+    stage.ends_clean();
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn failures_come_with_their_advice() {
     // Among many that succeed they are few.
     let _tunnels: Vec<_> = (0..10).map(|_| stage.tunnel("/one/")).collect();
     stage.shows("verdict", "Some handshakes fail");
-    stage.is_clean();
+    stage.ends_clean();
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_client_that_is_refused_makes_nobody_ill() {
     stage.column_is("causes", "In all", &["2\n100 %"]);
     stage.says("because", "Of 5 handshakes");
     stage.shows("verdict", "WebSocket is healthy");
-    stage.is_clean();
+    stage.ends_clean();
 }
 
 #[test]
@@ -140,5 +140,5 @@ fn it_can_be_paused() {
     stage.shows("active", "0");
     stage.browser.click("#pause");
     stage.shows("active", "1");
-    stage.is_clean();
+    stage.ends_clean();
 }
