@@ -1,7 +1,7 @@
 //! nginx module that carries, checks and explains WebSocket connections.
 //!
 //! For nginx it is an auxiliary HTTP filter. Its layers, each of which uses only those below it:
-//! `hooks`, `variables`, `failure`, `request`, `tunnel`, `zone`, `advice`, `inject`, `conf`, `types`, `nginx`.
+//! `hooks`, `status`, `variables`, `failure`, `request`, `tunnel`, `zone`, `advice`, `inject`, `conf`, `types`, `nginx`.
 
 #![no_std]
 // The C interface is the only one there is; its documentation is ARCHITECTURE.md.
@@ -21,6 +21,7 @@ mod inject;
 mod nginx;
 mod panic;
 mod request;
+mod status;
 mod tunnel;
 mod types;
 mod variables;

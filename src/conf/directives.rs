@@ -5,10 +5,10 @@ use core::mem::offset_of;
 use core::ptr;
 
 use nginx_sys::{
-    NGX_CONF_1MORE, NGX_CONF_FLAG, NGX_CONF_TAKE1, NGX_CONF_TAKE12, NGX_CONF_TAKE123,
-    NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET,
-    NGX_HTTP_SRV_CONF, NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_command_t,
-    ngx_conf_enum_t, ngx_uint_t,
+    NGX_CONF_1MORE, NGX_CONF_FLAG, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE12,
+    NGX_CONF_TAKE123, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF,
+    NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF, NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE,
+    NGX_LOG_WARN, ngx_command_t, ngx_conf_enum_t, ngx_uint_t,
 };
 use websocket_protocol::Strictness;
 
@@ -16,7 +16,7 @@ use super::words::{
     Setter, set_allow_origin, set_buffer_size, set_choice, set_drain, set_flag, set_message_size,
     set_number, set_ping, set_rate, set_time_or_off,
 };
-use super::{LocationConf, MainConf, zone};
+use super::{LocationConf, MainConf, status, zone};
 use crate::nginx::string;
 use crate::types::{OtherUpgrades, Verify};
 
@@ -97,7 +97,7 @@ const fn main_directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 21] = [
+pub static mut COMMANDS: [ngx_command_t; 23] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -224,6 +224,27 @@ pub static mut COMMANDS: [ngx_command_t; 21] = [
         offset_of!(LocationConf, label_text),
         ptr::null_mut(),
     ),
+    ngx_command_t {
+        type_: (NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE1)
+            as ngx_uint_t,
+        ..directive(
+            c"websocket_status",
+            0,
+            status::set_status,
+            offset_of!(LocationConf, status),
+            ptr::null_mut(),
+        )
+    },
+    ngx_command_t {
+        type_: (NGX_HTTP_LOC_CONF | NGX_CONF_FLAG) as ngx_uint_t,
+        ..directive(
+            c"websocket_control",
+            0,
+            status::set_control,
+            offset_of!(LocationConf, control),
+            ptr::null_mut(),
+        )
+    },
     main_directive(
         c"websocket_zone",
         NGX_CONF_TAKE1,

@@ -72,14 +72,24 @@ impl MainConf {
         self.levels().next()?.with_above().last()
     }
 
-    /// `websocket_zone`, where there is one.
+    /// `websocket_zone`, where there is one, or one that is needed to show it.
     pub fn zone(&self) -> Option<ZoneConf<'_>> {
-        (self.zone_name.len > 0).then(|| ZoneConf {
-            // SAFETY: a word of the configuration.
-            name: unsafe { string::bytes(&self.zone_name) },
-            size: self.zone_size,
-            history: usize::try_from(self.history).unwrap_or(DEFAULT_HISTORY),
-            place: self.zone_place,
+        let history = usize::try_from(self.history).unwrap_or(DEFAULT_HISTORY);
+        if self.zone_name.len > 0 {
+            return Some(ZoneConf {
+                // SAFETY: a word of the configuration.
+                name: unsafe { string::bytes(&self.zone_name) },
+                size: self.zone_size,
+                history,
+                place: self.zone_place,
+            });
+        }
+        let shows = self.levels().find(|level| level.answers())?;
+        Some(ZoneConf {
+            name: b"websocket",
+            size: DEFAULT_SIZE,
+            history,
+            place: shows.answers_at(),
         })
     }
 
@@ -89,6 +99,9 @@ impl MainConf {
         unsafe { pool::push(self.levels, level) }.map(|_| ())
     }
 }
+
+/// Of a zone that is needed and not written, in bytes.
+const DEFAULT_SIZE: usize = 1024 * 1024;
 
 /// `websocket_history` where it is not written.
 const DEFAULT_HISTORY: usize = 256;

@@ -14,6 +14,7 @@ use super::location::{Level, Twins};
 use super::note::Notes;
 use super::words::DEFAULT_PING_TIMEOUT;
 use super::{LocationConf, MainConf};
+use crate::nginx::conf::Place;
 use crate::nginx::{conf, string};
 use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify};
 
@@ -48,6 +49,10 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         drain: conf::UNSET,
         drain_code: conf::UNSET,
         advice: conf::UNSET_FLAG,
+        status: conf::UNSET,
+        control: conf::UNSET_FLAG,
+        answers_at: Place::NOWHERE,
+        close_path: Cell::new(string::EMPTY),
         label_text: string::EMPTY,
         notes: Notes::none(),
         level: Level {
@@ -174,6 +179,11 @@ pub unsafe extern "C" fn merge(
             location: (*context).loc_conf,
             server: (*context).srv_conf,
         };
+        // Blocks within a location belong to it; nothing else inherits what answers there.
+        if this.core().noname() != 0 {
+            conf::merge(&mut this.status, above.status, conf::UNSET, conf::UNSET);
+            conf::merge(&mut this.control, above.control, conf::UNSET_FLAG, 0);
+        }
         match MainConf::of(cf).note(this) {
             Some(()) => conf::OK,
             None => conf::ERROR,

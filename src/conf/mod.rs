@@ -8,6 +8,7 @@ pub mod merge;
 pub mod note;
 pub mod origin;
 pub mod peer;
+pub mod status;
 mod words;
 pub mod zone;
 

@@ -11,7 +11,7 @@ use crate::conf::{MainConf, zone};
 use crate::inject::fields::Modules;
 use crate::inject::twin;
 use crate::nginx::{conf, log, pool};
-use crate::{advice, variables};
+use crate::{advice, status, variables};
 
 const OK: ngx_int_t = NGX_OK as ngx_int_t;
 const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;
@@ -52,7 +52,7 @@ unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
         }
         let main = MainConf::of(cf);
         advice::warn_without_websocket((*cf).log, main);
-        if zone::check(cf, main).is_err() {
+        if zone::check(cf, main).is_err() || status::arrange(cf, main).is_err() {
             return ERROR;
         }
         let Some(first) = main.levels().find(|level| level.is_on()) else {

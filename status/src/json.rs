@@ -137,7 +137,7 @@ mod tests {
             let mut piece = vec![0; room];
             let mut out = Out::new(&mut piece);
             let is_done = out.go_on(&mut written, |out| text(&mut Json::new(out, false)));
-            all.extend(&out.written()[..]);
+            all.extend(out.written());
             if is_done {
                 return String::from_utf8(all).unwrap();
             }

@@ -4,7 +4,7 @@ use core::sync::atomic::AtomicU64;
 
 use proptest::prelude::*;
 use websocket_protocol::Cause;
-use websocket_protocol::tunnel::{Count, End, Reason, Side, Traffic};
+use websocket_protocol::tunnel::{Count, Reason, Side, Traffic};
 use websocket_status::{About, Answer, Ask, Entry, Metrics, Report};
 use websocket_zone::{Alone, Failed, Memory, Meter, Over, Place, Writer, Zone};
 
@@ -107,11 +107,9 @@ pub fn happen(writer: &Writer<'_>, what: &Happening) -> Meter {
     writer.moved(&meter, &before, &after);
     if what.ends {
         let over = Over {
-            end: End {
-                by: [None, Some(Side::Client), Some(Side::Upstream)][what.cause % 3],
-                reason: Reason::Normal,
-                code: Some(what.number as u16),
-            },
+            by: [None, Some(Side::Client), Some(Side::Upstream)][what.cause % 3],
+            reason: Some(Reason::Normal),
+            code: Some(what.number as u16),
             duration_ms: what.number,
             from_client: count,
             from_upstream: count,
