@@ -87,7 +87,7 @@ function showTables({ totals, causes, labels, upstreams }) {
   const judged = upstreams.map((upstream) => {
     const [failed, well] = atUpstream(upstream.upstream);
     const level = failed > well ? "bad" : failed ? "warn" : well ? "ok" : "none";
-    return { ...upstream, level, text: failed ? `${number(failed)} of ${number(failed + well)} failed` : well ? `all ${number(well)} succeeded` : "no handshake" };
+    return { ...upstream, level, text: failed ? `${number(failed)} of ${number(failed + well)} failed` : well ? `${number(well)} succeeded` : "no handshake" };
   });
   const worst = ({ level }) => ["bad", "warn", "ok", "none"].indexOf(level);
   upstreamTable.show(judged.sort((a, b) => worst(a) - worst(b) || b.active - a.active), ({ upstream }) => upstream, "No upstream was asked.");

@@ -10,6 +10,7 @@ pub const SERVERS: &str = "
     upstream dead { server 127.0.0.1:%DEADPORT%; }
     server {
         listen 127.0.0.1:%PORT%;
+        server_name localhost;
         location /one/ { proxy_pass http://%ONE%; websocket on; websocket_label one; }
         location /two/ { proxy_pass http://%TWO%; websocket on; websocket_label two; }
         location /dead/ { proxy_pass http://dead; websocket on; }
@@ -121,7 +122,7 @@ impl Stage {
 
     /// Nothing was logged, and nothing asked for outside.
     #[track_caller]
-    pub fn ends_clean(mut self) {
+    pub fn ends_clean(&mut self) {
         // What is on its way is waited for.
         self.browser.eval("1");
         assert_eq!(self.browser.console, [""; 0]);
