@@ -1,5 +1,6 @@
 //! What the module keeps for the whole of `http {}`.
 
+use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr;
 
@@ -21,6 +22,8 @@ pub struct MainConf {
     pub(super) zone_size: usize,
     pub(super) zone_place: Place,
     pub(super) history: ngx_int_t,
+    /// Something is written that needs a zone.
+    pub needs_zone: Cell<bool>,
 }
 
 /// The memory in which workers count.
@@ -72,12 +75,17 @@ impl MainConf {
         self.levels().next()?.with_above().last()
     }
 
-    /// `websocket_zone`, where there is one.
+    /// `websocket_zone`, or the one that is there by itself where something needs it.
     pub fn zone(&self) -> Option<ZoneConf<'_>> {
-        (self.zone_name.len > 0).then(|| ZoneConf {
+        let (name, size): (&[u8], _) = match self.zone_name.len {
+            0 if self.needs_zone.get() => DEFAULT_ZONE,
+            0 => return None,
             // SAFETY: a word of the configuration.
-            name: unsafe { string::bytes(&self.zone_name) },
-            size: self.zone_size,
+            _ => (unsafe { string::bytes(&self.zone_name) }, self.zone_size),
+        };
+        Some(ZoneConf {
+            name,
+            size,
             history: usize::try_from(self.history).unwrap_or(DEFAULT_HISTORY),
             place: self.zone_place,
         })
@@ -89,6 +97,9 @@ impl MainConf {
         unsafe { pool::push(self.levels, level) }.map(|_| ())
     }
 }
+
+/// `websocket_zone` where it is not written and needed.
+const DEFAULT_ZONE: (&[u8], usize) = (b"websocket", 1024 * 1024);
 
 /// `websocket_history` where it is not written.
 const DEFAULT_HISTORY: usize = 256;
@@ -108,6 +119,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
             zone_size: 0,
             zone_place: Place::NOWHERE,
             history: conf::UNSET_FLAG,
+            needs_zone: Cell::new(false),
         });
         main.cast()
     }

@@ -5,8 +5,8 @@ use core::fmt;
 use nginx_sys::ngx_uint_t;
 use websocket_protocol::{Address, Cause, Escaped, Evidence, SentRequest};
 
-use super::see;
 use super::tries::note;
+use super::{remark, see};
 use crate::nginx::headers::Name;
 use crate::nginx::{Request, Upstream};
 use crate::request::Attempt;
@@ -19,6 +19,7 @@ pub fn answered(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, status: ngx_
     if let Some(cause) = cause {
         if note(r, attempt, cause) {
             see_answer(r, attempt, u, cause);
+            remark::begin(r, attempt, u);
         }
     }
 }
