@@ -97,8 +97,7 @@ impl<'m> Zone<'m> {
 
     /// The label of this text.
     pub fn find_label(&self, name: &[u8]) -> Option<u32> {
-        let names = self.label_names();
-        names.find(name).map(|id| id as u32)
+        self.label_names().find(name).map(|id| id as u32)
     }
 
     pub(crate) fn is_label(&self, label: u32, wanted: u32) -> bool {

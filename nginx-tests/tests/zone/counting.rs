@@ -206,6 +206,12 @@ fn tunnels_are_listed_as_long_as_they_last() {
     let mut plain = Client::connect(nginx.port());
     plain.accepted(&Handshake::new("/a/b?c").add("Sec-WebSocket-Protocol", "other, chat"));
     plain.echo("Hello");
+    // The worker notes it when it has sent it.
+    wait_until("the echo to be counted", || {
+        tunnels(zone)
+            .iter()
+            .any(|tunnel| tunnel.numbers.from_upstream.messages == 1)
+    });
     let [tunnel] = tunnels(zone)[..] else {
         panic!("{:?}", tunnels(zone))
     };
