@@ -35,7 +35,7 @@ pub fn see_answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, cause: Cau
             r,
             attempt,
             format_args!(
-                "upstream answered {status} to \"{}\" where 101 was expected",
+                "upstream answered {status}, redirecting to \"{}\", where 101 was expected",
                 Address(location)
             ),
         ),
@@ -109,7 +109,7 @@ impl fmt::Display for Asked<'_> {
                 write!(f, "Host \"{}\"", Escaped(host))?;
                 match self.host {
                     Some(client) if client != host => {
-                        write!(f, " instead of the client's \"{}\"", Escaped(client))?;
+                        write!(f, " (the client's is \"{}\")", Escaped(client))?;
                     }
                     _ => {}
                 }

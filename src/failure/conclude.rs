@@ -5,7 +5,7 @@ use core::fmt;
 use nginx_sys::{
     NGX_HTTP_BAD_REQUEST, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_SWITCHING_PROTOCOLS, ngx_uint_t,
 };
-use websocket_protocol::{Address, Advice, Cause, Evidence};
+use websocket_protocol::{Address, Advice, Cause, Evidence, Seen};
 
 use super::answer::see_answer;
 use super::notes::noted;
@@ -197,6 +197,10 @@ fn see_broken(r: Request<'_>, attempt: &Attempt, broken: Broken, ending: Ending)
 }
 
 fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
+    if cause == Cause::OverHttp2 {
+        let version = Seen::Version(attempt::line(r).version);
+        return see(r, attempt, format_args!("{version}"));
+    }
     let evidence = Evidence {
         path: Some(Address(r.target()).path()),
         location: r.redirect(),
@@ -213,7 +217,9 @@ fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
             Some(location) => see(
                 r,
                 attempt,
-                format_args!("nginx refused access, and answered {status} to \"{location}\""),
+                format_args!(
+                    "nginx refused access, and answered {status}, redirecting to \"{location}\""
+                ),
             ),
             None => see(
                 r,
@@ -226,7 +232,9 @@ fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
         Some(location) if cause == Cause::LocalRedirect => see(
             r,
             attempt,
-            format_args!("nginx answered {status} to \"{location}\" before any upstream was asked"),
+            format_args!(
+                "nginx answered {status}, redirecting to \"{location}\", before any upstream was asked"
+            ),
         ),
         _ => see(
             r,

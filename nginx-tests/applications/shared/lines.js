@@ -8,14 +8,16 @@ console.log = console.info = console.debug = console.error;
 const lookup = dns.lookup;
 dns.lookup = (name, ...rest) => lookup(name === 'app.example' ? '127.0.0.1' : name, ...rest);
 
-// Answers each line by `ask`, one after the other, until there are no more; then ends by `end`. Where a
-// question fails because the connection is gone, a client that comes back by itself is asked again.
+// Answers each line by `ask`, one after the other, and ends by `end` where there are no more, even with a
+// question under way. Where one fails because the connection is gone, a client that comes back by itself is
+// asked again.
 exports.answerLines = async (ask, { end = () => {}, again = () => false } = {}) => {
-    for await (const line of readline.createInterface({ input: process.stdin })) {
-        process.stdout.write(`${await answer(ask, line, again)}\n`);
-    }
-    await end();
-    process.exit(0);
+    const lines = readline.createInterface({ input: process.stdin });
+    lines.once('close', async () => {
+        await end();
+        process.exit(0);
+    });
+    for await (const line of lines) process.stdout.write(`${await answer(ask, line, again)}\n`);
 };
 
 const answer = async (ask, line, again) => {

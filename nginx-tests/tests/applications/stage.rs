@@ -42,7 +42,8 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Has nginx take this location, and this code for the tunnels that it will drain.
+    /// Has nginx take this location, and this code for the tunnels that it will drain, and waits until
+    /// what the old one has open is over.
     pub fn configure(&mut self, location: &str, code: u16) {
         let address = location
             .split_once("proxy_pass http://127.0.0.1:")
@@ -51,6 +52,10 @@ impl<'a> Stage<'a> {
         let to = format!("127.0.0.1:{}", self.port);
         let location = location.replace(&format!("127.0.0.1:{address}"), &to);
         self.nginx.reload_with(&configuration(&location, code));
+        let left = wait_within(PATIENCE, || {
+            self.nginx.exiting_worker_pids().is_empty().then_some(())
+        });
+        assert!(left.is_some(), "the old worker never left");
     }
 
     pub fn client(&self) -> Client {
@@ -81,14 +86,10 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// Reloads, and waits until the tunnels were asked to leave with this code and have left.
+    /// Reloads, and sees that tunnels were asked to leave with this code.
     pub fn drain(&mut self, location: &str, code: u16, next: u16) {
         let before = self.attempts().len();
         self.configure(location, next);
-        let left = wait_within(PATIENCE, || {
-            self.nginx.exiting_worker_pids().is_empty().then_some(())
-        });
-        assert!(left.is_some(), "the old worker never left");
         let attempts = self.attempts().split_off(before);
         let drained = format!("drain {code}");
         assert!(
