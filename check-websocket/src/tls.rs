@@ -173,10 +173,12 @@ impl From<io::Error> for Failed {
 impl Failed {
     pub fn text(&self) -> String {
         match self {
-            Self::NotTls => "what came back is not TLS".to_owned(),
-            Self::NoProtocol => "the server takes none of the application protocols".to_owned(),
+            Self::NotTls => "the answer is not TLS".to_owned(),
+            Self::NoProtocol => {
+                "the server accepts none of the application protocols offered".to_owned()
+            }
             Self::TimedOut => "the TLS handshake was not answered in time".to_owned(),
-            Self::Closed => "the server closed the connection within the TLS handshake".to_owned(),
+            Self::Closed => "the server closed the connection during the TLS handshake".to_owned(),
             Self::Tls(text) => text.clone(),
         }
     }
@@ -265,7 +267,8 @@ impl Look {
             });
         }
         if seconds < validity.not_before.timestamp() {
-            let text = "the certificate is not valid yet: compare both clocks".to_owned();
+            let text =
+                "the certificate is not valid yet: check the clocks on both sides".to_owned();
             return Some(Problem {
                 name: "certificate-not-yet-valid",
                 text,
@@ -285,13 +288,12 @@ impl Look {
         Some(match error {
             _ if self_signed => Problem {
                 name: "certificate-self-signed",
-                text: "the certificate is self-signed, and not among those this host trusts"
-                    .to_owned(),
+                text: "the certificate is self-signed and not trusted by this host".to_owned(),
             },
             Error::InvalidCertificate(CertificateError::UnknownIssuer) => Problem {
                 name: "certificate-untrusted",
                 text: format!(
-                    "no chain leads from the certificate to one this host trusts; its issuer is {}",
+                    "the certificate's chain leads to none that this host trusts; its issuer is {}",
                     facts.issuer()
                 ),
             },

@@ -68,18 +68,17 @@ impl Certificate {
 
     /// What a server needs to present this certificate.
     pub fn server_config(&self) -> Arc<ServerConfig> {
-        let key = PrivateKeyDer::try_from(self.key.clone()).expect("rcgen's key is PKCS #8");
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("ring has the default versions")
             .with_no_client_auth()
-            .with_single_cert(vec![self.der.clone()], key)
+            .with_single_cert(vec![self.der.clone()], self.private_key())
             .expect("the key belongs to the certificate");
         Arc::new(config)
     }
 
-    /// What a client needs to trust this certificate and no other.
-    pub fn client_config(&self) -> Arc<ClientConfig> {
+    /// What a client needs to trust this certificate and no other, and to show one of its own.
+    pub fn client_config(&self, own: Option<&Self>) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots
             .add(self.der.clone())
@@ -87,9 +86,17 @@ impl Certificate {
         let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("ring has the default versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Arc::new(config)
+            .with_root_certificates(roots);
+        Arc::new(match own {
+            None => config.with_no_client_auth(),
+            Some(own) => config
+                .with_client_auth_cert(vec![own.der.clone()], own.private_key())
+                .expect("the key belongs to the certificate"),
+        })
+    }
+
+    fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::try_from(self.key.clone()).expect("rcgen's key is PKCS #8")
     }
 }
 

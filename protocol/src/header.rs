@@ -33,23 +33,6 @@ pub fn has_token(value: &[u8], token: &[u8]) -> bool {
     tokens(value).any(|element| element.eq_ignore_ascii_case(token))
 }
 
-/// The values of the lines with this name in the head of an HTTP/1 request, without the white space
-/// around them. The name is compared in any case.
-pub fn lines<'a>(head: &'a [u8], name: &'a str) -> impl Iterator<Item = &'a [u8]> + Clone {
-    // The request line is no header: whatever stands before the first line feed.
-    split(head, b'\n').skip(1).filter_map(move |line| {
-        let (named, value) = line.split_at_checked(memchr(b':', line)?)?;
-        named
-            .eq_ignore_ascii_case(name.as_bytes())
-            .then(|| trim(trim_line(value.get(1..).unwrap_or_default())))
-    })
-}
-
-/// A line without the carriage return at its end.
-fn trim_line(line: &[u8]) -> &[u8] {
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
 /// Whether all bytes are token characters, and there is at least one.
 pub fn is_token(value: &[u8]) -> bool {
     !value.is_empty() && TOKEN_BYTES.has_all(value)
@@ -125,15 +108,6 @@ mod tests {
         assert_eq!(list(b""), [""; 0]);
         assert_eq!(list(b" , ,\t,"), [""; 0]);
         assert_eq!(list(b",a,,b,"), ["a", "b"]);
-    }
-
-    #[test]
-    fn finds_lines_by_name() {
-        let head = b"GET /Accept: HTTP/1.1\r\nAccept: a\r\nHost:b\nACCEPT:\t c \r\nAcc: d\r\n\r\n";
-        let values: Vec<_> = lines(head, "accept").collect();
-        assert_eq!(values, [b"a", b"c"]);
-        assert_eq!(lines(head, "get /accept").next(), None);
-        assert_eq!(lines(b"", "accept").next(), None);
     }
 
     #[test]

@@ -81,10 +81,15 @@ const fn directive(
 }
 
 /// One of the whole of `http {}`.
-const fn main_directive(name: &'static CStr, set: Setter, offset: usize) -> ngx_command_t {
+const fn main_directive(
+    name: &'static CStr,
+    words: u32,
+    set: Setter,
+    offset: usize,
+) -> ngx_command_t {
     ngx_command_t {
         name: string::constant(name),
-        type_: (NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1) as ngx_uint_t,
+        type_: (NGX_HTTP_MAIN_CONF | words) as ngx_uint_t,
         set: Some(set),
         conf: NGX_HTTP_MAIN_CONF_OFFSET,
         offset,
@@ -242,11 +247,13 @@ pub static mut COMMANDS: [ngx_command_t; 23] = [
     },
     main_directive(
         c"websocket_zone",
+        NGX_CONF_TAKE1,
         zone::set_zone,
         offset_of!(MainConf, zone_name),
     ),
     main_directive(
         c"websocket_history",
+        NGX_CONF_TAKE1,
         zone::set_history,
         offset_of!(MainConf, history),
     ),

@@ -5,11 +5,12 @@ use core::fmt;
 use nginx_sys::{
     NGX_HTTP_BAD_REQUEST, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_SWITCHING_PROTOCOLS, ngx_uint_t,
 };
-use websocket_protocol::{Cause, Escaped};
+use websocket_protocol::{Address, Advice, Cause, Evidence, Seen};
 
+use super::answer::see_answer;
 use super::notes::noted;
 use super::tries::current;
-use super::{Text, see};
+use super::{Text, local, see};
 use crate::conf::LocationConf;
 use crate::nginx::Request;
 use crate::request::{self, Attempt, Broken, Ending, State, attempt};
@@ -31,10 +32,24 @@ pub fn refuse(r: Request<'_>, attempt: &Attempt, cause: Cause, seen: fmt::Argume
     conclude_as(r, attempt, Ending::Rejected(cause));
 }
 
+/// A handshake comes to a location: if it was refused in the one before, that stays the reason for
+/// whatever comes of it here but a tunnel.
+pub fn note_refusal(r: Request<'_>, attempt: &Attempt) {
+    if let Some(cause) = local::refusal(r, attempt) {
+        attempt.access.refuse(cause);
+    }
+}
+
 /// Ends an attempt in this way.
 pub fn conclude_as(r: Request<'_>, attempt: &Attempt, ending: Ending) {
     attempt.handshake_time.set(Some(r.elapsed()));
-    if attempt.seen.get().len == 0 || matches!(ending, Ending::Failed(Cause::ClientGone)) {
+    // What was seen is an upstream's. It may be one that was asked for the page of a refusal.
+    let is_of_upstream = match ending {
+        Ending::Failed(cause) => cause != Cause::ClientGone,
+        Ending::Rejected(_) => local::refusal(r, attempt).is_none(),
+        Ending::Closed(_) | Ending::Unknown => true,
+    };
+    if attempt.seen.get().len == 0 || !is_of_upstream {
         see_ending(r, attempt, ending);
     }
     if let Some(broken) = attempt.broken() {
@@ -52,23 +67,30 @@ pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
         State::Joined(_) if status == NGX_HTTP_SWITCHING_PROTOCOLS as ngx_uint_t => return None,
         State::Joined(_) | State::Judged | State::LeftBehind => {}
     }
+    let refusal = match status {
+        0 => None,
+        _ => local::refusal(r, attempt).map(Ending::Rejected),
+    };
     if !LocationConf::of(r).is_on() {
         // An error page, and whatever it is made of, does not change why there is one.
-        let ending = match attempt.tries.latest() {
+        let ending = refusal.or(match attempt.tries.latest() {
             Some(cause) => Some(Ending::Failed(cause)),
-            None => local(r.error_status()).map(Ending::Rejected),
-        };
+            None => local::cause(r, r.error_status()).map(Ending::Rejected),
+        });
         return Some(ending.unwrap_or(Ending::Unknown));
     }
     let last = current(r, attempt);
     if has_client_gone(r) {
         return Some(Ending::Failed(Cause::ClientGone));
     }
+    if refusal.is_some() {
+        return refusal;
+    }
     let ending = last
         .or_else(|| answer(r))
         .or_else(|| noted(r.upstream_states()))
         .map(Ending::Failed)
-        .or_else(|| local(r.status()).map(Ending::Rejected));
+        .or_else(|| local::cause(r, r.status()).map(Ending::Rejected));
     match attempt.broken() {
         Some(broken) => blame(r, attempt, broken.rule, ending),
         None => ending,
@@ -111,7 +133,7 @@ pub fn unjudged_ending(r: Request<'_>) -> Option<Ending> {
     if has_client_gone(r) {
         return Some(Ending::Failed(Cause::ClientGone));
     }
-    local(r.status()).map(Ending::Rejected)
+    local::cause(r, r.status()).map(Ending::Rejected)
 }
 
 /// Remembers such a request, with what became of it. `None` where it is none, or there is no memory.
@@ -124,11 +146,6 @@ pub fn remember_unjudged<'r>(r: Request<'r>) -> Option<&'r Attempt> {
 
 fn has_client_gone(r: Request<'_>) -> bool {
     r.status() == NGX_HTTP_CLIENT_CLOSED_REQUEST as ngx_uint_t || r.has_client_failed()
-}
-
-/// The cause behind a status that nginx itself has decided.
-fn local(status: ngx_uint_t) -> Option<Cause> {
-    Cause::from_local_status(u16::try_from(status).ok()?)
 }
 
 /// Of a plain request, which one with a handshake's headers may be, only errors are looked at.
@@ -151,7 +168,11 @@ fn see_ending(r: Request<'_>, attempt: &Attempt, ending: Ending) {
                 format_args!("client closed the connection after {time} ms"),
             );
         }
-        Ending::Failed(cause) => see_answer(r, attempt, cause),
+        Ending::Failed(cause) => {
+            if let Some(u) = r.upstream() {
+                see_answer(r, attempt, u, cause);
+            }
+        }
         Ending::Rejected(cause) => see_local(r, attempt, cause),
         Ending::Closed(_) | Ending::Unknown => {}
     }
@@ -163,7 +184,8 @@ fn see_broken(r: Request<'_>, attempt: &Attempt, broken: Broken, ending: Ending)
     let broken = Text(broken.seen);
     match ending {
         Ending::Failed(cause) if cause == rule => {
-            see(r, attempt, format_args!("{broken}, and {seen}"))
+            attempt.advice.set(Advice::Usual);
+            see(r, attempt, format_args!("{broken}, and {seen}"));
         }
         Ending::Failed(_) | Ending::Rejected(_) => see(
             r,
@@ -174,49 +196,44 @@ fn see_broken(r: Request<'_>, attempt: &Attempt, broken: Broken, ending: Ending)
     }
 }
 
-fn see_answer(r: Request<'_>, attempt: &Attempt, cause: Cause) {
-    let Some(u) = r.upstream() else { return };
-    let status = u.status();
-    match (cause, u.redirect()) {
-        (Cause::UpstreamRedirect, Some(location)) => see(
-            r,
-            attempt,
-            format_args!(
-                "upstream answered {status} to \"{}\" where 101 was expected",
-                Escaped(location)
-            ),
-        ),
-        (Cause::UpstreamResponseInvalid, _) => {
-            see(r, attempt, format_args!("upstream's answer is not HTTP"));
-        }
-        _ if status != 0 => see(
-            r,
-            attempt,
-            format_args!("upstream answered {status} where 101 was expected"),
-        ),
-        _ => {
-            let waited = u.waited();
-            see(
-                r,
-                attempt,
-                format_args!("upstream gave no answer in {waited} ms"),
-            );
-        }
-    }
-}
-
 fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
+    if cause == Cause::OverHttp2 {
+        let version = Seen::Version(attempt::line(r).version);
+        return see(r, attempt, format_args!("{version}"));
+    }
+    let evidence = Evidence {
+        path: Some(Address(r.target()).path()),
+        location: r.redirect(),
+        ..Evidence::default()
+    };
+    attempt.advice.set(evidence.advice(cause));
     let status = match r.error_status() {
         0 => r.status(),
         decided => decided,
     };
-    match (cause, r.redirect()) {
-        (Cause::LocalRedirect, Some(location)) => see(
+    let location = evidence.location.map(Address);
+    if local::refusal(r, attempt).is_some() && local::cause(r, status) != Some(cause) {
+        return match location {
+            Some(location) => see(
+                r,
+                attempt,
+                format_args!(
+                    "nginx refused access, and answered {status}, redirecting to \"{location}\""
+                ),
+            ),
+            None => see(
+                r,
+                attempt,
+                format_args!("nginx refused access, and answered {status}"),
+            ),
+        };
+    }
+    match location {
+        Some(location) if cause == Cause::LocalRedirect => see(
             r,
             attempt,
             format_args!(
-                "nginx answered {status} to \"{}\" before any upstream was asked",
-                Escaped(location)
+                "nginx answered {status}, redirecting to \"{location}\", before any upstream was asked"
             ),
         ),
         _ => see(

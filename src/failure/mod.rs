@@ -4,9 +4,13 @@
 //! could not be heard, because the log's level is above `error`, is read from nginx's notes on each
 //! attempt.
 
+pub mod answer;
+mod classify;
 pub mod conclude;
 pub mod listen;
+mod local;
 mod notes;
+pub mod remark;
 pub mod tries;
 
 use core::{fmt, str};

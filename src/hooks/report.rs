@@ -3,7 +3,7 @@
 use core::fmt;
 
 use nginx_sys::{NGX_LOG_INFO, NGX_LOG_WARN, ngx_str_t, ngx_uint_t};
-use websocket_protocol::{Cause, Escaped, Refusal, RequestHead};
+use websocket_protocol::{Cause, Counted, Escaped, Refusal, Remark, RequestHead};
 
 use crate::conf::LocationConf;
 use crate::failure::Text;
@@ -57,13 +57,15 @@ pub const INFO: ngx_uint_t = NGX_LOG_INFO as ngx_uint_t;
 const WARN: ngx_uint_t = NGX_LOG_WARN as ngx_uint_t;
 
 /// One side's bytes are not WebSocket frames.
-pub fn not_frames(r: Request<'_>, from: &str) {
+pub fn not_frames(r: Request<'_>, from: Side) {
     log::request(
         r,
         INFO,
         format_args!(
-            "websocket not-websocket-frames: what the {from} sends is passed on, but no longer \
-             followed"
+            "websocket {} sends bytes that are not WebSocket frames: they are passed on, but no Ping or \
+             Close can be sent to the {}",
+            from.name(),
+            from.other().name()
         ),
     );
 }
@@ -72,12 +74,12 @@ pub fn not_frames(r: Request<'_>, from: &str) {
 pub fn failed(r: Request<'_>, attempt: &Attempt, cause: Cause) {
     log::request(
         r,
-        LocationConf::of(r).log_level(),
+        attempt.conf(r).log_level(),
         format_args!(
             "websocket handshake failed: {cause}: {}{}; {}",
             Text(attempt.seen.get()),
             Attempts(attempt.states(r), &attempt.tries),
-            cause.advice()
+            attempt.advice.get().text(cause)
         ),
     );
 }
@@ -94,6 +96,17 @@ pub fn unasked(r: Request<'_>) {
 
 /// What was seen of it.
 pub const UNASKED: &str = "upstream answered 101 to a request that asked for no upgrade";
+
+/// What the upstream itself says of a failure, where it says anything.
+pub fn remark(r: Request<'_>, attempt: &Attempt) {
+    if let Some(remark) = Remark::read(attempt.remark.bytes(r)) {
+        log::request(
+            r,
+            INFO,
+            format_args!("websocket upstream says \"{remark}\""),
+        );
+    }
+}
 
 /// A tunnel is over.
 pub fn ended(r: Request<'_>, attempt: &Attempt, carrier: Carrier) {
@@ -127,8 +140,10 @@ pub fn ended(r: Request<'_>, attempt: &Attempt, carrier: Carrier) {
                 r,
                 INFO,
                 format_args!(
-                    "websocket closed after {seconds}.{milliseconds:03} s by {by}, {sent} bytes to \
-                     upstream, {received} bytes from upstream"
+                    "websocket closed after {seconds}.{milliseconds:03} s by {by}, {} to upstream, \
+                     {} from upstream",
+                    bytes(sent),
+                    bytes(received)
                 ),
             );
         }
@@ -163,6 +178,10 @@ impl fmt::Display for BrokenRule {
             None => Ok(()),
         }
     }
+}
+
+fn bytes(count: i64) -> Counted<'static> {
+    Counted(u64::try_from(count).unwrap_or(0), "byte")
 }
 
 fn text<'a>(s: &ngx_str_t) -> &'a [u8] {

@@ -26,7 +26,7 @@ pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             main.levels()
                 .any(|level| level.is_on() && level.drain().is_some())
         });
-        zone::init_process(cycle);
+        zone::init_process(cycle, count::act);
         tunnel::drain::init_process(cycle, drains)
     }
 }
@@ -99,10 +99,10 @@ fn run(r: Request<'_>, event: Event) {
         outcome
     };
     if outcome.client_not_frames {
-        report::not_frames(r, Side::Client.name());
+        report::not_frames(r, Side::Client);
     }
     if outcome.upstream_not_frames {
-        report::not_frames(r, Side::Upstream.name());
+        report::not_frames(r, Side::Upstream);
     }
     if outcome.is_over {
         // SAFETY: the request is alive, and no reference to its tunnel is left.

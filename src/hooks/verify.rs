@@ -2,12 +2,12 @@
 
 use nginx_sys::{NGX_HTTP_SWITCHING_PROTOCOLS, NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT};
 use websocket_protocol::{
-    Cause, Escaped, Refusal, RequestHeader, ResponseHead, ResponseHeader, Strictness, header,
+    Address, Cause, Refusal, RequestHeader, ResponseHead, ResponseHeader, SentRequest, Strictness,
 };
 
 use super::report;
 use crate::conf::LocationConf;
-use crate::failure::{see, tries};
+use crate::failure::{answer, see, tries};
 use crate::nginx::headers::Name;
 use crate::nginx::{Request, Upstream, string};
 use crate::request::Attempt;
@@ -24,7 +24,7 @@ pub fn answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) -> Result<(), 
         return Err(());
     }
     if status != NGX_HTTP_SWITCHING_PROTOCOLS as usize {
-        tries::answered(r, attempt, status);
+        answer::answered(r, attempt, u, status);
         return Ok(());
     }
     if let Some(location) = redirect(u) {
@@ -34,7 +34,7 @@ pub fn answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) -> Result<(), 
             attempt,
             format_args!(
                 "upstream answered 101 with X-Accel-Redirect \"{}\"",
-                Escaped(location)
+                Address(location)
             ),
         );
         return Ok(());
@@ -88,8 +88,11 @@ fn check<'r>(
     let offered = |name: &'static [Name<()>]| r.headers().named(name).map(|(_, value)| value);
     let extensions = offered(&EXTENSIONS);
     if LocationConf::of(r).twins.get().sets_protocol {
-        let sent = header::lines(u.sent_head(), RequestHeader::Protocol.name());
-        head.judge(key, sent, extensions, strictness)
+        let sent = SentRequest::read(u.request_head());
+        let protocols = sent
+            .iter()
+            .flat_map(|sent| sent.headers(RequestHeader::Protocol.name()));
+        head.judge(key, protocols, extensions, strictness)
     } else {
         head.judge(key, offered(&PROTOCOL), extensions, strictness)
     }

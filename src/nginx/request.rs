@@ -55,6 +55,11 @@ impl<'r> Request<'r> {
         unsafe { Self::new(self.fields().main) }
     }
 
+    /// Whether it is a subrequest that the main request itself has made.
+    pub fn is_child_of_main(self) -> bool {
+        self.fields().parent == self.fields().main
+    }
+
     /// Whether nginx runs it for `post_action`, when the client's own request is over. nginx says so by
     /// a version whose requests have no headers, so that none of them asks for anything.
     pub fn is_post_action(self) -> bool {
@@ -119,6 +124,12 @@ impl<'r> Request<'r> {
     pub fn path(self) -> &'r [u8] {
         // SAFETY: the request's line is parsed, and lives as long as it.
         unsafe { string::bytes(&(*self.as_ptr()).uri) }
+    }
+
+    /// The address in its first line, as the client has written it.
+    pub fn target(self) -> &'r [u8] {
+        // SAFETY: the request's line is parsed, and lives as long as it; else the text is empty.
+        unsafe { string::bytes(&(*self.as_ptr()).unparsed_uri) }
     }
 
     /// `NGX_HTTP_VERSION_…`
@@ -201,6 +212,24 @@ impl<'r> Request<'r> {
         false
     }
 
+    /// Whether it came without TLS to a port where nginx speaks it.
+    pub fn is_plain_to_tls(self) -> bool {
+        // SAFETY: a request has what nginx keeps of its client's connection.
+        !self.is_secure() && unsafe { (*self.fields().http_connection).ssl() != 0 }
+    }
+
+    /// Whether nginx has begun to run its phases: no request that it refuses for its header or its
+    /// connection comes so far.
+    pub fn has_reached_phases(self) -> bool {
+        self.fields().write_event_handler.is_some()
+    }
+
+    /// Whether what nginx has read of its header fills the last buffer that there was for it.
+    pub fn is_header_buffer_full(self) -> bool {
+        // SAFETY: NULL, or a buffer of the client's connection.
+        unsafe { self.fields().header_in.as_ref() }.is_some_and(|buffer| buffer.pos == buffer.end)
+    }
+
     /// Whether nginx has found the client's connection broken.
     pub fn has_client_failed(self) -> bool {
         // SAFETY: a request has a connection.
@@ -246,6 +275,11 @@ impl<'r> Request<'r> {
     pub fn clear_response(self) {
         // SAFETY: the request is alive.
         unsafe { ngx_http_clean_header(self.as_ptr()) };
+    }
+
+    /// Whether the response asks for credentials, or would have before `error_page`.
+    pub fn has_www_authenticate(self) -> bool {
+        !self.fields().headers_out.www_authenticate.is_null()
     }
 
     /// Adds a header to a response whose header is not sent yet. `None` when there is no memory.

@@ -61,28 +61,6 @@ impl<'r> Upstream<'r> {
         unsafe { (*self.as_ptr()).headers_in.x_accel_redirect.as_ref() }.map(headers::value)
     }
 
-    /// The head of the request that nginx made for it, or the packet of uwsgi and scgi: the first
-    /// buffer of it, as each module's `create_request` fills it. Empty where there is none yet.
-    pub fn sent_head(self) -> &'r [u8] {
-        // SAFETY: a chain of buffers or NULL; a buffer that nginx made for a head lives in the request's
-        // pool, is not written to again, and what was sent of it stays before `pos`.
-        unsafe {
-            let Some(buffer) = self
-                .fields()
-                .request_bufs
-                .as_ref()
-                .and_then(|c| c.buf.as_ref())
-            else {
-                return &[];
-            };
-            let length = (buffer.last as usize).saturating_sub(buffer.start as usize);
-            if buffer.start.is_null() {
-                return &[];
-            }
-            slice::from_raw_parts(buffer.start, length)
-        }
-    }
-
     /// Whether nginx is to make a tunnel of it.
     pub fn is_upgraded(self) -> bool {
         self.fields().upgrade() != 0
@@ -101,6 +79,44 @@ impl<'r> Upstream<'r> {
     /// The settings in force.
     pub fn conf(self) -> *mut ngx_http_upstream_conf_t {
         self.fields().conf
+    }
+
+    /// The beginning of the request as nginx has written it for the upstream, headers included; empty
+    /// before that. nginx keeps it, to ask the next server the same.
+    pub fn request_head(self) -> &'r [u8] {
+        // SAFETY: NULL, or a chain of buffers that lives as long as the request. The first one was made
+        // for the head; its bytes go from its start to its last, whatever has been sent of them.
+        unsafe {
+            let Some(first) = self.fields().request_bufs.as_ref() else {
+                return &[];
+            };
+            let (start, last) = ((*first.buf).start, (*first.buf).last);
+            match (last as usize).checked_sub(start as usize) {
+                Some(len) if len > 0 => slice::from_raw_parts(start, len),
+                _ => &[],
+            }
+        }
+    }
+
+    /// What nginx has read of its answer behind the header.
+    pub fn unread(self) -> &'r [u8] {
+        let buffer = &self.fields().buffer;
+        match (buffer.last as usize).checked_sub(buffer.pos as usize) {
+            // SAFETY: nginx has read these bytes into its buffer, which it keeps until it reads anew.
+            Some(len) if len > 0 => unsafe { slice::from_raw_parts(buffer.pos, len) },
+            _ => &[],
+        }
+    }
+
+    /// Whether its answer has filled the buffer that its header has to fit into.
+    pub fn is_buffer_full(self) -> bool {
+        let buffer = &self.fields().buffer;
+        buffer.last == buffer.end
+    }
+
+    /// Whether `proxy_bind` chooses the local address of its connections.
+    pub fn is_bound(self) -> bool {
+        !self.fields().peer.local.is_null()
     }
 
     /// The connection to the server in use.

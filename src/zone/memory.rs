@@ -12,14 +12,11 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering
 
 use nginx_sys::{
     NGX_LOG_ALERT, NGX_LOG_NOTICE, ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_str_t,
-    ngx_test_config,
 };
 use websocket_zone::{Memory, Zone};
 
 use super::clock::wall;
-use super::labels;
 use super::owners::FILE;
-use super::worker::writer;
 use crate::conf::MainConf;
 use crate::nginx::{log, pool};
 
@@ -41,25 +38,14 @@ fn words(start: *mut AtomicU64, count: usize) -> Option<&'static [AtomicU64]> {
     (!start.is_null()).then(|| unsafe { slice::from_raw_parts(start, count) })
 }
 
-/// `init_module`: a configuration is in force. Sees to it that there is the zone that it wants: the one
+/// A configuration is in force. Sees to it that there is the zone that it wants: the one
 /// there was, the one of the binary before, or a new one.
 ///
 /// # Safety
 /// `cycle` must be the one that nginx gives.
-pub unsafe fn attach(cycle: *mut ngx_cycle_t) {
-    // SAFETY: the caller vouches for the cycle; words that only this thread writes.
-    let main = unsafe {
-        if ngx_test_config != 0 {
-            return;
-        }
-        MainConf::of_cycle(cycle)
-    };
-    if let (Some(writer), Some(main)) = (writer(), main) {
-        // A process that is master and worker at once keeps what it counts in.
-        labels::assign(writer, main);
-        return;
-    }
-    let conf = main.and_then(MainConf::zone);
+pub(super) unsafe fn attach(cycle: *mut ngx_cycle_t) {
+    // SAFETY: the caller vouches for the cycle.
+    let conf = unsafe { MainConf::of_cycle(cycle) }.and_then(MainConf::zone);
     let before = Mapping::current().or_else(Mapping::inherited);
     let Some(conf) = conf else {
         if let Some(before) = before {

@@ -10,5 +10,4 @@ mod owners;
 mod worker;
 
 pub use clock::{monotonic, wall};
-pub use memory::attach;
-pub use worker::{exit_process, init_process, writer};
+pub use worker::{exit_process, in_force, init_process, writer};

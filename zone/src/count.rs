@@ -39,6 +39,8 @@ pub struct Failed<'a> {
     pub cause: Cause,
     /// Whether nginx answered it without asking an upstream.
     pub is_rejected: bool,
+    /// What to do about it.
+    pub advice: &'static str,
     /// What was seen.
     pub seen: &'a [u8],
     /// When: milliseconds since 1970.
@@ -82,6 +84,7 @@ impl Writer<'_> {
             time: failed.time,
             place,
             cause,
+            advice: failed.advice,
             is_rejected: failed.is_rejected,
             seen: failed.seen,
         };
@@ -240,6 +243,8 @@ impl Writer<'_> {
 
     /// A tunnel is closed by an action: to be noted before the action is said to have matched it.
     pub fn act(&self, meter: &mut Meter, action: u64) {
+        // As far as another one is concerned it is gone.
+        self.closed(meter.action);
         meter.action = action;
         if let Some(record) = meter.record() {
             self.table.set_action(record, action);

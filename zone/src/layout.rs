@@ -15,7 +15,7 @@ pub(crate) const CHUNK: usize = 8 + CHUNK_TUNNELS * RECORD;
 pub(crate) const HEADER: usize = 64;
 /// How many causes and reasons have counters; more than there are, as there will be more.
 pub(crate) const CAUSES: usize = 96;
-pub(crate) const REASONS: usize = 32;
+pub(crate) const REASONS: usize = 48;
 /// How many different combinations of side, reason and code are counted.
 pub(crate) const CLOSES: usize = 96;
 /// How many actions are known at a time.

@@ -34,14 +34,15 @@ const TEXTS: usize = 16;
 const CLIENT: (usize, usize) = (TEXTS, 6);
 const SERVER: (usize, usize) = (22, 8);
 const URI: (usize, usize) = (30, 18);
-const UPSTREAM: (usize, usize) = (48, 9);
-const SUBPROTOCOL: (usize, usize) = (57, 7);
-/// In the place of the last two: what was seen of a failure.
-const SEEN: (usize, usize) = (48, 16);
+pub(crate) const UPSTREAM: (usize, usize) = (48, 9);
+pub(crate) const SUBPROTOCOL: (usize, usize) = (57, 7);
+/// Of a failure: a shorter URI, and in the place of the last two what was seen.
+const FAILURE_URI: (usize, usize) = (30, 16);
+const SEEN: (usize, usize) = (46, 18);
 const _: () = assert!(SUBPROTOCOL.0 + SUBPROTOCOL.1 == RECORD && SEEN.0 + SEEN.1 == RECORD);
 
 pub(crate) const TUNNEL_TEXTS: [(usize, usize); 5] = [CLIENT, SERVER, URI, UPSTREAM, SUBPROTOCOL];
-pub(crate) const FAILURE_TEXTS: [(usize, usize); 4] = [CLIENT, SERVER, URI, SEEN];
+pub(crate) const FAILURE_TEXTS: [(usize, usize); 4] = [CLIENT, SERVER, FAILURE_URI, SEEN];
 
 impl<'a> Place<'a> {
     pub(crate) fn texts(&self) -> [&'a [u8]; 5] {

@@ -6,6 +6,7 @@
 use core::ops::Range;
 
 use websocket_protocol::tunnel::{Count, Side};
+use websocket_protocol::{Cause, Finding};
 
 use crate::counters::{CauseName, side_number, side_of};
 use crate::header::{NEXT_END, NEXT_FAILURE};
@@ -13,7 +14,7 @@ use crate::layout::{RECORD, Section};
 use crate::record::{
     self, FAILURE_TEXTS, LABEL, Place, TUNNEL_TEXTS, count_at, from_optional, optional, set_count,
 };
-use crate::text::Text;
+use crate::text::{self, Text};
 use crate::words::Words;
 use crate::zone::Zone;
 
@@ -23,6 +24,7 @@ const TIME: usize = 2;
 const CHECKSUM: usize = 14;
 /// Of a failure.
 const CAUSE: usize = 3;
+const ADVICE: usize = 4;
 /// Of a tunnel.
 const ID: usize = 3;
 const END: usize = 4;
@@ -46,8 +48,10 @@ pub struct Failure {
     pub server: Text,
     /// The address that was asked for, without its query.
     pub uri: Text,
-    /// Why; it knows what to do about it, too.
+    /// Why.
     pub cause: CauseName,
+    /// What to do about it, as it stands in the log, where this program knows that.
+    pub advice: Option<&'static str>,
     /// Whether nginx answered it without asking an upstream.
     pub is_rejected: bool,
     /// What was seen, as it stands in the log.
@@ -116,6 +120,7 @@ impl Zone<'_> {
             server,
             uri,
             cause: self.cause_name(get(CAUSE) as u32 as usize),
+            advice: advice_of(get(ADVICE)),
             is_rejected: get(CAUSE) & REJECTED != 0,
             seen,
             is_tls: record::is_tls(get(LABEL)),
@@ -180,6 +185,7 @@ impl Zone<'_> {
         self.push(self.layout.failures, NEXT_FAILURE, |record| {
             record.set(TIME, what.time);
             record.set(LABEL, what.place.word(label));
+            record.set(ADVICE, text::hash(what.advice.as_bytes()));
             record.set(
                 CAUSE,
                 what.cause as u64 | if what.is_rejected { REJECTED } else { 0 },
@@ -232,6 +238,7 @@ pub(crate) struct Failing<'a> {
     pub time: u64,
     pub place: &'a Place<'a>,
     pub cause: usize,
+    pub advice: &'static str,
     pub is_rejected: bool,
     pub seen: &'a [u8],
 }
@@ -248,6 +255,15 @@ pub(crate) struct Ending<'a> {
     pub from_client: Count,
     pub from_upstream: Count,
     pub ping_rtt: Option<u32>,
+}
+
+/// An advice is longer than what it is remembered by, and there are only so many of them.
+fn advice_of(hash: u64) -> Option<&'static str> {
+    let of_causes = Cause::ALL.iter().map(|cause| cause.advice());
+    let found = Finding::ALL.iter().map(|finding| finding.advice());
+    of_causes
+        .chain(found)
+        .find(|advice| text::hash(advice.as_bytes()) == hash)
 }
 
 fn place(ring: Section, number: u64) -> Option<usize> {

@@ -180,6 +180,7 @@ fn every_cause_is_counted_by_its_name() {
         for _ in 0..count {
             let failed = Failed {
                 cause: *cause,
+                advice: cause.advice(),
                 is_rejected: count % 2 == 0,
                 seen: b"no Upgrade header",
                 time: count,
@@ -214,6 +215,7 @@ fn every_cause_is_counted_by_its_name() {
     let last = zone.failures().last().unwrap();
     let failure = zone.failure(last).unwrap();
     assert_eq!(failure.cause.cause(), Cause::ALL.last().copied());
+    assert_eq!(failure.advice, Some(Cause::ClientGone.advice()));
     assert_eq!(
         (&*failure.seen, &*failure.uri),
         (&b"no Upgrade header"[..], &b"/chat"[..])

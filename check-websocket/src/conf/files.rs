@@ -68,7 +68,7 @@ impl Files {
             if directive.name == "include" && directive.block.is_none() {
                 if depth > MAX_INCLUDES {
                     return Err(format!(
-                        "{}: includes include each other",
+                        "{}: the files include each other",
                         directive.place()
                     ));
                 }

@@ -89,7 +89,7 @@ fn websocket_on_is_inherited_and_can_be_turned_off() {
 fn by_hand_as_the_manual_has_it() {
     let location = passes(MAP, &format!("location / {{ {BY_HAND} {PASS} }}"));
     assert_eq!(location.by, By::Hand);
-    remarks(&location, "forwards any Upgrade, h2c among them");
+    remarks(&location, "forwards any upgrade, even to h2c");
     remarks(&location, "ends after 60 s without a byte from the backend");
 }
 
@@ -144,7 +144,7 @@ fn values_are_what_they_are_in_a_handshake() {
     fails(wrong, &with("$c"), "Connection is sent as \"close\"");
     let unknown = location("", &with("$somewhere_else"));
     assert!(unknown.passes());
-    remarks(&unknown, "can't be told from here");
+    remarks(&unknown, "which the configuration does not tell");
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn what_makes_it_another_request() {
         proxy_set_header Connection upgrade;";
     for (line, why) in [
         ("proxy_method POST;", "makes it POST"),
-        ("proxy_set_body x;", "gives it a body"),
+        ("proxy_set_body x;", "gives the handshake a body"),
         ("proxy_pass_request_headers off;", "drops Sec-WebSocket-Key"),
         (
             "proxy_set_header Sec-WebSocket-Key '';",
@@ -190,7 +190,7 @@ fn what_makes_it_another_request() {
         ("proxy_read_timeout 0;", "closes at once"),
         (
             "return 301 https://$host$request_uri;",
-            "answers before anything is passed on",
+            "answers before the request is passed on",
         ),
     ] {
         fails(
@@ -267,7 +267,7 @@ fn times() {
     let on = |lines: &str| passes("websocket on;", &format!("location / {{ {PASS} {lines} }}"));
     remarks(
         &on("proxy_read_timeout 1d;"),
-        "is for the handshake's answer only",
+        "only bounds the wait for the answer to the handshake",
     );
     remarks(
         &on("websocket_timeout 5m;"),
@@ -275,7 +275,7 @@ fn times() {
     );
     remarks(
         &on("websocket_timeout 10s; websocket_ping 30s;"),
-        "websocket_ping comes later",
+        "websocket_timeout ends an idle tunnel before the first websocket_ping",
     );
     let quiet = on("websocket_timeout 30s; websocket_ping 10s;");
     assert!(
@@ -306,7 +306,7 @@ fn folklore_is_told_once_and_only_where_websocket_is_meant() {
         "keepalive_timeout",
     ]) {
         assert!(
-            note.starts_with(name) && note.contains("does not touch tunnels"),
+            note.starts_with(name) && note.contains("has no effect on tunnels"),
             "{note}"
         );
     }

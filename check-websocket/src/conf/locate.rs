@@ -78,7 +78,7 @@ pub fn search<'a>(scope: &Scope<'a>, path: &str, unknown: &mut Vec<&'a Directive
         match Pattern::new(text, ignoring_case) {
             None => unknown.push(directive),
             Some(pattern) if pattern.is_in(path) => {
-                let here = place(directive, "its expression matches");
+                let here = place(directive, "its regular expression matches");
                 return match search(&here.scope, path, unknown) {
                     Found::Nothing => Found::Final(here),
                     Found::Prefix(inner) => Found::Final(inner),

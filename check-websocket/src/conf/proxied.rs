@@ -68,11 +68,11 @@ fn by_hand(
             Some(line) => match maps.value(line.word(1)) {
                 Some(value) if has_token(value.as_bytes(), token.as_bytes()) => {}
                 Some(value) => location.problems.push(format!(
-                    "{name} is sent as \"{value}\" in a handshake ({}), where it must be {token}",
+                    "{name} is sent as \"{value}\" in a handshake ({}), but must be {token}",
                     line.place()
                 )),
                 None => location.remarks.push(format!(
-                    "what {name} is sent as depends on {} ({}), which can't be told from here",
+                    "the value of {name} depends on {} ({}), which the configuration does not tell",
                     line.word(1),
                     line.place()
                 )),
@@ -181,7 +181,7 @@ fn request_is_replaced(location: &mut Location, scope: &Scope<'_>, maps: &Maps<'
             .is_some_and(|method| method != "GET")
         {
             let text = format!(
-                "proxy_method ({}) makes it {}, where GET is due",
+                "proxy_method ({}) makes it {}, but a handshake is a GET",
                 line.place(),
                 line.word(0)
             );
@@ -190,7 +190,7 @@ fn request_is_replaced(location: &mut Location, scope: &Scope<'_>, maps: &Maps<'
     }
     if let Some(line) = scope.nearest("proxy_set_body") {
         let text = format!(
-            "proxy_set_body ({}) gives it a body, taken for frames",
+            "proxy_set_body ({}) gives the handshake a body, which would be taken for frames",
             line.place()
         );
         location.problems.push(text);
@@ -225,7 +225,7 @@ fn handshake_headers_are_changed(location: &mut Location, headers: &[&Directive]
                 .remarks
                 .push(format!("{text} turns compression off")),
             ("", "protocol") => location.problems.push(format!(
-                "{text} removes the subprotocols, so that clients which offer some fail"
+                "{text} removes the subprotocols: clients that offer some will fail"
             )),
             ("", "key" | "version") if location.by == By::Module => {}
             ("", _) => location
@@ -245,7 +245,7 @@ fn forwards_everything(
 ) {
     if upgrade.is_some_and(|line| line.word(1).to_ascii_lowercase().contains("$http_upgrade")) {
         location.remarks.push(
-            "forwards any Upgrade, h2c among them, by which a client can talk past nginx's rules"
+            "forwards any upgrade, even to h2c, with which a client can bypass nginx's rules"
                 .to_owned(),
         );
     } else if let Some(line) = upgrade.filter(|line| !line.word(1).contains('$')) {

@@ -60,7 +60,7 @@ impl<'a> Run<'a, '_> {
                     None
                 }
                 "return" => Some(End::Answered(format!(
-                    "return {} ({}) answers before anything is passed on",
+                    "return {} ({}) answers before the request is passed on",
                     line.words.join(" "),
                     line.place()
                 ))),
@@ -133,7 +133,7 @@ impl<'a> Run<'a, '_> {
 
     fn not_followed(&mut self, line: &Directive) {
         self.remarks.push(format!(
-            "{} {} ({}) is not followed: what it depends on can't be told from here",
+            "{} {} ({}) is not followed: the configuration does not tell what it depends on",
             line.name,
             line.words.first().map_or("", String::as_str),
             line.place()

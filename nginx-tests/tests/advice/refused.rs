@@ -26,7 +26,7 @@ fn a_word_that_is_none_of_the_choices() {
             &format!("invalid value \"{word}\" in \"{name}\" directive, it must be {choices} in"),
         );
     }
-    for word in ["strict", "lenient"] {
+    for word in ["strict", "safe", "lenient"] {
         assert_refused("websocket_handshake lax;", &format!("\"{word}\""));
     }
     assert_refused(

@@ -6,8 +6,10 @@
 use core::num::NonZeroU32;
 
 use super::direction::Direction;
+use super::farewell::Parting;
 use super::limits::{Limits, Ping, Side};
 use super::pair::Pair;
+use super::pong::Payload;
 use super::summary::Reason;
 use super::time::{Time, after, is_after, is_due, later, left};
 
@@ -20,6 +22,8 @@ pub(super) struct Clock {
     upstream: Heartbeat,
     pub ends: Option<Ending>,
     pub resume_at: Option<Time>,
+    /// What Pings carry, so that their answers can be told.
+    pub ping_payload: Payload,
     /// What the timer was last set to.
     timer: Time,
     /// Set when the timer has fired, or something comes earlier.
@@ -36,6 +40,8 @@ pub(super) struct Clock {
 pub(super) struct Ending {
     pub at: Time,
     pub reason: Reason,
+    /// The Close that it is to be done with, where somebody has chosen one.
+    pub parting: Parting,
 }
 
 /// Pings to one side.
@@ -43,11 +49,8 @@ pub(super) struct Ending {
 struct Heartbeat {
     /// Since when an answer is waited for.
     since: Option<Time>,
-    /// The Ping is not gone yet.
-    queued: bool,
     /// What had come from that side by then. A clock is too coarse to tell an answer by.
     bytes: u64,
-    pongs: u32,
     /// Until when that side's silence said nothing, as it was not listened to or not silent.
     excused: Time,
 }
@@ -66,9 +69,7 @@ impl Clock {
     pub fn new(limits: &Limits, now: Time, random: usize) -> Self {
         let heartbeat = Heartbeat {
             since: None,
-            queued: false,
             bytes: 0,
-            pongs: 0,
             excused: now,
         };
         let ends = limits.lifetime.map(|lifetime| {
@@ -77,6 +78,7 @@ impl Clock {
             Ending {
                 at: after(now, lifetime).wrapping_sub(early),
                 reason: Reason::Lifetime,
+                parting: Parting::default(),
             }
         });
         Self {
@@ -84,6 +86,8 @@ impl Clock {
             upstream: heartbeat,
             ends,
             resume_at: None,
+            // Another proxy like this one may stand on either side: its Pings are not ours.
+            ping_payload: (random as u32).to_be_bytes(),
             timer: now,
             is_late: true,
             pings: 0,
@@ -92,12 +96,14 @@ impl Clock {
         }
     }
 
-    pub fn drain_at(&mut self, at: Time) {
-        if self.ends.is_none_or(|ending| is_after(ending.at, at)) {
-            let reason = Reason::Drain;
-            self.ends = Some(Ending { at, reason });
-            self.wake_by(at);
+    /// The tunnel is to end so, unless it is to end before. Whether that is not the case.
+    pub fn end_by(&mut self, ending: Ending) -> bool {
+        let is_next = self.ends.is_none_or(|known| is_after(known.at, ending.at));
+        if is_next {
+            self.ends = Some(ending);
+            self.wake_by(ending.at);
         }
+        is_next
     }
 
     /// Something is due then: the timer must not fire later.
@@ -185,7 +191,7 @@ impl Clock {
         }
         // Behind a frame that is still on its way the Ping has to wait, and so have we; not where
         // the side itself takes nothing.
-        if heartbeat.queued && (way.stuck().is_none() || is_after(way.taken(), since)) {
+        if way.has_ours() && (way.stuck().is_none() || is_after(way.taken(), since)) {
             heartbeat.since = Some(now);
             return Beat::Wait;
         }
@@ -200,20 +206,14 @@ impl Clock {
     /// What was queued to a side is gone, and with it a Ping, if one was.
     pub fn has_asked(&mut self, to: Side, answers: &Direction, now: Time) {
         let heartbeat = self.heartbeat_mut(to);
-        if heartbeat.queued {
-            let is_waiting = heartbeat.since.is_some();
+        if heartbeat.since.is_some() {
             heartbeat.begin(answers, now);
-            heartbeat.queued = false;
-            heartbeat.since = is_waiting.then_some(now);
         }
     }
 
-    /// A side has sent a Pong.
-    pub fn note_pong(&mut self, answers: &Direction, now: Time) {
-        let heartbeat = self.heartbeat_mut(answers.from);
-        if heartbeat.queued || answers.pongs == heartbeat.pongs {
-            return;
-        }
+    /// A side has answered a Ping that is gone.
+    pub fn note_pong(&mut self, from: Side, now: Time) {
+        let heartbeat = self.heartbeat_mut(from);
         if let Some(since) = heartbeat.since.take() {
             self.rtt = u32::try_from(now.wrapping_sub(since)).unwrap_or(u32::MAX);
             self.pongs = self.pongs.wrapping_add(1);
@@ -243,8 +243,7 @@ impl Clock {
 impl Heartbeat {
     fn begin(&mut self, answers: &Direction, now: Time) {
         self.since = Some(now);
-        self.queued = true;
-        (self.bytes, self.pongs) = (answers.bytes(), answers.pongs);
+        self.bytes = answers.bytes();
     }
 }
 

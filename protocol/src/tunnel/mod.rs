@@ -3,25 +3,32 @@
 //! [`Tunnel`] decides, and does nothing: it owns no socket, no buffer and no timer. Whoever has those
 //! tells it what happened and asks what to do, as with any protocol that is written without I/O.
 
+mod choice;
 mod clock;
 mod close;
 mod credit;
 mod direction;
 mod events;
+mod farewell;
 mod limits;
 mod next;
 mod ours;
 mod pair;
+mod pong;
 mod state;
 mod summary;
+mod text;
 mod time;
 mod traffic;
+mod write;
 
 pub use close::CLOSE_TIMEOUT;
-pub use direction::Write;
+pub use farewell::Farewell;
 pub use limits::{Limits, Ping, Side};
 pub use next::Next;
 pub use state::Tunnel;
 pub use summary::{Count, End, Reason, Summary};
+pub use text::{CloseText, Piece};
 pub use time::Time;
 pub use traffic::Traffic;
+pub use write::Write;

@@ -4,6 +4,7 @@ use super::clock::Clock;
 use super::close::{Closing, Known};
 use super::credit::Credit;
 use super::direction::Direction;
+use super::farewell::Farewell;
 use super::limits::{Limits, Side};
 use super::pair::Pair;
 use super::summary::{End, Summary};
@@ -15,8 +16,8 @@ use super::traffic::Traffic;
 ///
 /// The bytes of each direction wait in a buffer of the caller's, from the first that the receiver has
 /// not accepted on: the *unsent* bytes. The stream is never altered: what a peer sent arrives as it was,
-/// with whole frames of the tunnel's own between its frames. After a Close of the tunnel's own the
-/// rest is dropped.
+/// with whole frames of the tunnel's own between its frames. Only the answers to those are kept back: a
+/// Pong to a Ping of the tunnel's own is dropped, and after a Close of its own all the rest is.
 ///
 /// There are four kinds of methods:
 ///
@@ -24,7 +25,7 @@ use super::traffic::Traffic;
 ///   [`sent_ours`](Self::sent_ours), [`dropped`](Self::dropped), [`refused`](Self::refused),
 ///   [`blocked`](Self::blocked), [`ended`](Self::ended), [`reset`](Self::reset), [`lost`](Self::lost)
 ///   and [`tick`](Self::tick).
-/// - *What is wanted* is told by [`drain`](Self::drain) and [`finish`](Self::finish).
+/// - *What is wanted* is told by [`drain`](Self::drain), [`depart`](Self::depart) and [`finish`](Self::finish).
 /// - *What to do next* is said by [`next_write`](Self::next_write), [`next_read`](Self::next_read),
 ///   [`next`](Self::next) and [`timeout`](Self::timeout).
 /// - *What can be asked* at any time: [`ours`](Self::ours), [`is_empty`](Self::is_empty),
@@ -77,7 +78,7 @@ pub(super) struct Turns {
 }
 
 impl Tunnel {
-    /// A tunnel that begins. `random` is any number, `close_mask` a mask that those whose bytes go by
+    /// A tunnel that begins. `random` is any number that other tunnels don't have, `close_mask` a mask that those whose bytes go by
     /// don't know (RFC 6455 section 5.3).
     pub fn new(limits: Limits, now: Time, random: usize, close_mask: [u8; 4]) -> Self {
         Self {
@@ -105,9 +106,12 @@ impl Tunnel {
 
 /// What can be asked.
 impl Tunnel {
-    /// What [`Write::Ours`] is, in the direction that comes from a side.
-    pub fn ours(&self, from: Side) -> &[u8] {
-        self.by.of(from).ours()
+    /// What [`Write::Ours`] is, in the direction that comes from a side. `farewell` is the one that the
+    /// tunnel [departs](Self::depart) with, if it does.
+    pub fn ours<'a>(&'a self, from: Side, farewell: Option<&'a Farewell>) -> &'a [u8] {
+        let to = from.other();
+        let farewell = farewell.map_or(&[] as &[u8], |farewell| farewell.to(to));
+        self.by.of(from).ours(farewell)
     }
 
     /// Whether nothing of what comes from a side is waiting to be written.
@@ -126,10 +130,13 @@ impl Tunnel {
         self.end.is_some()
     }
 
-    /// How it is, or how it ended.
-    pub fn summary(&self) -> Summary {
+    /// How it is, or how it ended. `text` is what has been gathered of the first Close.
+    pub fn summary<'a>(&self, text: &'a [u8]) -> Summary<'a> {
+        let end = self.end.unwrap_or_else(|| self.judge(false));
+        let is_theirs = self.closing.is_none() && end.code.is_some();
         Summary {
-            end: self.end.unwrap_or_else(|| self.judge(false)),
+            end,
+            text: if is_theirs { text } else { &[] },
             from_client: self.by.client.count(),
             from_upstream: self.by.upstream.count(),
             ping_rtt: self.clock.rtt(),

@@ -1,8 +1,11 @@
 //! A whole tunnel without nginx: sockets that take and give what a test says, and a clock that stands
 //! until it is moved.
 
+mod answers;
 mod bytes;
 mod case;
+mod closes;
+mod departs;
 mod ends;
 mod orders;
 mod time;

@@ -1,9 +1,12 @@
 //! Two peers with sockets that are made up, and a proxy between them that does what the tunnel says.
 
-use websocket_protocol::tunnel::{Limits, Next, Side, Time, Tunnel, Write};
+use websocket_protocol::tunnel::{Farewell, Limits, Next, Side, Time, Tunnel, Write};
 
 /// Room in a buffer of the proxy's. Less than a frame may have, more than a header.
 const BUFFER: usize = 100;
+
+/// Makes the payload of the tunnel's Pings, and takes nothing off a round lifetime.
+const RANDOM: usize = 0x26_73_C0;
 
 /// The mask of frames that the tunnel sends to the upstream.
 pub const MASK: [u8; 4] = [0x5A, 1, 0xFF, 0x80];
@@ -17,6 +20,8 @@ pub struct World {
     pub timer: Option<Time>,
     pub is_over: bool,
     pub not_frames: Vec<Side>,
+    /// What the tunnel departs with.
+    pub farewell: Option<Farewell>,
 }
 
 /// A peer, its socket, and the proxy's buffer for what comes from it.
@@ -72,13 +77,14 @@ impl Peer {
 impl World {
     pub fn new(limits: Limits, start: Time) -> Self {
         let mut world = Self {
-            tunnel: Tunnel::new(limits, start, 0, MASK),
+            tunnel: Tunnel::new(limits, start, RANDOM, MASK),
             now: start,
             client: Peer::new(),
             upstream: Peer::new(),
             timer: None,
             is_over: false,
             not_frames: vec![],
+            farewell: None,
         };
         world.settle();
         world
@@ -184,7 +190,7 @@ impl World {
                         continue;
                     }
                     Write::Theirs(count) => source.unsent[..count].to_vec(),
-                    Write::Ours => tunnel.ours(from).to_vec(),
+                    Write::Ours => tunnel.ours(from, self.farewell.as_ref()).to_vec(),
                 };
                 if sink.room == 0 && !sink.is_asked {
                     return tunnel.blocked(from, now);
