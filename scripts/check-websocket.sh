@@ -266,7 +266,7 @@ judge_status() {
     fi
     judge_listener
     ! is_slash_missing ||
-        advice='open the address with the slash at its end, or give the one without a "location =" whose proxy_pass has the slash'
+        advice='open the address with the slash at its end, or add a "location =" for the one without, whose proxy_pass has the slash'
     ! is_nginx_page || judge_local "with nginx's own page"
     if is_nginx_file; then
         change='the address reaches a location that does not proxy'
@@ -304,7 +304,7 @@ kind() {
         401) echo unauthorized ;;
         403) echo forbidden ;;
         404) echo not-found ;;
-        413) [ "$1" = limited ] && echo body-too-large || echo status ;;
+        413) if [ "$1" = limited ]; then echo body-too-large; else echo status; fi ;;
         429 | 503) echo "$1" ;;
         *) echo status ;;
     esac
@@ -372,12 +372,12 @@ body-present: send the handshake without Content-Length and Transfer-Encoding
 subprotocol-malformed: give each subprotocol once, as a name without spaces or separators
 extensions-malformed: send extensions as "name; parameter=value, name", or leave the header out
 origin-not-allowed: if pages of this origin may connect, add it to websocket_allow_origin
-local-redirect: open the final address (wss:// instead of ws://), or exempt this location from the return or rewrite
-local-unauthorized: send credentials auth_basic or auth_request accepts; a page can't set Authorization for a WebSocket, so use a cookie
-local-forbidden: check allow, deny, auth_request and return 403 for this location
+local-redirect: open the address that the redirect leads to (often wss:// instead of ws://), or exempt this location from the return or rewrite
+local-unauthorized: send credentials that auth_basic or auth_request accepts; a page cannot set Authorization for a WebSocket, so use a cookie
+local-forbidden: check allow, deny, auth_request and "return 403" for this location
 local-not-found: check that the address matches a location with proxy_pass, and check try_files
 local-limited: raise limit_conn or limit_req for this location; a WebSocket counts in limit_conn until it closes
-local-header-too-large: raise large_client_header_buffers, or make the client send less; mostly it is cookies
+local-header-too-large: raise large_client_header_buffers, or make the client send less; the usual reason is cookies
 local-body-too-large: send the handshake without Content-Length and Transfer-Encoding
 local-plain-to-tls: open wss:// instead of ws://; if a proxy in front asks here, make it use https://
 local-certificate-missing: make the client send its certificate, or set ssl_verify_client optional
@@ -385,22 +385,22 @@ local-certificate-refused: renew the client's certificate, or check ssl_client_c
 local-status: look for return, rewrite or error_page in this location, and at nginx's own lines above this one
 worker-connections-exhausted: raise worker_connections; a WebSocket takes two, one to the client and one to the upstream
 too-many-open-files: raise worker_rlimit_nofile above worker_connections; if it is the whole system's limit, raise fs.file-max
-local-ports-exhausted: widen net.ipv4.ip_local_port_range, give the upstream more addresses, or vary the address of proxy_bind, without a port
-connect-forbidden: with SELinux, setsebool -P httpd_can_network_connect 1; else check AppArmor, the service's sandbox and the local firewall
+local-ports-exhausted: widen net.ipv4.ip_local_port_range, add addresses to the upstream, or let proxy_bind choose among several addresses, without a port
+connect-forbidden: with SELinux, run setsebool -P httpd_can_network_connect 1; otherwise check AppArmor, the service's sandbox and the local firewall
 upstream-unresolved: check the name in proxy_pass and the servers in resolver
 upstream-none-live: bring a server of the upstream block back, or change its max_fails, fail_timeout and down
 upstream-refused: start the upstream, or correct the address and port in proxy_pass
 upstream-unreachable: check the route, the firewall, proxy_bind and whether IPv6 works here, or the path and permissions of a unix socket
-upstream-connect-timeout: check that a firewall does not drop packets to the address in proxy_pass, or raise proxy_connect_timeout
+upstream-connect-timeout: check that no firewall drops packets to the address in proxy_pass, or raise proxy_connect_timeout
 upstream-tls-failed: check that the port in proxy_pass speaks TLS, else use http://; check proxy_ssl_server_name, proxy_ssl_name and proxy_ssl_verify
-upstream-closed: check the path, and that http:// or https:// in proxy_pass is what it speaks; look for a crash in the upstream's own log
+upstream-closed: check the path and the scheme (http:// or https://) in proxy_pass, and look for a crash in the upstream's own log
 upstream-response-timeout: find out why the upstream does not answer, or raise proxy_read_timeout
-upstream-response-invalid: check that the port in proxy_pass speaks HTTP, and http:// or https:// as written there
-upstream-header-too-big: raise proxy_buffer_size, or make the upstream send less; mostly it is Set-Cookie
-upstream-redirect: point proxy_pass at the redirect's target; often it is a trailing slash, or X-Forwarded-Proto to set by proxy_set_header
-upstream-bad-request: check the path, the Host it expects (proxy_set_header Host $http_host), and its own log for what it found wrong
+upstream-response-invalid: check the port and the scheme (http:// or https://) in proxy_pass
+upstream-header-too-big: raise proxy_buffer_size, or make the upstream send less; the usual reason is Set-Cookie
+upstream-redirect: let proxy_pass lead to the redirect's target; often a slash is missing at the end, or proxy_set_header X-Forwarded-Proto
+upstream-bad-request: check the path, the Host it expects (proxy_set_header Host $http_host), and the upstream's own log for what it found wrong
 upstream-unauthorized: send the credentials the upstream wants, and check that no proxy_set_header removes Authorization or Cookie
-upstream-forbidden: if it compares Origin with Host, set proxy_set_header Host $http_host; else check the path, and allow this origin or user in the upstream
+upstream-forbidden: if it compares Origin with Host, set proxy_set_header Host $http_host; otherwise check the path, and allow this origin or user in the upstream
 upstream-not-found: check the path that proxy_pass maps this location to
 upstream-version: check what the upstream's Sec-WebSocket-Version and Upgrade ask for; it should accept version 13
 upstream-overloaded: raise the upstream's capacity or limits, or add a server to the upstream block
@@ -415,7 +415,7 @@ subprotocol-not-offered: make the upstream choose one of the offered subprotocol
 extension-not-offered: make the upstream choose among the offered extensions, and check that no proxy_set_header changes them
 response-unasked: make the upstream answer 101 to requests with Upgrade only; to let another protocol through, set websocket_other_upgrades pass
 response-accel-redirect: make the upstream leave X-Accel-Redirect out of its 101, or set proxy_ignore_headers X-Accel-Redirect
-client-gone: if many do, see whether the upstream answers slower than clients wait
+client-gone: if it happens often, check whether the upstream takes longer to answer than clients wait
 END
 }
 

@@ -318,9 +318,9 @@ impl Walker<'_> {
         step.fact("status", json!(answer.status));
         step.fact("sent", json!(sent))
             .fact("received", json!(received));
-        if let Some(said) = answer.said() {
-            step.lines.push(format!("  {said}"));
-            step.fact("said", json!(said));
+        if let Some(said) = answer.remark() {
+            step.lines.push(format!("  says \"{said}\""));
+            step.fact("said", json!(said.to_string()));
         }
         let rest = answer.rest.clone();
         self.walk.answer = Some(answer);

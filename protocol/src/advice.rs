@@ -75,7 +75,7 @@ findings! {
         "check the path; the application may require the client's Host (proxy_set_header Host $http_host), or an Origin"
     SlashMissing [LocalRedirect UpstreamRedirect]
         "the redirect leads to the same path with a slash behind it"
-        "open the address with the slash at its end, or give the one without a \"location =\" whose proxy_pass has the slash"
+        "open the address with the slash at its end, or add a \"location =\" for the one without, whose proxy_pass has the slash"
 }
 
 /// What was seen of a handshake that was answered, as far as advice depends on it.

@@ -144,13 +144,13 @@ causes! {
     // nginx answered by itself.
     LocalRedirect "local-redirect" NginxConfiguration AsNginx
         "nginx answered with a redirect, which browsers do not follow for a WebSocket."
-        "open the final address (wss:// instead of ws://), or exempt this location from the return or rewrite"
+        "open the address that the redirect leads to (often wss:// instead of ws://), or exempt this location from the return or rewrite"
     LocalUnauthorized "local-unauthorized" Client AsNginx
         "nginx asked for credentials that the handshake did not carry."
-        "send credentials auth_basic or auth_request accepts; a page can't set Authorization for a WebSocket, so use a cookie"
+        "send credentials that auth_basic or auth_request accepts; a page cannot set Authorization for a WebSocket, so use a cookie"
     LocalForbidden "local-forbidden" NginxConfiguration AsNginx
-        "nginx refused the client by an access rule."
-        "check allow, deny, auth_request and return 403 for this location"
+        "nginx denied access."
+        "check allow, deny, auth_request and \"return 403\" for this location"
     LocalNotFound "local-not-found" NginxConfiguration AsNginx
         "nginx found nothing at this address."
         "check that the address matches a location with proxy_pass, and check try_files"
@@ -159,7 +159,7 @@ causes! {
         "raise limit_conn or limit_req for this location; a WebSocket counts in limit_conn until it closes"
     LocalHeaderTooLarge "local-header-too-large" NginxConfiguration AsNginx
         "The request's header is larger than nginx has buffers for."
-        "raise large_client_header_buffers, or make the client send less; mostly it is cookies"
+        "raise large_client_header_buffers, or make the client send less; the usual reason is cookies"
     LocalBodyTooLarge "local-body-too-large" Client AsNginx
         "The handshake request has a body, which is larger than client_max_body_size."
         "send the handshake without Content-Length and Transfer-Encoding"
@@ -167,28 +167,28 @@ causes! {
         "The handshake came without TLS to a port where nginx speaks TLS."
         "open wss:// instead of ws://; if a proxy in front asks here, make it use https://"
     LocalCertificateMissing "local-certificate-missing" Client AsNginx
-        "nginx wants a certificate of the client, which sent none."
+        "nginx requires a certificate of the client, and none was sent."
         "make the client send its certificate, or set ssl_verify_client optional"
     LocalCertificateRefused "local-certificate-refused" Client AsNginx
-        "nginx does not accept the client's certificate."
+        "The client's certificate failed verification."
         "renew the client's certificate, or check ssl_client_certificate, ssl_verify_depth and ssl_crl"
     LocalStatus "local-status" NginxConfiguration AsNginx
-        "nginx answered the handshake by itself with another status."
+        "nginx answered the handshake by itself, with none of the statuses above."
         "look for return, rewrite or error_page in this location, and at nginx's own lines above this one"
 
     // On the way to the upstream.
     WorkerConnectionsExhausted "worker-connections-exhausted" NginxConfiguration Code(500)
-        "The nginx worker had no connection left for the upstream."
+        "The worker process had no connection left for the upstream."
         "raise worker_connections; a WebSocket takes two, one to the client and one to the upstream"
     TooManyOpenFiles "too-many-open-files" NginxConfiguration Code(500)
         "nginx had no file descriptor left for a connection to the upstream."
         "raise worker_rlimit_nofile above worker_connections; if it is the whole system's limit, raise fs.file-max"
     LocalPortsExhausted "local-ports-exhausted" NginxConfiguration Code(502)
         "This machine has no port left for one more connection to the upstream's address."
-        "widen net.ipv4.ip_local_port_range, give the upstream more addresses, or vary the address of proxy_bind, without a port"
+        "widen net.ipv4.ip_local_port_range, add addresses to the upstream, or let proxy_bind choose among several addresses, without a port"
     ConnectForbidden "connect-forbidden" NginxConfiguration Code(502)
-        "The system does not permit nginx to connect to the upstream."
-        "with SELinux, setsebool -P httpd_can_network_connect 1; else check AppArmor, the service's sandbox and the local firewall"
+        "The operating system does not permit nginx to connect to the upstream."
+        "with SELinux, run setsebool -P httpd_can_network_connect 1; otherwise check AppArmor, the service's sandbox and the local firewall"
     UpstreamUnresolved "upstream-unresolved" NginxConfiguration Code(502)
         "The upstream's host name could not be resolved."
         "check the name in proxy_pass and the servers in resolver"
@@ -199,11 +199,11 @@ causes! {
         "The upstream refused the connection: nothing listens at that address and port."
         "start the upstream, or correct the address and port in proxy_pass"
     UpstreamUnreachable "upstream-unreachable" Upstream Code(502)
-        "The network gave no way to the upstream."
+        "There is no way from here to the upstream's address."
         "check the route, the firewall, proxy_bind and whether IPv6 works here, or the path and permissions of a unix socket"
     UpstreamConnectTimeout "upstream-connect-timeout" Upstream Code(504)
         "The upstream did not accept the connection in time."
-        "check that a firewall does not drop packets to the address in proxy_pass, or raise proxy_connect_timeout"
+        "check that no firewall drops packets to the address in proxy_pass, or raise proxy_connect_timeout"
     UpstreamTlsFailed "upstream-tls-failed" NginxConfiguration Code(502)
         "The TLS handshake with the upstream failed."
         "check that the port in proxy_pass speaks TLS, else use http://; check proxy_ssl_server_name, proxy_ssl_name and proxy_ssl_verify"
@@ -211,28 +211,28 @@ causes! {
     // The upstream's answer.
     UpstreamClosed "upstream-closed" Upstream Code(502)
         "The upstream closed the connection before it had answered."
-        "check the path, and that http:// or https:// in proxy_pass is what it speaks; look for a crash in the upstream's own log"
+        "check the path and the scheme (http:// or https://) in proxy_pass, and look for a crash in the upstream's own log"
     UpstreamResponseTimeout "upstream-response-timeout" Upstream Code(504)
         "The upstream accepted the connection but did not answer in time."
         "find out why the upstream does not answer, or raise proxy_read_timeout"
     UpstreamResponseInvalid "upstream-response-invalid" Upstream Code(502)
-        "The upstream's answer is not HTTP, or breaks its rules."
-        "check that the port in proxy_pass speaks HTTP, and http:// or https:// as written there"
+        "The upstream's answer is not valid HTTP."
+        "check the port and the scheme (http:// or https://) in proxy_pass"
     UpstreamHeaderTooBig "upstream-header-too-big" NginxConfiguration Code(502)
         "The header of the upstream's answer is larger than proxy_buffer_size."
-        "raise proxy_buffer_size, or make the upstream send less; mostly it is Set-Cookie"
+        "raise proxy_buffer_size, or make the upstream send less; the usual reason is Set-Cookie"
     UpstreamRedirect "upstream-redirect" NginxConfiguration AsUpstream
         "The upstream answered with a redirect, which browsers do not follow for a WebSocket."
-        "point proxy_pass at the redirect's target; often it is a trailing slash, or X-Forwarded-Proto to set by proxy_set_header"
+        "let proxy_pass lead to the redirect's target; often a slash is missing at the end, or proxy_set_header X-Forwarded-Proto"
     UpstreamBadRequest "upstream-bad-request" Upstream AsUpstream
-        "The upstream took the handshake for a bad request."
-        "check the path, the Host it expects (proxy_set_header Host $http_host), and its own log for what it found wrong"
+        "The upstream refused the handshake as a bad request."
+        "check the path, the Host it expects (proxy_set_header Host $http_host), and the upstream's own log for what it found wrong"
     UpstreamUnauthorized "upstream-unauthorized" Client AsUpstream
         "The upstream asked for credentials that the handshake did not carry."
         "send the credentials the upstream wants, and check that no proxy_set_header removes Authorization or Cookie"
     UpstreamForbidden "upstream-forbidden" Upstream AsUpstream
         "The upstream refused the client."
-        "if it compares Origin with Host, set proxy_set_header Host $http_host; else check the path, and allow this origin or user in the upstream"
+        "if it compares Origin with Host, set proxy_set_header Host $http_host; otherwise check the path, and allow this origin or user in the upstream"
     UpstreamNotFound "upstream-not-found" NginxConfiguration AsUpstream
         "The upstream has nothing at the path it was asked for."
         "check the path that proxy_pass maps this location to"
@@ -280,7 +280,7 @@ causes! {
     // Either side of it.
     ClientGone "client-gone" Client Code(499)
         "The client closed the connection before the handshake was answered."
-        "if many do, see whether the upstream answers slower than clients wait"
+        "if it happens often, check whether the upstream takes longer to answer than clients wait"
 }
 
 impl Cause {

@@ -7,6 +7,7 @@
 //! - [`RequestHead`] and [`ResponseHead`] judge the two halves of a handshake.
 //! - [`Cause`] names every way in which one fails; [`Refusal`] adds what was seen.
 //! - [`Evidence`] chooses the [`Advice`] that goes with a cause.
+//! - [`Remark`] shows what a server says in its body.
 //! - [`OriginRule`] decides which pages may connect.
 //! - [`Scanner`] follows the frames of an established connection, [`ControlFrame`] writes some.
 //! - [`tunnel::Tunnel`] decides what a proxy does with an established connection.
@@ -43,6 +44,7 @@ mod lines;
 mod names;
 mod origin;
 mod refusal;
+mod remark;
 mod request;
 mod response;
 mod sent;
@@ -62,6 +64,7 @@ pub use line::RequestLine;
 pub use names::{RequestHeader, ResponseHeader};
 pub use origin::{Origin, OriginRule, OriginRuleError, RequestAuthority};
 pub use refusal::{Refusal, Seen};
+pub use remark::{Remark, first_chunk};
 pub use request::{RequestHead, Upgrade};
 pub use response::{ResponseHead, accept_key};
 pub use sent::SentRequest;

@@ -55,7 +55,7 @@ fn nothing_to_carry(advice: &Advice<'_>) {
             advice.warn_of(
                 level,
                 format_args!(
-                    "\"{directive}\" cannot carry a WebSocket: \"websocket on\" has no use"
+                    "\"{directive}\" cannot carry a WebSocket, so \"websocket on\" is of no use"
                 ),
             );
         }

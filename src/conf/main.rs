@@ -1,5 +1,6 @@
 //! What the module keeps for the whole of `http {}`.
 
+use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr;
 
@@ -21,6 +22,8 @@ pub struct MainConf {
     pub(super) zone_size: usize,
     pub(super) zone_place: Place,
     pub(super) history: ngx_int_t,
+    /// Something is written that needs a zone.
+    pub needs_zone: Cell<bool>,
 }
 
 /// The memory in which workers count.
@@ -72,24 +75,19 @@ impl MainConf {
         self.levels().next()?.with_above().last()
     }
 
-    /// `websocket_zone`, where there is one, or one that is needed to show it.
+    /// `websocket_zone`, or the one that is there by itself where something needs it.
     pub fn zone(&self) -> Option<ZoneConf<'_>> {
-        let history = usize::try_from(self.history).unwrap_or(DEFAULT_HISTORY);
-        if self.zone_name.len > 0 {
-            return Some(ZoneConf {
-                // SAFETY: a word of the configuration.
-                name: unsafe { string::bytes(&self.zone_name) },
-                size: self.zone_size,
-                history,
-                place: self.zone_place,
-            });
-        }
-        let shows = self.levels().find(|level| level.answers())?;
+        let (name, size): (&[u8], _) = match self.zone_name.len {
+            0 if self.needs_zone.get() => DEFAULT_ZONE,
+            0 => return None,
+            // SAFETY: a word of the configuration.
+            _ => (unsafe { string::bytes(&self.zone_name) }, self.zone_size),
+        };
         Some(ZoneConf {
-            name: b"websocket",
-            size: DEFAULT_SIZE,
-            history,
-            place: shows.answers_at(),
+            name,
+            size,
+            history: usize::try_from(self.history).unwrap_or(DEFAULT_HISTORY),
+            place: self.zone_place,
         })
     }
 
@@ -100,8 +98,8 @@ impl MainConf {
     }
 }
 
-/// Of a zone that is needed and not written, in bytes.
-const DEFAULT_SIZE: usize = 1024 * 1024;
+/// `websocket_zone` where it is not written and needed.
+const DEFAULT_ZONE: (&[u8], usize) = (b"websocket", 1024 * 1024);
 
 /// `websocket_history` where it is not written.
 const DEFAULT_HISTORY: usize = 256;
@@ -121,6 +119,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
             zone_size: 0,
             zone_place: Place::NOWHERE,
             history: conf::UNSET_FLAG,
+            needs_zone: Cell::new(false),
         });
         main.cast()
     }

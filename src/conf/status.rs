@@ -4,8 +4,8 @@ use core::ffi::{c_char, c_void};
 
 use nginx_sys::{ngx_command_t, ngx_conf_set_flag_slot, ngx_conf_t};
 
-use super::LocationConf;
 use super::words::{IS_DUPLICATE, refuse};
+use super::{LocationConf, MainConf};
 use crate::nginx::conf::{self, Place};
 use crate::nginx::string;
 use crate::types::Status;
@@ -30,8 +30,11 @@ pub unsafe extern "C" fn set_status(
         Some(_) => return refuse(cf, format_args!("\"html\", \"json\" or \"prometheus\"")),
     };
     this.status = status as usize;
-    // SAFETY: a directive is being read.
-    this.answers_at = unsafe { Place::being_read(cf) };
+    // SAFETY: a directive is being read, in the http context.
+    unsafe {
+        this.answers_at = Place::being_read(cf);
+        MainConf::of(cf).needs_zone.set(true);
+    }
     conf::OK
 }
 
@@ -44,8 +47,10 @@ pub unsafe extern "C" fn set_control(
     // SAFETY: as in set_status(); the command's offset is that of a flag.
     unsafe {
         let rv = ngx_conf_set_flag_slot(cf, command, conf);
-        if rv == conf::OK {
-            (*conf.cast::<LocationConf>()).answers_at = Place::being_read(cf);
+        let this = &mut *conf.cast::<LocationConf>();
+        if rv == conf::OK && this.has_control() {
+            this.answers_at = Place::being_read(cf);
+            MainConf::of(cf).needs_zone.set(true);
         }
         rv
     }

@@ -5,8 +5,8 @@ use core::fmt;
 use nginx_sys::ngx_uint_t;
 use websocket_protocol::{Address, Cause, Escaped, Evidence, SentRequest};
 
-use super::see;
 use super::tries::note;
+use super::{remark, see};
 use crate::nginx::headers::Name;
 use crate::nginx::{Request, Upstream};
 use crate::request::Attempt;
@@ -19,6 +19,7 @@ pub fn answered(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, status: ngx_
     if let Some(cause) = cause {
         if note(r, attempt, cause) {
             see_answer(r, attempt, u, cause);
+            remark::begin(r, attempt, u);
         }
     }
 }
@@ -34,7 +35,7 @@ pub fn see_answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, cause: Cau
             r,
             attempt,
             format_args!(
-                "upstream answered {status} to \"{}\" where 101 was expected",
+                "upstream answered {status}, redirecting to \"{}\", where 101 was expected",
                 Address(location)
             ),
         ),
@@ -108,7 +109,7 @@ impl fmt::Display for Asked<'_> {
                 write!(f, "Host \"{}\"", Escaped(host))?;
                 match self.host {
                     Some(client) if client != host => {
-                        write!(f, " instead of the client's \"{}\"", Escaped(client))?;
+                        write!(f, " (the client's is \"{}\")", Escaped(client))?;
                     }
                     _ => {}
                 }

@@ -5,7 +5,7 @@ use core::fmt;
 use nginx_sys::{
     NGX_HTTP_BAD_REQUEST, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_SWITCHING_PROTOCOLS, ngx_uint_t,
 };
-use websocket_protocol::{Address, Advice, Cause, Evidence};
+use websocket_protocol::{Address, Advice, Cause, Evidence, Seen};
 
 use super::answer::see_answer;
 use super::notes::noted;
@@ -32,10 +32,24 @@ pub fn refuse(r: Request<'_>, attempt: &Attempt, cause: Cause, seen: fmt::Argume
     conclude_as(r, attempt, Ending::Rejected(cause));
 }
 
+/// A handshake comes to a location: if it was refused in the one before, that stays the reason for
+/// whatever comes of it here but a tunnel.
+pub fn note_refusal(r: Request<'_>, attempt: &Attempt) {
+    if let Some(cause) = local::refusal(r, attempt) {
+        attempt.access.refuse(cause);
+    }
+}
+
 /// Ends an attempt in this way.
 pub fn conclude_as(r: Request<'_>, attempt: &Attempt, ending: Ending) {
     attempt.handshake_time.set(Some(r.elapsed()));
-    if attempt.seen.get().len == 0 || matches!(ending, Ending::Failed(Cause::ClientGone)) {
+    // What was seen is an upstream's. It may be one that was asked for the page of a refusal.
+    let is_of_upstream = match ending {
+        Ending::Failed(cause) => cause != Cause::ClientGone,
+        Ending::Rejected(_) => local::refusal(r, attempt).is_none(),
+        Ending::Closed(_) | Ending::Unknown => true,
+    };
+    if attempt.seen.get().len == 0 || !is_of_upstream {
         see_ending(r, attempt, ending);
     }
     if let Some(broken) = attempt.broken() {
@@ -53,17 +67,24 @@ pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
         State::Joined(_) if status == NGX_HTTP_SWITCHING_PROTOCOLS as ngx_uint_t => return None,
         State::Joined(_) | State::Judged | State::LeftBehind => {}
     }
+    let refusal = match status {
+        0 => None,
+        _ => local::refusal(r, attempt).map(Ending::Rejected),
+    };
     if !LocationConf::of(r).is_on() {
         // An error page, and whatever it is made of, does not change why there is one.
-        let ending = match attempt.tries.latest() {
+        let ending = refusal.or(match attempt.tries.latest() {
             Some(cause) => Some(Ending::Failed(cause)),
             None => local::cause(r, r.error_status()).map(Ending::Rejected),
-        };
+        });
         return Some(ending.unwrap_or(Ending::Unknown));
     }
     let last = current(r, attempt);
     if has_client_gone(r) {
         return Some(Ending::Failed(Cause::ClientGone));
+    }
+    if refusal.is_some() {
+        return refusal;
     }
     let ending = last
         .or_else(|| answer(r))
@@ -176,6 +197,10 @@ fn see_broken(r: Request<'_>, attempt: &Attempt, broken: Broken, ending: Ending)
 }
 
 fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
+    if cause == Cause::OverHttp2 {
+        let version = Seen::Version(attempt::line(r).version);
+        return see(r, attempt, format_args!("{version}"));
+    }
     let evidence = Evidence {
         path: Some(Address(r.target()).path()),
         location: r.redirect(),
@@ -186,13 +211,29 @@ fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
         0 => r.status(),
         decided => decided,
     };
-    match (cause, evidence.location) {
-        (Cause::LocalRedirect, Some(location)) => see(
+    let location = evidence.location.map(Address);
+    if local::refusal(r, attempt).is_some() && local::cause(r, status) != Some(cause) {
+        return match location {
+            Some(location) => see(
+                r,
+                attempt,
+                format_args!(
+                    "nginx refused access, and answered {status}, redirecting to \"{location}\""
+                ),
+            ),
+            None => see(
+                r,
+                attempt,
+                format_args!("nginx refused access, and answered {status}"),
+            ),
+        };
+    }
+    match location {
+        Some(location) if cause == Cause::LocalRedirect => see(
             r,
             attempt,
             format_args!(
-                "nginx answered {status} to \"{}\" before any upstream was asked",
-                Address(location)
+                "nginx answered {status}, redirecting to \"{location}\", before any upstream was asked"
             ),
         ),
         _ => see(

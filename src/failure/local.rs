@@ -8,6 +8,7 @@ use websocket_protocol::Cause;
 
 use crate::nginx::Request;
 use crate::nginx::certificate::{self, Refused};
+use crate::request::Attempt;
 
 /// The cause behind this status, which nginx itself has decided for a handshake.
 pub fn cause(r: Request<'_>, status: ngx_uint_t) -> Option<Cause> {
@@ -38,4 +39,25 @@ fn hidden(r: Request<'_>) -> Option<u32> {
         Refused::Missing => Some(NGX_HTTPS_NO_CERT),
         Refused::Invalid => Some(NGX_HTTPS_CERT_ERROR),
     }
+}
+
+/// Why the access phase has refused a handshake, if it has: whatever `error_page` has made of that since.
+pub fn refusal(r: Request<'_>, attempt: &Attempt) -> Option<Cause> {
+    if let Some(cause) = attempt.access.refused() {
+        return Some(cause);
+    }
+    // An upstream that was asked before is the reason for all that comes then.
+    if !attempt.access.is_asked() || attempt.tries.begun() != 0 {
+        return None;
+    }
+    let decided = u16::try_from(r.error_status()).unwrap_or(0);
+    let status = match (decided, attempt.access.answer()) {
+        (400.., _) => decided,
+        (_, answer @ (401 | 403)) => answer,
+        // What auth_request makes of an answer that is none.
+        (_, 300..) => 500,
+        _ if r.has_www_authenticate() => 401,
+        _ => 403,
+    };
+    Cause::from_local_status(status)
 }

@@ -10,6 +10,7 @@ pub mod conclude;
 pub mod listen;
 mod local;
 mod notes;
+pub mod remark;
 pub mod tries;
 
 use core::{fmt, str};

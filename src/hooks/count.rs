@@ -1,15 +1,18 @@
 //! What becomes of handshakes and tunnels, told to the zone.
 
-use nginx_sys::{ngx_http_core_module, ngx_http_core_srv_conf_t};
+use core::ptr::NonNull;
+use core::str;
+
+use nginx_sys::{ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_msec_t};
 use websocket_protocol::Cause;
 use websocket_protocol::tunnel::{Count, Traffic};
-use websocket_zone::{Failed, Over, Place, Writer};
+use websocket_zone::{Action, Facts, Failed, Over, Place, Writer};
 
 use crate::conf::LocationConf;
 use crate::failure::tries;
 use crate::nginx::{Request, string};
-use crate::request::{Attempt, Carrier, Counted, Ending};
-use crate::tunnel::Tunnel;
+use crate::request::{self, Attempt, Carrier, Counted, Ending};
+use crate::tunnel::{self, Tunnel};
 use crate::zone;
 
 /// A request was judged. `asks`: whether a WebSocket may come of it.
@@ -79,6 +82,57 @@ pub fn over(r: Request<'_>, attempt: &Attempt) {
         }
         Some(Ending::Unknown) | None => {}
     }
+}
+
+/// Closes those of the worker's tunnels that somebody wants to be closed.
+pub fn act(writer: &Writer<'static>) {
+    for (id, action) in writer.news() {
+        let mut count = 0;
+        tunnel::each(|tunnel| count += u64::from(close_if_meant(writer, id, &action, tunnel)));
+        writer.matched(id, count);
+    }
+}
+
+/// Whether it was meant.
+fn close_if_meant(
+    writer: &Writer<'_>,
+    id: u64,
+    action: &Action,
+    mut tunnel: NonNull<Tunnel>,
+) -> bool {
+    // SAFETY: a tunnel of the worker's queue has a request that is alive, and none of its turns is under
+    // way while a timer of this module's has fired.
+    let (r, tunnel) = unsafe { (Request::new(tunnel.as_ref().request()), tunnel.as_mut()) };
+    let Some(counted) = request::of(r).and_then(Attempt::counted) else {
+        return false;
+    };
+    let Some(mut meter) = counted.meter.get() else {
+        return false;
+    };
+    let attempt = request::of(r);
+    let place = attempt.map(|attempt| place(r, attempt)).unwrap_or_default();
+    let now = zone::monotonic();
+    let facts = Facts {
+        id: meter.id,
+        label: meter.label(),
+        client: place.client,
+        upstream: place.upstream,
+        subprotocol: place.subprotocol,
+        begun_at: meter.begun_at,
+        moved_at: tunnel.traffic().moved_at as u64,
+    };
+    if !action.means(&writer.zone(), &facts, now) {
+        return false;
+    }
+    let reason = str::from_utf8(&action.reason).unwrap_or_default();
+    let within = ngx_msec_t::try_from(action.over_ms).unwrap_or(ngx_msec_t::MAX);
+    // One that is due to end before is meant all the same; one that another action closes, is not.
+    let is_first = tunnel.depart(action.code, reason, within) || meter.action == 0;
+    if is_first {
+        writer.act(&mut meter, id);
+        counted.meter.set(Some(meter));
+    }
+    is_first
 }
 
 fn pen(attempt: &Attempt) -> Option<(&'static Writer<'static>, &Counted)> {

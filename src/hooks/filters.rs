@@ -15,9 +15,9 @@ use nginx_sys::{
 
 use websocket_protocol::Cause;
 
-use super::{count, own_loop, report, seam, tunnel};
+use super::{access, count, own_loop, report, seam, tunnel};
 use crate::conf::LocationConf;
-use crate::failure::{conclude, see, tries};
+use crate::failure::{conclude, remark, see, tries};
 use crate::nginx::{Request, Upstream, string};
 use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage, State};
 use crate::types::OtherUpgrades;
@@ -92,8 +92,13 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
 unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
     // SAFETY: nginx gives a request that is alive, and a chain for it.
     unsafe {
-        let rc = next_body_filter(r, chain);
         let request = Request::new(r);
+        if let Some(attempt) = request::in_place(request) {
+            if attempt.remark.is_expected() {
+                remark::pass(request, attempt, chain);
+            }
+        }
+        let rc = next_body_filter(r, chain);
         let Some(attempt) = request::of(request) else {
             return rc;
         };
@@ -121,12 +126,17 @@ unsafe fn next_body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) 
 /// failed, so that a plain response costs a comparison.
 fn look_at_response(r: Request<'_>) {
     if !r.is_main() {
+        access::answered(r);
         return;
     }
     let status = r.status();
     match request::of(r) {
         Some(attempt) if is_switching(r, status) => switch(r, attempt),
         Some(attempt) => {
+            if attempt.joined().is_none() {
+                // Another response takes the place of the upstream's.
+                attempt.remark.stop();
+            }
             seam::conclude(r, attempt);
             tell(r, attempt, status);
         }
@@ -199,7 +209,7 @@ fn tell(r: Request<'_>, attempt: &Attempt, status: ngx_uint_t) {
         // nginx has no text for this status.
         r.set_status_line(c"426 Upgrade Required");
     }
-    if LocationConf::of(r).has_cause_header() {
+    if attempt.conf(r).has_cause_header() {
         let value = string::borrowed(cause.name().as_bytes());
         // Without memory the response goes on without the hint.
         let _ = r.add_header(c"X-WebSocket-Cause", value);

@@ -59,9 +59,10 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     let Some(attempt) = known.or_else(|| request::begin(r)) else {
         return NO_MEMORY;
     };
+    conclude::note_refusal(r, attempt);
     let key = head.key().unwrap_or_default();
     count::judged(attempt, conf, asks);
-    attempt.judge(asks, broken.map(|refusal| keep(r, refusal)), key);
+    attempt.judge(r, asks, broken.map(|refusal| keep(r, refusal)), key);
     if let Some(refusal) = broken.filter(|broken| asks && Strictness::Safe.refuses(broken.cause)) {
         report::passed_on(r, conf.log_level(), refusal);
     }

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use nginx_sys::{NGX_LOG_INFO, NGX_LOG_WARN, ngx_str_t, ngx_uint_t};
-use websocket_protocol::{Cause, Counted, Escaped, Refusal, RequestHead};
+use websocket_protocol::{Cause, Counted, Escaped, Refusal, Remark, RequestHead};
 
 use crate::conf::LocationConf;
 use crate::failure::Text;
@@ -74,7 +74,7 @@ pub fn not_frames(r: Request<'_>, from: Side) {
 pub fn failed(r: Request<'_>, attempt: &Attempt, cause: Cause) {
     log::request(
         r,
-        LocationConf::of(r).log_level(),
+        attempt.conf(r).log_level(),
         format_args!(
             "websocket handshake failed: {cause}: {}{}; {}",
             Text(attempt.seen.get()),
@@ -96,6 +96,17 @@ pub fn unasked(r: Request<'_>) {
 
 /// What was seen of it.
 pub const UNASKED: &str = "upstream answered 101 to a request that asked for no upgrade";
+
+/// What the upstream itself says of a failure, where it says anything.
+pub fn remark(r: Request<'_>, attempt: &Attempt) {
+    if let Some(remark) = Remark::read(attempt.remark.bytes(r)) {
+        log::request(
+            r,
+            INFO,
+            format_args!("websocket upstream says \"{remark}\""),
+        );
+    }
+}
 
 /// A tunnel is over.
 pub fn ended(r: Request<'_>, attempt: &Attempt, carrier: Carrier) {

@@ -26,7 +26,7 @@ pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             main.levels()
                 .any(|level| level.is_on() && level.drain().is_some())
         });
-        zone::init_process(cycle);
+        zone::init_process(cycle, count::act);
         tunnel::drain::init_process(cycle, drains)
     }
 }

@@ -2,7 +2,7 @@
 
 use nginx_sys::{NGX_HTTP_SWITCHING_PROTOCOLS, NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT};
 use websocket_protocol::{
-    Cause, Escaped, Refusal, RequestHeader, ResponseHead, ResponseHeader, SentRequest, Strictness,
+    Address, Cause, Refusal, RequestHeader, ResponseHead, ResponseHeader, SentRequest, Strictness,
 };
 
 use super::report;
@@ -34,7 +34,7 @@ pub fn answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) -> Result<(), 
             attempt,
             format_args!(
                 "upstream answered 101 with X-Accel-Redirect \"{}\"",
-                Escaped(location)
+                Address(location)
             ),
         );
         return Ok(());

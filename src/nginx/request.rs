@@ -55,6 +55,11 @@ impl<'r> Request<'r> {
         unsafe { Self::new(self.fields().main) }
     }
 
+    /// Whether it is a subrequest that the main request itself has made.
+    pub fn is_child_of_main(self) -> bool {
+        self.fields().parent == self.fields().main
+    }
+
     /// Whether nginx runs it for `post_action`, when the client's own request is over. nginx says so by
     /// a version whose requests have no headers, so that none of them asks for anything.
     pub fn is_post_action(self) -> bool {
@@ -109,12 +114,6 @@ impl<'r> Request<'r> {
         unsafe { string::bytes(&(*self.as_ptr()).method_name) }
     }
 
-    /// The address in its first line, as the client has written it.
-    pub fn target(self) -> &'r [u8] {
-        // SAFETY: the request's line is parsed, and lives as long as it; else the text is empty.
-        unsafe { string::bytes(&(*self.as_ptr()).unparsed_uri) }
-    }
-
     /// The query, as it was sent.
     pub fn query(self) -> &'r [u8] {
         // SAFETY: the request's line is parsed, and lives as long as it.
@@ -125,6 +124,12 @@ impl<'r> Request<'r> {
     pub fn path(self) -> &'r [u8] {
         // SAFETY: the request's line is parsed, and lives as long as it.
         unsafe { string::bytes(&(*self.as_ptr()).uri) }
+    }
+
+    /// The address in its first line, as the client has written it.
+    pub fn target(self) -> &'r [u8] {
+        // SAFETY: the request's line is parsed, and lives as long as it; else the text is empty.
+        unsafe { string::bytes(&(*self.as_ptr()).unparsed_uri) }
     }
 
     /// `NGX_HTTP_VERSION_…`
@@ -270,6 +275,11 @@ impl<'r> Request<'r> {
     pub fn clear_response(self) {
         // SAFETY: the request is alive.
         unsafe { ngx_http_clean_header(self.as_ptr()) };
+    }
+
+    /// Whether the response asks for credentials, or would have before `error_page`.
+    pub fn has_www_authenticate(self) -> bool {
+        !self.fields().headers_out.www_authenticate.is_null()
     }
 
     /// Adds a header to a response whose header is not sent yet. `None` when there is no memory.

@@ -98,6 +98,16 @@ impl<'r> Upstream<'r> {
         }
     }
 
+    /// What nginx has read of its answer behind the header.
+    pub fn unread(self) -> &'r [u8] {
+        let buffer = &self.fields().buffer;
+        match (buffer.last as usize).checked_sub(buffer.pos as usize) {
+            // SAFETY: nginx has read these bytes into its buffer, which it keeps until it reads anew.
+            Some(len) if len > 0 => unsafe { slice::from_raw_parts(buffer.pos, len) },
+            _ => &[],
+        }
+    }
+
     /// Whether its answer has filled the buffer that its header has to fit into.
     pub fn is_buffer_full(self) -> bool {
         let buffer = &self.fields().buffer;

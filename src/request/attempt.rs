@@ -121,7 +121,8 @@ fn judge_handshake<'r>(
     }
 }
 
-fn line<'r>(r: Request<'r>) -> RequestLine<'r> {
+/// What a handshake depends on besides its headers.
+pub fn line<'r>(r: Request<'r>) -> RequestLine<'r> {
     RequestLine {
         method: r.method(),
         version: match r.http_version() as u32 {

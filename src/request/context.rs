@@ -11,6 +11,8 @@ use nginx_sys::{
 use websocket_protocol::{Advice, Cause};
 use websocket_zone::{LabelId, Meter};
 
+use super::access::Access;
+use super::remark::Gathered;
 use super::state::{Carrier, Ending, Joined, RequestFunction, State};
 use super::tries::Tries;
 use crate::conf::LocationConf;
@@ -29,7 +31,12 @@ pub struct Attempt {
     /// What was seen of a failure, and what follows from it.
     pub seen: Cell<ngx_str_t>,
     pub advice: Cell<Advice>,
+    /// What the upstream says of it.
+    pub remark: Gathered,
     pub tries: Tries,
+    pub access: Access,
+    /// The location where it was judged, which an error page's may differ from.
+    conf: Cell<*const LocationConf>,
     /// How long the handshake took, milliseconds, once it is known.
     pub handshake_time: Cell<Option<ngx_msec_t>>,
     /// What the upstream chose.
@@ -124,16 +131,25 @@ impl Attempt {
 impl Attempt {
     /// Judges it, for the first time or in another location. `asks`: whether a WebSocket may come of
     /// it.
-    pub fn judge(&self, asks: bool, broken: Option<Broken>, key: &[u8]) {
+    pub fn judge(&self, r: Request<'_>, asks: bool, broken: Option<Broken>, key: &[u8]) {
+        self.access.begin();
+        self.conf.set(LocationConf::of(r));
         self.state.set(self.state().judge(asks));
         self.broken.set(broken);
         self.key.set(string::borrowed(key));
+    }
+
+    /// What the location where it was judged makes of the module's directives.
+    pub fn conf<'r>(&self, _of: Request<'r>) -> &'r LocationConf {
+        // SAFETY: a configuration outlives its requests.
+        unsafe { &*self.conf.get() }
     }
 
     /// What was seen of one upstream's failure is none of the next one's.
     pub fn forget_seen(&self) {
         self.seen.set(string::EMPTY);
         self.advice.set(Advice::Usual);
+        self.remark.forget();
     }
 
     pub fn broken(&self) -> Option<Broken> {
@@ -183,12 +199,17 @@ impl Attempt {
     }
 }
 
+/// The request's state, if it has one that no internal redirect has taken out of its place since it was
+/// looked for last.
+pub fn in_place<'r>(r: Request<'r>) -> Option<&'r Attempt> {
+    // SAFETY: what begin() put there; only cells of it change.
+    unsafe { r.context(module::index()).cast::<Attempt>().as_ref() }
+}
+
 /// The request's state, if it has one. An internal redirect takes a module's context away; the
 /// request's own memory still has it.
 pub fn of<'r>(r: Request<'r>) -> Option<&'r Attempt> {
-    let context = r.context(module::index()).cast::<Attempt>();
-    // SAFETY: what begin() put there; only cells of it change.
-    if let Some(attempt) = unsafe { context.as_ref() } {
+    if let Some(attempt) = in_place(r) {
         return Some(attempt);
     }
     if !r.is_main() {
@@ -243,7 +264,10 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
             key: Cell::new(string::EMPTY),
             seen: Cell::new(string::EMPTY),
             advice: Cell::new(Advice::Usual),
+            remark: Gathered::new(),
             tries: Tries::new(),
+            access: Access::new(),
+            conf: Cell::new(LocationConf::of(r)),
             handshake_time: Cell::new(None),
             protocol: Cell::new(string::EMPTY),
             extensions: Cell::new(string::EMPTY),

@@ -49,7 +49,7 @@ pub unsafe fn in_force(cycle: *mut ngx_cycle_t) {
 ///
 /// # Safety
 /// `cycle` must be the worker's.
-pub unsafe fn init_process(cycle: *mut ngx_cycle_t) {
+pub unsafe fn init_process(cycle: *mut ngx_cycle_t, act: Act) {
     // SAFETY: a word that only this thread writes. nginx's helpers are no workers.
     let is_worker =
         [NGX_PROCESS_WORKER, NGX_PROCESS_SINGLE].contains(&(unsafe { ngx_process } as u32));
@@ -74,7 +74,10 @@ pub unsafe fn init_process(cycle: *mut ngx_cycle_t) {
     zone.sweep(&locks(), Some(writer.slot()));
     labels::assign(&writer, main);
     // SAFETY: nobody looks at it yet.
-    unsafe { *WRITER.0.get() = Some(writer) };
+    unsafe {
+        *WRITER.0.get() = Some(writer);
+        *ACT.0.get() = Some(act);
+    }
     // SAFETY: the caller vouches for the cycle.
     unsafe { start_timer(cycle) };
 }
@@ -90,6 +93,16 @@ pub fn exit_process() {
 
 /// Often enough for an action to be known to all workers within half a second.
 const INTERVAL: ngx_msec_t = 250;
+
+/// What is done where another worker may have posted something: see [`Writer::news`].
+pub type Act = fn(&Writer<'static>);
+
+struct ActPlace(UnsafeCell<Option<Act>>);
+
+// SAFETY: a worker is one thread.
+unsafe impl Sync for ActPlace {}
+
+static ACT: ActPlace = ActPlace(UnsafeCell::new(None));
 
 struct Timer(UnsafeCell<Option<(ngx_event_t, ngx_connection_t)>>);
 
@@ -119,6 +132,10 @@ unsafe fn start_timer(cycle: *mut ngx_cycle_t) {
 unsafe extern "C" fn tick(event: *mut ngx_event_t) {
     let Some(writer) = writer() else { return };
     writer.tick(&locks());
+    // SAFETY: set by init_process(), as the timer is.
+    if let Some(act) = unsafe { *ACT.0.get() } {
+        act(writer);
+    }
     let name = writer.zone().name();
     for full in writer.news_of_full() {
         let what = match full {

@@ -252,7 +252,7 @@ impl Closing {
                 json.number("action", id)?;
                 json.number("matched", progress.matched)?;
                 json.number("open", progress.open)?;
-                json.number("done", progress.open == 0)?;
+                json.number("done", progress.open == 0 && progress.waiting == 0)?;
                 terms(json, action)
             }
         })

@@ -243,6 +243,8 @@ impl Writer<'_> {
 
     /// A tunnel is closed by an action: to be noted before the action is said to have matched it.
     pub fn act(&self, meter: &mut Meter, action: u64) {
+        // As far as another one is concerned it is gone.
+        self.closed(meter.action);
         meter.action = action;
         if let Some(record) = meter.record() {
             self.table.set_action(record, action);

@@ -7,6 +7,7 @@
 use crate::cidr::Cidr;
 use crate::header::{NEXT_ACTION, POSTED};
 use crate::layout::{ACTION, ACTIONS};
+use crate::record;
 use crate::slots::Progress as At;
 use crate::table::Tunnel;
 use crate::text::{self, LENGTH_BITS, Text};
@@ -73,6 +74,8 @@ pub struct Progress {
     pub matched: u64,
     /// How many of them are still there.
     pub open: u64,
+    /// How many workers have not looked yet.
+    pub waiting: usize,
 }
 
 impl Tunnel {
@@ -94,16 +97,22 @@ impl Which {
     /// Whether a tunnel is meant, at this time of the clock that never goes back.
     pub fn means(&self, zone: &Zone<'_>, facts: &Facts<'_>, now: u64) -> bool {
         let since = |time: u64| now.saturating_sub(time);
-        let same = |wanted: &Text, is: &[u8]| **wanted == *Text::new(is);
+        // Cut as the table cuts them, so that its tunnels and a worker's own are meant alike.
+        let same = |wanted: &Text, is: &[u8], (_, room): (usize, usize)| {
+            let cut = |text: &[u8]| text.len().min(room * 8);
+            wanted.get(..cut(wanted)) == is.get(..cut(is))
+        };
         self.id.is_none_or(|id| id == facts.id)
             && self
                 .label
                 .is_none_or(|label| zone.is_label(facts.label, label))
             && self.client.is_none_or(|range| range.contains(facts.client))
-            && self.upstream.is_none_or(|text| same(&text, facts.upstream))
+            && self
+                .upstream
+                .is_none_or(|text| same(&text, facts.upstream, record::UPSTREAM))
             && self
                 .subprotocol
-                .is_none_or(|text| same(&text, facts.subprotocol))
+                .is_none_or(|text| same(&text, facts.subprotocol, record::SUBPROTOCOL))
             && self
                 .idle_ms
                 .is_none_or(|idle| since(facts.moved_at) >= idle)
@@ -172,9 +181,11 @@ impl Zone<'_> {
         let mut progress = Progress::default();
         for slot in 0..self.layout.slots.count {
             let words = self.slot(slot);
-            if words.get(action) == id {
+            if words.seen(action) == id {
                 progress.matched += words.get(matched);
                 progress.open += words.get(matched).saturating_sub(words.get(closed));
+            } else if self.is_used(slot) {
+                progress.waiting += 1;
             }
         }
         progress

@@ -95,18 +95,31 @@ impl<'m> Names<'m> {
         None
     }
 
+    /// The id of a name, if it is there.
+    pub fn find(self, name: &[u8]) -> Option<usize> {
+        let found = self.first_of(text::hash(name));
+        found.or_else(|| (self.get(OTHER)? == Text::new(name)).then_some(OTHER))
+    }
+
     /// The first id of the name that this one stands for.
     pub fn first(self, id: usize) -> usize {
-        let hash = self.entry(id).get(HASH);
         if id == OTHER {
             return id;
         }
-        self.way(hash)
-            .find(|&id| {
-                let entry = self.entry(id);
-                entry.seen(STATE) == READY && entry.get(HASH) == hash
-            })
-            .unwrap_or(id)
+        self.first_of(self.entry(id).get(HASH)).unwrap_or(id)
+    }
+
+    fn first_of(self, hash: u64) -> Option<usize> {
+        self.way(hash).find(|&id| {
+            let entry = self.entry(id);
+            entry.seen(STATE) == READY && entry.get(HASH) == hash
+        })
+    }
+
+    /// Whether two ids stand for one name.
+    pub fn is_same(self, a: usize, b: usize) -> bool {
+        let hash = |id: usize| self.entry(id).get(HASH);
+        a == b || (a != OTHER && b != OTHER && hash(a) == hash(b))
     }
 
     /// The slot's worker is gone: what it was about to write is not there.

@@ -86,7 +86,7 @@ impl<'m> Zone<'m> {
         let names = self.label_names();
         Some(Label {
             name: first(names, index)?,
-            counters: self.sum(|id| names.first(id) == index),
+            counters: self.sum(|id| names.is_same(id, index)),
         })
     }
 
@@ -97,14 +97,11 @@ impl<'m> Zone<'m> {
 
     /// The label of this text.
     pub fn find_label(&self, name: &[u8]) -> Option<u32> {
-        let names = self.label_names();
-        let wanted = Text::new(name);
-        let is_it = |id: &usize| first(names, *id).is_some_and(|text| text == wanted);
-        (0..names.count()).find(is_it).map(|id| id as u32)
+        self.label_names().find(name).map(|id| id as u32)
     }
 
     pub(crate) fn is_label(&self, label: u32, wanted: u32) -> bool {
-        label == wanted || self.label_names().first(label as usize) == wanted as usize
+        self.label_names().is_same(label as usize, wanted as usize)
     }
 
     /// What upstreams have indices: those below this.
@@ -118,7 +115,7 @@ impl<'m> Zone<'m> {
         let address = first(names, index)?;
         let mut counters = UpstreamCounters::new(*self);
         for (_, id, block) in Blocks::of_upstreams(self).iter() {
-            if names.first(id) == index {
+            if names.is_same(id, index) {
                 counters.add(block.iter());
             }
         }

@@ -34,8 +34,8 @@ const TEXTS: usize = 16;
 const CLIENT: (usize, usize) = (TEXTS, 6);
 const SERVER: (usize, usize) = (22, 8);
 const URI: (usize, usize) = (30, 18);
-const UPSTREAM: (usize, usize) = (48, 9);
-const SUBPROTOCOL: (usize, usize) = (57, 7);
+pub(crate) const UPSTREAM: (usize, usize) = (48, 9);
+pub(crate) const SUBPROTOCOL: (usize, usize) = (57, 7);
 /// Of a failure: a shorter URI, and in the place of the last two what was seen.
 const FAILURE_URI: (usize, usize) = (30, 16);
 const SEEN: (usize, usize) = (46, 18);

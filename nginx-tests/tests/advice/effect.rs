@@ -49,7 +49,7 @@ fn on_where_the_protocol_knows_no_websocket() {
         ("memcached_pass", "127.0.0.1:1"),
     ] {
         let said = format!(
-            "\"{directive}\" cannot carry a WebSocket: \"websocket on\" has no use in location \
+            "\"{directive}\" cannot carry a WebSocket, so \"websocket on\" is of no use in location \
              \"/other\" in"
         );
         let pass = format!("set $memcached_key a; {directive} {address};");

@@ -83,19 +83,19 @@ causes! {
         answering("HTTP/1.1 302 Found\r\nLocation: https://chat.example/?code=secret\r\nContent-Length: 0\r\n\r\n")
             .failed(
                 302,
-                "upstream answered 302 to \"https://chat.example/?...\" where 101 was expected",
+                "upstream answered 302, redirecting to \"https://chat.example/?...\", where 101 was expected",
             )
     }
 
     upstream_redirect_to_the_slash: UpstreamRedirect = {
         asked_at("proxy_pass http://%BACKEND%/app/", "/app/chat/", 301)
-            .failed(301, "upstream answered 301 to \"/app/chat/\" where 101 was expected")
+            .failed(301, "upstream answered 301, redirecting to \"/app/chat/\", where 101 was expected")
             .found(Finding::SlashMissing)
     }
 
     upstream_redirect_elsewhere: UpstreamRedirect = {
         asked_at("proxy_pass http://%BACKEND%", "/app/chat/", 301)
-            .failed(301, "upstream answered 301 to \"/app/chat/\" where 101 was expected")
+            .failed(301, "upstream answered 301, redirecting to \"/app/chat/\", where 101 was expected")
     }
 
     upstream_bad_request: UpstreamBadRequest = {
@@ -116,7 +116,7 @@ causes! {
             .failed(
                 403,
                 "upstream answered 403 where 101 was expected, for path \"/\" with \
-                 Host \"127.0.0.1\" instead of the client's \"127.0.0.1:#\" and Origin \"http://*\"",
+                 Host \"127.0.0.1\" (the client's is \"127.0.0.1:#\") and Origin \"http://*\"",
             )
             .found(Finding::HostChanged)
     }
@@ -297,7 +297,7 @@ fn at_path(status: u16) -> String {
 /// Up to the Origin, where nginx puts the name in `proxy_pass` in the place of the client's Host.
 fn refused(status: u16) -> String {
     format!(
-        "{} with Host \"127.0.0.1:#\" instead of the client's \"*\" and ",
+        "{} with Host \"127.0.0.1:#\" (the client's is \"*\") and ",
         at_path(status)
     )
 }

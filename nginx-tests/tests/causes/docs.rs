@@ -26,7 +26,8 @@ with, unless what was seen says more: then it is that of a *Where*.
 
 ## What is seen of it
 
-**In the log**, the line above, at the level of `websocket_log_level`.
+**In the log**, the line above, at the level of `websocket_log_level`. At `info` there is another one, if the
+upstream's answer was text or JSON: `websocket upstream says \"…\"`.
 
 **In a browser**, little, whatever the cause: the script gets `error` and then `close` with code 1006. The
 console has the status for which the list below says *The client gets*; Chromium writes
@@ -59,7 +60,11 @@ const GROUPS: [(&str, &str, Cause); 6] = [
         "nginx answered by itself",
         "nginx, or the location's own directives, answered before any upstream was asked; \
          `$websocket_state` is `rejected`. What nginx refuses before it looks for a location, such as a \
-         header that is too large, is told where `websocket on` holds for the whole server.",
+         header that is too large, is told where `websocket on` holds for the whole server. Where access is \
+         refused, by `auth_request` for one, that is the cause, whatever `error_page` makes of it: a redirect \
+         to a login, or a page. The level of the line and the header are those of the location that the \
+         request was for. What a `return` answers has no line if its page is in a location with \
+         `websocket off`.",
         Cause::LocalRedirect,
     ),
     (

@@ -14,25 +14,25 @@ causes! {
     local_redirect: LocalRedirect = {
         in_location("return 301 https://localhost$request_uri;").rejected(
             301,
-            "nginx answered 301 to \"https://localhost/\" before any upstream was asked",
+            "nginx answered 301, redirecting to \"https://localhost/\", before any upstream was asked",
         )
     }
 
     local_redirect_of_the_server: LocalRedirect = {
         Case::server("return 308 https://example.com/;")
-            .rejected(308, "nginx answered 308 to \"https://example.com/\" before any upstream was asked")
+            .rejected(308, "nginx answered 308, redirecting to \"https://example.com/\", before any upstream was asked")
     }
 
     local_redirect_by_rewrite: LocalRedirect = {
         in_location("rewrite ^ /there redirect;")
-            .rejected(302, "nginx answered 302 to \"*/there\" before any upstream was asked")
+            .rejected(302, "nginx answered 302, redirecting to \"*/there\", before any upstream was asked")
     }
 
     local_redirect_to_the_slash: LocalRedirect = {
         Case::server(format!("location /chat/ {{ {PROXY} }}"))
             .backend(ScriptedBackend::standard())
             .ask(Handshake::new("/chat"))
-            .rejected(301, "nginx answered 301 to \"*/chat/\" before any upstream was asked")
+            .rejected(301, "nginx answered 301, redirecting to \"*/chat/\", before any upstream was asked")
             .found(Finding::SlashMissing)
     }
 
@@ -137,7 +137,7 @@ causes! {
                 let answer = http2::get(&mut wire, "/", &headers).expect("nginx answers");
                 Some(answer.status)
             })
-            .rejected(400, "nginx answered 400 before any upstream was asked")
+            .rejected(400, "request is HTTP/2")
     }
 
     local_status_whatever_the_certificate_is: LocalStatus = {

@@ -17,6 +17,8 @@ mod lines;
 mod origin;
 mod plain;
 mod redirects;
+mod refused;
+mod remark;
 mod variables;
 mod verify;
 

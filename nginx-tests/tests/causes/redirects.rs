@@ -72,7 +72,7 @@ fn the_page_of_nginx_s_own_answer_may_come_from_an_upstream() {
     let outcome = outcomes(&nginx, 1).remove(0);
     assert_eq!(
         (outcome.status, outcome.cause.as_str()),
-        (403, "upstream-not-websocket")
+        (403, "local-forbidden")
     );
     let log = nginx.stop();
     only_failure(&log);

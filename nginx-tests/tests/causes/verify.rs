@@ -118,7 +118,7 @@ fn a_connection_that_was_kept_and_then_closed_is_a_try_of_its_own() {
     let address = backend.address();
     let expected = format!(
         "upstream-forbidden: upstream answered 403 where 101 was expected, for path \"/\" with \
-         Host \"chat\" instead of the client's \"localhost\" and no Origin, 2 upstreams tried: \
+         Host \"chat\" (the client's is \"localhost\") and no Origin, 2 upstreams tried: \
          {address} upstream-closed, {address} upstream-forbidden; *"
     );
     let said = said(&nginx);

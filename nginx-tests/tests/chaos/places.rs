@@ -126,7 +126,7 @@ pub const PLACES: &[Place] = &[
     place("/asked", TUNNEL, PLAIN, "websocket on; auth_request /copy; auth_request_set $asked $upstream_status;
         proxy_pass http://echo;"),
     place("/denied", &[Status(403)], &[Status(403)], "websocket on; auth_request /no; proxy_pass http://echo;"),
-    place("/denied-page", &[Elsewhere], PLAIN, "websocket on; auth_request /no; error_page 403 = @off; proxy_pass http://echo;"),
+    place("/denied-page", &[Status(200)], PLAIN, "websocket on; auth_request /no; error_page 403 = @off; proxy_pass http://echo;"),
     place("/forbidden", &[Status(403)], &[Status(403)], "websocket on; deny all; proxy_pass http://echo;"),
     place("/posted", TUNNEL, PLAIN, "websocket on; post_action /copy; proxy_pass http://echo;"),
     place("/posted-dead", TUNNEL, PLAIN, "websocket on; post_action /copy-dead; proxy_pass http://echo;"),

@@ -6,6 +6,7 @@
 use core::num::NonZeroU32;
 
 use super::direction::Direction;
+use super::farewell::Parting;
 use super::limits::{Limits, Ping, Side};
 use super::pair::Pair;
 use super::pong::Payload;
@@ -39,6 +40,8 @@ pub(super) struct Clock {
 pub(super) struct Ending {
     pub at: Time,
     pub reason: Reason,
+    /// The Close that it is to be done with, where somebody has chosen one.
+    pub parting: Parting,
 }
 
 /// Pings to one side.
@@ -75,6 +78,7 @@ impl Clock {
             Ending {
                 at: after(now, lifetime).wrapping_sub(early),
                 reason: Reason::Lifetime,
+                parting: Parting::default(),
             }
         });
         Self {
@@ -92,12 +96,14 @@ impl Clock {
         }
     }
 
-    pub fn drain_at(&mut self, at: Time) {
-        if self.ends.is_none_or(|ending| is_after(ending.at, at)) {
-            let reason = Reason::Drain;
-            self.ends = Some(Ending { at, reason });
-            self.wake_by(at);
+    /// The tunnel is to end so, unless it is to end before. Whether that is not the case.
+    pub fn end_by(&mut self, ending: Ending) -> bool {
+        let is_next = self.ends.is_none_or(|known| is_after(known.at, ending.at));
+        if is_next {
+            self.ends = Some(ending);
+            self.wake_by(ending.at);
         }
+        is_next
     }
 
     /// Something is due then: the timer must not fire later.

@@ -9,6 +9,7 @@ mod close;
 mod credit;
 mod direction;
 mod events;
+mod farewell;
 mod limits;
 mod next;
 mod ours;
@@ -22,6 +23,7 @@ mod traffic;
 mod write;
 
 pub use close::CLOSE_TIMEOUT;
+pub use farewell::Farewell;
 pub use limits::{Limits, Ping, Side};
 pub use next::Next;
 pub use state::Tunnel;

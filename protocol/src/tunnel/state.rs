@@ -4,6 +4,7 @@ use super::clock::Clock;
 use super::close::{Closing, Known};
 use super::credit::Credit;
 use super::direction::Direction;
+use super::farewell::Farewell;
 use super::limits::{Limits, Side};
 use super::pair::Pair;
 use super::summary::{End, Summary};
@@ -24,7 +25,7 @@ use super::traffic::Traffic;
 ///   [`sent_ours`](Self::sent_ours), [`dropped`](Self::dropped), [`refused`](Self::refused),
 ///   [`blocked`](Self::blocked), [`ended`](Self::ended), [`reset`](Self::reset), [`lost`](Self::lost)
 ///   and [`tick`](Self::tick).
-/// - *What is wanted* is told by [`drain`](Self::drain) and [`finish`](Self::finish).
+/// - *What is wanted* is told by [`drain`](Self::drain), [`depart`](Self::depart) and [`finish`](Self::finish).
 /// - *What to do next* is said by [`next_write`](Self::next_write), [`next_read`](Self::next_read),
 ///   [`next`](Self::next) and [`timeout`](Self::timeout).
 /// - *What can be asked* at any time: [`ours`](Self::ours), [`is_empty`](Self::is_empty),
@@ -105,9 +106,12 @@ impl Tunnel {
 
 /// What can be asked.
 impl Tunnel {
-    /// What [`Write::Ours`] is, in the direction that comes from a side.
-    pub fn ours(&self, from: Side) -> &[u8] {
-        self.by.of(from).ours()
+    /// What [`Write::Ours`] is, in the direction that comes from a side. `farewell` is the one that the
+    /// tunnel [departs](Self::depart) with, if it does.
+    pub fn ours<'a>(&'a self, from: Side, farewell: Option<&'a Farewell>) -> &'a [u8] {
+        let to = from.other();
+        let farewell = farewell.map_or(&[] as &[u8], |farewell| farewell.to(to));
+        self.by.of(from).ours(farewell)
     }
 
     /// Whether nothing of what comes from a side is waiting to be written.

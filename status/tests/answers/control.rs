@@ -177,6 +177,7 @@ fn what_is_answered() {
         progress: Progress {
             matched: 5,
             open: 2,
+            waiting: 0,
         },
     };
     assert_eq!(
