@@ -8,13 +8,14 @@ const share = (part, all, more) => [number(part), part ? more || percent(part, a
 const failedOf = (part, all, [cause]) => share(part, all, cause && `${percent(part, all)}, ${cause[0]}`);
 const allCauses = ({ rejected, failed }) => Object.entries(failed.causes).reduce(
   (all, [cause, count]) => ({ ...all, [cause]: (all[cause] || 0) + count }), rejected.causes);
+const numeric = (title, key) => [title, "number", (row) => number(row[key])];
 const byTime = ["Time", "", ({ time }) => clock(time)];
 const byClient = ["Client", "code", ({ client }) => visible(client)];
 const byAddress = ["Address", "text code", (row) => [link(row), visible(row.label)]];
 
 const causeTable = new Table("causes", "Failed handshakes by cause, those that happen now first", [
   ["Cause", "", ({ cause, fault }) => [cause, fault]],
-  [RECENT, "number", ({ recent }) => number(recent)],
+  numeric(RECENT, "recent"),
   ["In all", "number", ({ count, all }) => share(count, all)],
   ["What it means", "text", ({ meaning }) => meaning],
   ["What to do", "text", ({ advice }) => advice],
@@ -51,8 +52,8 @@ const tunnelTable = new Table("tunnels", "Live tunnels", [
 
 const labelTable = new Table("labels", "By label, the most tunnels first", [
   ["Label", "text code", ({ label }) => visible(label)],
-  ["Open", "number", ({ active }) => number(active)],
-  ["Established", "number", ({ established }) => number(established)],
+  numeric("Open", "active"),
+  numeric("Established", "established"),
   ["Failed", "number", ({ failures, established, causes }) => failedOf(failures, failures + established, causes)],
   ["Bytes", "number", amounts("bytes", bytes)],
 ]);
@@ -60,8 +61,8 @@ const labelTable = new Table("labels", "By label, the most tunnels first", [
 const upstreamTable = new Table("upstreams", "By upstream, those that fail first", [
   ["Upstream", "code", ({ upstream }) => visible(upstream)],
   [RECENT, "", 0, 0, (cell, { level, text }) => cell.firstChild?.textContent === text || cell.replaceChildren(make("span", { className: `mark ${level}`, textContent: text }))],
-  ["Open", "number", ({ active }) => number(active)],
-  ["Established", "number", ({ established }) => number(established)],
+  numeric("Open", "active"),
+  numeric("Established", "established"),
   ["Failed", "number", ({ failed: { total, causes }, established }) => failedOf(total, total + established, ranked(causes))],
 ]);
 
@@ -80,7 +81,7 @@ function showTables({ totals, causes, labels, upstreams }) {
   const closes = totals.closes.map((close) => ({ ...close, all: ended })).sort((a, b) => b.count - a.count);
   closeTable.show(closes, ({ by, reason, code }) => `${by} ${reason} ${code}`, "No tunnel has ended.");
 
-  const rows = labels.map(({ label, counters }) => ({ label, ...counters, failures: counters.rejected.total + counters.failed.total, causes: ranked(allCauses(counters)) }));
+  const rows = labels.filter(({ counters }) => counters.attempts).map(({ label, counters }) => ({ label, ...counters, failures: counters.rejected.total + counters.failed.total, causes: ranked(allCauses(counters)) }));
   labelTable.show(rows.sort((a, b) => b.active - a.active), ({ label }) => label, "Nothing was counted.");
   choices("label", labels.map(({ label }) => label));
 

@@ -1,8 +1,11 @@
 //! An nginx with two upstreams that work and one that doesn't, and its page in a browser.
 
+use std::io;
+
+use nginx_tests::backend::{Conn, switching_protocols};
 use nginx_tests::browser::Browser;
 use nginx_tests::nginx::Setup;
-use nginx_tests::{Client, EchoBackend, Handshake, Listen, Nginx};
+use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend};
 use serde_json::{Value, json};
 
 pub const SERVERS: &str = "
@@ -25,8 +28,8 @@ pub const CONTROL: &str = "location /control/ { websocket_control on; }";
 pub struct Stage {
     pub browser: Browser,
     pub nginx: Nginx,
-    pub one: EchoBackend,
-    pub two: EchoBackend,
+    pub one: ScriptedBackend,
+    pub two: ScriptedBackend,
 }
 
 /// Without a Chromium there is nothing to test: the test says so and ends.
@@ -44,8 +47,10 @@ pub fn stage_of(setup: Setup) -> Option<Stage> {
         return None;
     };
     browser.emulate(1400, 1000, "light");
-    let one = EchoBackend::on(Listen::Tcp, &["chat"]);
-    let two = EchoBackend::on(Listen::Tcp, &[]);
+    let [one, two] = [
+        ScriptedBackend::start(oblige),
+        ScriptedBackend::start(oblige),
+    ];
     let nginx = setup
         .set("ONE", one.address())
         .set("TWO", two.address())
@@ -62,6 +67,18 @@ pub fn stage_of(setup: Setup) -> Option<Stage> {
         .browser
         .wait("document.querySelector('#health').className");
     Some(stage)
+}
+
+/// Accepts whatever address and subprotocol it is asked for, and echoes.
+fn oblige(conn: &mut Conn) -> io::Result<()> {
+    let request = conn.read_request()?.head;
+    let key = request.header("Sec-WebSocket-Key").unwrap_or_default();
+    let chosen = match request.header("Sec-WebSocket-Protocol") {
+        Some(asked) => format!("\r\nSec-WebSocket-Protocol: {asked}\r\n\r\n"),
+        None => "\r\n\r\n".to_owned(),
+    };
+    conn.send(switching_protocols(key).replace("\r\n\r\n", &chosen))?;
+    conn.echo_frames()
 }
 
 impl Stage {

@@ -4,6 +4,9 @@ use nginx_tests::Handshake;
 
 use crate::case::{stage, texts};
 
+/// As near to markup as the name of a subprotocol can come: it is a token.
+const PROTOCOL: &str = "'`&#60|b&lt";
+
 /// All markup that is in the page by itself.
 const ELEMENTS: &str = "['b', 'i', 'img', 'script', 'iframe', 'a', 'style', 'svg'].map((name) => name + document.getElementsByTagName(name).length).join()";
 
@@ -17,30 +20,24 @@ fn a_client_makes_no_markup() {
         "</script><script>alert(1)</script>",
         "'-alert(1)-'",
         "</td></tr></table><i>",
-        "&lt;i&gt;&#60;i&#62;",
+        "&lt;i&gt;&quot;",
         "\\u003ci\\u003e\\",
         "\u{202e}\u{200b}\u{2028}\u{feff}",
-        "%3Cb%3E%00%0a%1b[31m%ff%fe",
+        "%3Cb%3E%0a%1b[31m%ff%fe",
     ];
     let mut kept = Vec::new();
     for text in hostile {
         let target = format!("/one/{text}?{text}");
         let mut client = nginx_tests::Client::connect(stage.nginx.port());
-        let handshake = Handshake::new(&target).add("Origin", text);
+        let handshake = Handshake::new(&target)
+            .add("Origin", text)
+            .add("Sec-WebSocket-Protocol", PROTOCOL);
         client.accepted(&handshake);
         kept.push(client);
         let origin =
             Handshake::new(&format!("/choosy/{text}")).add("Origin", &format!("\"{text}\x01\x1b"));
         stage.failure(&origin);
-        let asked = Handshake::new("/one/").add("Sec-WebSocket-Protocol", text);
-        let head = nginx_tests::Client::connect(stage.nginx.port()).ask(&asked);
-        assert!(
-            head.status() == 101 || head.status() == 400,
-            "{}",
-            head.text()
-        );
     }
-    stage.browser.click("#more-failures");
     let count = hostile.len();
     stage.browser.wait(&format!(
         "document.querySelectorAll('#tunnels tbody tr').length === {count} && document.querySelectorAll('#failures tbody tr').length >= {count}"

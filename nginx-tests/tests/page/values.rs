@@ -91,7 +91,7 @@ fn a_client_that_is_refused_makes_nobody_ill() {
     let Some(mut stage) = stage() else { return };
     let _tunnels: Vec<_> = (0..3).map(|_| stage.tunnel("/one/")).collect();
     for _ in 0..2 {
-        stage.failure(&Handshake::new("/one/").without("Sec-WebSocket-Key"));
+        stage.failure(&Handshake::new("/choosy/").add("Origin", "https://example.org"));
     }
     stage.column_is("causes", "In all", &["2\n100 %"]);
     stage.says("because", "Of 5 handshakes");
