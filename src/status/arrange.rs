@@ -18,13 +18,18 @@ pub unsafe fn arrange(cf: *mut ngx_conf_t, main: &MainConf) -> Result<(), ()> {
     // SAFETY: the caller vouches for cf.
     let (pool, log) = unsafe { ((*cf).pool, (*cf).log) };
     let answering = main.levels().filter(|level| level.answers());
-    // Blocks within a location run its handler.
     let locations = answering.clone().filter(|level| !is_block(level));
     for location in locations.clone() {
         check(location, log)?;
+    }
+    // nginx looks for one in `limit_except` as well.
+    for level in answering
+        .clone()
+        .filter(|level| level.core().handler.is_none())
+    {
         // SAFETY: the core module's index is set, and the structure is looked at by nothing meanwhile.
         unsafe {
-            let core = location.of_module(ngx_http_core_module.ctx_index);
+            let core = level.of_module(ngx_http_core_module.ctx_index);
             (*core.cast::<ngx_http_core_loc_conf_t>()).handler = Some(handler);
         }
     }
