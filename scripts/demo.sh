@@ -138,6 +138,7 @@ http {
 
     server {
         listen 127.0.0.1:$PORT;
+        server_name localhost;
 
         # All that a WebSocket needs.
         location /echo {
@@ -162,6 +163,12 @@ http {
             websocket_control on;
             allow 127.0.0.1;
             deny all;
+        }
+
+        # Nothing listens there.
+        location /down/ {
+            proxy_pass http://127.0.0.1:9;
+            websocket on;
         }
 
         # A proxy in front that knows nothing of WebSockets: it drops the headers
@@ -233,14 +240,14 @@ try_status() {
 metrics() (
     exec 3<>"/dev/tcp/127.0.0.1/$PORT"
     printf 'GET /websocket?format=prometheus HTTP/1.0\r\n\r\n' >&3
-    grep -E '^nginx_websocket_[a-z_]*(established|failed|rejected)[a-z_]*\{' <&3
+    grep -E '^nginx_websocket_handshakes_(established|rejected|failed)_total.* [1-9]' <&3
 )
 
 take_screenshots() {
     show "" "What the page shows in two minutes from now:" ""
-    start_crowd 60 /chat/ /feed/
-    start_crowd 2 /behind-a-proxy
-    "$BIN/page-shot" "http://127.0.0.1:$PORT/websocket" 1280 1000 "$ROOT"/docs/page-{light,dark}.png
+    start_crowd 120 /chat/ /feed/
+    start_crowd 2 /down/ /behind-a-proxy
+    "$BIN/page-shot" "http://127.0.0.1:$PORT/websocket" 1200 860 "$ROOT"/docs/page-{light,dark}.png
     ls -l "$ROOT"/docs/page-{light,dark}.png
 }
 

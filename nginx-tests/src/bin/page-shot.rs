@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         thread::sleep(PAUSE);
     }
     // The same moment twice.
-    browser.click("#pause");
+    browser.eval("clearTimeout(timer)");
     for (file, scheme) in [(light, "light"), (dark, "dark")] {
         browser.emulate(width, height, scheme);
         if let Err(error) = fs::write(file, browser.screenshot()) {
