@@ -119,6 +119,13 @@ impl Stage {
         ));
     }
 
+    /// Waits until two more answers are shown: what a first one has made, they change.
+    #[track_caller]
+    pub fn shows_more(&mut self) {
+        let seen = self.browser.eval("samples.length");
+        self.browser.wait(&format!("samples.length > {seen} + 1"));
+    }
+
     /// What stands in a column of the table in a section, from top to bottom.
     pub fn column(&mut self, section: &str, title: &str) -> Vec<String> {
         let cells = self.browser.eval(&column(section, title));
