@@ -358,8 +358,8 @@ advice() {
     sed -n "s/^$1: //p" <<'END'
 over-http2: make the proxy or client in front use HTTP/1.1 towards this nginx for WebSocket
 method-not-get: open the WebSocket with a GET request
-http-version: make the proxy in front speak HTTP/1.1 (if it is an nginx: proxy_http_version 1.1)
-upgrade-missing: make the proxy in front pass Upgrade and Connection on (if it is an nginx: websocket on)
+http-version: make the proxy in front speak HTTP/1.1 (if it is nginx: proxy_http_version 1.1)
+upgrade-missing: make the proxy in front pass Upgrade and Connection on (if it is nginx: websocket on)
 upgrade-not-websocket: send "Upgrade: websocket"
 connection-not-upgrade: make the proxy in front send "Connection: upgrade" with the Upgrade header
 key-missing: send a Sec-WebSocket-Key of 16 random bytes in base64
@@ -379,7 +379,7 @@ local-not-found: check that the address matches a location with proxy_pass, and 
 local-limited: raise limit_conn or limit_req for this location; a WebSocket counts in limit_conn until it closes
 local-header-too-large: raise large_client_header_buffers, or make the client send less; the usual reason is cookies
 local-body-too-large: send the handshake without Content-Length and Transfer-Encoding
-local-plain-to-tls: open wss:// instead of ws://; if a proxy in front asks here, make it use https://
+local-plain-to-tls: open wss:// instead of ws://; if a proxy in front connects here, make it use https://
 local-certificate-missing: make the client send its certificate, or set ssl_verify_client optional
 local-certificate-refused: renew the client's certificate, or check ssl_client_certificate, ssl_verify_depth and ssl_crl
 local-status: look for return, rewrite or error_page in this location, and at nginx's own lines above this one
@@ -392,7 +392,7 @@ upstream-none-live: bring a server of the upstream block back, or change its max
 upstream-refused: start the upstream, or correct the address and port in proxy_pass
 upstream-unreachable: check the route, the firewall, proxy_bind and whether IPv6 works here, or the path and permissions of a unix socket
 upstream-connect-timeout: check that no firewall drops packets to the address in proxy_pass, or raise proxy_connect_timeout
-upstream-tls-failed: check that the port in proxy_pass speaks TLS, else use http://; check proxy_ssl_server_name, proxy_ssl_name and proxy_ssl_verify
+upstream-tls-failed: check that the port in proxy_pass speaks TLS, otherwise use http://; check proxy_ssl_server_name, proxy_ssl_name and proxy_ssl_verify
 upstream-closed: check the path and the scheme (http:// or https://) in proxy_pass, and look for a crash in the upstream's own log
 upstream-response-timeout: find out why the upstream does not answer, or raise proxy_read_timeout
 upstream-response-invalid: check the port and the scheme (http:// or https://) in proxy_pass
@@ -407,13 +407,13 @@ upstream-overloaded: raise the upstream's capacity or limits, or add a server to
 upstream-not-websocket: check that the path proxy_pass maps this location to is the WebSocket endpoint
 upstream-error: look for the error in the upstream's own log
 upstream-status: check the path that proxy_pass maps this location to, and the upstream's own log
-response-upgrade: make the upstream answer "Upgrade: websocket"; websocket_verify log lets it pass meanwhile
-response-connection: make the upstream answer "Connection: Upgrade"; websocket_verify log lets it pass meanwhile
+response-upgrade: make the upstream answer "Upgrade: websocket"; websocket_verify log lets it through in the meantime
+response-connection: make the upstream answer "Connection: Upgrade"; websocket_verify log lets it through in the meantime
 accept-missing: make the upstream answer with Sec-WebSocket-Accept; it may not be a WebSocket server at all
 accept-mismatch: check that nothing between nginx and the upstream replays an answer or changes Sec-WebSocket-Key
 subprotocol-not-offered: make the upstream choose one of the offered subprotocols or none, and check that no proxy_set_header changes them
 extension-not-offered: make the upstream choose among the offered extensions, and check that no proxy_set_header changes them
-response-unasked: make the upstream answer 101 to requests with Upgrade only; to let another protocol through, set websocket_other_upgrades pass
+response-unasked: make the upstream answer 101 only to requests with Upgrade; to let another protocol through, set websocket_other_upgrades pass
 response-accel-redirect: make the upstream leave X-Accel-Redirect out of its 101, or set proxy_ignore_headers X-Accel-Redirect
 client-gone: if it happens often, check whether the upstream takes longer to answer than clients wait
 END

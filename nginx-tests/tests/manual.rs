@@ -214,7 +214,7 @@ impl Entry {
         let value = match self.default.as_str() {
             "—" => match self.syntax.split([' ', ';']).nth(1).expect("a value") {
                 "name:size" => "name:1m",
-                value => value,
+                value => value.trim_start_matches('['),
             },
             default => default,
         };

@@ -93,22 +93,22 @@ macro_rules! causes {
 causes! {
     // The request.
     OverHttp2 "over-http2" NetworkInFront Code(400)
-        "WebSocket handshake headers arrived in an HTTP/2 or HTTP/3 request, where they mean nothing."
+        "WebSocket handshake headers arrived in an HTTP/2 or HTTP/3 request, where they have no meaning."
         "make the proxy or client in front use HTTP/1.1 towards this nginx for WebSocket"
     MethodNotGet "method-not-get" Client Code(405)
         "The handshake's method is not GET."
         "open the WebSocket with a GET request"
     HttpVersion "http-version" NetworkInFront Code(400)
         "The handshake came in a version of HTTP older than 1.1, which has no Upgrade."
-        "make the proxy in front speak HTTP/1.1 (if it is an nginx: proxy_http_version 1.1)"
+        "make the proxy in front speak HTTP/1.1 (if it is nginx: proxy_http_version 1.1)"
     UpgradeMissing "upgrade-missing" NetworkInFront AsUpstream
-        "The request has WebSocket headers but no Upgrade, and the upstream answered it with an error: something in front removed Upgrade."
-        "make the proxy in front pass Upgrade and Connection on (if it is an nginx: websocket on)"
+        "The request has WebSocket headers but no Upgrade, which something in front must have removed."
+        "make the proxy in front pass Upgrade and Connection on (if it is nginx: websocket on)"
     UpgradeNotWebsocket "upgrade-not-websocket" Client Code(400)
         "The Upgrade header does not list websocket."
         "send \"Upgrade: websocket\""
     ConnectionNotUpgrade "connection-not-upgrade" NetworkInFront Code(400)
-        "The Connection header does not list upgrade, so the Upgrade header is not in force."
+        "The Connection header does not list upgrade, so Upgrade has no effect."
         "make the proxy in front send \"Connection: upgrade\" with the Upgrade header"
     KeyMissing "key-missing" Client Code(400)
         "The handshake has no Sec-WebSocket-Key."
@@ -165,9 +165,9 @@ causes! {
         "send the handshake without Content-Length and Transfer-Encoding"
     LocalPlainToTls "local-plain-to-tls" Client AsNginx
         "The handshake came without TLS to a port where nginx speaks TLS."
-        "open wss:// instead of ws://; if a proxy in front asks here, make it use https://"
+        "open wss:// instead of ws://; if a proxy in front connects here, make it use https://"
     LocalCertificateMissing "local-certificate-missing" Client AsNginx
-        "nginx requires a certificate of the client, and none was sent."
+        "nginx requires a client certificate, and the client sent none."
         "make the client send its certificate, or set ssl_verify_client optional"
     LocalCertificateRefused "local-certificate-refused" Client AsNginx
         "The client's certificate failed verification."
@@ -206,7 +206,7 @@ causes! {
         "check that no firewall drops packets to the address in proxy_pass, or raise proxy_connect_timeout"
     UpstreamTlsFailed "upstream-tls-failed" NginxConfiguration Code(502)
         "The TLS handshake with the upstream failed."
-        "check that the port in proxy_pass speaks TLS, else use http://; check proxy_ssl_server_name, proxy_ssl_name and proxy_ssl_verify"
+        "check that the port in proxy_pass speaks TLS, otherwise use http://; check proxy_ssl_server_name, proxy_ssl_name and proxy_ssl_verify"
 
     // The upstream's answer.
     UpstreamClosed "upstream-closed" Upstream Code(502)
@@ -249,14 +249,14 @@ causes! {
         "The upstream failed with a server error."
         "look for the error in the upstream's own log"
     UpstreamStatus "upstream-status" Upstream AsUpstream
-        "The upstream answered with a status that is no part of a handshake."
+        "The upstream answered with a status that does not belong in a handshake."
         "check the path that proxy_pass maps this location to, and the upstream's own log"
     ResponseUpgrade "response-upgrade" Upstream Code(502)
         "The upstream answered 101, but its Upgrade is not websocket."
-        "make the upstream answer \"Upgrade: websocket\"; websocket_verify log lets it pass meanwhile"
+        "make the upstream answer \"Upgrade: websocket\"; websocket_verify log lets it through in the meantime"
     ResponseConnection "response-connection" Upstream Code(502)
         "The upstream answered 101, but its Connection does not list upgrade."
-        "make the upstream answer \"Connection: Upgrade\"; websocket_verify log lets it pass meanwhile"
+        "make the upstream answer \"Connection: Upgrade\"; websocket_verify log lets it through in the meantime"
     AcceptMissing "accept-missing" Upstream Code(502)
         "The upstream answered 101 without Sec-WebSocket-Accept."
         "make the upstream answer with Sec-WebSocket-Accept; it may not be a WebSocket server at all"
@@ -272,7 +272,7 @@ causes! {
 
     ResponseUnasked "response-unasked" Upstream Code(502)
         "The upstream answered 101 to a request that asked for no upgrade."
-        "make the upstream answer 101 to requests with Upgrade only; to let another protocol through, set websocket_other_upgrades pass"
+        "make the upstream answer 101 only to requests with Upgrade; to let another protocol through, set websocket_other_upgrades pass"
     ResponseAccelRedirect "response-accel-redirect" Upstream AsNginx
         "The upstream answered 101 with X-Accel-Redirect, which sends nginx to another location."
         "make the upstream leave X-Accel-Redirect out of its 101, or set proxy_ignore_headers X-Accel-Redirect"

@@ -66,16 +66,16 @@ impl fmt::Display for Seen<'_> {
             Self::Missing(name) => write!(f, "no {name} header"),
             Self::Value(name, value) => write!(f, "{name} is \"{}\"", Escaped(value)),
             Self::Repeated(name, count) => write!(f, "{count} {name} headers"),
-            Self::Empty(name) => write!(f, "{name} lists nothing"),
+            Self::Empty(name) => write!(f, "{name} lists no subprotocol"),
             Self::Misplaced(name, byte, place) => write!(
                 f,
-                "{name} has \"{}\" at character {place}, which no subprotocol's name may hold",
+                "{name} has \"{}\" at character {place}, which is not allowed in a subprotocol",
                 Escaped(&[*byte])
             ),
             Self::Duplicate(name, number) => {
                 write!(
                     f,
-                    "{name} has a name twice, the second time as number {number}"
+                    "{name} names a subprotocol twice: number {number} repeats an earlier one"
                 )
             }
             Self::NotOffered(name, value) => {
@@ -87,7 +87,7 @@ impl fmt::Display for Seen<'_> {
             }
             Self::Accept(value, due) => write!(
                 f,
-                "Sec-WebSocket-Accept is \"{}\" where \"{}\" was due",
+                "Sec-WebSocket-Accept is \"{}\" where \"{}\" was expected",
                 Escaped(value),
                 Escaped(due)
             ),
@@ -123,7 +123,7 @@ mod tests {
             ),
             (
                 Seen::Duplicate("Sec-WebSocket-Protocol", 3),
-                "Sec-WebSocket-Protocol has a name twice, the second time as number 3",
+                "Sec-WebSocket-Protocol names a subprotocol twice: number 3 repeats an earlier one",
             ),
             (
                 Seen::NotOffered("Sec-WebSocket-Protocol", b"x"),
@@ -131,7 +131,7 @@ mod tests {
             ),
             (
                 Seen::Accept(b"no", *b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
-                "Sec-WebSocket-Accept is \"no\" where \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was due",
+                "Sec-WebSocket-Accept is \"no\" where \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was expected",
             ),
         ];
         for (seen, text) in texts {

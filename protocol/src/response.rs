@@ -273,7 +273,8 @@ mod tests {
             "S3PPLMBiTxaQ9kYGzzhZRbK+xOo=",
             "dGhlIHNhbXBsZSBub25jZQ==",
         ] {
-            let seen = format!("Sec-WebSocket-Accept is \"{value}\" where \"{ACCEPT}\" was due");
+            let seen =
+                format!("Sec-WebSocket-Accept is \"{value}\" where \"{ACCEPT}\" was expected");
             refused(&with(Accept, value), Cause::AcceptMismatch, &seen);
         }
         let twice = [valid().as_slice(), &[(Accept, ACCEPT)]].concat();

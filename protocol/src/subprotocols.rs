@@ -65,7 +65,7 @@ mod tests {
         for value in ["", " ", ",", "\t,"] {
             assert_eq!(
                 text(value),
-                "Sec-WebSocket-Protocol lists nothing",
+                "Sec-WebSocket-Protocol lists no subprotocol",
                 "{value}"
             );
         }
@@ -83,7 +83,7 @@ mod tests {
         ] {
             assert_eq!(
                 text(value),
-                format!("Sec-WebSocket-Protocol has {seen}, which no subprotocol's name may hold")
+                format!("Sec-WebSocket-Protocol has {seen}, which is not allowed in a subprotocol")
             );
         }
     }

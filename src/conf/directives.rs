@@ -229,7 +229,7 @@ pub static mut COMMANDS: [ngx_command_t; 23] = [
             as ngx_uint_t,
         ..directive(
             c"websocket_status",
-            0,
+            NGX_CONF_TAKE1,
             status::set_status,
             offset_of!(LocationConf, status),
             ptr::null_mut(),
@@ -239,7 +239,7 @@ pub static mut COMMANDS: [ngx_command_t; 23] = [
         type_: (NGX_HTTP_LOC_CONF | NGX_CONF_FLAG) as ngx_uint_t,
         ..directive(
             c"websocket_control",
-            0,
+            NGX_CONF_FLAG,
             status::set_control,
             offset_of!(LocationConf, control),
             ptr::null_mut(),

@@ -181,7 +181,9 @@ pub unsafe extern "C" fn merge(
         };
         // Blocks within a location belong to it; nothing else inherits what answers there.
         if this.core().noname() != 0 {
-            conf::merge(&mut this.status, above.status, conf::UNSET, conf::UNSET);
+            if this.status == conf::UNSET {
+                this.status = above.status;
+            }
             conf::merge(&mut this.control, above.control, conf::UNSET_FLAG, 0);
         }
         match MainConf::of(cf).note(this) {

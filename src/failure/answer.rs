@@ -52,7 +52,7 @@ pub fn see_answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, cause: Cau
             see(
                 r,
                 attempt,
-                format_args!("upstream gave no answer in {waited} ms"),
+                format_args!("upstream did not answer in {waited} ms"),
             );
         }
     }

@@ -67,17 +67,25 @@ pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
         State::Joined(_) if status == NGX_HTTP_SWITCHING_PROTOCOLS as ngx_uint_t => return None,
         State::Joined(_) | State::Judged | State::LeftBehind => {}
     }
-    let refusal = match status {
-        0 => None,
-        _ => local::refusal(r, attempt).map(Ending::Rejected),
+    let is_refusal = match attempt.state() {
+        State::LeftBehind => status >= ERROR,
+        _ => status != 0,
     };
+    let refusal = local::refusal(r, attempt)
+        .filter(|_| is_refusal)
+        .map(Ending::Rejected);
     if !LocationConf::of(r).is_on() {
         // An error page, and whatever it is made of, does not change why there is one.
         let ending = refusal.or(match attempt.tries.latest() {
             Some(cause) => Some(Ending::Failed(cause)),
             None => local::cause(r, r.error_status()).map(Ending::Rejected),
         });
-        return Some(ending.unwrap_or(Ending::Unknown));
+        let is_turned_away = is_refusal && !attempt.access.is_admitted();
+        return Some(ending.unwrap_or(if is_turned_away {
+            Ending::Rejected(Cause::LocalStatus)
+        } else {
+            Ending::Unknown
+        }));
     }
     let last = current(r, attempt);
     if has_client_gone(r) {
@@ -127,7 +135,8 @@ pub fn unjudged_ending(r: Request<'_>) -> Option<Ending> {
     }
     let head = attempt::scan(r);
     let is_asking = head.upgrade().is_to_websocket();
-    if !is_asking && !(head.is_attempt() && r.status() >= ERROR) {
+    let is_told = is_asking || (head.is_attempt() && r.status() >= ERROR);
+    if !is_told {
         return None;
     }
     if has_client_gone(r) {

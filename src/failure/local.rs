@@ -41,18 +41,21 @@ fn hidden(r: Request<'_>) -> Option<u32> {
     }
 }
 
-/// Why the access phase has refused a handshake, if it has: whatever `error_page` has made of that since.
+/// Why nginx has refused a handshake before its content was asked for, if it has: whatever `error_page` has
+/// made of that since.
 pub fn refusal(r: Request<'_>, attempt: &Attempt) -> Option<Cause> {
     if let Some(cause) = attempt.access.refused() {
         return Some(cause);
     }
     // An upstream that was asked before is the reason for all that comes then.
-    if !attempt.access.is_asked() || attempt.tries.begun() != 0 {
+    if attempt.access.is_admitted() || attempt.tries.begun() != 0 {
         return None;
     }
     let decided = u16::try_from(r.error_status()).unwrap_or(0);
     let status = match (decided, attempt.access.answer()) {
         (400.., _) => decided,
+        // Most likely by a limit; that can't be told from what other modules do in that phase.
+        _ if !attempt.access.is_asked() => 0,
         (_, answer @ (401 | 403)) => answer,
         // What auth_request makes of an answer that is none.
         (_, 300..) => 500,

@@ -18,7 +18,7 @@ pub fn stripped(r: Request<'_>, head: &RequestHead<'_>) {
         r,
         INFO,
         format_args!(
-            "websocket_other_upgrades strip: request goes on without its \"Upgrade: {}\"",
+            "websocket_other_upgrades strip: request is passed on without \"Upgrade: {}\"",
             Escaped(head.upgrade_value().unwrap_or_default())
         ),
     );

@@ -62,6 +62,11 @@ impl Access {
         self.phase.get() == Phase::Asked
     }
 
+    /// Whether it has passed that phase, too.
+    pub fn is_admitted(&self) -> bool {
+        self.phase.get() == Phase::Admitted
+    }
+
     pub fn answer(&self) -> u16 {
         self.answer.get()
     }

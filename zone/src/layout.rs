@@ -21,6 +21,9 @@ pub(crate) const CLOSES: usize = 96;
 /// How many actions are known at a time.
 pub(crate) const ACTIONS: usize = 16;
 
+/// Blocks of a kind, at most: readers go through all of them.
+const MOST_BLOCKS: usize = 8192;
+
 /// A number of things of one size, one behind the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Section {
@@ -86,10 +89,10 @@ impl Layout {
         let labels = ends.then(names, NAME);
         let upstreams = labels.then(names, NAME);
         let slots = upstreams.then((rest / 1024).clamp(8, 512), SLOT);
-        let count = line(rest / 4 / LABEL_BLOCK + 32);
+        let count = line(rest / 4 / LABEL_BLOCK + 32).min(MOST_BLOCKS);
         let label_keys = slots.then(count, 1);
         let label_blocks = label_keys.then(count, LABEL_BLOCK);
-        let count = line(rest / 16 / UPSTREAM_BLOCK + 16);
+        let count = line(rest / 16 / UPSTREAM_BLOCK + 16).min(MOST_BLOCKS);
         let upstream_keys = label_blocks.then(count, 1);
         let upstream_blocks = upstream_keys.then(count, UPSTREAM_BLOCK);
 

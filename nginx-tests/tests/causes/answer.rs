@@ -213,7 +213,7 @@ causes! {
         .failed(
             502,
             "Sec-WebSocket-Accept is \"AAAAAAAAAAAAAAAAAAAAAAAAAAA=\" where \
-             \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was due",
+             \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was expected",
         )
     }
 

@@ -1,8 +1,8 @@
 //! Access is refused, and `error_page` makes something else of it: the cause stays.
 
-use nginx_tests::{Client, Handshake, ScriptedBackend};
+use nginx_tests::{Client, Handshake, ScriptedBackend, client};
 
-use crate::case::{ask, glob, lines, only_failure, outcomes, said, server};
+use crate::case::{ask, glob, http, lines, only_failure, outcomes, said, server};
 
 const ELSEWHERE: &str = "
     location = /yes { return 204; }
@@ -137,6 +137,25 @@ const REFUSALS: &[(&str, u16, &str, &str)] = &[
         "local-unauthorized",
         "nginx refused access, and answered 200",
     ),
+    // A limit.
+    (
+        "limit_req zone=one; error_page 503 @off;",
+        503,
+        "local-limited",
+        "nginx answered 503 before any upstream was asked",
+    ),
+    (
+        "limit_req zone=one; error_page 503 @upstream;",
+        503,
+        "local-limited",
+        "nginx answered 503 before any upstream was asked",
+    ),
+    (
+        "limit_req zone=one; error_page 503 = @off;",
+        200,
+        "local-status",
+        "nginx answered 200 before any upstream was asked",
+    ),
     // No refusal.
     (
         "auth_request /yes; try_files /none @login;",
@@ -170,12 +189,19 @@ fn whatever_error_page_makes_of_it() {
                 conn.send(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"))?;
             }
         });
-        let nginx = server(format!(
-            "location / {{ {location} proxy_pass http://%BACKEND%; }} {ELSEWHERE}"
-        ))
+        let nginx = http(
+            "limit_req_zone $server_port zone=one:64k rate=1r/m;",
+            format!(
+                "location / {{ {location} proxy_pass http://%BACKEND%; }} {ELSEWHERE}
+                location = /first {{ websocket off; limit_req zone=one; root files; }}"
+            ),
+        )
         .set("BACKEND", backend.address())
         .file("users", "user:{PLAIN}password\n")
         .start();
+        if location.starts_with("limit_req ") {
+            assert_eq!(client::get(nginx.port(), "/first").status(), 404);
+        }
         assert_eq!(ask(&nginx, "/").status(), status, "{location}");
         let outcome = outcomes(&nginx, 1).remove(0);
         assert_eq!(

@@ -107,12 +107,12 @@ causes! {
 
     subprotocol_malformed: SubprotocolMalformed = {
         to_echo(Handshake::new("/").add("Sec-WebSocket-Protocol", "chat room"))
-            .rejected(400, "Sec-WebSocket-Protocol has \" \" at character 5, which no subprotocol's name may hold")
+            .rejected(400, "Sec-WebSocket-Protocol has \" \" at character 5, which is not allowed in a subprotocol")
     }
 
     subprotocol_twice: SubprotocolMalformed = {
         to_echo(Handshake::new("/").add("Sec-WebSocket-Protocol", "a, b, a"))
-            .rejected(400, "Sec-WebSocket-Protocol has a name twice, the second time as number 3")
+            .rejected(400, "Sec-WebSocket-Protocol names a subprotocol twice: number 3 repeats an earlier one")
     }
 
     extensions_malformed: ExtensionsMalformed = {

@@ -6,7 +6,7 @@ use nginx_tests::{Client, Nginx, ScriptedBackend};
 use crate::case::{ask, glob, http, lines, outcomes, said, server, states};
 
 const MISMATCH: &str = "accept-mismatch: Sec-WebSocket-Accept is \"wrong\" where \
-                        \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was due";
+                        \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was expected";
 
 #[test]
 fn on_is_the_default_and_the_next_server_is_tried_where_an_invalid_header_says_so() {

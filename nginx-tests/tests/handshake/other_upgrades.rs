@@ -125,7 +125,7 @@ fn each_upgrade_that_is_stripped_has_a_line() {
             .start();
         assert_eq!(Client::connect(nginx.port()).ask(&request).status(), 200);
         let lines = lines_with(&nginx.stop(), "websocket");
-        let said = "websocket_other_upgrades strip: request goes on without its \"Upgrade: h2c\"";
+        let said = "websocket_other_upgrades strip: request is passed on without \"Upgrade: h2c\"";
         assert_eq!(lines.len(), 1, "{lines:#?}");
         assert!(
             lines[0].contains("[info]") && lines[0].contains(said),

@@ -1,6 +1,7 @@
 //! Answers that deviate from the right 101.
 
 use crate::exception::Exception::{self, Accept, Extension};
+use crate::exception::Row;
 
 /// An answer as it is sent, with `%ACCEPT%` for what belongs to the key.
 pub struct Answer {
@@ -10,10 +11,10 @@ pub struct Answer {
     pub exception: Option<Exception>,
 }
 
-/// Values of one header; several are several lines, none is its absence. The client has offered the
+/// The client has offered the
 /// subprotocols `chat` and `superchat`, and `permessage-deflate`.
 #[rustfmt::skip]
-const VALUES: &[(&str, &[&[&str]], Option<Exception>)] = &[
+const VALUES: &[Row] = &[
     ("Connection", &[
         &[], &[""], &["close"], &["keep-alive"], &["upgrade"], &["UPGRADE"], &["Upgrade, keep-alive"],
         &["keep-alive, Upgrade"], &["Upgrade", "Upgrade"], &["keep-alive", "Upgrade"], &["Upgrade,"], &["x"],

@@ -1,5 +1,13 @@
 //! What `websocket on` does not carry, although the recipe does.
 
+/// A header, values for it, and why they need not be carried, if they need not. Several values at once are
+/// several lines, none is the header's absence.
+pub type Row = (
+    &'static str,
+    &'static [&'static [&'static str]],
+    Option<Exception>,
+);
+
 /// A kind of deviation that is dangerous, or that two parties can read in two ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exception {

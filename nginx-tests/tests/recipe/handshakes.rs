@@ -4,6 +4,7 @@
 use nginx_tests::client::SAMPLE_KEY;
 
 use crate::exception::Exception::{self, Body, OtherUpgrade, Repeated};
+use crate::exception::Row;
 
 /// A handshake as it is sent.
 pub struct Handshake {
@@ -37,9 +38,8 @@ pub fn all() -> Vec<Handshake> {
 
 const LONG: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 
-/// Values of one header; several are several lines, none is its absence.
 #[rustfmt::skip]
-const VALUES: &[(&str, &[&[&str]], Option<Exception>)] = &[
+const VALUES: &[Row] = &[
     ("Upgrade", &[
         &["WebSocket"], &["WEBSOCKET"], &["websocket,"], &[", websocket"], &["h2c, websocket"],
         &["websocket, h2c"], &["websocket,h2c"], &["websocket/13"], &["WebSocket/", "x"], &["websocket/13, h2c"],

@@ -7,6 +7,7 @@ mod formats;
 mod hostile;
 mod many;
 mod metrics;
+mod observing;
 mod slices;
 mod values;
 

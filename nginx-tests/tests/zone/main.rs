@@ -4,5 +4,7 @@
 mod closing;
 mod configuration;
 mod counting;
+mod listing;
 mod lives;
 mod memory;
+mod upgrade;

@@ -215,19 +215,19 @@ fn subprotocol_rules() {
     refused(
         &empty,
         Cause::SubprotocolMalformed,
-        "Sec-WebSocket-Protocol lists nothing",
+        "Sec-WebSocket-Protocol lists no subprotocol",
     );
     let space = with(Protocol, "a b");
     refused(
         &space,
         Cause::SubprotocolMalformed,
-        "Sec-WebSocket-Protocol has \" \" at character 2, which no subprotocol's name may hold",
+        "Sec-WebSocket-Protocol has \" \" at character 2, which is not allowed in a subprotocol",
     );
     let twice = [valid().as_slice(), &[(Protocol, "a, b"), (Protocol, "b")]].concat();
     refused(
         &twice,
         Cause::SubprotocolMalformed,
-        "Sec-WebSocket-Protocol has a name twice, the second time as number 3",
+        "Sec-WebSocket-Protocol names a subprotocol twice: number 3 repeats an earlier one",
     );
 }
 
