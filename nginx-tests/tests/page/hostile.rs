@@ -62,12 +62,12 @@ fn a_client_makes_no_markup() {
     stage.ends_clean();
 }
 
-/// A name of a host that is no name.
+/// Hosts that are no names; newer nginx takes the first of them alone.
 #[test]
 fn a_host_that_is_no_name() {
     let Some(mut stage) = stage() else { return };
     let before = stage.browser.eval(ELEMENTS);
-    for host in ["<b>host</b>", "\"'`&amp;", "x\u{202e}y"] {
+    for host in ["it's&lt;x", "<b>host</b>", "\"'`&amp;", "x\u{202e}y"] {
         let head = nginx_tests::Client::connect(stage.nginx.port())
             .ask(&Handshake::new("/one/").set("Host", host));
         assert!([101, 400].contains(&head.status()), "{}", head.text());
