@@ -52,18 +52,12 @@ pub fn carried_by_nginx(attempt: &Attempt) {
     }
 }
 
-/// What had gone by before something happens; `None` where nothing is counted.
-#[inline]
-pub fn before(attempt: &Attempt, tunnel: &Tunnel) -> Option<Traffic> {
-    attempt.counted().map(|_| tunnel.traffic())
-}
-
 /// Something has happened to a tunnel.
 #[inline]
-pub fn moved(attempt: &Attempt, before: &Traffic, tunnel: &Tunnel) {
+pub fn moved(attempt: &Attempt, tunnel: &Tunnel) {
     if let Some((writer, counted)) = pen(attempt) {
         if let Some(meter) = counted.meter.get() {
-            writer.moved(&meter, before, &tunnel.traffic());
+            writer.moved(&meter, &counted.noted, &tunnel.traffic());
         }
     }
 }
@@ -193,7 +187,7 @@ fn ended(
         }
         Carrier::Nginx(by) => {
             let traffic = traffic_of_nginx(r, attempt);
-            writer.moved(&meter, &Traffic::NONE, &traffic);
+            writer.moved(&meter, &counted.noted, &traffic);
             Over {
                 by,
                 from_client: traffic.from_client,
