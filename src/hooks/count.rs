@@ -78,8 +78,10 @@ pub fn over(r: Request<'_>, attempt: &Attempt) {
     }
 }
 
-/// Closes those of the worker's tunnels that somebody wants to be closed.
+/// What a worker does a few times a second: it notes how many buffers are in use, and closes those of
+/// its tunnels that somebody wants to be closed.
 pub fn act(writer: &Writer<'static>) {
+    writer.lent(tunnel::buffers::lent());
     for (id, action) in writer.news() {
         let mut count = 0;
         tunnel::each(|tunnel| count += u64::from(close_if_meant(writer, id, &action, tunnel)));

@@ -148,7 +148,6 @@ impl<'m> Writer<'m> {
     }
 
     /// Buffers in which bytes of this worker's tunnels wait.
-    #[inline]
     pub fn lent(&self, buffers: usize) {
         self.zone.slot(self.slot).set(LENT, buffers as u64);
     }
