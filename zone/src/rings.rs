@@ -267,16 +267,14 @@ fn place(ring: Section, number: u64) -> Option<usize> {
         .map(|place| place as usize)
 }
 
-/// Of all words but its own.
+/// Of all words but its own, each with its place. The products don't wait for one another.
 fn checksum(words: &[u64; RECORD]) -> u64 {
-    let (before, rest) = words.split_at(CHECKSUM);
-    let behind = rest.get(1..).unwrap_or_default();
-    before
-        .iter()
-        .chain(behind)
-        .fold(0x9E37_79B9_7F4A_7C15, |sum: u64, word| {
-            (sum ^ word)
-                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-                .rotate_left(29)
+    const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
+    let others = words.iter().zip(1u64..).enumerate();
+    others
+        .filter(|(at, _)| *at != CHECKSUM)
+        .fold(ODD, |sum, (_, (word, place))| {
+            let mixed = (word ^ place.wrapping_mul(ODD)).wrapping_mul(ODD | 1 << 33);
+            sum.wrapping_add(mixed ^ mixed >> 32)
         })
 }
