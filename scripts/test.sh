@@ -19,10 +19,9 @@ installed nginx and runs the end-to-end tests on it.
 
   --all         end-to-end also on the nginx of Debian 13 and of Debian testing,
                 in minimal roots that stay under target/roots (needs root), on
-                an nginx that has the module compiled in, and in part under valgrind;
-                and what --applications does
+                an nginx that has the module compiled in, and in part under valgrind
   --applications
-                only this: tries real applications behind the installed nginx, each
+                instead: tries real applications behind the installed nginx, each
                 with the location that docs/applications.md gives. Takes them from
                 PyPI, npm and Debian, 1.5 GB under target/applications
   ARGUMENTS     go to `cargo test -p nginx-tests`, such as
@@ -65,7 +64,6 @@ main() {
         done
         on_compiled_in "$@"
         stage memcheck "$ROOT/scripts/memcheck.sh" --short
-        try_applications
     fi
 }
 

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{Cause, Escaped, HttpVersion};
+use crate::{Address, Cause, Escaped, HttpVersion};
 
 /// Why a handshake is refused, and what was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub enum Seen<'a> {
     Missing(&'static str),
     /// The header of this name has this value.
     Value(&'static str, &'a [u8]),
+    /// Origin has this value.
+    Origin(&'a [u8]),
     /// The header of this name is there this many times.
     Repeated(&'static str, usize),
     /// The list in the header of this name has no element.
@@ -42,6 +44,9 @@ pub enum Seen<'a> {
     Misplaced(&'static str, u8, usize),
     /// The header of this name has a name twice: the number of the second among all its names.
     Duplicate(&'static str, usize),
+    /// The header of this name answers with several elements where one is due. What they are is not
+    /// said: a server that gives back what it was offered gives credentials back.
+    Several(&'static str),
     /// The header of this name answers with something that was not offered.
     NotOffered(&'static str, &'a [u8]),
     /// Sec-WebSocket-Accept has this value where another was due.
@@ -65,6 +70,7 @@ impl fmt::Display for Seen<'_> {
             Self::Body => f.write_str("request has a body"),
             Self::Missing(name) => write!(f, "no {name} header"),
             Self::Value(name, value) => write!(f, "{name} is \"{}\"", Escaped(value)),
+            Self::Origin(origin) => write!(f, "Origin is \"{}\"", Address(origin)),
             Self::Repeated(name, count) => write!(f, "{count} {name} headers"),
             Self::Empty(name) => write!(f, "{name} lists no subprotocol"),
             Self::Misplaced(name, byte, place) => write!(
@@ -78,6 +84,7 @@ impl fmt::Display for Seen<'_> {
                     "{name} names a subprotocol twice: number {number} repeats an earlier one"
                 )
             }
+            Self::Several(name) => write!(f, "{name} has more than one name"),
             Self::NotOffered(name, value) => {
                 write!(
                     f,
@@ -124,6 +131,14 @@ mod tests {
             (
                 Seen::Duplicate("Sec-WebSocket-Protocol", 3),
                 "Sec-WebSocket-Protocol names a subprotocol twice: number 3 repeats an earlier one",
+            ),
+            (
+                Seen::Origin(b"https://user:secret@a.example"),
+                "Origin is \"https://...@a.example\"",
+            ),
+            (
+                Seen::Several("Sec-WebSocket-Protocol"),
+                "Sec-WebSocket-Protocol has more than one name",
             ),
             (
                 Seen::NotOffered("Sec-WebSocket-Protocol", b"x"),

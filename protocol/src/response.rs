@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memchr;
 use sha1::{Digest, Sha1};
 
 use crate::header::{has_token, tokens, trim};
@@ -149,10 +150,12 @@ impl<'a> ResponseHead<'a> {
         if offered.any(|value| tokens(value).any(|name| name == chosen)) {
             return Ok(());
         }
-        Err(Refusal::new(
-            cause,
-            Seen::NotOffered(header.title(), chosen),
-        ))
+        let seen = if memchr(b',', chosen).is_some() {
+            Seen::Several(header.title())
+        } else {
+            Seen::NotOffered(header.title(), chosen)
+        };
+        Err(Refusal::new(cause, seen))
     }
 
     fn check_extensions<'b>(
@@ -296,13 +299,15 @@ mod tests {
             ("v2", &[][..]),
             ("v2", &["v1"]),
             ("v2", &["V2", "v2.1"]),
-            ("v1, v2", &["v1, v2"]),
             ("", &["v1"]),
         ] {
             let refusal = check(&with(Protocol, answer), offers, &[]).unwrap_err();
             let seen = format!("Sec-WebSocket-Protocol has \"{answer}\", which was not offered");
             assert_eq!(refusal, (Cause::SubprotocolNotOffered, seen));
         }
+        let listed = check(&with(Protocol, "v1, v2"), &["v1, v2"], &[]).unwrap_err();
+        let seen = "Sec-WebSocket-Protocol has more than one name".to_owned();
+        assert_eq!(listed, (Cause::SubprotocolNotOffered, seen));
         let twice = [valid().as_slice(), &[(Protocol, "v1"), (Protocol, "v2")]].concat();
         let refusal = check(&twice, &["v1, v2"], &[]).unwrap_err();
         let seen = "2 Sec-WebSocket-Protocol headers".to_owned();

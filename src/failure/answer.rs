@@ -71,7 +71,7 @@ impl<'r> Asked<'r> {
     pub fn of(r: Request<'r>, u: Upstream<'r>, cause: Cause) -> Self {
         static ORIGIN: [Name<()>; 1] = [Name::new("origin", ())];
         let origin = r.headers().named(&ORIGIN).next().map(|(_, value)| value);
-        let sent = SentRequest::read(u.request_head());
+        let sent = SentRequest::read(u.request_head(r));
         Self {
             sent,
             host: r.host(),
@@ -114,7 +114,7 @@ impl fmt::Display for Asked<'_> {
                     _ => {}
                 }
                 match self.origin {
-                    Some(origin) => write!(f, " and Origin \"{}\"", Escaped(origin)),
+                    Some(origin) => write!(f, " and Origin \"{}\"", Address(origin)),
                     None => f.write_str(" and no Origin"),
                 }
             }

@@ -76,12 +76,13 @@ pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
         .map(Ending::Rejected);
     if !LocationConf::of(r).is_on() {
         // An error page, and whatever it is made of, does not change why there is one.
-        let ending = refusal.or(match attempt.tries.latest() {
-            Some(cause) => Some(Ending::Failed(cause)),
-            None => local::cause(r, r.error_status()).map(Ending::Rejected),
-        });
+        let ending = || {
+            let failed = attempt.tries.latest().or_else(|| before_page(r));
+            let rejected = || local::cause(r, r.error_status()).map(Ending::Rejected);
+            with_blame(r, attempt, failed.map(Ending::Failed).or_else(rejected))
+        };
         let is_turned_away = is_refusal && !attempt.access.is_admitted();
-        return Some(ending.unwrap_or(if is_turned_away {
+        return Some(refusal.or_else(ending).unwrap_or(if is_turned_away {
             Ending::Rejected(Cause::LocalStatus)
         } else {
             Ending::Unknown
@@ -99,6 +100,10 @@ pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
         .or_else(|| noted(r.upstream_states()))
         .map(Ending::Failed)
         .or_else(|| local::cause(r, r.status()).map(Ending::Rejected));
+    with_blame(r, attempt, ending)
+}
+
+fn with_blame(r: Request<'_>, attempt: &Attempt, ending: Option<Ending>) -> Option<Ending> {
     match attempt.broken() {
         Some(broken) => blame(r, attempt, broken.rule, ending),
         None => ending,
@@ -114,7 +119,7 @@ fn blame(r: Request<'_>, attempt: &Attempt, rule: Cause, ending: Option<Ending>)
             // Not this module's business, but for an error.
             if r.status() < ERROR {
                 Ending::Unknown
-            } else if answered != 0 {
+            } else if answered != 0 && matches!(ending, Ending::Failed(_)) {
                 Ending::Failed(rule)
             } else {
                 ending
@@ -164,6 +169,19 @@ const ERROR: ngx_uint_t = NGX_HTTP_BAD_REQUEST as ngx_uint_t;
 fn answer(r: Request<'_>) -> Option<Cause> {
     let status = u16::try_from(r.upstream()?.status()).ok()?;
     Cause::from_upstream_status(status).filter(|_| status != 0)
+}
+
+/// The same where the page of an error has taken the place of what nginx made of it. If the page has an
+/// upstream of its own, nothing can be told.
+fn before_page(r: Request<'_>) -> Option<Cause> {
+    let (decided, answered) = (r.error_status(), r.upstream()?.status());
+    let states = r.upstream_states();
+    let last = states.iter().rposition(|state| state.status == decided)?;
+    match answered {
+        0 => noted(states.get(..=last)?),
+        _ if answered == decided => answer(r),
+        _ => None,
+    }
 }
 
 /// Says what was seen, where nothing has been heard of it.

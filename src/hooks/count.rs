@@ -52,18 +52,12 @@ pub fn carried_by_nginx(attempt: &Attempt) {
     }
 }
 
-/// What had gone by before something happens; `None` where nothing is counted.
-#[inline]
-pub fn before(attempt: &Attempt, tunnel: &Tunnel) -> Option<Traffic> {
-    attempt.counted().map(|_| tunnel.traffic())
-}
-
 /// Something has happened to a tunnel.
 #[inline]
-pub fn moved(attempt: &Attempt, before: &Traffic, tunnel: &Tunnel) {
+pub fn moved(attempt: &Attempt, tunnel: &Tunnel) {
     if let Some((writer, counted)) = pen(attempt) {
         if let Some(meter) = counted.meter.get() {
-            writer.moved(&meter, before, &tunnel.traffic());
+            writer.moved(&meter, &counted.noted, &tunnel.traffic());
         }
     }
 }
@@ -84,8 +78,10 @@ pub fn over(r: Request<'_>, attempt: &Attempt) {
     }
 }
 
-/// Closes those of the worker's tunnels that somebody wants to be closed.
+/// What a worker does a few times a second: it notes how many buffers are in use, and closes those of
+/// its tunnels that somebody wants to be closed.
 pub fn act(writer: &Writer<'static>) {
+    writer.lent(tunnel::buffers::lent());
     for (id, action) in writer.news() {
         let mut count = 0;
         tunnel::each(|tunnel| count += u64::from(close_if_meant(writer, id, &action, tunnel)));
@@ -193,7 +189,7 @@ fn ended(
         }
         Carrier::Nginx(by) => {
             let traffic = traffic_of_nginx(r, attempt);
-            writer.moved(&meter, &Traffic::NONE, &traffic);
+            writer.moved(&meter, &counted.noted, &traffic);
             Over {
                 by,
                 from_client: traffic.from_client,

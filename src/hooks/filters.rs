@@ -177,8 +177,11 @@ fn refuse_switch(r: Request<'_>, u: Upstream<'_>) -> ngx_int_t {
     if !r.is_main() {
         report::unasked(r);
     } else if let Some(attempt) = request::of(r).or_else(|| request::begin(r)) {
-        see(r, attempt, format_args!("{}", report::UNASKED));
-        conclude::conclude_as(r, attempt, Ending::Failed(cause));
+        // One that was refused before stays so: an error page's upstream adds nothing to that.
+        if !attempt.is_ended() {
+            see(r, attempt, format_args!("{}", report::UNASKED));
+            conclude::conclude_as(r, attempt, Ending::Failed(cause));
+        }
     }
     NGX_HTTP_BAD_GATEWAY as ngx_int_t
 }

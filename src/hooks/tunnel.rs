@@ -2,8 +2,6 @@
 
 use nginx_sys::{ngx_cycle_t, ngx_http_request_t, ngx_http_upstream_t, ngx_int_t};
 
-use websocket_protocol::tunnel::Traffic;
-
 use super::{count, report};
 use crate::conf::{LocationConf, MainConf};
 use crate::nginx::Request;
@@ -52,7 +50,7 @@ pub fn begin(r: Request<'_>, attempt: &Attempt) -> bool {
     match unsafe { tunnel::take_over(r.as_ptr(), conf, HANDLERS, place) } {
         Some(tunnel) => {
             // SAFETY: it has just begun, and no reference to it is left.
-            count::moved(attempt, &Traffic::NONE, unsafe { tunnel.as_ref() });
+            count::moved(attempt, unsafe { tunnel.as_ref() });
             attempt.carry(Carrier::Module(tunnel));
             true
         }
@@ -90,14 +88,11 @@ fn run(r: Request<'_>, event: Event) {
     };
     // SAFETY: the request is alive, and nothing else looks at its tunnel during a turn: nginx calls
     // back to write log lines, and to keep a TLS session, and neither looks at tunnels.
-    let outcome = unsafe {
-        let before = count::before(attempt, tunnel.as_ref());
-        let outcome = tunnel.as_mut().turn(event);
-        if let Some(before) = before {
-            count::moved(attempt, &before, tunnel.as_ref());
-        }
-        outcome
-    };
+    let outcome = unsafe { tunnel.as_mut().turn(event) };
+    if outcome.is_worked {
+        // SAFETY: the turn is over.
+        count::moved(attempt, unsafe { tunnel.as_ref() });
+    }
     if outcome.client_not_frames {
         report::not_frames(r, Side::Client);
     }

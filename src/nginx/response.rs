@@ -174,7 +174,7 @@ pub fn is_delayed(r: Request<'_>) -> bool {
     unsafe { (*write_event(r)).delayed() != 0 }
 }
 
-/// Whether the client has taken too long. nginx is told, so that it says so.
+/// Whether the client has taken too long, which nginx is told then.
 pub fn has_timed_out(r: Request<'_>) -> bool {
     // SAFETY: the request has an open connection.
     unsafe {

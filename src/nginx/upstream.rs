@@ -8,6 +8,7 @@ use nginx_sys::{
     ngx_connection_t, ngx_http_upstream_conf_t, ngx_http_upstream_t, ngx_msec_t, ngx_uint_t,
 };
 
+use super::Request;
 use super::clock::now;
 use super::headers::{self, Headers};
 
@@ -81,9 +82,15 @@ impl<'r> Upstream<'r> {
         self.fields().conf
     }
 
-    /// The beginning of the request as nginx has written it for the upstream, headers included; empty
-    /// before that. nginx keeps it, to ask the next server the same.
-    pub fn request_head(self) -> &'r [u8] {
+    /// The beginning of the request `r` as nginx has written it for the upstream, headers included;
+    /// empty before that. nginx keeps it, to ask the next server the same; but not where it passes a
+    /// body on as it comes: then the chain's links are the body's as soon as it is sent.
+    pub fn request_head(self, r: Request<'r>) -> &'r [u8] {
+        // SAFETY: NULL, or settings that live as long as the request.
+        let is_buffered = unsafe { self.conf().as_ref() }.is_some_and(|c| c.request_buffering != 0);
+        if r.has_body() && !is_buffered {
+            return &[];
+        }
         // SAFETY: NULL, or a chain of buffers that lives as long as the request. The first one was made
         // for the head; its bytes go from its start to its last, whatever has been sent of them.
         unsafe {

@@ -148,7 +148,7 @@ fn check_origin<'r>(r: Request<'r>, allowed: &[origin::Origin]) -> Option<Refusa
         return None;
     }
     let seen = match origin {
-        Some(origin) => Seen::Value("Origin", origin),
+        Some(origin) => Seen::Origin(origin),
         None => Seen::Missing("Origin"),
     };
     Some(Refusal {

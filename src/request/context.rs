@@ -9,7 +9,7 @@ use nginx_sys::{
     ngx_alloc, ngx_http_upstream_state_t, ngx_msec_t, ngx_palloc, ngx_pool_cleanup_add, ngx_str_t,
 };
 use websocket_protocol::{Advice, Cause};
-use websocket_zone::{LabelId, Meter};
+use websocket_zone::{LabelId, Meter, Noted};
 
 use super::access::Access;
 use super::remark::Gathered;
@@ -56,6 +56,7 @@ pub struct Counted {
     pub is_attempt: Cell<bool>,
     /// For what is counted of its tunnel.
     pub meter: Cell<Option<Meter>>,
+    pub noted: Noted,
 }
 
 /// One that is counted: so nothing of that takes memory where there is no zone.
@@ -256,6 +257,7 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
                 label: Cell::new(LocationConf::of(r).label.get()),
                 is_attempt: Cell::new(false),
                 meter: Cell::new(None),
+                noted: Noted::default(),
             });
         }
         attempt.write(Attempt {

@@ -4,14 +4,15 @@ use core::ffi::c_void;
 use core::ptr;
 
 use nginx_sys::{
-    NGX_ERROR, NGX_HTTP_REQUEST_TIME_OUT, ngx_http_request_t, ngx_int_t, ngx_pool_cleanup_add,
+    NGX_ERROR, NGX_HTTP_REQUEST_TIME_OUT, NGX_LOG_INFO, ngx_http_request_t, ngx_int_t,
+    ngx_pool_cleanup_add, ngx_uint_t,
 };
 use websocket_status::{Answer, Close, Count};
 use websocket_zone::Zone;
 
 use super::reply::NO_MEMORY;
-use crate::nginx::Request;
 use crate::nginx::response::{self, Room};
+use crate::nginx::{Request, log};
 use crate::zone::monotonic;
 
 /// How much of an answer is made before it is sent.
@@ -30,6 +31,12 @@ enum Task {
         count: Count,
         then: Then,
     },
+}
+
+/// A task, and the request that it is for: a subrequest has its parent's memory.
+struct Kept {
+    r: *mut ngx_http_request_t,
+    task: Task,
 }
 
 /// What is done when the tunnels are counted. The request may be gone after that.
@@ -70,11 +77,15 @@ fn begin(r: Request<'_>, task: Task) {
     // SAFETY: the request is alive, so its pool is; what it gives is of the right size, and aligned to
     // NGX_ALIGNMENT. Nothing in a task needs to be dropped.
     unsafe {
-        let cleanup = ngx_pool_cleanup_add(r.pool(), size_of::<Task>());
+        let cleanup = ngx_pool_cleanup_add(r.pool(), size_of::<Kept>());
         let Some(cleanup) = cleanup.as_mut() else {
             return response::finish(r, NO_MEMORY);
         };
-        cleanup.data.cast::<Task>().write(task);
+        let kept = cleanup.data.cast::<Kept>();
+        kept.write(Kept {
+            r: r.as_ptr(),
+            task,
+        });
         cleanup.handler = Some(end);
         response::on_writable(r, go_on);
         go_on(r.as_ptr());
@@ -92,15 +103,16 @@ unsafe extern "C" fn end(_task: *mut c_void) {}
 /// # Safety
 /// No other reference to it may be left.
 unsafe fn find<'r>(r: Request<'r>) -> Option<&'r mut Task> {
-    // SAFETY: the request's pool is alive, and its cleanups are a list; ours has a task.
+    // SAFETY: the request's pool is alive, and its cleanups are a list; ours have a task each.
     unsafe {
         let mut cleanup = (*r.pool()).cleanup;
         while let Some(entry) = cleanup.as_ref() {
-            if entry
-                .handler
-                .is_some_and(|f| ptr::fn_addr_eq(f, end as Cleanup))
-            {
-                return entry.data.cast::<Task>().as_mut();
+            let is_ours = |f: Cleanup| ptr::fn_addr_eq(f, end as Cleanup);
+            if entry.handler.is_some_and(is_ours) {
+                let kept = entry.data.cast::<Kept>();
+                if (*kept).r == r.as_ptr() {
+                    return Some(&mut (*kept).task);
+                }
             }
             cleanup = entry.next;
         }
@@ -151,6 +163,12 @@ impl Task {
 
 fn send_piece(r: Request<'_>, answer: &mut Answer<'static>, room: &mut Room) -> Step {
     if response::has_timed_out(r) {
+        // As nginx says it.
+        log::request(
+            r,
+            NGX_LOG_INFO as ngx_uint_t,
+            format_args!("client timed out"),
+        );
         return Step::Over(NGX_HTTP_REQUEST_TIME_OUT as ngx_int_t);
     }
     if response::is_delayed(r) {

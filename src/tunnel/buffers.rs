@@ -7,8 +7,6 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use nginx_sys::{ngx_alloc, ngx_log_t};
 
-use crate::zone;
-
 /// Bytes on their way from one side to the other.
 pub struct Buffer {
     start: NonNull<u8>,
@@ -121,14 +119,17 @@ pub fn exit_process() {
     }
 }
 
-/// One more is lent, or one less.
+/// How many buffers of the worker's are borrowed now.
+pub fn lent() -> usize {
+    LENT.load(Ordering::Relaxed)
+}
+
+static LENT: AtomicUsize = AtomicUsize::new(0);
+
+/// One more is borrowed, or one less.
 fn lend(more: isize) {
-    static LENT: AtomicUsize = AtomicUsize::new(0);
-    if let Some(writer) = zone::writer() {
-        let lent = LENT.load(Ordering::Relaxed).wrapping_add_signed(more);
-        LENT.store(lent, Ordering::Relaxed);
-        writer.lent(lent);
-    }
+    let lent = LENT.load(Ordering::Relaxed).wrapping_add_signed(more);
+    LENT.store(lent, Ordering::Relaxed);
 }
 
 /// Frees a buffer that nothing points to any more.

@@ -58,6 +58,8 @@ pub enum Event {
 /// What has become of a tunnel in a turn.
 #[must_use]
 pub struct Outcome {
+    /// Something was done.
+    pub is_worked: bool,
     /// It is to end: [`hand_back`] is to be called, with no reference to it left.
     pub is_over: bool,
     /// What the client sends has turned out to be no frames.
@@ -146,7 +148,10 @@ impl Tunnel {
     /// Moves what comes from a side, and does what follows from it.
     fn carry(&mut self, client: Socket, upstream: Socket, from: Side) -> Outcome {
         self.pump(client, upstream, from);
-        let mut outcome = Outcome::GOES_ON;
+        let mut outcome = Outcome {
+            is_worked: true,
+            ..Outcome::GOES_ON
+        };
         loop {
             match self.rules.next(now()) {
                 Next::Wait => break,
@@ -326,6 +331,7 @@ pub(super) unsafe fn told(link: NonNull<Link>) {
 
 impl Outcome {
     const GOES_ON: Self = Self {
+        is_worked: false,
         is_over: false,
         client_not_frames: false,
         upstream_not_frames: false,

@@ -94,7 +94,8 @@ pub fn exit_process() {
 /// Often enough for an action to be known to all workers within half a second.
 const INTERVAL: ngx_msec_t = 250;
 
-/// What is done where another worker may have posted something: see [`Writer::news`].
+/// What is done a few times a second beside: another worker may have posted something, see
+/// [`Writer::news`].
 pub type Act = fn(&Writer<'static>);
 
 struct ActPlace(UnsafeCell<Option<Act>>);

@@ -266,8 +266,9 @@ fn failure(
     json.number("rejected", failure.is_rejected)?;
     json.text_at("seen", Shown(&failure.seen))?;
     json.key("advice")?;
-    match failure.cause.cause() {
-        Some(cause) => json.text(cause.advice())?,
+    let of_cause = || failure.cause.cause().map(|cause| cause.advice());
+    match failure.advice.or_else(of_cause) {
+        Some(advice) => json.text(advice)?,
         None => json.value("null")?,
     }
     json.close("}")

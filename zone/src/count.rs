@@ -1,18 +1,21 @@
 //! What happens to handshakes and tunnels, counted.
 
+use core::cell::Cell;
+use core::sync::atomic::AtomicU64;
+
 use websocket_protocol::Cause;
 use websocket_protocol::tunnel::{Count, Reason, Side, Traffic};
 
 use crate::counters::{
-    ATTEMPTS, CLOSED, DRAINED, ENDED, ESTABLISHED, FAILED, FROM_CLIENT, FROM_UPSTREAM, OWN_LOOP,
-    PINGS_LOST, PINGS_SENT, REJECTED, UNLISTED, UPSTREAM_FAILED, histogram_at,
+    ATTEMPTS, CLOSED, DRAINED, ENDED, ESTABLISHED, FAILED, FROM_CLIENT, FROM_UPSTREAM, HOT,
+    OWN_LOOP, PINGS_LOST, PINGS_SENT, REJECTED, UNLISTED, UPSTREAM_FAILED, histogram_at,
 };
 use crate::histogram::{self, Kind};
 use crate::mailbox::{self, Action};
 use crate::record::Place;
 use crate::rings::{Ending, Failing};
 use crate::slots::Progress;
-use crate::words::Words;
+use crate::words::{Words, bump};
 use crate::writer::{Full, LabelId, Writer};
 
 /// What has to be kept of an established connection, to count for it.
@@ -66,6 +69,43 @@ pub struct Over {
     pub ping_rtt: Option<u32>,
     /// When: milliseconds since 1970.
     pub time: u64,
+}
+
+/// What of a tunnel's traffic has been counted: for the caller to keep with the tunnel, and nothing at
+/// first.
+#[derive(Debug, Default)]
+pub struct Noted {
+    from_client: NotedCount,
+    from_upstream: NotedCount,
+    pings: Cell<u16>,
+    pongs: Cell<u32>,
+}
+
+#[derive(Debug, Default)]
+struct NotedCount {
+    bytes: Cell<u64>,
+    frames: Cell<u64>,
+    messages: Cell<u64>,
+}
+
+impl NotedCount {
+    /// Counts what is new. Mostly only one of two directions is.
+    #[inline]
+    fn count(&self, words: &[AtomicU64], now: &Count) {
+        let [bytes, frames, messages, ..] = words else {
+            return;
+        };
+        if now.bytes == self.bytes.get() && now.frames == self.frames.get() {
+            return;
+        }
+        bump(bytes, now.bytes.wrapping_sub(self.bytes.replace(now.bytes)));
+        bump(
+            frames,
+            now.frames.wrapping_sub(self.frames.replace(now.frames)),
+        );
+        let before = self.messages.replace(now.messages);
+        bump(messages, now.messages.wrapping_sub(before));
+    }
 }
 
 /// Handshakes.
@@ -153,26 +193,34 @@ impl Writer<'_> {
         }
     }
 
-    /// Something has happened to a tunnel, or some time gone by.
+    /// Something has happened to a tunnel: `traffic` is what has gone by until now, `noted` what of it was
+    /// counted before.
     #[inline]
-    pub fn moved(&self, meter: &Meter, before: &Traffic, after: &Traffic) {
-        let words = self.labels.get(meter.block as usize);
-        add_count(words, FROM_CLIENT, &before.from_client, &after.from_client);
-        add_count(
-            words,
-            FROM_UPSTREAM,
-            &before.from_upstream,
-            &after.from_upstream,
-        );
-        if before.pings_sent != after.pings_sent {
-            let sent = after.pings_sent.wrapping_sub(before.pings_sent);
-            words.add(PINGS_SENT, sent.into());
+    pub fn moved(&self, meter: &Meter, noted: &Noted, traffic: &Traffic) {
+        let block = self.labels.get(meter.block as usize);
+        if let Some(hot) = block.first::<HOT>() {
+            noted
+                .from_client
+                .count(&hot[FROM_CLIENT..], &traffic.from_client);
+            noted
+                .from_upstream
+                .count(&hot[FROM_UPSTREAM..], &traffic.from_upstream);
+            let pings = traffic
+                .pings_sent
+                .wrapping_sub(noted.pings.replace(traffic.pings_sent));
+            if pings != 0 {
+                bump(&hot[PINGS_SENT], pings.into());
+            }
         }
-        if let (true, Some(rtt)) = (before.pongs != after.pongs, after.ping_rtt) {
-            observe(words, Kind::PingRtt, rtt.into());
+        if noted.pongs.replace(traffic.pongs) != traffic.pongs {
+            observe(
+                block,
+                Kind::PingRtt,
+                traffic.ping_rtt.unwrap_or_default().into(),
+            );
         }
         if let Some(record) = meter.record() {
-            self.table.update(record, after);
+            self.table.update(record, traffic);
         }
     }
 
@@ -269,13 +317,6 @@ impl Meter {
     fn record(&self) -> Option<usize> {
         self.record.checked_sub(1).map(|record| record as usize)
     }
-}
-
-#[inline]
-fn add_count(words: Words<'_>, at: usize, before: &Count, after: &Count) {
-    words.add(at, after.bytes.wrapping_sub(before.bytes));
-    words.add(at + 1, after.frames.wrapping_sub(before.frames));
-    words.add(at + 2, after.messages.wrapping_sub(before.messages));
 }
 
 fn observe(words: Words<'_>, kind: Kind, ms: u64) {

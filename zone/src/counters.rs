@@ -21,7 +21,9 @@ pub(crate) const PINGS_LOST: usize = 7;
 pub(crate) const PINGS_SENT: usize = 8;
 pub(crate) const FROM_CLIENT: usize = 9;
 pub(crate) const FROM_UPSTREAM: usize = 12;
-pub(crate) const REJECTED: usize = 16;
+/// Those that change with every message are among so many.
+pub(crate) const HOT: usize = 16;
+pub(crate) const REJECTED: usize = HOT;
 pub(crate) const FAILED: usize = REJECTED + CAUSES;
 pub(crate) const CLOSED: usize = FAILED + CAUSES;
 pub(crate) const HISTOGRAMS: usize = CLOSED + CLOSES;

@@ -50,7 +50,7 @@ mod writer;
 mod zone;
 
 pub use cidr::Cidr;
-pub use count::{Failed, Meter, Over};
+pub use count::{Failed, Meter, Noted, Over};
 pub use counters::{CauseName, Closes, Code, Counters, UpstreamCounters};
 pub use header::Memory;
 pub use histogram::{BOUNDS, Histogram, Kind};

@@ -40,7 +40,7 @@ impl<'m> Zone<'m> {
         self.used().count()
     }
 
-    /// Buffers in which bytes wait now.
+    /// Buffers in which bytes wait, as of a quarter of a second ago at most.
     pub fn buffers_lent(&self) -> u64 {
         self.used()
             .map(|slot| self.slot(slot).get(LENT))

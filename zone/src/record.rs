@@ -4,7 +4,6 @@ use websocket_protocol::tunnel::Count;
 
 use crate::layout::RECORD;
 use crate::text::{self, LENGTH_BITS, Text};
-use crate::words::Words;
 
 /// Whose connection it is, and where it goes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,16 +86,24 @@ pub(crate) fn path(uri: &[u8]) -> &[u8] {
 
 /// Writes texts into their places, and how long they are.
 pub(crate) fn write_texts<const N: usize>(
-    record: Words<'_>,
+    record: &mut [u64; RECORD],
     places: [(usize, usize); N],
     texts: [&[u8]; N],
 ) {
     let mut lengths = 0;
     for (index, ((start, room), text)) in places.into_iter().zip(texts).enumerate() {
-        let length = text::write(record.part(start, room), room, text);
-        lengths |= length << (index as u32 * LENGTH_BITS);
+        if let Some(words) = record.get_mut(start..start + room) {
+            lengths |= text::pack(words, text) << (index as u32 * LENGTH_BITS);
+        }
     }
-    record.set(LENGTHS, lengths);
+    set(record, LENGTHS, lengths);
+}
+
+#[inline]
+pub(crate) fn set(record: &mut [u64; RECORD], at: usize, word: u64) {
+    if let Some(place) = record.get_mut(at) {
+        *place = word;
+    }
 }
 
 pub(crate) fn read_texts<const N: usize>(
@@ -114,10 +121,10 @@ pub(crate) fn read_texts<const N: usize>(
 }
 
 /// Three words of a record.
-pub(crate) fn set_count(record: Words<'_>, at: usize, count: Count) {
-    record.set(at, count.bytes);
-    record.set(at + 1, count.frames);
-    record.set(at + 2, count.messages);
+pub(crate) fn set_count(record: &mut [u64; RECORD], at: usize, count: Count) {
+    set(record, at, count.bytes);
+    set(record, at + 1, count.frames);
+    set(record, at + 2, count.messages);
 }
 
 pub(crate) fn count_at(record: &[u64], at: usize) -> Count {

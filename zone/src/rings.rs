@@ -15,7 +15,6 @@ use crate::record::{
     self, FAILURE_TEXTS, LABEL, Place, TUNNEL_TEXTS, count_at, from_optional, optional, set_count,
 };
 use crate::text::{self, Text};
-use crate::words::Words;
 use crate::zone::Zone;
 
 /// Words of a record of either ring.
@@ -183,10 +182,11 @@ impl Zone<'_> {
 impl Zone<'_> {
     pub(crate) fn push_failure(&self, label: u32, what: &Failing<'_>) {
         self.push(self.layout.failures, NEXT_FAILURE, |record| {
-            record.set(TIME, what.time);
-            record.set(LABEL, what.place.word(label));
-            record.set(ADVICE, text::hash(what.advice.as_bytes()));
-            record.set(
+            record::set(record, TIME, what.time);
+            record::set(record, LABEL, what.place.word(label));
+            record::set(record, ADVICE, text::hash(what.advice.as_bytes()));
+            record::set(
+                record,
                 CAUSE,
                 what.cause as u64 | if what.is_rejected { REJECTED } else { 0 },
             );
@@ -197,21 +197,21 @@ impl Zone<'_> {
 
     pub(crate) fn push_end(&self, label: u32, what: &Ending<'_>) {
         self.push(self.layout.ends, NEXT_END, |record| {
-            record.set(TIME, what.time);
-            record.set(LABEL, what.place.word(label));
-            record.set(ID, what.id);
+            record::set(record, TIME, what.time);
+            record::set(record, LABEL, what.place.word(label));
+            record::set(record, ID, what.id);
             let code = optional(what.code.map(u32::from));
             let by = side_number(what.by);
-            record.set(END, by << 56 | (what.reason as u64) << 24 | code);
-            record.set(DURATION, what.duration_ms);
+            record::set(record, END, by << 56 | (what.reason as u64) << 24 | code);
+            record::set(record, DURATION, what.duration_ms);
             set_count(record, FROM_CLIENT, what.from_client);
             set_count(record, FROM_UPSTREAM, what.from_upstream);
-            record.set(RTT, optional(what.ping_rtt));
+            record::set(record, RTT, optional(what.ping_rtt));
             record::write_texts(record, TUNNEL_TEXTS, what.place.texts());
         });
     }
 
-    fn push(&self, ring: Section, next: usize, write: impl FnOnce(Words<'_>)) {
+    fn push(&self, ring: Section, next: usize, write: impl FnOnce(&mut [u64; RECORD])) {
         if ring.count == 0 {
             return;
         }
@@ -219,17 +219,12 @@ impl Zone<'_> {
         let Some(place) = place(ring, number) else {
             return;
         };
-        let record = self.nth(ring, place);
-        for at in 0..TUNNEL_TEXTS[0].0 {
-            record.set(at, 0);
-        }
-        record.set(NUMBER, number + 1);
-        write(record);
         let mut words = [0; RECORD];
-        for (to, word) in words.iter_mut().zip(record.iter()) {
-            *to = word;
-        }
-        record.publish(CHECKSUM, checksum(&words));
+        record::set(&mut words, NUMBER, number + 1);
+        write(&mut words);
+        let sum = checksum(&words);
+        record::set(&mut words, CHECKSUM, sum);
+        self.nth(ring, place).store(&words);
     }
 }
 
@@ -272,12 +267,14 @@ fn place(ring: Section, number: u64) -> Option<usize> {
         .map(|place| place as usize)
 }
 
-/// Of all words but its own.
+/// Of all words but its own, each with its place. The products don't wait for one another.
 fn checksum(words: &[u64; RECORD]) -> u64 {
-    let others = words.iter().enumerate().filter(|(at, _)| *at != CHECKSUM);
-    others.fold(0x9E37_79B9_7F4A_7C15, |sum: u64, (_, word)| {
-        (sum ^ word)
-            .wrapping_mul(0x0000_0100_0000_01b3)
-            .rotate_left(29)
-    })
+    const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
+    let others = words.iter().zip(1u64..).enumerate();
+    others
+        .filter(|(at, _)| *at != CHECKSUM)
+        .fold(ODD, |sum, (_, (word, place))| {
+            let mixed = (word ^ place.wrapping_mul(ODD)).wrapping_mul(ODD | 1 << 33);
+            sum.wrapping_add(mixed ^ mixed >> 32)
+        })
 }

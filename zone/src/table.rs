@@ -2,12 +2,13 @@
 //! to one cache line.
 
 use core::cell::Cell;
+use core::sync::atomic::Ordering;
 
 use websocket_protocol::tunnel::{Count, Traffic};
 
 use crate::layout::{CHUNK_TUNNELS, RECORD};
 use crate::record::{
-    self, LABEL, OWN_LOOP, Place, TUNNEL_TEXTS, count_at, from_optional, optional, set_count,
+    self, LABEL, OWN_LOOP, Place, TUNNEL_TEXTS, count_at, from_optional, optional,
 };
 use crate::text::Text;
 use crate::words::Words;
@@ -195,15 +196,14 @@ impl<'m> Table<'m> {
     /// Lists a tunnel. Its index; `None`: there is no room.
     pub fn enter(&self, id: u64, label: u32, place: &Place<'_>, times: [u64; 2]) -> Option<usize> {
         let index = self.find()?;
-        let record = self.zone.record(index);
         let [begun, begun_at] = times;
+        let mut words = [0; RECORD];
         for (at, word) in (LABEL..).zip([place.word(label), begun, begun_at, begun_at]) {
-            record.set(at, word);
+            record::set(&mut words, at, word);
         }
-        for at in FROM_CLIENT..NUMBERS {
-            record.set(at, 0);
-        }
-        record::write_texts(record, TUNNEL_TEXTS, place.texts());
+        record::write_texts(&mut words, TUNNEL_TEXTS, place.texts());
+        let record = self.zone.record(index);
+        record.store(&words);
         record.publish(ID, id);
         Some(index)
     }
@@ -211,13 +211,21 @@ impl<'m> Table<'m> {
     /// Notes how it is.
     #[inline]
     pub fn update(&self, index: usize, traffic: &Traffic) {
-        let record = self.zone.record(index);
-        record.set(MOVED_AT, traffic.moved_at as u64);
-        set_count(record, FROM_CLIENT, traffic.from_client);
-        set_count(record, FROM_UPSTREAM, traffic.from_upstream);
-        record.set(RTT, optional(traffic.ping_rtt));
-        record.set(FOR_UPSTREAM, traffic.waiting_for_upstream as u64);
-        record.set(FOR_CLIENT, traffic.waiting_for_client as u64);
+        let Some(record) = self.zone.record(index).first::<NUMBERS>() else {
+            return;
+        };
+        let set = |at: usize, word: u64| record[at].store(word, Ordering::Relaxed);
+        let set_count = |at: usize, count: &Count| {
+            set(at, count.bytes);
+            set(at + 1, count.frames);
+            set(at + 2, count.messages);
+        };
+        set(MOVED_AT, traffic.moved_at as u64);
+        set_count(FROM_CLIENT, &traffic.from_client);
+        set_count(FROM_UPSTREAM, &traffic.from_upstream);
+        set(RTT, optional(traffic.ping_rtt));
+        set(FOR_UPSTREAM, traffic.waiting_for_upstream as u64);
+        set(FOR_CLIENT, traffic.waiting_for_client as u64);
     }
 
     pub fn set_own_loop(&self, index: usize) {

@@ -60,22 +60,29 @@ const CUT: u64 = 0x100;
 
 /// Writes as much of the text as the words can hold. How long it is, to be kept.
 pub(crate) fn write(words: Words<'_>, room: usize, text: &[u8]) -> u64 {
-    let most = (room * 8).min(Text::MAX);
-    let kept = text.get(..most).unwrap_or(text);
+    let mut packed = [0; Text::MAX / 8];
+    let length = match packed.get_mut(..room) {
+        Some(packed) => pack(packed, text),
+        None => pack(&mut packed, text),
+    };
+    words.store(packed.get(..room).unwrap_or(&packed));
+    length
+}
+
+/// Likewise into plain words that are zeros.
+pub(crate) fn pack(words: &mut [u64], text: &[u8]) -> u64 {
+    let kept = text.get(..words.len() * 8).unwrap_or(text);
     let mut chunks = kept.chunks_exact(8);
-    let mut at = 0;
-    for chunk in &mut chunks {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(chunk);
-        words.set(at, u64::from_le_bytes(bytes));
-        at += 1;
+    let mut words = words.iter_mut();
+    // In this order no word is skipped when the chunks are through.
+    for (chunk, word) in (&mut chunks).zip(&mut words) {
+        *word = chunk.try_into().map_or(0, u64::from_le_bytes);
     }
-    let mut last = [0; 8];
-    for (to, byte) in last.iter_mut().zip(chunks.remainder()) {
-        *to = *byte;
-    }
-    if !chunks.remainder().is_empty() {
-        words.set(at, u64::from_le_bytes(last));
+    if let (Some(word), rest @ [_, ..]) = (words.next(), chunks.remainder()) {
+        *word = rest
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte));
     }
     kept.len() as u64 | if kept.len() < text.len() { CUT } else { 0 }
 }

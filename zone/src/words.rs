@@ -25,6 +25,19 @@ impl<'m> Words<'m> {
         self.0.iter().map(|word| word.load(Ordering::Relaxed))
     }
 
+    /// The first words, whose places are known to be within.
+    #[inline]
+    pub fn first<const N: usize>(self) -> Option<&'m [AtomicU64; N]> {
+        self.0.first_chunk()
+    }
+
+    /// Writes all of these.
+    pub fn store(self, words: &[u64]) {
+        for (to, word) in self.0.iter().zip(words) {
+            to.store(*word, Ordering::Relaxed);
+        }
+    }
+
     #[inline]
     pub fn get(self, at: usize) -> u64 {
         self.0
@@ -110,4 +123,13 @@ impl<'m> Words<'m> {
         fence(Ordering::Acquire);
         self.get(at) == value
     }
+}
+
+/// For a word that no one else writes.
+#[inline]
+pub(crate) fn bump(word: &AtomicU64, count: u64) {
+    word.store(
+        word.load(Ordering::Relaxed).wrapping_add(count),
+        Ordering::Relaxed,
+    );
 }

@@ -8,7 +8,7 @@ use websocket_protocol::tunnel::{Reason, Side};
 use crate::blocks::Blocks;
 use crate::counters::{CLOSED, Code, ENDED, ESTABLISHED, LOST};
 use crate::header::{NEXT_ID, TOLD};
-use crate::layout::CAUSES;
+use crate::layout::{CAUSES, REASONS};
 use crate::names::OTHER;
 use crate::slots::{LENT, Owners};
 use crate::table::Table;
@@ -28,6 +28,8 @@ pub struct Writer<'m> {
     upstream_blocks: [Cell<u32>; MOST],
     /// The ids of the causes that this program knows.
     causes: [u8; CAUSES],
+    /// Those of reasons, 0 where none was looked for.
+    reasons: [Cell<u8>; REASONS],
     /// Ids that are this worker's to give.
     ids: Cell<u64>,
     last_id: Cell<u64>,
@@ -90,6 +92,7 @@ impl<'m> Writer<'m> {
             label_blocks: [const { Cell::new(0) }; MOST],
             upstream_blocks: [const { Cell::new(0) }; MOST],
             causes,
+            reasons: [const { Cell::new(0) }; REASONS],
             ids: Cell::new(0),
             last_id: Cell::new(0),
             posted: Cell::new(0),
@@ -145,7 +148,6 @@ impl<'m> Writer<'m> {
     }
 
     /// Buffers in which bytes of this worker's tunnels wait.
-    #[inline]
     pub fn lent(&self, buffers: usize) {
         self.zone.slot(self.slot).set(LENT, buffers as u64);
     }
@@ -196,11 +198,18 @@ impl<'m> Writer<'m> {
     }
 
     pub(crate) fn reason_id(&self, reason: Option<Reason>) -> usize {
-        let found = reason.and_then(|reason| {
+        let Some(reason) = reason else {
+            return OTHER;
+        };
+        let Some(place) = self.reasons.get(reason as usize) else {
+            return OTHER;
+        };
+        if place.get() == 0 {
             let name = reason.name().as_bytes();
-            self.zone.reasons().find_or_add(self.slot, name)
-        });
-        found.unwrap_or(OTHER)
+            let found = self.zone.reasons().find_or_add(self.slot, name);
+            place.set(found.unwrap_or(OTHER) as u8);
+        }
+        place.get().into()
     }
 
     pub(crate) fn close_id(&self, by: Option<Side>, reason: usize, code: Option<u16>) -> usize {

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use websocket_protocol::Cause;
 use websocket_protocol::tunnel::{Count, Reason, Side, Traffic};
-use websocket_zone::{Alone, Code, Failed, Full, Kind, Memory, Over, Place, Writer, Zone};
+use websocket_zone::{Alone, Code, Failed, Full, Kind, Memory, Noted, Over, Place, Writer, Zone};
 
 const MEMORY: Memory<'_> = Memory {
     name: b"websocket",
@@ -61,7 +61,6 @@ fn a_handshake_and_its_tunnel() {
     let label = writer.label(b"example.com /chat");
     writer.attempt(label);
     let meter = writer.established(label, &PLACE, 12, 5000, 700);
-    let before = Traffic::NONE;
     let after = Traffic {
         from_client: count(10, 2, 1),
         from_upstream: count(20, 4, 2),
@@ -72,8 +71,10 @@ fn a_handshake_and_its_tunnel() {
         waiting_for_client: 4,
         moved_at: 730,
     };
-    writer.moved(&meter, &before, &after);
-    writer.moved(&meter, &after, &after);
+    let noted = Noted::default();
+    writer.moved(&meter, &noted, &Traffic::NONE);
+    writer.moved(&meter, &noted, &after);
+    writer.moved(&meter, &noted, &after);
 
     let tunnels: Vec<_> = (0..zone.tunnels())
         .filter_map(|index| zone.tunnel(index))

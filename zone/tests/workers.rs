@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use websocket_protocol::Cause;
 use websocket_protocol::tunnel::{Count, Reason, Traffic};
 use websocket_zone::{
-    Action, Failed, LabelId, Memory, Meter, Over, Owners, Place, Text, Which, Writer, Zone,
+    Action, Failed, LabelId, Memory, Meter, Noted, Over, Owners, Place, Text, Which, Writer, Zone,
 };
 
 /// Who is alive, as a lock of the system would tell.
@@ -238,12 +238,13 @@ fn bytes_of_many_tunnels_at_once_are_all_counted() {
                 let writer = Writer::claim(zone, &&living).unwrap();
                 let label = writer.label(b"label");
                 let meter = writer.established(label, &PLACE, 1, 0, 0);
-                let mut before = Traffic::NONE;
+                let (noted, mut before) = (Noted::default(), Traffic::NONE);
                 for _ in 0..10_000 {
                     let mut after = before;
                     after.from_client.bytes += 3;
+                    after.from_upstream.frames += 1;
                     after.from_upstream.messages += 1;
-                    writer.moved(&meter, &before, &after);
+                    writer.moved(&meter, &noted, &after);
                     before = after;
                 }
             });

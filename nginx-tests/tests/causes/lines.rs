@@ -197,8 +197,8 @@ fn what_a_client_sent_is_escaped() {
         if name == "Sec-WebSocket-Protocol" {
             continue;
         }
-        let cut = lines(&log, "...\"");
-        assert_eq!(cut.len(), long.len(), "{log}");
+        let cut = lines(&log, "handshake failed").split_off(values.len());
+        assert!(cut.iter().all(|line| line.contains("...\"")), "{log}");
         assert!(
             cut[1].contains(&format!("\"<{}...\"", "z".repeat(127))),
             "{log}"

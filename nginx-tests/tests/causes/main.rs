@@ -19,6 +19,7 @@ mod plain;
 mod redirects;
 mod refused;
 mod remark;
+mod secrets;
 mod variables;
 mod verify;
 

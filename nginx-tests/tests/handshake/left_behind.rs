@@ -140,3 +140,48 @@ fn a_return_before_it_could_be_judged_is_no_failure() {
     assert_eq!(lines.len(), 1, "{lines:#?}");
     assert!(lines[0].contains("failed: local-not-found: "), "{lines:#?}");
 }
+
+/// An error page, most often a file in a location that is off, does not hide that an upstream was asked.
+#[test]
+fn it_is_named_behind_an_error_page_too() {
+    let backend = ScriptedBackend::answering("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n");
+    let nginx = Nginx::server(
+        "error_page 403 404 502 /page;
+        location /page { return 200 page; }
+        location /answered {
+            websocket on; proxy_intercept_errors on; proxy_pass http://%BACKEND%;
+        }
+        location /closed { websocket on; proxy_pass http://127.0.0.1:%CLOSED_PORT%; }
+        location /fastcgi { websocket on; fastcgi_pass 127.0.0.1:%CLOSED_PORT%; }
+        location /absent { websocket on; try_files /absent =404; }
+        location /proxied {
+            websocket on; error_page 404 /from/backend; try_files /absent =404;
+        }
+        location /from/ { proxy_pass http://%BACKEND%; }",
+    )
+    .set("BACKEND", backend.address())
+    .start();
+    let expected = [
+        (
+            "/answered",
+            "upgrade-missing: no Upgrade header, and upstream answered 403",
+        ),
+        ("/closed", "upstream-refused: "),
+        ("/fastcgi", "upstream-refused: "),
+        (
+            "/absent",
+            "local-not-found: nginx answered 404 before any upstream was asked",
+        ),
+        ("/proxied", "local-not-found: "),
+    ];
+    for (target, _) in expected {
+        let request = Handshake::new(target).without("Upgrade");
+        let _ = Client::connect(nginx.port()).ask(&request);
+    }
+    let lines = lines_with(&nginx.stop(), "websocket handshake failed: ");
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for (line, (target, cause)) in lines.iter().zip(expected) {
+        let named = format!("websocket handshake failed: {cause}");
+        assert!(line.contains(&named), "{target}: {line}");
+    }
+}

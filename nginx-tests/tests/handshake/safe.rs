@@ -196,3 +196,21 @@ fn with_any_other_answer_the_line_mentions_the_rule() {
         assert!(line.contains(mentioned), "{line}");
     }
 }
+
+#[test]
+fn an_error_page_elsewhere_does_not_hide_the_rule() {
+    let backend = ScriptedBackend::answering("HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n");
+    let nginx = Nginx::server(
+        "error_page 400 /page;
+        location /page { return 200 page; }
+        location / { websocket on; proxy_intercept_errors on; proxy_pass http://%BACKEND%; }",
+    )
+    .set("BACKEND", backend.address())
+    .start();
+    let request = sample().set("Sec-WebSocket-Key", "c2hvcnQ=");
+    assert_eq!(Client::connect(nginx.port()).ask(&request).status(), 400);
+    let lines = lines_with(&nginx.stop(), "websocket");
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    let named = "failed: key-invalid: Sec-WebSocket-Key is \"c2hvcnQ=\", and upstream answered 400";
+    assert!(lines[0].contains(named), "{lines:#?}");
+}

@@ -70,6 +70,26 @@ fn a_subrequest_is_no_way_around_it() {
     assert_eq!(lines.len(), 1, "{lines:#?}");
 }
 
+/// Nothing that the page's upstream answers changes why the handshake was refused.
+#[test]
+fn one_to_an_error_page_is_not_what_was_seen_of_the_refusal() {
+    let backend = switching();
+    let nginx = Nginx::server(
+        "websocket on;
+        websocket_allow_origin https://a.example;
+        error_page 403 = /page;
+        location / { proxy_pass http://%BACKEND%; }",
+    )
+    .set("BACKEND", backend.address())
+    .start();
+    let request = sample().set("Origin", "https://b.example");
+    assert_eq!(Client::connect(nginx.port()).ask(&request).status(), 502);
+    let lines = lines_with(&nginx.stop(), "websocket");
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    let named = "failed: origin-not-allowed: Origin is \"https://b.example\"";
+    assert!(lines[0].contains(named), "{lines:#?}");
+}
+
 #[test]
 fn a_stream_of_http_2_becomes_no_tunnel() {
     // From nginx 1.31.0 on, such a request is refused before any module sees it.

@@ -159,3 +159,28 @@ fn over_http2_over_tls_and_compressed() {
     assert_eq!(answer.head.header("Content-Encoding"), Some("gzip"));
     assert!(answer.body.starts_with(b"\x1f\x8b"));
 }
+
+/// Subrequests of one page share its memory and its connection.
+#[test]
+fn as_parts_of_a_page() {
+    let backend = EchoBackend::start();
+    let page = "[<!--# include virtual=\"/json\" -->,<!--# include virtual=\"/small\" -->,1]";
+    let nginx = Nginx::http(SERVER.replace(
+        "location = /json",
+        "location = /page { ssi on; ssi_types *; alias %PREFIX%/page; }
+        location = /small { websocket_status json; limit_rate 2k; }
+        location = /json",
+    ))
+    .file("page", page)
+    .set("BACKEND", backend.address())
+    .start();
+    let answer = get(nginx.port(), "/page");
+    let parts: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!(parts[0]["version"], 1);
+    assert_eq!(parts[1]["version"], 1);
+    assert_eq!(parts[2], 1);
+    // nginx holds it back, and all of it comes.
+    let answer = get(nginx.port(), "/small");
+    let value: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+    assert_eq!(value["version"], 1);
+}

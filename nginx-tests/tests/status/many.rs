@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nginx_tests::client::get;
 use nginx_tests::environment::slowness;
-use nginx_tests::{Client, EchoBackend, Nginx, patient, wait_until};
+use nginx_tests::{Client, EchoBackend, Handshake, Nginx, patient, wait_until};
 use serde_json::Value;
 use websocket_zone::{Alone, LabelId, Owners, Place, Writer};
 
@@ -28,6 +28,7 @@ fn all_are_listed_and_no_message_waits_for_it() {
             listen 127.0.0.1:%PORT%;
             location / { proxy_pass http://%BACKEND%; websocket on; }
             location /status/ { websocket_status; }
+            location = /stuck { websocket_status json; send_timeout 300ms; }
         }",
     )
     .set("BACKEND", backend.address())
@@ -66,6 +67,12 @@ fn all_are_listed_and_no_message_waits_for_it() {
     // An answer made at once would take twice as long, and each time a message would wait for it.
     let most = alone + patient(Duration::from_millis(40));
     assert!(under_load < most, "{under_load:?}, and {alone:?} alone");
+    // One that takes nothing is given up.
+    let mut stuck = Client::connect(nginx.port());
+    let request = Handshake::plain(&format!("/stuck?tunnels={TUNNELS}"));
+    stuck.send(request.bytes()).expect("nginx reads");
+    nginx.wait_for_log("client timed out");
+
     // 24 bytes for each that is sorted, a piece of the answer, and what nginx takes for a connection.
     let more = peak_memory(&nginx) - memory;
     println!("{more} kB of memory more");

@@ -78,6 +78,7 @@ pub fn happen(writer: &Writer<'_>, what: &Happening) -> Meter {
         cause,
         is_rejected: what.ends,
         seen: uri,
+        advice: cause.advice(),
         time: what.number,
     };
     writer.failed(label, &place, &failed);
