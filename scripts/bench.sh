@@ -27,9 +27,9 @@ bench/README.md says what the figures mean. Without a scenario, all of them run:
   --seconds S          how long it is measured each time (2)
   --quick              two short runs: shows that all works, not what it costs
   --before FILE        another build of the module: the peer before
-  --peers A,B          which peers of module, before, off (the module's location
-                       is off: for plain requests), relay and stock; ratios are
-                       to the last one (module,stock; with --before module,before)
+  --peers A,B          which peers of module, before, zone (with a websocket_zone),
+                       off (the module's location is off: for plain requests),
+                       relay and stock; ratios are to the last one (module,stock; with --before module,before)
   --json               results as JSON
   --markdown           results as a table
   --wrap COMMAND       what to run nginx under, such as a profiler

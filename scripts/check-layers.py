@@ -17,14 +17,17 @@ sys.dont_write_bytecode = True  # what is beside a script is not the script's to
 from rust_imports import Crate
 
 # The module's files and folders: each may import those below it.
-LAYERS = ("lib", "hooks", "variables", "failure", "request", "tunnel", "advice", "inject",
+LAYERS = ("lib", "hooks", "status", "variables", "failure", "request", "tunnel", "zone", "advice", "inject",
           "conf", "types", "nginx", "panic")
 LAYERED = "src"
 
 # Where a crate is, its name, and the crates of the workspace that it may import.
 CRATES = (
-    (LAYERED, "ngx_http_websocket_module", {"websocket_protocol"}),
+    (LAYERED, "ngx_http_websocket_module",
+     {"websocket_protocol", "websocket_zone", "websocket_status"}),
     ("protocol/src", "websocket_protocol", set()),
+    ("zone/src", "websocket_zone", {"websocket_protocol"}),
+    ("status/src", "websocket_status", {"websocket_protocol", "websocket_zone"}),
     ("check-websocket/src", "check_websocket", {"websocket_protocol"}),
     ("nginx-tests/src", "nginx_tests", set()),
     ("bench/src", "bench", set()),

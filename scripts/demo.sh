@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Shows the module at work: builds it, starts nginx with it on 127.0.0.1:8080 in
 # front of an echo server, tries one handshake that works and one that can't, and
-# leaves both running for a browser until Ctrl-C.
+# leaves both running for a browser until Ctrl-C, with a few clients that come and go
+# and the page that shows them.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -12,20 +13,23 @@ MESSAGE='hello through nginx'
 
 usage() {
     cat <<'END'
-Usage: scripts/demo.sh [--check]
+Usage: scripts/demo.sh [--check | --screenshots]
 
 Starts nginx with the module on 127.0.0.1:8080, with a page that talks to an echo
-server, and stays until Ctrl-C. Installs what is missing (as root) first.
+server and the page of websocket_status, and stays until Ctrl-C. Installs what is
+missing (as root) first.
 
-  --check  ends after the checks, with status 0 only if they passed
+  --check        ends after the checks, with status 0 only if they passed
+  --screenshots  makes docs/page-light.png and docs/page-dark.png instead, in some
+                 minutes, with Chromium
 END
 }
 
 main() {
-    local check=''
-    case ${1:-} in
-        '') ;;
-        --check) check=yes ;;
+    local mode=${1:-}
+    case $mode in
+        '' | --check) ;;
+        --screenshots) need_packages chromium:chromium ;;
         -h | --help) usage; return ;;
         *) usage >&2; exit 2 ;;
     esac
@@ -39,11 +43,21 @@ main() {
     mkdir -p "$DEMO/tmp"
     start_echo
     start_nginx
+    if [ "$mode" = --screenshots ]; then
+        take_screenshots
+        return
+    fi
     try_echo
     try_failure
-    [ -z "$check" ] || { show "" "All checks passed."; return; }
+    try_status
+    [ "$mode" != --check ] || { show "" "All checks passed."; return; }
 
-    show "" "Open http://127.0.0.1:$PORT/ in a browser. Ctrl-C ends the demo." \
+    start_crowd 40 /chat/ /feed/
+    show "" "Open in a browser, until Ctrl-C ends the demo:" \
+        "" \
+        "       http://127.0.0.1:$PORT/           an echo, and a handshake that fails" \
+        "       http://127.0.0.1:$PORT/websocket  all that goes through nginx: 40 clients come and go" \
+        "" \
         "The log is in $DEMO/error.log"
     wait -n "$ECHO_PID" "$NGINX_PID" || true
     die "nginx or the echo server exited unexpectedly: see $DEMO/error.log"
@@ -53,12 +67,13 @@ main() {
 
 ECHO_PID=
 NGINX_PID=
+CROWD_PIDS=()
 
 # Ends what this script started, by its id, and waits until it is gone.
 stop() {
     local status=$? pid
     trap - EXIT INT TERM
-    for pid in $NGINX_PID $ECHO_PID; do
+    for pid in "${CROWD_PIDS[@]}" $NGINX_PID $ECHO_PID; do
         kill "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
     done
@@ -67,7 +82,7 @@ stop() {
 
 build() {
     MODULE=$("$ROOT/scripts/build.sh" | tail -n 1)
-    (cd "$ROOT" && cargo build --quiet -p nginx-tests --bin ws-echo --bin ws-try)
+    (cd "$ROOT" && cargo build --quiet -p nginx-tests --bins)
     BIN=${CARGO_TARGET_DIR:-$TARGET}/debug
 }
 
@@ -77,6 +92,14 @@ start_echo() {
     ECHO_PID=$!
     wait_until 'the echo server' "$ECHO_PID" "$DEMO/echo.log" grep -q '^listening on ' "$DEMO/echo.log"
     ECHO_ADDRESS=$(sed -n 's/^listening on //p' "$DEMO/echo.log")
+}
+
+# start_crowd COUNT PATH...   clients that come and go.
+start_crowd() {
+    local count=$1
+    shift
+    "$BIN/ws-crowd" "$count" "${@/#/ws://127.0.0.1:$PORT}" >"$DEMO/crowd.log" 2>&1 </dev/null &
+    CROWD_PIDS+=($!)
 }
 
 start_nginx() {
@@ -97,7 +120,7 @@ load_module "$MODULE";
 
 $user
 daemon off;
-worker_processes 1;
+worker_processes 2;
 pid "$DEMO/nginx.pid";
 error_log "$DEMO/error.log";
 
@@ -115,10 +138,36 @@ http {
 
     server {
         listen 127.0.0.1:$PORT;
+        server_name localhost;
 
         # All that a WebSocket needs.
         location /echo {
             proxy_pass http://$ECHO_ADDRESS;
+            websocket on;
+        }
+        location /chat/ {
+            proxy_pass http://$ECHO_ADDRESS;
+            websocket on;
+        }
+        location /feed/ {
+            proxy_pass http://$ECHO_ADDRESS;
+            websocket on;
+        }
+
+        # What there is and what failed, as a page; for programs as JSON and for
+        # Prometheus. Tunnels can be closed there.
+        location = /websocket {
+            websocket_status;
+        }
+        location /websocket/ {
+            websocket_control on;
+            allow 127.0.0.1;
+            deny all;
+        }
+
+        # Nothing listens there.
+        location /down/ {
+            proxy_pass http://127.0.0.1:9;
             websocket on;
         }
 
@@ -179,6 +228,29 @@ try_failure() {
     line=$(grep 'websocket handshake failed' "$DEMO/error.log" | tail -n 1) || true
     [ -n "$line" ] || die "the error log doesn't say why: see $DEMO/error.log"
     show "" "   and why, in the error log:" "" "       $line"
+}
+
+try_status() {
+    local url=http://127.0.0.1:$PORT/websocket
+    show "" "3. Both are counted, and shown at $url:" ""
+    indented metrics || die "no status came: see $DEMO/error.log"
+}
+
+# What was counted of the handshakes above, of all that Prometheus is given.
+metrics() (
+    exec 3<>"/dev/tcp/127.0.0.1/$PORT"
+    printf 'GET /websocket?format=prometheus HTTP/1.0\r\n\r\n' >&3
+    grep -E '^nginx_websocket_handshakes_(established|rejected|failed)_total.* [1-9]' <&3
+)
+
+take_screenshots() {
+    show "" "What the page shows in two minutes from now:" ""
+    start_crowd 120 /chat/ /feed/
+    start_crowd 2 /down/ /behind-a-proxy
+    # All have come within three seconds: that peak would dwarf what follows.
+    sleep 4
+    "$BIN/page-shot" "http://127.0.0.1:$PORT/websocket" 1200 860 "$ROOT"/docs/page-{light,dark}.png
+    ls -l "$ROOT"/docs/page-{light,dark}.png
 }
 
 # Runs a command, keeps what it prints in $DEMO/seen and shows it indented.

@@ -10,7 +10,7 @@ LOG=$WORK/log
 # How many times slower than by itself the tests take nginx to be.
 SLOWNESS=6
 # What the module's functions have in their names.
-MODULE_FRAME='ngx_http_websocket_module|websocket_protocol'
+MODULE_FRAME='ngx_http_websocket_module|websocket_protocol|websocket_zone|websocket_status'
 
 # Tests of what valgrind changes, by what that is.
 SKIPPED=(

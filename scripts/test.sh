@@ -56,7 +56,7 @@ main() {
     stage clients prepare_clients
     stage formatting cargo fmt --all --check
     stage clippy lint
-    stage 'unit tests' cargo test "${FLAGS[@]}" -p websocket-protocol -p check-websocket
+    stage 'unit tests' cargo test "${FLAGS[@]}" -p websocket-protocol -p websocket-zone -p websocket-status -p check-websocket
     on_installed "$@"
     if [ -n "$all" ]; then
         for release in "${OTHER_RELEASES[@]}"; do
@@ -104,20 +104,30 @@ install() {
 # and say so.
 prepare_clients() {
     mkdir -p "$INTEROP"
-    prepare_python || say "no Python websockets: its tests will be skipped."
+    prepare_python || say "no Python websockets or prometheus_client: their tests will be skipped."
     prepare_node || say "no Node ws: its tests will be skipped."
     want_packages chromium:chromium || say "no Chromium: its tests will be skipped."
+    prepare_promtool || say "no promtool: its tests will be skipped."
     want_packages curl:curl shellcheck:shellcheck man-db:man ||
         say "no curl, shellcheck or man: the tests that need it will be skipped."
 }
 
 prepare_python() {
     local python=$INTEROP/venv/bin/python
-    ! "$python" -c 'import websockets' 2>/dev/null || return 0
+    ! "$python" -c 'import websockets, prometheus_client' 2>/dev/null || return 0
     python3 -c 'import ensurepip, venv' 2>/dev/null || want_packages python3 python3-venv || return 1
     rm -rf "$INTEROP/venv"
     logged python python3 -m venv "$INTEROP/venv" || return 1
-    logged python "$python" -m pip install --quiet 'websockets>=13,<17'
+    logged python "$python" -m pip install --quiet 'websockets>=13,<17' \
+        'prometheus_client>=0.20,<1'
+}
+
+# Out of Debian's package, whose server nobody wants to run here.
+prepare_promtool() {
+    [ ! -x "$INTEROP/prometheus/usr/bin/promtool" ] || return 0
+    mkdir -p "$INTEROP/prometheus"
+    (cd "$INTEROP/prometheus" && logged prometheus apt-get download prometheus &&
+        dpkg -x prometheus_*.deb .)
 }
 
 prepare_node() {

@@ -1,7 +1,7 @@
 //! nginx module that carries, checks and explains WebSocket connections.
 //!
 //! For nginx it is an auxiliary HTTP filter. Its layers, each of which uses only those below it:
-//! `hooks`, `variables`, `failure`, `request`, `tunnel`, `advice`, `inject`, `conf`, `types`, `nginx`.
+//! `hooks`, `status`, `variables`, `failure`, `request`, `tunnel`, `zone`, `advice`, `inject`, `conf`, `types`, `nginx`.
 
 #![no_std]
 // The C interface is the only one there is; its documentation is ARCHITECTURE.md.
@@ -21,9 +21,11 @@ mod inject;
 mod nginx;
 mod panic;
 mod request;
+mod status;
 mod tunnel;
 mod types;
 mod variables;
+mod zone;
 
 static mut CONTEXT: ngx_http_module_t = ngx_http_module_t {
     preconfiguration: Some(begin),
@@ -42,9 +44,9 @@ pub static mut ngx_http_websocket_module: ngx_module_t = ngx_module_t {
     ctx: ptr::addr_of_mut!(CONTEXT).cast(),
     commands: ptr::addr_of_mut!(conf::directives::COMMANDS).cast(),
     type_: NGX_HTTP_MODULE as ngx_uint_t,
-    init_module: Some(advice::check_drains),
+    init_module: Some(hooks::configuration::in_force),
     init_process: Some(hooks::tunnel::init_process),
-    exit_process: Some(tunnel::buffers::exit_process),
+    exit_process: Some(hooks::tunnel::exit_process),
     ..ngx_module_t::default()
 };
 

@@ -18,6 +18,16 @@ pub enum Verify {
     Log,
 }
 
+/// `websocket_status`
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Whatever the client asks for.
+    Any,
+    Html,
+    Json,
+    Prometheus,
+}
+
 /// `websocket_ping`
 #[derive(Clone, Copy)]
 pub struct Ping {

@@ -34,6 +34,8 @@ pub struct Peer {
     program: Program,
     /// The module's directive in the location; where the module is not loaded, nobody reads it.
     websocket: &'static str,
+    /// What stands in its http block beside.
+    http: &'static str,
 }
 
 /// Those that run when none is named, and with another build of the module.
@@ -44,36 +46,48 @@ pub const DEFAULT_PEERS_WITH_BEFORE: &str = "module,before";
 pub const BEFORE: &str = "before";
 
 /// All there are; ratios are to the last of those that run.
-pub static PEERS: [Peer; 5] = [
+pub static PEERS: [Peer; 6] = [
     Peer {
         name: "module",
         config: include_str!("../peers/module.conf"),
         program: Program::Nginx,
         websocket: "on",
+        http: "",
     },
     Peer {
         name: BEFORE,
         config: include_str!("../peers/module.conf"),
         program: Program::Nginx,
         websocket: "on",
+        http: "",
+    },
+    Peer {
+        name: "zone",
+        config: include_str!("../peers/module.conf"),
+        program: Program::Nginx,
+        websocket: "on",
+        http: "websocket_zone websocket:64m;",
     },
     Peer {
         name: "off",
         config: include_str!("../peers/module.conf"),
         program: Program::Nginx,
         websocket: "off",
+        http: "",
     },
     Peer {
         name: "relay",
         config: include_str!("../peers/relay.conf"),
         program: Program::Relay,
         websocket: "",
+        http: "",
     },
     Peer {
         name: "stock",
         config: include_str!("../peers/stock.conf"),
         program: Program::Nginx,
         websocket: "",
+        http: "",
     },
 ];
 
@@ -204,6 +218,7 @@ impl Peer {
         };
         [
             ("%MODULE%", module.display().to_string()),
+            ("%HTTP%", self.http.to_owned()),
             ("%WEBSOCKET%", self.websocket.to_owned()),
             ("%USER%", user.to_owned()),
             ("%PORT%", port.to_string()),

@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod browser;
 pub mod client;
 pub mod environment;
 pub mod frame;
@@ -29,6 +30,7 @@ mod gateway;
 pub mod http;
 pub mod http2;
 pub mod nginx;
+pub mod schema;
 pub mod tls;
 pub mod wait;
 pub mod wire;

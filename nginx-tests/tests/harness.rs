@@ -6,10 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 
 use nginx_tests::client::{self, SAMPLE_KEY};
+use nginx_tests::wait::wait_within;
 use nginx_tests::wire::Wire;
 use nginx_tests::{
-    Certificate, Client, EchoBackend, Frame, Handshake, Listen, Nginx, ScriptedBackend, http2,
-    wait_until,
+    Certificate, Client, DEADLINE, EchoBackend, Frame, Handshake, Listen, Nginx, ScriptedBackend,
+    http2, wait_until,
 };
 use rustix::process::Signal;
 
@@ -292,5 +293,32 @@ fn ws_echo_and_ws_try_find_each_other() -> io::Result<()> {
     let text = String::from_utf8_lossy(&refused.stdout).into_owned();
     assert_eq!(refused.status.code(), Some(1));
     assert!(text.starts_with("HTTP/1.1 403 Forbidden\n"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn ws_crowd_comes_to_all_addresses() -> io::Result<()> {
+    let backend = EchoBackend::on(Listen::Tcp, &[]);
+    let urls = ["a", "b"].map(|path| format!("ws://{}/{path}", backend.address()));
+    let mut crowd = Command::new(env!("CARGO_BIN_EXE_ws-crowd"))
+        .arg("3")
+        .args(urls)
+        .spawn()?;
+    let came = wait_within(*DEADLINE, || {
+        let mut came: Vec<_> = backend
+            .requests()
+            .iter()
+            .map(|request| request.head.start.clone())
+            .collect();
+        came.sort();
+        came.dedup();
+        (backend.requests().len() >= 3 && came.len() == 2).then_some(came)
+    });
+    crowd.kill()?;
+    crowd.wait()?;
+    assert_eq!(
+        came.expect("three clients"),
+        ["GET /a HTTP/1.1", "GET /b HTTP/1.1"]
+    );
     Ok(())
 }

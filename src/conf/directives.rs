@@ -5,18 +5,18 @@ use core::mem::offset_of;
 use core::ptr;
 
 use nginx_sys::{
-    NGX_CONF_1MORE, NGX_CONF_FLAG, NGX_CONF_TAKE1, NGX_CONF_TAKE12, NGX_CONF_TAKE123,
-    NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_SRV_CONF,
-    NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_command_t, ngx_conf_enum_t,
-    ngx_uint_t,
+    NGX_CONF_1MORE, NGX_CONF_FLAG, NGX_CONF_NOARGS, NGX_CONF_TAKE1, NGX_CONF_TAKE12,
+    NGX_CONF_TAKE123, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF,
+    NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_SRV_CONF, NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE,
+    NGX_LOG_WARN, ngx_command_t, ngx_conf_enum_t, ngx_uint_t,
 };
 use websocket_protocol::Strictness;
 
-use super::LocationConf;
 use super::words::{
     Setter, set_allow_origin, set_buffer_size, set_choice, set_drain, set_flag, set_message_size,
     set_number, set_ping, set_rate, set_time_or_off,
 };
+use super::{LocationConf, MainConf, status, zone};
 use crate::nginx::string;
 use crate::types::{OtherUpgrades, Verify};
 
@@ -80,7 +80,24 @@ const fn directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 18] = [
+/// One of the whole of `http {}`.
+const fn main_directive(
+    name: &'static CStr,
+    words: u32,
+    set: Setter,
+    offset: usize,
+) -> ngx_command_t {
+    ngx_command_t {
+        name: string::constant(name),
+        type_: (NGX_HTTP_MAIN_CONF | words) as ngx_uint_t,
+        set: Some(set),
+        conf: NGX_HTTP_MAIN_CONF_OFFSET,
+        offset,
+        post: ptr::null_mut(),
+    }
+}
+
+pub static mut COMMANDS: [ngx_command_t; 23] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -199,6 +216,46 @@ pub static mut COMMANDS: [ngx_command_t; 18] = [
         set_flag,
         offset_of!(LocationConf, advice),
         ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_label",
+        NGX_CONF_TAKE1,
+        zone::set_label,
+        offset_of!(LocationConf, label_text),
+        ptr::null_mut(),
+    ),
+    ngx_command_t {
+        type_: (NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS | NGX_CONF_TAKE1)
+            as ngx_uint_t,
+        ..directive(
+            c"websocket_status",
+            NGX_CONF_TAKE1,
+            status::set_status,
+            offset_of!(LocationConf, status),
+            ptr::null_mut(),
+        )
+    },
+    ngx_command_t {
+        type_: (NGX_HTTP_LOC_CONF | NGX_CONF_FLAG) as ngx_uint_t,
+        ..directive(
+            c"websocket_control",
+            NGX_CONF_FLAG,
+            status::set_control,
+            offset_of!(LocationConf, control),
+            ptr::null_mut(),
+        )
+    },
+    main_directive(
+        c"websocket_zone",
+        NGX_CONF_TAKE1,
+        zone::set_zone,
+        offset_of!(MainConf, zone_name),
+    ),
+    main_directive(
+        c"websocket_history",
+        NGX_CONF_TAKE1,
+        zone::set_history,
+        offset_of!(MainConf, history),
     ),
     ngx_command_t {
         name: string::EMPTY,

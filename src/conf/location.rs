@@ -7,15 +7,16 @@ use core::{iter, ptr};
 
 use nginx_sys::{
     ngx_array_t, ngx_flag_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_msec_t,
-    ngx_uint_t, off_t,
+    ngx_str_t, ngx_uint_t, off_t,
 };
 use websocket_protocol::{Scanner, Strictness};
+use websocket_zone::LabelId;
 
 use super::note::{Note, Notes};
 use super::origin;
 use crate::nginx::conf::Place;
 use crate::nginx::{Request, module, pool, string};
-use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, Verify};
+use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, Status, Verify};
 
 /// What a location makes of the module's directives. nginx's setters write into it, so an unset
 /// value is nginx's own.
@@ -42,11 +43,22 @@ pub struct LocationConf {
     pub(super) drain: ngx_msec_t,
     pub(super) drain_code: ngx_uint_t,
     pub(super) advice: ngx_flag_t,
+    /// `websocket_status`: a [`Status`], or unset.
+    pub(super) status: ngx_uint_t,
+    pub(super) control: ngx_flag_t,
+    /// Where one of the two is written.
+    pub(super) answers_at: Place,
+    /// Where tunnels are closed from here: a path; empty where they can't be, or it isn't known.
+    pub close_path: Cell<ngx_str_t>,
+    /// `websocket_label`; its data is NULL where it is not set.
+    pub(super) label_text: ngx_str_t,
     /// What is written at this level, for what can only be told after the merge.
     pub(super) notes: Notes,
     pub level: Level,
     /// What `inject` has made for it.
     pub twins: Cell<Twins>,
+    /// What its handshakes and tunnels are counted under, in a worker.
+    pub label: Cell<LabelId>,
 }
 
 /// A level of the configuration, as nginx keeps it.
@@ -174,6 +186,12 @@ impl LocationConf {
         ptr::eq(self.level.server, other.level.server)
     }
 
+    /// What is counted here is counted under this; `None` where nothing is said of it.
+    pub fn label_text(&self) -> Option<&[u8]> {
+        // SAFETY: a word of the configuration.
+        (!self.label_text.data.is_null()).then(|| unsafe { string::bytes(&self.label_text) })
+    }
+
     /// The location as it is written.
     pub fn name(&self) -> &[u8] {
         // SAFETY: a location's name lives as long as the configuration.
@@ -274,6 +292,32 @@ impl LocationConf {
 
     pub fn drain_code(&self) -> u16 {
         u16::try_from(self.drain_code).unwrap_or(SERVICE_RESTART)
+    }
+
+    /// `websocket_status`
+    pub fn status(&self) -> Option<Status> {
+        Some(match self.status {
+            0 => Status::Any,
+            1 => Status::Html,
+            2 => Status::Json,
+            3 => Status::Prometheus,
+            _ => return None,
+        })
+    }
+
+    /// `websocket_control`
+    pub fn has_control(&self) -> bool {
+        self.control == 1
+    }
+
+    /// Whether requests are answered by the module itself.
+    pub fn answers(&self) -> bool {
+        self.status().is_some() || self.has_control()
+    }
+
+    /// Where it is written that they are.
+    pub fn answers_at(&self) -> Place {
+        self.answers_at
     }
 
     /// Whether `nginx -t` warns of what is not as it seems.

@@ -1,19 +1,41 @@
 //! What the module keeps for the whole of `http {}`.
 
+use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr;
 
 use nginx_sys::{
-    ngx_array_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module, ngx_pcalloc,
+    ngx_array_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module, ngx_int_t,
+    ngx_pcalloc, ngx_str_t,
 };
 
 use super::LocationConf;
-use crate::nginx::{conf, module, pool};
+use crate::nginx::conf::Place;
+use crate::nginx::{conf, module, pool, string};
 
 pub struct MainConf {
     /// Array of pointers to [`LocationConf`], in the order in which nginx merges them: a level comes
     /// after the one around it. The http level itself, which is never merged, is not in it.
     levels: *mut ngx_array_t,
+    /// `websocket_zone`, as its words have it; empty where it is not written.
+    pub(super) zone_name: ngx_str_t,
+    pub(super) zone_size: usize,
+    pub(super) zone_place: Place,
+    pub(super) history: ngx_int_t,
+    /// Something is written that needs a zone.
+    pub needs_zone: Cell<bool>,
+}
+
+/// The memory in which workers count.
+#[derive(Clone, Copy)]
+pub struct ZoneConf<'a> {
+    pub name: &'a [u8],
+    /// Bytes.
+    pub size: usize,
+    /// How many failed handshakes, and how many tunnels that have ended, are remembered.
+    pub history: usize,
+    /// Where it is written.
+    pub place: Place,
 }
 
 impl MainConf {
@@ -53,12 +75,34 @@ impl MainConf {
         self.levels().next()?.with_above().last()
     }
 
+    /// `websocket_zone`, or the one that is there by itself where something needs it.
+    pub fn zone(&self) -> Option<ZoneConf<'_>> {
+        let (name, size): (&[u8], _) = match self.zone_name.len {
+            0 if self.needs_zone.get() => DEFAULT_ZONE,
+            0 => return None,
+            // SAFETY: a word of the configuration.
+            _ => (unsafe { string::bytes(&self.zone_name) }, self.zone_size),
+        };
+        Some(ZoneConf {
+            name,
+            size,
+            history: usize::try_from(self.history).unwrap_or(DEFAULT_HISTORY),
+            place: self.zone_place,
+        })
+    }
+
     /// Notes a level. `None` when there is no memory.
     pub fn note(&self, level: *const LocationConf) -> Option<()> {
         // SAFETY: an array of these, made by create().
         unsafe { pool::push(self.levels, level) }.map(|_| ())
     }
 }
+
+/// `websocket_zone` where it is not written and needed.
+const DEFAULT_ZONE: (&[u8], usize) = (b"websocket", 1024 * 1024);
+
+/// `websocket_history` where it is not written.
+const DEFAULT_HISTORY: usize = 256;
 
 /// `create_main_conf`
 pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
@@ -69,7 +113,14 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         let (Some(levels), false) = (levels, main.is_null()) else {
             return ptr::null_mut();
         };
-        main.write(MainConf { levels });
+        main.write(MainConf {
+            levels,
+            zone_name: string::EMPTY,
+            zone_size: 0,
+            zone_place: Place::NOWHERE,
+            history: conf::UNSET_FLAG,
+            needs_zone: Cell::new(false),
+        });
         main.cast()
     }
 }

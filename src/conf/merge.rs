@@ -8,12 +8,14 @@ use nginx_sys::{
     NGX_LOG_ERR, ngx_conf_t, ngx_http_conf_ctx_t, ngx_msec_t, ngx_pcalloc, ngx_uint_t,
 };
 use websocket_protocol::Strictness;
+use websocket_zone::LabelId;
 
 use super::location::{Level, Twins};
 use super::note::Notes;
 use super::words::DEFAULT_PING_TIMEOUT;
 use super::{LocationConf, MainConf};
-use crate::nginx::conf;
+use crate::nginx::conf::Place;
+use crate::nginx::{conf, string};
 use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify};
 
 /// `websocket_timeout` when it is not written, milliseconds.
@@ -47,6 +49,11 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         drain: conf::UNSET,
         drain_code: conf::UNSET,
         advice: conf::UNSET_FLAG,
+        status: conf::UNSET,
+        control: conf::UNSET_FLAG,
+        answers_at: Place::NOWHERE,
+        close_path: Cell::new(string::EMPTY),
+        label_text: string::EMPTY,
         notes: Notes::none(),
         level: Level {
             above: ptr::null(),
@@ -59,6 +66,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
             apart: false,
             sets_protocol: false,
         }),
+        label: Cell::new(LabelId::OTHER),
     };
     // SAFETY: fresh memory of the right size.
     unsafe { conf.write(unset) };
@@ -159,6 +167,9 @@ pub unsafe extern "C" fn merge(
         SERVICE_RESTART.into(),
     );
     conf::merge(&mut this.advice, above.advice, conf::UNSET_FLAG, 1);
+    if this.label_text.data.is_null() {
+        this.label_text = above.label_text;
+    }
 
     // SAFETY: nginx merges in the http context, with the level's own structures in it.
     unsafe {
@@ -168,6 +179,13 @@ pub unsafe extern "C" fn merge(
             location: (*context).loc_conf,
             server: (*context).srv_conf,
         };
+        // Blocks within a location belong to it; nothing else inherits what answers there.
+        if this.core().noname() != 0 {
+            if this.status == conf::UNSET {
+                this.status = above.status;
+            }
+            conf::merge(&mut this.control, above.control, conf::UNSET_FLAG, 0);
+        }
         match MainConf::of(cf).note(this) {
             Some(()) => conf::OK,
             None => conf::ERROR,

@@ -8,7 +8,9 @@ pub mod merge;
 pub mod note;
 pub mod origin;
 pub mod peer;
+pub mod status;
 mod words;
+pub mod zone;
 
 pub use location::LocationConf;
 pub use main::MainConf;

@@ -24,7 +24,7 @@ const SMALLEST_BUFFER: usize = 1024;
 
 pub const DEFAULT_PING_TIMEOUT: ngx_msec_t = 10_000;
 
-const IS_DUPLICATE: &CStr = c"is duplicate";
+pub(super) const IS_DUPLICATE: &CStr = c"is duplicate";
 
 /// `on | off`, which nginx's own setter names where it refuses.
 pub unsafe extern "C" fn set_flag(
@@ -198,7 +198,7 @@ pub unsafe extern "C" fn set_allow_origin(
 ///
 /// # Safety
 /// The first three must be what nginx gave to the directive's setter, and `read` made for its field.
-unsafe fn noted(
+pub(super) unsafe fn noted(
     cf: *mut ngx_conf_t,
     command: *mut ngx_command_t,
     conf: *mut c_void,
@@ -310,7 +310,7 @@ fn parse_sides(text: &[u8]) -> Option<nginx_sys::ngx_uint_t> {
 }
 
 /// Refuses the first word behind the directive's name, in nginx's own manner.
-fn refuse(cf: *mut ngx_conf_t, expected: fmt::Arguments<'_>) -> *mut c_char {
+pub(super) fn refuse(cf: *mut ngx_conf_t, expected: fmt::Arguments<'_>) -> *mut c_char {
     // SAFETY: a directive is being read.
     let words = unsafe { conf::words(cf) };
     let word = |at: usize| {

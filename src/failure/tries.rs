@@ -26,6 +26,31 @@ pub fn note(r: Request<'_>, attempt: &Attempt, cause: Cause) -> bool {
     is_first
 }
 
+/// The servers that were tried, and how each failed, as far as that is known. Of one that did not fail
+/// nothing is.
+pub fn each<'a>(
+    states: &'a [ngx_http_upstream_state_t],
+    tries: &'a Tries,
+) -> impl Iterator<Item = (&'a [u8], Option<Cause>)> {
+    let total = states.len();
+    states.iter().enumerate().filter_map(move |(index, state)| {
+        let is_last = index + 1 == total;
+        let heard = tries
+            .get(index, total)
+            .filter(|_| !Tries::is_unnamed(index, total));
+        let cause = match heard {
+            // Whether the last has failed is not told by nginx's notes.
+            None if is_last => None,
+            None => noted(states.get(..=index).unwrap_or_default()),
+            heard => heard,
+        };
+        // SAFETY: NULL, or the name of a server, which lives as long as the request.
+        let peer = unsafe { state.peer.as_ref() }?;
+        // SAFETY: likewise.
+        Some((unsafe { string::bytes(peer) }, cause))
+    })
+}
+
 /// How each server failed, where more than one was tried.
 pub struct Attempts<'a>(pub &'a [ngx_http_upstream_state_t], pub &'a Tries);
 

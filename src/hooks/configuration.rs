@@ -1,17 +1,18 @@
 //! Before and after nginx reads the http block.
 
 use nginx_sys::{
-    NGX_ERROR, NGX_LOG_EMERG, NGX_OK, ngx_conf_t, ngx_http_core_main_conf_t, ngx_http_core_module,
-    ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
-    ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_int_t,
+    NGX_ERROR, NGX_LOG_EMERG, NGX_OK, ngx_conf_t, ngx_cycle_t, ngx_http_core_main_conf_t,
+    ngx_http_core_module, ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE,
+    ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
+    ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_int_t,
 };
 
 use super::{access, filters, log_phase, peer, preaccess, seam};
-use crate::conf::MainConf;
+use crate::conf::{MainConf, zone};
 use crate::inject::fields::Modules;
 use crate::inject::twin;
 use crate::nginx::{conf, log, pool};
-use crate::{advice, variables};
+use crate::{advice, status, variables};
 
 const OK: ngx_int_t = NGX_OK as ngx_int_t;
 const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;
@@ -52,6 +53,9 @@ unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
         }
         let main = MainConf::of(cf);
         advice::warn_without_websocket((*cf).log, main);
+        if zone::check(cf, main).is_err() || status::arrange(cf, main).is_err() {
+            return ERROR;
+        }
         let Some(first) = main.levels().find(|level| level.is_on()) else {
             return OK;
         };
@@ -68,6 +72,16 @@ unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
             return ERROR;
         }
         peer::guard(cf, main);
+    }
+    OK
+}
+
+/// `init_module`: a configuration is in force, or has been tested.
+pub unsafe extern "C" fn in_force(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    // SAFETY: nginx gives a cycle whose configuration has been read.
+    unsafe {
+        advice::check_drains(cycle);
+        crate::zone::in_force(cycle);
     }
     OK
 }

@@ -15,7 +15,7 @@ use nginx_sys::{
 
 use websocket_protocol::Cause;
 
-use super::{access, own_loop, report, seam, tunnel};
+use super::{access, count, own_loop, report, seam, tunnel};
 use crate::conf::LocationConf;
 use crate::failure::{conclude, remark, see, tries};
 use crate::nginx::{Request, Upstream, string};
@@ -197,6 +197,7 @@ fn switch(r: Request<'_>, attempt: &Attempt) {
         tries::current(r, attempt);
         attempt.handshake_time.set(Some(r.elapsed()));
         report::established(r, attempt);
+        count::established(r, attempt);
     } else if let Some(joined) = before {
         seam::step_aside(r, joined);
     }
@@ -238,6 +239,7 @@ fn begin_tunnel(r: Request<'_>, attempt: &Attempt, joined: Joined, rc: ngx_int_t
     };
     if rc != OK || !tunnel::begin(r, attempt) {
         attempt.carry(Carrier::Nginx(None));
+        count::carried_by_nginx(attempt);
         own_loop::prepare(r, u);
     }
     rc

@@ -2,7 +2,7 @@
 
 use nginx_sys::{NGX_OK, ngx_http_request_t, ngx_int_t};
 
-use super::{report, seam};
+use super::{count, report, seam};
 use crate::failure::conclude;
 use crate::nginx::Request;
 use crate::request::{self, Ending};
@@ -38,4 +38,5 @@ fn end(r: Request<'_>) {
         }
         Some(Ending::Unknown) | None => {}
     }
+    count::over(r, attempt);
 }

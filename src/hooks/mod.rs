@@ -3,6 +3,7 @@
 
 mod access;
 pub mod configuration;
+mod count;
 mod filters;
 mod log_phase;
 mod own_loop;

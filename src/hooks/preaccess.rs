@@ -9,7 +9,7 @@ use nginx_sys::{
 };
 use websocket_protocol::{Cause, Refusal, Status, Strictness, Upgrade};
 
-use super::report;
+use super::{count, report};
 use crate::conf::LocationConf;
 use crate::failure::conclude;
 use crate::nginx::{Request, string};
@@ -61,6 +61,7 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     };
     conclude::note_refusal(r, attempt);
     let key = head.key().unwrap_or_default();
+    count::judged(attempt, conf, asks);
     attempt.judge(r, asks, broken.map(|refusal| keep(r, refusal)), key);
     if let Some(refusal) = broken.filter(|broken| asks && Strictness::Safe.refuses(broken.cause)) {
         report::passed_on(r, conf.log_level(), refusal);

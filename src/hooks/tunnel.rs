@@ -2,11 +2,12 @@
 
 use nginx_sys::{ngx_cycle_t, ngx_http_request_t, ngx_http_upstream_t, ngx_int_t};
 
-use super::report;
+use super::{count, report};
 use crate::conf::{LocationConf, MainConf};
 use crate::nginx::Request;
 use crate::request::{self, Attempt, Carrier};
 use crate::tunnel::{self, Event, Handlers, Side};
+use crate::zone;
 
 const HANDLERS: Handlers = Handlers {
     client_read: Some(client_read),
@@ -23,8 +24,15 @@ pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             main.levels()
                 .any(|level| level.is_on() && level.drain().is_some())
         });
+        zone::init_process(cycle, count::act);
         tunnel::drain::init_process(cycle, drains)
     }
+}
+
+/// `exit_process`
+pub unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {
+    zone::exit_process();
+    tunnel::buffers::exit_process();
 }
 
 /// nginx's own loop is about to begin: takes its place, where the location wants it. Whether it has.
@@ -41,6 +49,8 @@ pub fn begin(r: Request<'_>, attempt: &Attempt) -> bool {
     // latest.
     match unsafe { tunnel::take_over(r.as_ptr(), conf, HANDLERS, place) } {
         Some(tunnel) => {
+            // SAFETY: it has just begun, and no reference to it is left.
+            count::moved(attempt, unsafe { tunnel.as_ref() });
             attempt.carry(Carrier::Module(tunnel));
             true
         }
@@ -70,12 +80,19 @@ unsafe extern "C" fn upstream_write(r: *mut ngx_http_request_t, _u: *mut ngx_htt
 
 #[inline(always)]
 fn run(r: Request<'_>, event: Event) {
-    let Some(mut tunnel) = request::of(r).and_then(Attempt::tunnel) else {
+    let Some(attempt) = request::of(r) else {
+        return;
+    };
+    let Some(mut tunnel) = attempt.tunnel() else {
         return;
     };
     // SAFETY: the request is alive, and nothing else looks at its tunnel during a turn: nginx calls
     // back to write log lines, and to keep a TLS session, and neither looks at tunnels.
     let outcome = unsafe { tunnel.as_mut().turn(event) };
+    if outcome.is_worked {
+        // SAFETY: the turn is over.
+        count::moved(attempt, unsafe { tunnel.as_ref() });
+    }
     if outcome.client_not_frames {
         report::not_frames(r, Side::Client);
     }

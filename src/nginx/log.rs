@@ -28,6 +28,13 @@ pub fn takes(r: Request<'_>, level: ngx_uint_t) -> bool {
     unsafe { (*r.log()).log_level >= level }
 }
 
+/// A line about no request.
+///
+/// `log` must be a cycle's.
+pub fn cycle(log: *mut ngx_log_t, level: u32, text: fmt::Arguments<'_>) {
+    ngx_log_error!(level, log, "{text}");
+}
+
 /// A line about the directive that is being read; nginx adds the file and the line.
 pub fn directive(cf: *mut ngx_conf_t, level: u32, text: fmt::Arguments<'_>) {
     ngx_conf_log_error!(level, cf, "{text}");

@@ -13,6 +13,7 @@ pub mod log;
 pub mod module;
 pub mod pool;
 pub mod request;
+pub mod response;
 pub mod string;
 pub mod upstream;
 

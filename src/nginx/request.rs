@@ -6,9 +6,10 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
 use nginx_sys::{
-    NGX_HTTP_VERSION_9, NGX_HTTP_VERSION_20, ngx_del_timer, ngx_http_clean_header,
-    ngx_http_request_t, ngx_http_upstream_state_t, ngx_list_push, ngx_log_t, ngx_msec_t,
-    ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
+    NGX_DONE, NGX_HTTP_SPECIAL_RESPONSE, NGX_HTTP_VERSION_9, NGX_HTTP_VERSION_20, ngx_del_timer,
+    ngx_http_clean_header, ngx_http_read_client_request_body, ngx_http_request_t,
+    ngx_http_upstream_state_t, ngx_int_t, ngx_list_push, ngx_log_t, ngx_msec_t, ngx_pool_t,
+    ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
 };
 
 use super::headers::{self, Headers, Name};
@@ -113,6 +114,18 @@ impl<'r> Request<'r> {
         unsafe { string::bytes(&(*self.as_ptr()).method_name) }
     }
 
+    /// The query, as it was sent.
+    pub fn query(self) -> &'r [u8] {
+        // SAFETY: the request's line is parsed, and lives as long as it.
+        unsafe { string::bytes(&(*self.as_ptr()).args) }
+    }
+
+    /// The path that the request is for, decoded.
+    pub fn path(self) -> &'r [u8] {
+        // SAFETY: the request's line is parsed, and lives as long as it.
+        unsafe { string::bytes(&(*self.as_ptr()).uri) }
+    }
+
     /// The address in its first line, as the client has written it.
     pub fn target(self) -> &'r [u8] {
         // SAFETY: the request's line is parsed, and lives as long as it; else the text is empty.
@@ -132,6 +145,23 @@ impl<'r> Request<'r> {
     pub fn set_http_version(self, version: ngx_uint_t) {
         // SAFETY: the request is alive.
         unsafe { (*self.as_ptr()).http_version = version };
+    }
+
+    /// Has its body read, if there is one, and a function called then, which is to finish the request.
+    ///
+    /// # Safety
+    /// To be called by a content handler, which gives back what this does.
+    pub unsafe fn read_body(
+        self,
+        handler: unsafe extern "C" fn(*mut ngx_http_request_t),
+    ) -> ngx_int_t {
+        // SAFETY: the request is alive.
+        let rc = unsafe { ngx_http_read_client_request_body(self.as_ptr(), Some(handler)) };
+        if rc >= NGX_HTTP_SPECIAL_RESPONSE as ngx_int_t {
+            rc
+        } else {
+            NGX_DONE as ngx_int_t
+        }
     }
 
     pub fn has_body(self) -> bool {

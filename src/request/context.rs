@@ -9,6 +9,7 @@ use nginx_sys::{
     ngx_alloc, ngx_http_upstream_state_t, ngx_msec_t, ngx_palloc, ngx_pool_cleanup_add, ngx_str_t,
 };
 use websocket_protocol::{Advice, Cause};
+use websocket_zone::{LabelId, Meter, Noted};
 
 use super::access::Access;
 use super::remark::Gathered;
@@ -17,6 +18,7 @@ use super::tries::Tries;
 use crate::conf::LocationConf;
 use crate::nginx::{Request, Upstream, module, pool, string};
 use crate::tunnel::{Side, Tunnel};
+use crate::zone;
 
 /// A request that asks for a WebSocket. Its fields are cells: nginx may call back while it is
 /// looked at, as it does for every line that it logs.
@@ -40,8 +42,28 @@ pub struct Attempt {
     /// What the upstream chose.
     pub protocol: Cell<ngx_str_t>,
     pub extensions: Cell<ngx_str_t>,
+    /// Whether it is [`Counted`].
+    is_counted: bool,
     /// Memory that is not the pool's; NULL where there is none.
     apart: Cell<*mut c_void>,
+}
+
+/// What is kept of an attempt to count it.
+pub struct Counted {
+    /// Under what.
+    pub label: Cell<LabelId>,
+    /// Whether it has been counted as an attempt.
+    pub is_attempt: Cell<bool>,
+    /// For what is counted of its tunnel.
+    pub meter: Cell<Option<Meter>>,
+    pub noted: Noted,
+}
+
+/// One that is counted: so nothing of that takes memory where there is no zone.
+#[repr(C)]
+struct WithCount {
+    attempt: Attempt,
+    counted: Counted,
 }
 
 /// A rule that a handshake breaks, and what shows it.
@@ -135,6 +157,13 @@ impl Attempt {
         self.broken.get()
     }
 
+    /// What is kept of it to count it; `None` where nothing is counted.
+    pub fn counted(&self) -> Option<&Counted> {
+        // SAFETY: begin() made it so.
+        self.is_counted
+            .then(|| unsafe { &(*ptr::from_ref(self).cast::<WithCount>()).counted })
+    }
+
     /// The client's Sec-WebSocket-Key; empty where there is none.
     pub fn key<'r>(&self, _of: Request<'r>) -> &'r [u8] {
         // SAFETY: the key is a part of the request that the attempt belongs to.
@@ -215,7 +244,22 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
         if cleanup.is_null() {
             return None;
         }
-        let attempt = NonNull::new(ngx_alloc(size_of::<Attempt>(), r.log()).cast::<Attempt>())?;
+        let is_counted = zone::writer().is_some();
+        let size = if is_counted {
+            size_of::<WithCount>()
+        } else {
+            size_of::<Attempt>()
+        };
+        let attempt = NonNull::new(ngx_alloc(size, r.log()).cast::<Attempt>())?;
+        if is_counted {
+            let counted = &raw mut (*attempt.as_ptr().cast::<WithCount>()).counted;
+            counted.write(Counted {
+                label: Cell::new(LocationConf::of(r).label.get()),
+                is_attempt: Cell::new(false),
+                meter: Cell::new(None),
+                noted: Noted::default(),
+            });
+        }
         attempt.write(Attempt {
             state: Cell::new(State::Judged),
             broken: Cell::new(None),
@@ -229,6 +273,7 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
             handshake_time: Cell::new(None),
             protocol: Cell::new(string::EMPTY),
             extensions: Cell::new(string::EMPTY),
+            is_counted,
             apart: Cell::new(ptr::null_mut()),
         });
         (*cleanup).handler = Some(end);

@@ -10,6 +10,6 @@ mod remark;
 pub mod state;
 mod tries;
 
-pub use context::{Attempt, Broken, begin, in_place, of};
+pub use context::{Attempt, Broken, Counted, begin, in_place, of};
 pub use state::{Carrier, Ending, Joined, Stage, State};
 pub use tries::Tries;

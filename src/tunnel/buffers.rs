@@ -5,7 +5,7 @@ use core::ptr::{self, NonNull};
 use core::slice;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use nginx_sys::{ngx_alloc, ngx_cycle_t, ngx_log_t};
+use nginx_sys::{ngx_alloc, ngx_log_t};
 
 /// Bytes on their way from one side to the other.
 pub struct Buffer {
@@ -30,6 +30,7 @@ impl Buffer {
             // SAFETY: a request always has a log.
             None => NonNull::new(unsafe { ngx_alloc(capacity, log) }.cast())?,
         };
+        lend(1);
         Some(Self {
             start,
             capacity,
@@ -44,6 +45,7 @@ impl Buffer {
 
     /// Gives it back to the worker, which keeps at most `keep` of this capacity.
     pub fn give_back(self, keep: usize) {
+        lend(-1);
         let list = FREE
             .iter()
             .find(|list| keep > 0 && list.claim(self.capacity));
@@ -107,14 +109,27 @@ impl Buffer {
     }
 }
 
-/// `exit_process`: frees what no tunnel has. The end of the process would do, but whoever looks for
+/// The process ends: frees what no tunnel has. The end of the process would do, but whoever looks for
 /// leaks is to find none.
-pub unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {
+pub fn exit_process() {
     for list in &FREE {
         while let Some(start) = list.pop() {
             free(start);
         }
     }
+}
+
+/// How many buffers of the worker's are borrowed now.
+pub fn lent() -> usize {
+    LENT.load(Ordering::Relaxed)
+}
+
+static LENT: AtomicUsize = AtomicUsize::new(0);
+
+/// One more is borrowed, or one less.
+fn lend(more: isize) {
+    let lent = LENT.load(Ordering::Relaxed).wrapping_add_signed(more);
+    LENT.store(lent, Ordering::Relaxed);
 }
 
 /// Frees a buffer that nothing points to any more.

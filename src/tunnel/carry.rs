@@ -2,8 +2,10 @@
 
 use core::ptr::NonNull;
 
-use nginx_sys::{ngx_http_request_t, ngx_http_upstream_t, ngx_random};
-use websocket_protocol::tunnel::{self as rules, CloseText, Next, Side, Summary};
+use nginx_sys::{ngx_http_request_t, ngx_http_upstream_t, ngx_msec_t, ngx_random};
+use websocket_protocol::tunnel::{
+    self as rules, CloseText, Farewell, Next, Side, Summary, Traffic,
+};
 
 use super::buffers::Buffer;
 use super::drain::{self, Link};
@@ -11,6 +13,7 @@ use super::pump::{Memory, Pump};
 use super::socket::Socket;
 use crate::conf::LocationConf;
 use crate::nginx::clock::now;
+use crate::nginx::pool;
 
 /// An established connection. It goes when the request's memory does.
 pub struct Tunnel {
@@ -21,6 +24,8 @@ pub struct Tunnel {
     /// The text of the first Close, in the request's memory: few tunnels need room for one, and those
     /// only at their end.
     pub(super) close_text: Option<NonNull<CloseText>>,
+    /// The Close that somebody asked for, in the request's memory likewise.
+    pub(super) farewell: Option<NonNull<Farewell>>,
     pub(super) conf: *const LocationConf,
     pub(super) original: Handlers,
     /// It has something to do when nginx is through with its own beginning, and is to be called.
@@ -53,6 +58,8 @@ pub enum Event {
 /// What has become of a tunnel in a turn.
 #[must_use]
 pub struct Outcome {
+    /// Something was done.
+    pub is_worked: bool,
     /// It is to end: [`hand_back`] is to be called, with no reference to it left.
     pub is_over: bool,
     /// What the client sends has turned out to be no frames.
@@ -141,7 +148,10 @@ impl Tunnel {
     /// Moves what comes from a side, and does what follows from it.
     fn carry(&mut self, client: Socket, upstream: Socket, from: Side) -> Outcome {
         self.pump(client, upstream, from);
-        let mut outcome = Outcome::GOES_ON;
+        let mut outcome = Outcome {
+            is_worked: true,
+            ..Outcome::GOES_ON
+        };
         loop {
             match self.rules.next(now()) {
                 Next::Wait => break,
@@ -188,6 +198,8 @@ impl Tunnel {
             // SAFETY: the request is alive.
             pool: unsafe { (*self.r).pool },
             close_text: &mut self.close_text,
+            // SAFETY: it lies in the request's memory, and is never changed.
+            farewell: self.farewell.map(|farewell| unsafe { farewell.as_ref() }),
         }
         .run();
         if from == Side::Upstream && received > 0 {
@@ -222,6 +234,30 @@ impl Tunnel {
         }
     }
 
+    /// Somebody asked for it to end, at some moment within this time, with this code and reason. Whether
+    /// it will: it may be due to end before, or there is no memory.
+    pub fn depart(&mut self, code: u16, reason: &str, within: ngx_msec_t) -> bool {
+        let farewell = Farewell::new(code, reason, mask());
+        // SAFETY: the request is alive, so its pool is.
+        let Some(place) = (unsafe { pool::place((*self.r).pool, farewell) }) else {
+            return false;
+        };
+        if !self.rules.depart(&farewell, within, now(), random()) {
+            return false;
+        }
+        self.farewell = Some(place);
+        // A tunnel that has not begun sets its clock when it does.
+        if !self.begins {
+            self.set_timer();
+        }
+        true
+    }
+
+    /// The request that it belongs to.
+    pub fn request(&self) -> *mut ngx_http_request_t {
+        self.r
+    }
+
     /// Notes how the tunnel ended, and lets go. Called on every way a request ends, while its
     /// connections are still there.
     pub fn finish(&mut self) {
@@ -249,6 +285,12 @@ impl Tunnel {
         self.rules.summary(text.map_or(&[], CloseText::bytes))
     }
 
+    /// What has gone by so far.
+    #[inline]
+    pub fn traffic(&self) -> Traffic {
+        self.rules.traffic()
+    }
+
     pub(super) fn conf(&self) -> &'static LocationConf {
         // SAFETY: a location's configuration outlives its requests.
         unsafe { &*self.conf }
@@ -266,6 +308,15 @@ impl Tunnel {
     }
 }
 
+/// All tunnels of the worker, if it counts them. Their requests are alive.
+pub fn each(mut look: impl FnMut(NonNull<Tunnel>)) {
+    drain::each(|link| {
+        // SAFETY: a link is a part of a tunnel.
+        let tunnel = unsafe { link.byte_sub(core::mem::offset_of!(Tunnel, link)) };
+        look(tunnel.cast());
+    });
+}
+
 /// The worker is to exit.
 ///
 /// # Safety
@@ -280,6 +331,7 @@ pub(super) unsafe fn told(link: NonNull<Link>) {
 
 impl Outcome {
     const GOES_ON: Self = Self {
+        is_worked: false,
         is_over: false,
         client_not_frames: false,
         upstream_not_frames: false,

@@ -21,7 +21,7 @@ pub struct Link {
     tell: unsafe fn(NonNull<Link>),
 }
 
-/// The worker's tunnels that are to be drained. Set up by [`init_process`], before any tunnel.
+/// The worker's tunnels that are to be drained, or all where they are counted. Set up by [`init_process`], before any tunnel.
 static mut TUNNELS: ngx_queue_t = ngx_queue_t {
     prev: ptr::null_mut(),
     next: ptr::null_mut(),
@@ -70,16 +70,23 @@ unsafe extern "C" fn exiting(event: *mut ngx_event_t) {
     // SAFETY: nginx calls the handler of our connection, once.
     unsafe { ngx_close_connection((*event).data.cast::<ngx_connection_t>()) };
     EXIT.store(now(), Ordering::Relaxed);
+    // SAFETY: the links are of tunnels that are alive.
+    each(|link| unsafe { (link.as_ref().tell)(link) });
+}
+
+/// All links of the worker's queue. None may leave it meanwhile.
+pub fn each(mut look: impl FnMut(NonNull<Link>)) {
+    if !READY.load(Ordering::Relaxed) {
+        return;
+    }
     let head = &raw mut TUNNELS;
-    // SAFETY: the queue holds links of tunnels that are alive; none leaves it while a time is set.
+    // SAFETY: the queue is set up, and holds links of tunnels that are alive.
     unsafe {
         let mut next = (*head).next;
         while next != head {
-            let link = next
-                .byte_sub(core::mem::offset_of!(Link, queue))
-                .cast::<Link>();
+            let link = next.byte_sub(core::mem::offset_of!(Link, queue));
             next = (*next).next;
-            ((*link).tell)(NonNull::new_unchecked(link));
+            look(NonNull::new_unchecked(link.cast()));
         }
     }
 }

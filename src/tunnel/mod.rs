@@ -17,6 +17,6 @@ mod settings;
 mod socket;
 mod take_over;
 
-pub use carry::{Event, Handlers, Tunnel, hand_back};
+pub use carry::{Event, Handlers, Tunnel, each, hand_back};
 pub use take_over::take_over;
 pub use websocket_protocol::tunnel::{Side, Summary};

@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 
 use nginx_sys::ngx_pool_t;
-use websocket_protocol::tunnel::{self as rules, CloseText, Piece, Side, Write};
+use websocket_protocol::tunnel::{self as rules, CloseText, Farewell, Piece, Side, Write};
 
 use super::buffers::Buffer;
 use super::socket::{Moved, Socket};
@@ -26,6 +26,7 @@ pub struct Pump<'a> {
     /// The request's memory, for the text of a Close.
     pub pool: *mut ngx_pool_t,
     pub close_text: &'a mut Option<NonNull<CloseText>>,
+    pub farewell: Option<&'a Farewell>,
 }
 
 /// Where a tunnel's buffers come from.
@@ -80,7 +81,7 @@ impl Pump<'_> {
                     continue;
                 }
                 Write::Theirs(count) => front(self.buffer, count),
-                Write::Ours => self.rules.ours(self.from),
+                Write::Ours => self.rules.ours(self.from, self.farewell),
             };
             if !self.sink.is_writable() {
                 self.rules.blocked(self.from, now());

@@ -14,6 +14,7 @@ use super::drain::Link;
 use super::settings;
 use crate::conf::LocationConf;
 use crate::nginx::clock::now;
+use crate::zone;
 
 /// Takes the place of nginx's loop, which is about to begin: `handlers` are called in its stead, each
 /// to call [`Tunnel::turn`]. `None` where anything is not as expected: then nothing has changed, and
@@ -68,7 +69,8 @@ pub unsafe fn take_over(
         (*u).read_event_handler = handlers.upstream_read;
         (*u).write_event_handler = handlers.upstream_write;
         // Who walks the worker's queue goes from a link to the tunnel around it.
-        let is_late = conf.drain().is_some() && Link::enter(&raw mut (*place.as_ptr()).link);
+        let is_late = (conf.drain().is_some() || zone::writer().is_some())
+            && Link::enter(&raw mut (*place.as_ptr()).link);
         let tunnel = &mut *place.as_ptr();
         if is_late {
             tunnel.leave_in_time();
@@ -128,6 +130,7 @@ impl Tunnel {
             from_client: None,
             from_upstream: None,
             close_text: None,
+            farewell: None,
             conf,
             original: Handlers {
                 client_read,

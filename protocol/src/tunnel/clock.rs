@@ -6,6 +6,7 @@
 use core::num::NonZeroU32;
 
 use super::direction::Direction;
+use super::farewell::Parting;
 use super::limits::{Limits, Ping, Side};
 use super::pair::Pair;
 use super::pong::Payload;
@@ -27,8 +28,11 @@ pub(super) struct Clock {
     timer: Time,
     /// Set when the timer has fired, or something comes earlier.
     is_late: bool,
-    /// How long the answer to a Ping took, milliseconds.
-    pub rtt: Option<u32>,
+    /// Pings that are gone, and Pongs that answered one.
+    pub pings: u16,
+    pub pongs: u32,
+    /// How long the last of them took, milliseconds.
+    rtt: u32,
 }
 
 /// When the tunnel is to be closed, whatever goes on in it, and why.
@@ -36,6 +40,8 @@ pub(super) struct Clock {
 pub(super) struct Ending {
     pub at: Time,
     pub reason: Reason,
+    /// The Close that it is to be done with, where somebody has chosen one.
+    pub parting: Parting,
 }
 
 /// Pings to one side.
@@ -72,6 +78,7 @@ impl Clock {
             Ending {
                 at: after(now, lifetime).wrapping_sub(early),
                 reason: Reason::Lifetime,
+                parting: Parting::default(),
             }
         });
         Self {
@@ -83,16 +90,20 @@ impl Clock {
             ping_payload: (random as u32).to_be_bytes(),
             timer: now,
             is_late: true,
-            rtt: None,
+            pings: 0,
+            pongs: 0,
+            rtt: 0,
         }
     }
 
-    pub fn drain_at(&mut self, at: Time) {
-        if self.ends.is_none_or(|ending| is_after(ending.at, at)) {
-            let reason = Reason::Drain;
-            self.ends = Some(Ending { at, reason });
-            self.wake_by(at);
+    /// The tunnel is to end so, unless it is to end before. Whether that is not the case.
+    pub fn end_by(&mut self, ending: Ending) -> bool {
+        let is_next = self.ends.is_none_or(|known| is_after(known.at, ending.at));
+        if is_next {
+            self.ends = Some(ending);
+            self.wake_by(ending.at);
         }
+        is_next
     }
 
     /// Something is due then: the timer must not fire later.
@@ -204,8 +215,14 @@ impl Clock {
     pub fn note_pong(&mut self, from: Side, now: Time) {
         let heartbeat = self.heartbeat_mut(from);
         if let Some(since) = heartbeat.since.take() {
-            self.rtt = u32::try_from(now.wrapping_sub(since)).ok();
+            self.rtt = u32::try_from(now.wrapping_sub(since)).unwrap_or(u32::MAX);
+            self.pongs = self.pongs.wrapping_add(1);
         }
+    }
+
+    /// How long the last answer to a Ping took, milliseconds.
+    pub fn rtt(&self) -> Option<u32> {
+        (self.pongs != 0).then_some(self.rtt)
     }
 
     fn heartbeat(&self, to: Side) -> &Heartbeat {

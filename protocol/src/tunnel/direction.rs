@@ -167,14 +167,10 @@ impl Direction {
         seen
     }
 
-    /// So many bytes of [`Self::ours`] are gone. Whether that was all.
-    pub fn sent_ours(&mut self, count: usize) -> bool {
+    /// So many bytes of [`Self::ours`] are gone. What that was, if it was all.
+    pub fn sent_ours(&mut self, count: usize, farewell: u8) -> Option<Ours> {
         self.stuck = None;
-        let done = self.ours.as_mut().is_some_and(|ours| ours.sent(count));
-        if done {
-            self.ours = None;
-        }
-        done
+        self.ours.take_if(|ours| ours.sent(count, farewell))
     }
 
     /// The receiver's socket took nothing of what it was offered.
@@ -229,16 +225,34 @@ impl Direction {
 
     /// Queues a Close, in place of a Ping that has not begun. What comes after it is dropped.
     pub fn send_close(&mut self, frame: &ControlFrame) {
-        if !self.takes_pings() {
+        if !self.begin_to_close() {
             return;
         }
-        self.passage = Passage::Closing;
-        self.starved = false;
         match &mut self.ours {
             // A Ping that has begun goes out whole; the Close follows it as part of it.
             Some(ping) if ping.begun => ping.add(frame),
             ours => *ours = Some(Ours::new(frame)),
         }
+    }
+
+    /// Likewise a farewell.
+    pub fn send_farewell(&mut self) {
+        if !self.begin_to_close() {
+            return;
+        }
+        match &mut self.ours {
+            Some(ping) if ping.begun => ping.add_farewell(),
+            ours => *ours = Some(Ours::farewell()),
+        }
+    }
+
+    fn begin_to_close(&mut self) -> bool {
+        if !self.takes_pings() {
+            return false;
+        }
+        self.passage = Passage::Closing;
+        self.starved = false;
+        true
     }
 
     /// The receiver is given up: it gets nothing any more.
@@ -265,8 +279,9 @@ impl Direction {
         self.stuck.is_none() && (!self.too_big || self.passage != Passage::Open)
     }
 
-    pub fn ours(&self) -> &[u8] {
-        self.ours.as_ref().map_or(&[], Ours::left)
+    pub fn ours<'a>(&'a self, farewell: &'a [u8]) -> &'a [u8] {
+        let ours = self.ours.as_ref();
+        ours.map_or(&[], |ours| ours.left(farewell))
     }
 
     /// Whether there is nothing to be written.
@@ -318,6 +333,11 @@ impl Direction {
     /// Whether a Ping can be put in: nothing may follow a Close, the sender's or ours.
     pub fn takes_pings(&self) -> bool {
         self.are_frames() && self.passage == Passage::Open && self.close.is_none()
+    }
+
+    /// Bytes received that the receiver has not taken yet.
+    pub fn unsent(&self) -> usize {
+        self.unsent
     }
 
     pub fn bytes(&self) -> u64 {

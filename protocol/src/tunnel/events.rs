@@ -1,8 +1,9 @@
 //! What happens to a tunnel, and what is wanted of it.
 
-use super::clock::{self, Beat};
+use super::clock::{self, Beat, Ending};
 use super::close::{self, CLOSE_TIMEOUT, Closing};
 use super::direction::{Direction, Seen};
+use super::farewell::{Farewell, Parting};
 use super::limits::Side;
 use super::state::Tunnel;
 use super::summary::Reason;
@@ -40,8 +41,12 @@ impl Tunnel {
 
     /// The receiver has accepted so many bytes of [`ours`](Self::ours).
     pub fn sent_ours(&mut self, from: Side, count: usize, now: Time) {
-        if self.by.of_mut(from).sent_ours(count) {
-            let to = from.other();
+        let to = from.other();
+        let farewell = self.parting().length(to);
+        if let Some(gone) = self.by.of_mut(from).sent_ours(count, farewell) {
+            if gone.is_ping() {
+                self.clock.pings = self.clock.pings.wrapping_add(1);
+            }
             self.clock.has_asked(to, self.by.of(to), now);
         }
     }
@@ -130,7 +135,23 @@ impl Tunnel {
     pub fn drain(&mut self, within: Time, left: Option<Time>, now: Time, random: usize) {
         let spread = clock::drain_spread(within, left).max(1);
         let delay = random.checked_rem(spread).unwrap_or(0);
-        self.clock.drain_at(now.wrapping_add(delay));
+        self.end_by(Ending {
+            at: now.wrapping_add(delay),
+            reason: Reason::Drain,
+            parting: Parting::default(),
+        });
+    }
+
+    /// The tunnel is to be closed at some moment within this time, picked by `random`, with this farewell.
+    /// Whether it will be: it may be due to end before. The farewell is then to be kept, for
+    /// [`ours`](Self::ours).
+    pub fn depart(&mut self, farewell: &Farewell, within: Time, now: Time, random: usize) -> bool {
+        let delay = random.checked_rem(within.max(1)).unwrap_or(0);
+        self.end_by(Ending {
+            at: now.wrapping_add(delay),
+            reason: Reason::Control,
+            parting: farewell.parting(),
+        })
     }
 
     /// Notes the end, once: whatever was under way, nothing goes by any more. `is_cut_off` where the
@@ -194,7 +215,10 @@ impl Tunnel {
         dead: Option<Side>,
         now: Time,
     ) {
-        let code = close::code(reason, &self.limits);
+        let code = match reason {
+            Reason::Control => self.parting().code(),
+            reason => close::code(reason, &self.limits),
+        };
         let deadline = after(now, CLOSE_TIMEOUT);
         let silence = |direction: &Direction| now.wrapping_sub(direction.heard());
         self.closing = Some(Closing {
@@ -209,12 +233,29 @@ impl Tunnel {
             // There is no telling where a frame would fit.
             return self.give_up();
         }
-        let close = ControlFrame::close(code, "");
-        self.by.upstream.send_close(&close);
-        self.by.client.send_close(&close.masked(self.close_mask));
+        if reason == Reason::Control {
+            self.by.upstream.send_farewell();
+            self.by.client.send_farewell();
+        } else {
+            let close = ControlFrame::close(code, "");
+            self.by.upstream.send_close(&close);
+            self.by.client.send_close(&close.masked(self.close_mask));
+        }
         self.clock.wake_by(deadline);
         self.give_turn(Side::Client);
         self.give_turn(Side::Upstream);
+    }
+
+    /// What it ends by already, it goes on to end by.
+    fn end_by(&mut self, ending: Ending) -> bool {
+        self.closing.is_none() && self.clock.end_by(ending)
+    }
+
+    /// The Close that somebody has chosen.
+    fn parting(&self) -> Parting {
+        self.clock
+            .ends
+            .map_or_else(Parting::default, |ending| ending.parting)
     }
 
     fn give_turn(&mut self, from: Side) {

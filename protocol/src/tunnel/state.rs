@@ -4,10 +4,12 @@ use super::clock::Clock;
 use super::close::{Closing, Known};
 use super::credit::Credit;
 use super::direction::Direction;
+use super::farewell::Farewell;
 use super::limits::{Limits, Side};
 use super::pair::Pair;
 use super::summary::{End, Summary};
-use super::time::Time;
+use super::time::{Time, later};
+use super::traffic::Traffic;
 
 /// What a tunnel between a client and an upstream decides: whose bytes go to whom and how many at a
 /// time, where a Ping or a Close fits, what limits and time do to it, when it is over and why.
@@ -23,7 +25,7 @@ use super::time::Time;
 ///   [`sent_ours`](Self::sent_ours), [`dropped`](Self::dropped), [`refused`](Self::refused),
 ///   [`blocked`](Self::blocked), [`ended`](Self::ended), [`reset`](Self::reset), [`lost`](Self::lost)
 ///   and [`tick`](Self::tick).
-/// - *What is wanted* is told by [`drain`](Self::drain) and [`finish`](Self::finish).
+/// - *What is wanted* is told by [`drain`](Self::drain), [`depart`](Self::depart) and [`finish`](Self::finish).
 /// - *What to do next* is said by [`next_write`](Self::next_write), [`next_read`](Self::next_read),
 ///   [`next`](Self::next) and [`timeout`](Self::timeout).
 /// - *What can be asked* at any time: [`ours`](Self::ours), [`is_empty`](Self::is_empty),
@@ -104,9 +106,12 @@ impl Tunnel {
 
 /// What can be asked.
 impl Tunnel {
-    /// What [`Write::Ours`] is, in the direction that comes from a side.
-    pub fn ours(&self, from: Side) -> &[u8] {
-        self.by.of(from).ours()
+    /// What [`Write::Ours`] is, in the direction that comes from a side. `farewell` is the one that the
+    /// tunnel [departs](Self::depart) with, if it does.
+    pub fn ours<'a>(&'a self, from: Side, farewell: Option<&'a Farewell>) -> &'a [u8] {
+        let to = from.other();
+        let farewell = farewell.map_or(&[] as &[u8], |farewell| farewell.to(to));
+        self.by.of(from).ours(farewell)
     }
 
     /// Whether nothing of what comes from a side is waiting to be written.
@@ -134,8 +139,24 @@ impl Tunnel {
             text: if is_theirs { text } else { &[] },
             from_client: self.by.client.count(),
             from_upstream: self.by.upstream.count(),
-            ping_rtt: self.clock.rtt,
+            ping_rtt: self.clock.rtt(),
             silent: self.closing.map_or((0, 0), |closing| closing.silent),
+        }
+    }
+
+    /// What has gone by so far.
+    #[inline]
+    pub fn traffic(&self) -> Traffic {
+        let Pair { client, upstream } = &self.by;
+        Traffic {
+            from_client: client.count(),
+            from_upstream: upstream.count(),
+            pings_sent: self.clock.pings,
+            pongs: self.clock.pongs,
+            ping_rtt: self.clock.rtt(),
+            waiting_for_upstream: client.unsent(),
+            waiting_for_client: upstream.unsent(),
+            moved_at: later(client.moved(), upstream.moved()),
         }
     }
 

@@ -41,6 +41,8 @@ pub enum Reason {
     MessageTooBig,
     /// The process is to end, and asked for it in time.
     Drain,
+    /// Somebody asked for it.
+    Control,
     /// The process is to end, and cut it off.
     WorkerShutdown,
     /// It could not go on, for lack of memory for example.
@@ -83,6 +85,7 @@ impl Reason {
             Self::Lifetime => "lifetime",
             Self::MessageTooBig => "message-too-big",
             Self::Drain => "drain",
+            Self::Control => "control",
             Self::WorkerShutdown => "worker-shutdown",
             Self::Error => "error",
         }
@@ -92,7 +95,7 @@ impl Reason {
     pub const fn is_abnormal(self) -> bool {
         !matches!(
             self,
-            Self::Normal | Self::Lifetime | Self::Drain | Self::WorkerShutdown
+            Self::Normal | Self::Lifetime | Self::Drain | Self::Control | Self::WorkerShutdown
         )
     }
 }
@@ -134,6 +137,15 @@ pub struct Count {
     pub frames: u64,
     /// Messages whose last frame was.
     pub messages: u64,
+}
+
+impl Count {
+    /// Nothing yet.
+    pub const NONE: Self = Self {
+        bytes: 0,
+        frames: 0,
+        messages: 0,
+    };
 }
 
 impl Summary<'_> {

@@ -1,6 +1,6 @@
 //! Two peers with sockets that are made up, and a proxy between them that does what the tunnel says.
 
-use websocket_protocol::tunnel::{Limits, Next, Side, Time, Tunnel, Write};
+use websocket_protocol::tunnel::{Farewell, Limits, Next, Side, Time, Tunnel, Write};
 
 /// Room in a buffer of the proxy's. Less than a frame may have, more than a header.
 const BUFFER: usize = 100;
@@ -20,6 +20,8 @@ pub struct World {
     pub timer: Option<Time>,
     pub is_over: bool,
     pub not_frames: Vec<Side>,
+    /// What the tunnel departs with.
+    pub farewell: Option<Farewell>,
 }
 
 /// A peer, its socket, and the proxy's buffer for what comes from it.
@@ -82,6 +84,7 @@ impl World {
             timer: None,
             is_over: false,
             not_frames: vec![],
+            farewell: None,
         };
         world.settle();
         world
@@ -187,7 +190,7 @@ impl World {
                         continue;
                     }
                     Write::Theirs(count) => source.unsent[..count].to_vec(),
-                    Write::Ours => tunnel.ours(from).to_vec(),
+                    Write::Ours => tunnel.ours(from, self.farewell.as_ref()).to_vec(),
                 };
                 if sink.room == 0 && !sink.is_asked {
                     return tunnel.blocked(from, now);

@@ -1,0 +1,123 @@
+//! `websocket_status`: what there is to see.
+
+use core::slice;
+
+use nginx_sys::{
+    NGINX_VERSION, NGX_HTTP_BAD_REQUEST, NGX_HTTP_OK, NGX_HTTP_SERVICE_UNAVAILABLE,
+    ngx_http_request_t, ngx_int_t, ngx_palloc,
+};
+use websocket_status::{
+    About, Answer, Ask, Entry, Format, Metrics, POLICY, Report, format, write_error,
+};
+use websocket_zone::Zone;
+
+use super::reply::{self, NO_MEMORY};
+use super::task;
+use crate::conf::LocationConf;
+use crate::nginx::headers::Name;
+use crate::nginx::response::{self, Head};
+use crate::nginx::{Request, string};
+use crate::types::Status;
+use crate::zone;
+
+/// The content handler.
+pub(super) fn begin(r: Request<'_>) -> ngx_int_t {
+    match r.method() {
+        // SAFETY: this is the content handler, and gives back what that says.
+        b"GET" | b"HEAD" => unsafe { r.read_body(answer) },
+        _ => reply::not_allowed(r, c"GET, HEAD"),
+    }
+}
+
+/// The request is here, with its body if it has one.
+unsafe extern "C" fn answer(r: *mut ngx_http_request_t) {
+    // SAFETY: nginx gives a request that is alive.
+    let r = unsafe { Request::new(r) };
+    let error = |status, text: &dyn core::fmt::Display| {
+        reply::short(r, status, |room| write_error(room, text));
+    };
+    let Some(zone) = zone::writer().map(|writer| writer.zone()) else {
+        return error(NGX_HTTP_SERVICE_UNAVAILABLE, &NO_ZONE);
+    };
+    let fixed = LocationConf::of(r).status().and_then(fixed);
+    let format = match format(fixed, r.query(), accept(r)) {
+        Ok(format) => format,
+        Err(wrong) => return error(NGX_HTTP_BAD_REQUEST, &wrong),
+    };
+    let answer = match format {
+        Format::Html => Some(Answer::page()),
+        Format::Json => match Ask::parse(&zone, r.query()) {
+            Ok(ask) => report(r, zone, ask),
+            Err(wrong) => return error(NGX_HTTP_BAD_REQUEST, &wrong),
+        },
+        Format::Prometheus | Format::OpenMetrics => {
+            let is_open = format == Format::OpenMetrics;
+            Some(Answer::metrics(Metrics::new(zone, about(r), is_open)))
+        }
+    };
+    let Some(answer) = answer else {
+        return response::finish(r, NO_MEMORY);
+    };
+    if format == Format::Html {
+        let policy = string::borrowed(POLICY.as_bytes());
+        if r.add_header(c"Content-Security-Policy", policy).is_none() {
+            return response::finish(r, NO_MEMORY);
+        }
+    }
+    let head = Head {
+        status: NGX_HTTP_OK,
+        content_type: format.content_type(),
+        length: None,
+    };
+    match reply::send_head(r, &head) {
+        Some(rc) => response::finish(r, rc),
+        None => task::send(r, answer),
+    }
+}
+
+/// What is said where nothing is counted.
+pub(super) const NO_ZONE: &str = "this worker counts nothing: the error log says why";
+
+fn fixed(status: Status) -> Option<Format> {
+    match status {
+        Status::Any => None,
+        Status::Html => Some(Format::Html),
+        Status::Json => Some(Format::Json),
+        Status::Prometheus => Some(Format::Prometheus),
+    }
+}
+
+fn accept(r: Request<'_>) -> &[u8] {
+    static ACCEPT: [Name<()>; 1] = [Name::new("accept", ())];
+    let mut values = r.headers().named(&ACCEPT);
+    values.next().map_or(b"", |((), value)| value)
+}
+
+fn about<'m>(r: Request<'_>) -> About<'m> {
+    let path = LocationConf::of(r).close_path.get();
+    About {
+        nginx: NGINX_VERSION.to_str().unwrap_or_default(),
+        // SAFETY: it lives as long as the configuration, and that as long as its requests.
+        control: Some(unsafe { string::bytes(&path) }).filter(|path| !path.is_empty()),
+        time: zone::wall(),
+    }
+}
+
+/// `None`: there is no memory to sort tunnels in.
+fn report(r: Request<'_>, zone: Zone<'static>, ask: Ask) -> Option<Answer<'static>> {
+    let count = ask.room(&zone);
+    let size = count.checked_mul(size_of::<Entry>())?;
+    // SAFETY: the request is alive, so its pool is, which aligns what is as large as an entry.
+    let entries = unsafe { ngx_palloc(r.pool(), size.max(1)) }.cast::<Entry>();
+    if entries.is_null() {
+        return None;
+    }
+    // SAFETY: fresh memory of that size, which lives as long as the request and is the report's alone.
+    let room = unsafe {
+        for index in 0..count {
+            entries.add(index).write(Entry::EMPTY);
+        }
+        slice::from_raw_parts_mut(entries, count)
+    };
+    Some(Answer::report(Report::new(zone, ask, about(r), room)))
+}

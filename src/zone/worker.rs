@@ -1,0 +1,156 @@
+//! A worker's slot of the zone, from its beginning to its end, and what it does there a few times a
+//! second.
+
+use core::cell::UnsafeCell;
+use core::ptr;
+
+use nginx_sys::{
+    NGX_LOG_WARN, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_add_timer, ngx_connection_t,
+    ngx_cycle_t, ngx_event_t, ngx_msec_t, ngx_process, ngx_test_config,
+};
+use websocket_zone::{Full, Writer};
+
+use super::owners::locks;
+use super::{labels, memory};
+use crate::conf::MainConf;
+use crate::nginx::log;
+
+/// This worker's pen; `None` in the master, and where there is no zone.
+pub fn writer() -> Option<&'static Writer<'static>> {
+    // SAFETY: set by init_process() before anything is counted, and by exit_process() when nothing is
+    // any more; a worker is one thread.
+    unsafe { (*WRITER.0.get()).as_ref() }
+}
+
+struct Place(UnsafeCell<Option<Writer<'static>>>);
+
+// SAFETY: a worker is one thread.
+unsafe impl Sync for Place {}
+
+static WRITER: Place = Place(UnsafeCell::new(None));
+
+/// `init_module`: a configuration is in force, or only tested.
+///
+/// # Safety
+/// `cycle` must be the one that nginx gives.
+pub unsafe fn in_force(cycle: *mut ngx_cycle_t) {
+    // SAFETY: the caller vouches for the cycle; a word that only this thread writes.
+    unsafe {
+        match (writer(), MainConf::of_cycle(cycle)) {
+            _ if ngx_test_config != 0 => {}
+            // A process that is master and worker at once keeps what it counts in.
+            (Some(writer), Some(main)) => labels::assign(writer, main),
+            _ => memory::attach(cycle),
+        }
+    }
+}
+
+/// A worker begins.
+///
+/// # Safety
+/// `cycle` must be the worker's.
+pub unsafe fn init_process(cycle: *mut ngx_cycle_t, act: Act) {
+    // SAFETY: a word that only this thread writes. nginx's helpers are no workers.
+    let is_worker =
+        [NGX_PROCESS_WORKER, NGX_PROCESS_SINGLE].contains(&(unsafe { ngx_process } as u32));
+    // SAFETY: the caller vouches for the cycle.
+    let main = unsafe { MainConf::of_cycle(cycle) };
+    let (Some(zone), Some(main), true) = (memory::zone(), main, is_worker) else {
+        return;
+    };
+    // SAFETY: the descriptor is the zone's; what a worker may execute has no use for it.
+    unsafe { libc::fcntl(locks().0, libc::F_SETFD, libc::FD_CLOEXEC) };
+    let Some(writer) = Writer::claim(zone, &locks()) else {
+        let name = zone.name();
+        let text = format_args!(
+            "websocket zone \"{}\" has no room for another worker: this one counts nothing",
+            name.escape_ascii()
+        );
+        // SAFETY: a cycle has a log.
+        log::cycle(unsafe { (*cycle).log }, NGX_LOG_WARN, text);
+        return;
+    };
+    // Whatever another one left in another slot.
+    zone.sweep(&locks(), Some(writer.slot()));
+    labels::assign(&writer, main);
+    // SAFETY: nobody looks at it yet.
+    unsafe {
+        *WRITER.0.get() = Some(writer);
+        *ACT.0.get() = Some(act);
+    }
+    // SAFETY: the caller vouches for the cycle.
+    unsafe { start_timer(cycle) };
+}
+
+/// A worker exits.
+pub fn exit_process() {
+    if let Some(writer) = writer() {
+        writer.leave(&locks());
+    }
+    // SAFETY: no reference to it is left.
+    unsafe { *WRITER.0.get() = None };
+}
+
+/// Often enough for an action to be known to all workers within half a second.
+const INTERVAL: ngx_msec_t = 250;
+
+/// What is done a few times a second beside: another worker may have posted something, see
+/// [`Writer::news`].
+pub type Act = fn(&Writer<'static>);
+
+struct ActPlace(UnsafeCell<Option<Act>>);
+
+// SAFETY: a worker is one thread.
+unsafe impl Sync for ActPlace {}
+
+static ACT: ActPlace = ActPlace(UnsafeCell::new(None));
+
+struct Timer(UnsafeCell<Option<(ngx_event_t, ngx_connection_t)>>);
+
+// SAFETY: a worker is one thread.
+unsafe impl Sync for Timer {}
+
+static TIMER: Timer = Timer(UnsafeCell::new(None));
+
+/// # Safety
+/// `cycle` must be the worker's.
+unsafe fn start_timer(cycle: *mut ngx_cycle_t) {
+    // SAFETY: all zeros is an event, and a connection, of which nothing is known; both stay where they
+    // are. nginx's debug log wants to show an event's connection.
+    unsafe {
+        let (event, connection) =
+            (*TIMER.0.get()).insert((core::mem::zeroed(), core::mem::zeroed()));
+        connection.fd = -1;
+        event.data = ptr::from_mut(connection).cast();
+        event.handler = Some(tick);
+        event.log = (*cycle).log;
+        // It keeps no worker from exiting.
+        event.set_cancelable(1);
+        ngx_add_timer(event, INTERVAL);
+    }
+}
+
+unsafe extern "C" fn tick(event: *mut ngx_event_t) {
+    let Some(writer) = writer() else { return };
+    writer.tick(&locks());
+    // SAFETY: set by init_process(), as the timer is.
+    if let Some(act) = unsafe { *ACT.0.get() } {
+        act(writer);
+    }
+    let name = writer.zone().name();
+    for full in writer.news_of_full() {
+        let what = match full {
+            Full::Labels => "labels: the others are counted as \"other\"",
+            Full::Upstreams => "upstreams: the others are counted as \"other\"",
+            Full::Tunnels => "tunnels: the others are carried, but not listed",
+        };
+        let text = format_args!(
+            "websocket zone \"{}\" has no room for more {what}",
+            name.escape_ascii()
+        );
+        // SAFETY: nginx gives the event, whose log is the cycle's.
+        log::cycle(unsafe { (*event).log }, NGX_LOG_WARN, text);
+    }
+    // SAFETY: the event is ours, and its timer has fired.
+    unsafe { ngx_add_timer(event, INTERVAL) };
+}

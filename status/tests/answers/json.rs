@@ -1,0 +1,152 @@
+//! JSON: it can be read, and says what there is.
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::world::{Happening, happen, happening, json, memory, writer, zone};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn it_can_be_read_whatever_was_sent(
+        happenings in prop::collection::vec(happening(), 0..20),
+        piece in 1..3000usize,
+    ) {
+        let words = memory();
+        let zone = zone(&words);
+        let writer = writer(zone);
+        for what in &happenings {
+            happen(&writer, what);
+        }
+        let text = json(zone, "", 1 << 20);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let open = happenings.iter().filter(|what| !what.ends).count();
+        prop_assert_eq!(&value["tunnels"]["matched"], open);
+        prop_assert_eq!(value["tunnels"]["list"].as_array().unwrap().len(), open);
+        prop_assert_eq!(value["failures"].as_array().unwrap().len(), happenings.len().min(16));
+        prop_assert_eq!(value["ends"].as_array().unwrap().len(), (happenings.len() - open).min(16));
+        prop_assert_eq!(&value["totals"]["attempts"], 2 * happenings.len());
+        // Nothing that ends a line, or is no character.
+        prop_assert!(!text.trim_end().contains(|c: char| c.is_ascii_control()));
+        prop_assert_eq!(json(zone, "", piece), text);
+    }
+}
+
+fn plain(number: u64, label: &str, upstream: &str) -> Happening {
+    Happening {
+        texts: ["192.0.2.1", "example.com", "/chat?token=1", upstream, ""].map(|text| text.into()),
+        label: label.into(),
+        cause: 0,
+        number,
+        ends: false,
+    }
+}
+
+fn ids(value: &Value) -> Vec<u64> {
+    let list = value["tunnels"]["list"].as_array().unwrap();
+    list.iter()
+        .map(|tunnel| tunnel["id"].as_u64().unwrap())
+        .collect()
+}
+
+#[test]
+fn tunnels_are_sorted_and_chosen() {
+    let words = memory();
+    let zone = zone(&words);
+    let writer = writer(zone);
+    // A number is bytes, age and round trip at once.
+    let numbers = [500, 100, 900, 300, 700];
+    let meters: Vec<_> = numbers
+        .iter()
+        .enumerate()
+        .map(|(at, number)| {
+            let upstream = ["10.0.0.1:80", "10.0.0.2:80"][at % 2];
+            happen(&writer, &plain(*number, ["a", "b c"][at % 2], upstream)).id
+        })
+        .collect();
+    let listed = |query: &str| -> Vec<u64> {
+        let value: Value = serde_json::from_str(&json(zone, query, 4096)).unwrap();
+        let at = |id| numbers[meters.iter().position(|meter| *meter == id).unwrap()];
+        ids(&value).into_iter().map(at).collect()
+    };
+    assert_eq!(listed(""), [500, 100, 900, 300, 700]);
+    assert_eq!(listed("sort=id&tunnels=2&offset=1"), [100, 900]);
+    assert_eq!(listed("sort=bytes"), [900, 700, 500, 300, 100]);
+    assert_eq!(listed("sort=rtt&tunnels=2"), [900, 700]);
+    // The older and the longer idle, the smaller the time it began or moved.
+    assert_eq!(listed("sort=age"), [100, 300, 500, 700, 900]);
+    assert_eq!(listed("sort=idle&offset=3"), [700, 900]);
+    // All alike: by id.
+    assert_eq!(listed("sort=messages"), [500, 100, 900, 300, 700]);
+    assert_eq!(listed("sort=waiting&tunnels=1"), [500]);
+    assert_eq!(listed("tunnels=0"), [0; 0]);
+    assert_eq!(listed("offset=9"), [0; 0]);
+    assert_eq!(listed("label=b+c"), [100, 300]);
+    assert_eq!(listed("label=x"), [0; 0]);
+    assert_eq!(listed("upstream=10.0.0.1:80&sort=bytes"), [900, 700, 500]);
+    assert_eq!(listed("client=192.0.2.0/24&tunnels=3"), [500, 100, 900]);
+    assert_eq!(listed("client=192.0.3.0/24"), [0; 0]);
+    assert_eq!(
+        listed("client=192.0.2.1&label=a&upstream=10.0.0.2:80"),
+        [0; 0]
+    );
+}
+
+#[test]
+fn as_many_of_the_past_as_are_wanted() {
+    let words = memory();
+    let zone = zone(&words);
+    let writer = writer(zone);
+    for number in 0..20 {
+        happen(
+            &writer,
+            &Happening {
+                ends: true,
+                ..plain(number, "a", "x")
+            },
+        );
+    }
+    let value: Value = serde_json::from_str(&json(zone, "failures=2&ends=3", 4096)).unwrap();
+    let times = |key: &str| -> Vec<f64> {
+        let list = value[key].as_array().unwrap();
+        list.iter()
+            .map(|entry| entry["time"].as_f64().unwrap())
+            .collect()
+    };
+    assert_eq!(times("failures"), [0.019, 0.018]);
+    assert_eq!(times("ends"), [0.019, 0.018, 0.017]);
+    // Queries carry tokens.
+    assert_eq!(value["ends"][0]["uri"], "/chat");
+}
+
+#[test]
+fn what_is_asked_wrongly_is_said() {
+    let words = memory();
+    let zone = zone(&words);
+    for (query, error) in [
+        ("tunnels=x", "tunnels \"x\" must be a whole number"),
+        ("offset=-1", "offset \"-1\" must be a whole number"),
+        (
+            "tunnels=100001",
+            "tunnels \"100001\" must be at most 100000",
+        ),
+        (
+            "tunnels=60000&offset=60000",
+            "offset \"60000\" must be less: at most 100000 with tunnels and offset together",
+        ),
+        (
+            "sort=size",
+            "sort \"size\" must be id, bytes, messages, age, idle, rtt or waiting",
+        ),
+        (
+            "client=x",
+            "client \"x\" must be an address, or a range such as 192.0.2.0/24 or 2001:db8::/32",
+        ),
+        ("label=%", "label \"%\" must be percent-encoded text"),
+    ] {
+        let wrong = websocket_status::Ask::parse(&zone, query.as_bytes()).unwrap_err();
+        assert_eq!(wrong.to_string(), error);
+    }
+    assert!(websocket_status::Ask::parse(&zone, b"_=17&format=json").is_ok());
+}

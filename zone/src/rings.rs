@@ -1,0 +1,280 @@
+//! The last handshakes that failed, and the last tunnels that ended.
+//!
+//! A record has the checksum of what is in it. One whose writer was killed, or was overtaken by all the
+//! others, doesn't fit it and isn't shown.
+
+use core::ops::Range;
+
+use websocket_protocol::tunnel::{Count, Side};
+use websocket_protocol::{Cause, Finding};
+
+use crate::counters::{CauseName, side_number, side_of};
+use crate::header::{NEXT_END, NEXT_FAILURE};
+use crate::layout::{RECORD, Section};
+use crate::record::{
+    self, FAILURE_TEXTS, LABEL, Place, TUNNEL_TEXTS, count_at, from_optional, optional, set_count,
+};
+use crate::text::{self, Text};
+use crate::zone::Zone;
+
+/// Words of a record of either ring.
+const NUMBER: usize = 0;
+const TIME: usize = 2;
+const CHECKSUM: usize = 14;
+/// Of a failure.
+const CAUSE: usize = 3;
+const ADVICE: usize = 4;
+/// Of a tunnel.
+const ID: usize = 3;
+const END: usize = 4;
+const DURATION: usize = 5;
+const FROM_CLIENT: usize = 6;
+const FROM_UPSTREAM: usize = 9;
+const RTT: usize = 12;
+
+const REJECTED: u64 = 1 << 32;
+
+/// A handshake that failed.
+#[derive(Clone, Copy, Debug)]
+pub struct Failure {
+    /// When: milliseconds since 1970.
+    pub time: u64,
+    /// For [`Zone::label_name`].
+    pub label: u32,
+    /// The client's address.
+    pub client: Text,
+    /// The first name of its server.
+    pub server: Text,
+    /// The address that was asked for, without its query.
+    pub uri: Text,
+    /// Why.
+    pub cause: CauseName,
+    /// What to do about it, as it stands in the log, where this program knows that.
+    pub advice: Option<&'static str>,
+    /// Whether nginx answered it without asking an upstream.
+    pub is_rejected: bool,
+    /// What was seen, as it stands in the log.
+    pub seen: Text,
+    /// Whether the client's connection is TLS.
+    pub is_tls: bool,
+    /// The client's HTTP version.
+    pub http: (u8, u8),
+}
+
+/// A tunnel that is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// When: milliseconds since 1970.
+    pub time: u64,
+    /// What it was in the table of tunnels, also if that was full.
+    pub id: u64,
+    /// For [`Zone::label_name`].
+    pub label: u32,
+    /// The client's address.
+    pub client: Text,
+    /// The first name of its server.
+    pub server: Text,
+    /// The address that was asked for, without its query.
+    pub uri: Text,
+    /// The address of the upstream server.
+    pub upstream: Text,
+    /// What the upstream selected.
+    pub subprotocol: Text,
+    /// Whether the client's connection is TLS.
+    pub is_tls: bool,
+    /// The client's HTTP version.
+    pub http: (u8, u8),
+    /// Who ended it; `None` is nginx.
+    pub by: Option<Side>,
+    /// The name of the reason.
+    pub reason: Text,
+    /// The code of the first Close.
+    pub code: Option<u16>,
+    /// How long it lasted, milliseconds.
+    pub duration_ms: u64,
+    /// What came from the client.
+    pub from_client: Count,
+    /// What came from the upstream.
+    pub from_upstream: Count,
+    /// How long the last answered Ping took until its Pong, milliseconds.
+    pub ping_rtt: Option<u32>,
+}
+
+/// What is read.
+impl Zone<'_> {
+    /// The numbers of the failed handshakes that are remembered; the newest is the last.
+    pub fn failures(&self) -> Range<u64> {
+        self.remembered(self.layout.failures, NEXT_FAILURE)
+    }
+
+    /// The failed handshake of a number. `None`: it is forgotten, or being written.
+    pub fn failure(&self, number: u64) -> Option<Failure> {
+        let words = self.entry(self.layout.failures, number)?;
+        let get = |at: usize| words.get(at).copied().unwrap_or_default();
+        let [client, server, uri, seen] = record::read_texts(&words, FAILURE_TEXTS);
+        Some(Failure {
+            time: get(TIME),
+            label: record::label_of(get(LABEL)),
+            client,
+            server,
+            uri,
+            cause: self.cause_name(get(CAUSE) as u32 as usize),
+            advice: advice_of(get(ADVICE)),
+            is_rejected: get(CAUSE) & REJECTED != 0,
+            seen,
+            is_tls: record::is_tls(get(LABEL)),
+            http: record::http_of(get(LABEL)),
+        })
+    }
+
+    /// The numbers of the ended tunnels that are remembered; the newest is the last.
+    pub fn ends(&self) -> Range<u64> {
+        self.remembered(self.layout.ends, NEXT_END)
+    }
+
+    /// The ended tunnel of a number. `None`: it is forgotten, or being written.
+    pub fn end(&self, number: u64) -> Option<Ended> {
+        let words = self.entry(self.layout.ends, number)?;
+        let get = |at: usize| words.get(at).copied().unwrap_or_default();
+        let [client, server, uri, upstream, subprotocol] = record::read_texts(&words, TUNNEL_TEXTS);
+        let end = get(END);
+        Some(Ended {
+            time: get(TIME),
+            id: get(ID),
+            label: record::label_of(get(LABEL)),
+            client,
+            server,
+            uri,
+            upstream,
+            subprotocol,
+            is_tls: record::is_tls(get(LABEL)),
+            http: record::http_of(get(LABEL)),
+            by: side_of(end >> 56),
+            reason: self
+                .reasons()
+                .get((end >> 24 & 0xFF_FFFF) as usize)
+                .unwrap_or_default(),
+            code: from_optional(end & 0xFF_FFFF).and_then(|code| u16::try_from(code).ok()),
+            duration_ms: get(DURATION),
+            from_client: count_at(&words, FROM_CLIENT),
+            from_upstream: count_at(&words, FROM_UPSTREAM),
+            ping_rtt: from_optional(get(RTT)),
+        })
+    }
+
+    fn remembered(&self, ring: Section, next: usize) -> Range<u64> {
+        let end = self.header().0.get(next);
+        end.saturating_sub(ring.count as u64)..end
+    }
+
+    fn entry(&self, ring: Section, number: u64) -> Option<[u64; RECORD]> {
+        let mut words = [0; RECORD];
+        let record = self.nth(ring, place(ring, number)?);
+        for (to, word) in words.iter_mut().zip(record.iter()) {
+            *to = word;
+        }
+        let is_whole = words.get(CHECKSUM) == Some(&checksum(&words));
+        (is_whole && words.get(NUMBER) == Some(&(number + 1))).then_some(words)
+    }
+}
+
+/// What is written.
+impl Zone<'_> {
+    pub(crate) fn push_failure(&self, label: u32, what: &Failing<'_>) {
+        self.push(self.layout.failures, NEXT_FAILURE, |record| {
+            record::set(record, TIME, what.time);
+            record::set(record, LABEL, what.place.word(label));
+            record::set(record, ADVICE, text::hash(what.advice.as_bytes()));
+            record::set(
+                record,
+                CAUSE,
+                what.cause as u64 | if what.is_rejected { REJECTED } else { 0 },
+            );
+            let [client, server, uri, ..] = what.place.texts();
+            record::write_texts(record, FAILURE_TEXTS, [client, server, uri, what.seen]);
+        });
+    }
+
+    pub(crate) fn push_end(&self, label: u32, what: &Ending<'_>) {
+        self.push(self.layout.ends, NEXT_END, |record| {
+            record::set(record, TIME, what.time);
+            record::set(record, LABEL, what.place.word(label));
+            record::set(record, ID, what.id);
+            let code = optional(what.code.map(u32::from));
+            let by = side_number(what.by);
+            record::set(record, END, by << 56 | (what.reason as u64) << 24 | code);
+            record::set(record, DURATION, what.duration_ms);
+            set_count(record, FROM_CLIENT, what.from_client);
+            set_count(record, FROM_UPSTREAM, what.from_upstream);
+            record::set(record, RTT, optional(what.ping_rtt));
+            record::write_texts(record, TUNNEL_TEXTS, what.place.texts());
+        });
+    }
+
+    fn push(&self, ring: Section, next: usize, write: impl FnOnce(&mut [u64; RECORD])) {
+        if ring.count == 0 {
+            return;
+        }
+        let number = self.header().0.add_shared(next, 1);
+        let Some(place) = place(ring, number) else {
+            return;
+        };
+        let mut words = [0; RECORD];
+        record::set(&mut words, NUMBER, number + 1);
+        write(&mut words);
+        let sum = checksum(&words);
+        record::set(&mut words, CHECKSUM, sum);
+        self.nth(ring, place).store(&words);
+    }
+}
+
+/// A handshake that has failed, to be remembered.
+pub(crate) struct Failing<'a> {
+    pub time: u64,
+    pub place: &'a Place<'a>,
+    pub cause: usize,
+    pub advice: &'static str,
+    pub is_rejected: bool,
+    pub seen: &'a [u8],
+}
+
+/// A tunnel that has ended, to be remembered.
+pub(crate) struct Ending<'a> {
+    pub time: u64,
+    pub id: u64,
+    pub place: &'a Place<'a>,
+    pub by: Option<Side>,
+    pub reason: usize,
+    pub code: Option<u16>,
+    pub duration_ms: u64,
+    pub from_client: Count,
+    pub from_upstream: Count,
+    pub ping_rtt: Option<u32>,
+}
+
+/// An advice is longer than what it is remembered by, and there are only so many of them.
+fn advice_of(hash: u64) -> Option<&'static str> {
+    let of_causes = Cause::ALL.iter().map(|cause| cause.advice());
+    let found = Finding::ALL.iter().map(|finding| finding.advice());
+    of_causes
+        .chain(found)
+        .find(|advice| text::hash(advice.as_bytes()) == hash)
+}
+
+fn place(ring: Section, number: u64) -> Option<usize> {
+    number
+        .checked_rem(ring.count as u64)
+        .map(|place| place as usize)
+}
+
+/// Of all words but its own, each with its place. The products don't wait for one another.
+fn checksum(words: &[u64; RECORD]) -> u64 {
+    const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
+    let others = words.iter().zip(1u64..).enumerate();
+    others
+        .filter(|(at, _)| *at != CHECKSUM)
+        .fold(ODD, |sum, (_, (word, place))| {
+            let mixed = (word ^ place.wrapping_mul(ODD)).wrapping_mul(ODD | 1 << 33);
+            sum.wrapping_add(mixed ^ mixed >> 32)
+        })
+}

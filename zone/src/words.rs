@@ -1,0 +1,135 @@
+//! Words of the shared memory.
+
+use core::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// A part of the memory. A place outside of it reads as 0 and keeps nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Words<'m>(&'m [AtomicU64]);
+
+impl<'m> Words<'m> {
+    pub fn new(words: &'m [AtomicU64]) -> Self {
+        Self(words)
+    }
+
+    pub fn part(self, start: usize, length: usize) -> Self {
+        let end = start.saturating_add(length);
+        Self(self.0.get(start..end).unwrap_or_default())
+    }
+
+    /// The part of this index among parts of this length.
+    pub fn nth(self, index: usize, length: usize) -> Self {
+        self.part(index.saturating_mul(length), length)
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = u64> {
+        self.0.iter().map(|word| word.load(Ordering::Relaxed))
+    }
+
+    /// The first words, whose places are known to be within.
+    #[inline]
+    pub fn first<const N: usize>(self) -> Option<&'m [AtomicU64; N]> {
+        self.0.first_chunk()
+    }
+
+    /// Writes all of these.
+    pub fn store(self, words: &[u64]) {
+        for (to, word) in self.0.iter().zip(words) {
+            to.store(*word, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    pub fn get(self, at: usize) -> u64 {
+        self.0
+            .get(at)
+            .map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    pub fn set(self, at: usize, value: u64) {
+        if let Some(word) = self.0.get(at) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// For a word that no one else writes.
+    #[inline]
+    pub fn add(self, at: usize, count: u64) {
+        if let Some(word) = self.0.get(at) {
+            let sum = word.load(Ordering::Relaxed).wrapping_add(count);
+            word.store(sum, Ordering::Relaxed);
+        }
+    }
+
+    /// For a word that others write, too. What it was before.
+    pub fn add_shared(self, at: usize, count: u64) -> u64 {
+        self.0
+            .get(at)
+            .map_or(0, |word| word.fetch_add(count, Ordering::Relaxed))
+    }
+
+    /// Likewise: it is this, or what is larger.
+    pub fn raise(self, at: usize, value: u64) {
+        if let Some(word) = self.0.get(at) {
+            // A look first: mostly there is nothing to be written.
+            if word.load(Ordering::Relaxed) < value {
+                word.fetch_max(value, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Sets a bit of a word that others write, too. Whether it was not set before.
+    pub fn mark(self, at: usize, bit: u64) -> bool {
+        self.0.get(at).is_some_and(|word| {
+            word.load(Ordering::Relaxed) & bit == 0
+                && word.fetch_or(bit, Ordering::Relaxed) & bit == 0
+        })
+    }
+
+    /// Makes a word that is 0 this value. Whether it was.
+    pub fn claim(self, at: usize, value: u64) -> bool {
+        self.0.get(at).is_some_and(|word| {
+            word.load(Ordering::Relaxed) == 0
+                && word
+                    .compare_exchange(0, value, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_ok()
+        })
+    }
+
+    /// Whoever [sees](Self::seen) this value sees what was written before.
+    pub fn publish(self, at: usize, value: u64) {
+        if let Some(word) = self.0.get(at) {
+            word.store(value, Ordering::Release);
+        }
+    }
+
+    pub fn seen(self, at: usize) -> u64 {
+        self.0
+            .get(at)
+            .map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    /// Takes back what was published, before anything else is written.
+    pub fn retract(self, at: usize) {
+        self.set(at, 0);
+        fence(Ordering::Release);
+    }
+
+    /// Copies as much as there is room for, and says whether `at` still has this value then.
+    pub fn copy_if(self, at: usize, value: u64, into: &mut [u64]) -> bool {
+        for (to, word) in into.iter_mut().zip(self.iter()) {
+            *to = word;
+        }
+        fence(Ordering::Acquire);
+        self.get(at) == value
+    }
+}
+
+/// For a word that no one else writes.
+#[inline]
+pub(crate) fn bump(word: &AtomicU64, count: u64) {
+    word.store(
+        word.load(Ordering::Relaxed).wrapping_add(count),
+        Ordering::Relaxed,
+    );
+}
