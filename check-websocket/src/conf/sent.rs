@@ -1,5 +1,7 @@
 //! What nginx sends to the upstream for a handshake.
 
+use std::rc::Rc;
+
 use super::locate::Place;
 use super::location::{By, Version};
 use super::parse::Directive;
@@ -26,11 +28,7 @@ pub fn request(
     client: &Request,
 ) -> Option<Sent> {
     let scope = &place.scope;
-    let pass = scope
-        .levels
-        .last()?
-        .iter()
-        .find(|line| line.name == "proxy_pass")?;
+    let pass = scope.level().find("proxy_pass")?;
     let upstream = Upstream::read(pass, maps);
     let mut maps = maps.clone();
     maps.know("proxy_host", upstream.proxy_host());
@@ -117,7 +115,7 @@ impl Upstream {
 
 /// The lines of `proxy_set_header` in force, and what `websocket on` does for a handshake.
 struct Lines<'a> {
-    set: Vec<&'a Directive>,
+    set: Rc<[&'a Directive]>,
     maps: &'a Maps<'a>,
     by: By,
 }
