@@ -1,5 +1,7 @@
 //! Who may come in: `limit_except`, `allow` and `deny`, passwords, and origins.
 
+use std::ptr;
+
 use websocket_protocol::{OriginRule, RequestAuthority};
 
 use super::location::By;
@@ -72,18 +74,15 @@ enum Access {
     Depends(String),
 }
 
+fn first_rule<'a>(level: &Level<'a>) -> Option<&'a Directive> {
+    let rules = ["allow", "deny"].iter().filter_map(|name| level.find(name));
+    // Of the same block, so the first is the one that lies before the other.
+    rules.min_by_key(|rule| ptr::from_ref::<Directive>(rule))
+}
+
 /// The first rule that fits decides. Which address a client has is not known here.
 fn addresses(scope: &Scope<'_>) -> Access {
-    let is_rule = |line: &&Directive| matches!(line.name.as_str(), "allow" | "deny");
-    let has = |level: &&Level<'_>| {
-        ["allow", "deny"]
-            .iter()
-            .any(|name| level.find(name).is_some())
-    };
-    let Some(level) = scope.levels.iter().rev().find(has) else {
-        return Access::Free;
-    };
-    let mut rules = level.lines.iter().filter(is_rule);
+    let mut rules = scope.levels.iter().rev().filter_map(first_rule);
     match rules.next() {
         Some(first) if first.word(0) == "all" && first.name == "deny" => Access::Refused(format!(
             "deny all ({}) answers 403 to every client",

@@ -142,7 +142,7 @@ fn internal(place: &Place<'_, '_>, is_own: bool) -> End {
         return End::Here;
     };
     let path = locate::path(place.directive).unwrap_or_default();
-    match leads_to(place.server.level().lines, path) {
+    match leads_to(place.server.level().lines, path, place.maps) {
         true => End::Here,
         false => End::Answered(format!(
             "internal ({}) answers 404 to a client",
@@ -151,12 +151,14 @@ fn internal(place: &Place<'_, '_>, is_own: bool) -> End {
     }
 }
 
-fn leads_to(lines: &[Directive], path: &str) -> bool {
+fn leads_to(lines: &[Directive], path: &str, maps: &Maps<'_>) -> bool {
+    if maps.step(lines.len()).is_none() {
+        return true;
+    }
     let leads = |line: &Directive| {
         let names = ["try_files", "rewrite", "error_page", "index"];
         names.contains(&line.name.as_str()) && line.words.iter().any(|word| word.starts_with(path))
     };
-    lines
-        .iter()
-        .any(|line| leads(line) || leads_to(line.children(), path))
+    let mut lines = lines.iter();
+    lines.any(|line| leads(line) || leads_to(line.children(), path, maps))
 }

@@ -76,7 +76,7 @@ impl Judge {
     fn http(&mut self, http: &[Directive]) {
         let maps = Maps::of(http);
         let level = Level::new(http);
-        for server in level.all("server") {
+        for server in level.all("server").iter().copied() {
             if server.block.is_none() {
                 continue;
             }
@@ -130,6 +130,12 @@ impl Judge {
             judgement.unjudged = Some(format!("{}: {text}", line.place()));
             return;
         }
+        let lists = ["proxy_set_header", "proxy_hide_header", "proxy_pass_header"];
+        let lines: usize = lists.iter().map(|name| scope.list(name).len()).sum();
+        if before.maps.step(lines).is_none() {
+            judgement.unjudged = Some(format!("{}: {TOO_MUCH}", line.place()));
+            return;
+        }
         // What a `set` there makes of a variable counts in its lines.
         let mut maps = before.maps.clone();
         rewrite::set(before.level, &mut maps);
@@ -140,9 +146,15 @@ impl Judge {
         if location.is_meant() {
             folklore::notes(scope, &mut judgement.notes);
         }
+        if maps.is_spent() {
+            judgement.unjudged = Some(format!("{}: {TOO_MUCH}", line.place()));
+        }
         judgement.locations.push(location);
     }
 }
+
+/// Said where a verdict may lack something.
+pub const TOO_MUCH: &str = "there is more to follow than is followed, so not all of it is judged";
 
 /// Judges a location; `None` where it passes nothing on.
 pub fn location(

@@ -31,10 +31,13 @@ pub fn search<'a>(
     unknown: &mut Vec<&'a Directive>,
 ) -> Found<'a> {
     let level = scope.level();
+    let locations = level.all("location");
+    if maps.step(locations.len()).is_none() {
+        return Found::Nothing;
+    }
     let places = || {
-        level
-            .all("location")
-            .map(|directive| (directive, Kind::of(directive)))
+        let locations = locations.iter().copied();
+        locations.map(|directive| (directive, Kind::of(directive)))
     };
     let place = |directive: &'a Directive, why| Place {
         directive,
@@ -97,7 +100,8 @@ pub fn search<'a>(
 
 /// `@name` of a server.
 pub fn named<'a>(server: &Scope<'a>, wanted: &str) -> Option<Place<'a>> {
-    let mut named = server.level().all("location");
+    let level = server.level();
+    let mut named = level.all("location").iter().copied();
     let directive = named.find(|directive| directive.word(0) == wanted)?;
     Some(Place {
         directive,

@@ -72,11 +72,16 @@ pub fn judged(
     let tree = Files::dumped_or_single(text, path).tree()?;
     let mut judgement = judge::judge(&tree.directives, version);
     judgement.notes.extend(tree.notes);
+    let mut reached = address.map(|walk| reach::reach(&tree.directives, walk, version));
     let mut unread = tree.unread;
-    unread.extend(judgement.unjudged.take());
+    // With an address it is its way that counts.
+    unread.extend(match &mut reached {
+        Some(reached) => reached.unjudged.take(),
+        None => judgement.unjudged.take(),
+    });
     Ok(Reading {
         judgement,
-        reached: address.map(|walk| reach::reach(&tree.directives, walk, version)),
+        reached,
         unread,
     })
 }

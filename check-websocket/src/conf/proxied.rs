@@ -16,8 +16,8 @@ pub fn judge(
     version: Option<Version>,
 ) {
     let headers = scope.headers();
-    let upgrade = Sent::of(&headers, "Upgrade", maps);
-    let connection = Sent::of(&headers, "Connection", maps);
+    let upgrade = Sent::of(headers, "Upgrade", maps);
+    let connection = Sent::of(headers, "Connection", maps);
     if location.by == By::Module {
         redundant(
             location,
@@ -33,7 +33,7 @@ pub fn judge(
         }
         by_hand(location, scope, version, [upgrade, connection]);
     }
-    request_is_changed(location, scope, &headers, maps);
+    request_is_changed(location, scope, headers, maps);
     answer_is_changed(location, scope);
     no_server(location, scope, maps);
     times::connect_timeout(location, scope);
@@ -244,6 +244,7 @@ fn no_server(location: &mut Location, scope: &Scope<'_>, maps: &Maps<'_>) {
 fn answer_is_changed(location: &mut Location, scope: &Scope<'_>) {
     let passed: Vec<&str> = scope
         .list("proxy_pass_header")
+        .iter()
         .map(|line| line.word(0))
         .collect();
     for line in scope.list("proxy_hide_header") {

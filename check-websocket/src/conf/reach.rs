@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::access;
-use super::judge::{self, server_name};
+use super::judge::{self, TOO_MUCH, server_name};
 use super::listen::{self, Arrival};
 use super::locate::{self, Found, Place};
 use super::location::{By, Location, Version};
@@ -31,6 +31,8 @@ pub struct Reached {
     /// Each stops WebSocket.
     pub problems: Vec<String>,
     pub remarks: Vec<String>,
+    /// Where not all could be followed.
+    pub unjudged: Option<String>,
 }
 
 impl Reached {
@@ -63,9 +65,13 @@ pub fn reach(directives: &[Directive], walk: &Walk, version: Option<Version>) ->
             sent: Vec::new(),
             problems: Vec::new(),
             remarks: Vec::new(),
+            unjudged: None,
         },
     };
     way.server();
+    if way.maps.is_spent() {
+        way.reached.unjudged = Some(format!("{}: {TOO_MUCH}", way.reached.url));
+    }
     way.reached
 }
 

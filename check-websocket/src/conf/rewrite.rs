@@ -40,11 +40,17 @@ pub fn run<'a>(
     }
 }
 
+/// What a line costs: an expression is compared, or a variable made.
+const LINE: usize = 10;
+
 const LINES: [&str; 5] = ["set", "return", "break", "rewrite", "if"];
 
 /// What `set` makes of variables at a level, wherever nothing decides whether it does.
 pub fn set<'a>(level: &Level<'a>, maps: &mut Maps<'a>) {
     for line in level.all("set") {
+        if maps.step(LINE).is_none() {
+            return;
+        }
         if let Some(value) = maps.value(line.word(1)) {
             maps.know(line.word(0).trim_start_matches('$'), value);
         }
@@ -68,7 +74,7 @@ enum End {
 impl<'a> Run<'a, '_> {
     fn level(&mut self, level: &'a [Directive]) -> Option<End> {
         for line in level {
-            if self.maps.step(1).is_none() {
+            if self.maps.step(LINE).is_none() {
                 self.remarks.push(format!(
                     "what follows {} is not followed: there is too much of it",
                     line.place()
@@ -161,6 +167,10 @@ impl<'a> Run<'a, '_> {
     }
 
     fn not_followed(&mut self, line: &Directive) {
+        // More of them tell nothing new.
+        if self.remarks.len() > 20 {
+            return;
+        }
         self.remarks.push(format!(
             "{} {} ({}) is not followed: what it depends on can't be told from here",
             line.name,

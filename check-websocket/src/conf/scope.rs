@@ -10,41 +10,43 @@ use super::parse::Directive;
 #[derive(Clone)]
 pub struct Level<'a> {
     pub lines: &'a [Directive],
-    first: Rc<HashMap<&'a str, &'a Directive>>,
-    /// `proxy_set_header`
-    headers: Rc<[&'a Directive]>,
+    named: Rc<HashMap<&'a str, Vec<&'a Directive>>>,
 }
 
 impl<'a> Level<'a> {
     pub fn new(lines: &'a [Directive]) -> Self {
-        let mut first = HashMap::new();
+        let mut named: HashMap<&str, Vec<&Directive>> = HashMap::new();
         for line in lines {
-            first.entry(line.name.as_str()).or_insert(line);
+            named.entry(lua(&line.name)).or_default().push(line);
         }
-        let headers = lines.iter().filter(|line| line.name == "proxy_set_header");
         Self {
             lines,
-            first: first.into(),
-            headers: headers.collect(),
+            named: Rc::new(named),
         }
     }
 
     /// Most directives may stand there once.
     pub fn find(&self, name: &str) -> Option<&'a Directive> {
-        self.first.get(name).copied()
+        self.all(name).first().copied()
     }
 
     /// All of those that may be repeated.
-    pub fn all(&self, name: &'static str) -> impl Iterator<Item = &'a Directive> + use<'a> {
-        let any = self.find(name).is_some();
-        let lines = if any { self.lines } else { &[] };
-        lines.iter().filter(move |line| line.name == name)
+    pub fn all(&self, name: &str) -> &[&'a Directive] {
+        self.named.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// What passes the requests of this level on.
     pub fn pass(&self) -> Option<&'a Directive> {
         PASSES.iter().find_map(|name| self.find(name))
     }
+}
+
+/// The name of a phase of Lua, whichever of its forms it has.
+fn lua(name: &str) -> &str {
+    let short = name.strip_suffix("_block").or(name.strip_suffix("_file"));
+    short
+        .filter(|short| short.ends_with("_by_lua"))
+        .unwrap_or(name)
 }
 
 /// A level and those around it, the outermost first.
@@ -86,20 +88,10 @@ impl<'a> Scope<'a> {
         self.levels.iter().rev().find_map(|level| level.find(name))
     }
 
-    /// The same by the beginning of a name, for those that come in several forms.
-    pub fn beginning(&self, name: &str) -> Option<&'a Directive> {
-        let named = |level: &Level<'a>| {
-            let found = level.first.iter().filter(|(own, _)| own.starts_with(name));
-            found.map(|(_, line)| *line).min_by_key(|line| line.line)
-        };
-        self.levels.iter().rev().find_map(named)
-    }
-
     /// All lines of a directive in force that is a list: those of the innermost level that has any.
-    pub fn list(&self, name: &'static str) -> impl Iterator<Item = &'a Directive> + use<'a> {
-        let has = |level: &&Level<'a>| level.find(name).is_some();
-        let level = self.levels.iter().rev().find(has).cloned();
-        level.into_iter().flat_map(move |level| level.all(name))
+    pub fn list(&self, name: &str) -> &[&'a Directive] {
+        let mut lists = self.levels.iter().rev().map(|level| level.all(name));
+        lists.find(|list| !list.is_empty()).unwrap_or_default()
     }
 
     /// nginx compares flags and the like without regard to case.
@@ -109,19 +101,17 @@ impl<'a> Scope<'a> {
 
     /// The `proxy_set_header` lines in force: those of the innermost level that has any. All the
     /// others are lost, which is the commonest mistake of all.
-    pub fn headers(&self) -> Rc<[&'a Directive]> {
-        let mut levels = self.levels.iter().rev().map(|level| &level.headers);
-        let headers = levels.find(|headers| !headers.is_empty());
-        headers.map_or_else(|| [].into(), Rc::clone)
+    pub fn headers(&self) -> &[&'a Directive] {
+        self.list("proxy_set_header")
     }
 
     /// A line for this header that a level further in has put out of force.
     pub fn lost_header(&self, name: &str) -> Option<&'a Directive> {
-        let levels = self.levels.iter().rev().map(|level| &level.headers);
-        let mut levels = levels.filter(|headers| !headers.is_empty());
-        levels.next();
-        levels
-            .flat_map(|headers| headers.iter().copied())
+        let lists = self.levels.iter().rev();
+        let lists = lists.map(|level| level.all("proxy_set_header"));
+        let lost = lists.filter(|list| !list.is_empty()).skip(1);
+        lost.flatten()
+            .copied()
             .find(|header| header.word(0).eq_ignore_ascii_case(name))
     }
 }

@@ -1,7 +1,5 @@
 //! What nginx sends to the upstream for a handshake.
 
-use std::rc::Rc;
-
 use super::locate::Place;
 use super::location::{By, Version};
 use super::parse::Directive;
@@ -115,14 +113,14 @@ impl Upstream {
 
 /// The lines of `proxy_set_header` in force, and what `websocket on` does for a handshake.
 struct Lines<'a> {
-    set: Rc<[&'a Directive]>,
+    set: &'a [&'a Directive],
     maps: &'a Maps<'a>,
     by: By,
 }
 
 impl Lines<'_> {
     fn set(&self, name: &str) -> Option<String> {
-        proxied::last(&self.set, name).map(|line| self.maps.shown(line.word(1)))
+        proxied::last(self.set, name).map(|line| self.maps.shown(line.word(1)))
     }
 
     fn upgrade(&self, http: &str) -> Vec<String> {

@@ -1,20 +1,19 @@
 //! What may decide and is not looked at: that much is said.
 
-use super::parse::Directive;
 use super::scope::Scope;
 
-/// Names, and what they may do. Where a name ends in `*` only its beginning counts.
+/// Names, and what they may do.
 const UNSEEN: [(&str, &str); 22] = [
     ("auth_request", "may refuse"),
     ("auth_jwt", "may refuse"),
-    ("access_by_lua*", "may refuse"),
-    ("rewrite_by_lua*", "may answer, or lead elsewhere"),
+    ("access_by_lua", "may refuse"),
+    ("rewrite_by_lua", "may answer, or lead elsewhere"),
     (
-        "content_by_lua*",
+        "content_by_lua",
         "may answer in the place of what is written here",
     ),
-    ("header_filter_by_lua*", "may change the answer"),
-    ("set_by_lua*", "sets a variable"),
+    ("header_filter_by_lua", "may change the answer"),
+    ("set_by_lua", "sets a variable"),
     ("js_access", "may refuse"),
     ("js_set", "sets a variable"),
     ("js_header_filter", "may change the answer"),
@@ -43,15 +42,8 @@ const UNSEEN: [(&str, &str); 22] = [
 
 /// A remark for each of them that is in force.
 pub fn remarks(scope: &Scope<'_>) -> Vec<String> {
-    let in_force = |name: &str| -> Option<&Directive> {
-        let line = match name.strip_suffix('*') {
-            Some(beginning) => scope.beginning(beginning),
-            None => scope.nearest(name),
-        };
-        line.filter(|line| !line.says("off"))
-    };
     let remark = |(name, what): &(&str, &str)| {
-        let line = in_force(name)?;
+        let line = scope.nearest(name).filter(|line| !line.says("off"))?;
         let (name, place) = (&line.name, line.place());
         Some(format!("{name} ({place}) is not looked at: it {what}"))
     };

@@ -13,7 +13,7 @@ pub struct Maps<'a> {
     maps: Rc<HashMap<String, &'a Directive>>,
     upstreams: Rc<HashMap<&'a str, &'a Directive>>,
     /// Names, without the `$`, and values; a later one replaces an earlier one.
-    known: Vec<(String, String)>,
+    known: Rc<HashMap<String, String>>,
     patterns: Rc<Patterns>,
     /// Whether all headers of the request are known, so that there is no other.
     is_whole: bool,
@@ -21,7 +21,7 @@ pub struct Maps<'a> {
     left: Rc<Cell<usize>>,
 }
 
-const MAX_STEPS: usize = 10_000_000;
+const MAX_STEPS: usize = 20_000_000;
 /// What a variable costs beside the entry of a map.
 const VARIABLE: usize = 20;
 /// nginx itself has room for 4 or 8 KB of a request's head.
@@ -39,7 +39,7 @@ impl<'a> Maps<'a> {
             // Of two for the same variable nginx takes the later one.
             maps: Rc::new(named.collect()),
             upstreams: Rc::new(upstreams.map(|line| (line.word(0), line)).collect()),
-            known: Vec::new(),
+            known: Rc::default(),
             patterns: Rc::new(Patterns::new()),
             is_whole: false,
             left: Rc::new(Cell::new(MAX_STEPS)),
@@ -57,11 +57,7 @@ impl<'a> Maps<'a> {
 
     /// From here on a variable has this value.
     pub fn know(&mut self, name: &str, value: impl Into<String>) {
-        let (name, value) = (name.to_ascii_lowercase(), value.into());
-        match self.known.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, known)) => *known = value,
-            None => self.known.push((name, value)),
-        }
+        Rc::make_mut(&mut self.known).insert(name.to_ascii_lowercase(), value.into());
     }
 
     /// The value as far as it can be told: what can't stays as it is written.
@@ -109,12 +105,7 @@ impl<'a> Maps<'a> {
 
     /// Of a request that is known as a whole. What it doesn't have is empty.
     fn of_request(&self, name: &str) -> Option<String> {
-        let known = |wanted: &str| {
-            let mut known = self.known.iter();
-            known
-                .find(|(name, _)| name == wanted)
-                .map(|(_, value)| value.as_str())
-        };
+        let known = |name: &str| self.known.get(name).map(String::as_str);
         let among = |list: Option<&str>, separator: char, name: &str| {
             let pairs = list.unwrap_or_default().split(separator);
             let mut pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
@@ -137,15 +128,20 @@ impl<'a> Maps<'a> {
 
     /// Takes some of the work that is still done. `None` when there was enough.
     pub fn step(&self, cost: usize) -> Option<()> {
-        self.left.set(self.left.get().checked_sub(cost)?);
-        Some(())
+        let left = self.left.get().checked_sub(cost);
+        self.left.set(left.unwrap_or_default());
+        left.map(|_| ())
+    }
+
+    /// Whether not all was followed, as there was too much of it.
+    pub fn is_spent(&self) -> bool {
+        self.left.get() == 0
     }
 
     fn variable(&self, name: &str, depth: usize) -> Option<String> {
         self.step(VARIABLE)?;
         let lower = name.to_ascii_lowercase();
-        let known = self.known.iter().find(|(known, _)| *known == lower);
-        if let Some((_, value)) = known {
+        if let Some(value) = self.known.get(&lower) {
             return Some(value.clone());
         }
         match lower.as_str() {

@@ -1,6 +1,7 @@
 //! The doctor: `check-websocket` before real servers, through a real nginx and directly.
 
 mod address;
+mod bounds;
 mod causes;
 mod compare;
 mod configuration;
