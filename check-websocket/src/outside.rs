@@ -96,7 +96,7 @@ fn served(answer: impl Fn(&str) -> Vec<u8> + Sync) -> Vec<String> {
         });
         let url = format!("ws://{address}/");
         let limits = [
-            "--timeout=300ms",
+            "--timeout=100ms",
             "--deadline=2s",
             "--hold=10ms",
             "--message=a",

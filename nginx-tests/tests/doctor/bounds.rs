@@ -102,7 +102,7 @@ fn what_multiplies() {
     });
     let server = "server { location / { proxy_pass http://a; proxy_http_version 1.1;
         proxy_set_header Upgrade $m9; proxy_set_header Connection $m9; } }";
-    text(&format!("{maps}{server}"), 1, "");
+    text(&format!("{maps}{server}"), 0, "");
 
     let locations = many(2_000, |n| {
         format!("location /a{n} {{ proxy_pass http://a; websocket on; }}\n")
@@ -175,9 +175,9 @@ fn a_comment_hides_no_site() {
         "# configuration file site.conf:",
         "# configuration file /etc/site.conf:",
     ] {
-        text(&format!("{SERVER}\n{comment}\n{broken}"), 1, "");
+        all(&format!("{SERVER}\n{comment}\n{broken}"), 1, "");
         let dump =
             format!("# configuration file /etc/nginx/nginx.conf:\n{SERVER}\n{comment}\n{broken}\n");
-        text(&dump, 1, "");
+        all(&dump, 1, "");
     }
 }
