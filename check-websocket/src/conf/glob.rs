@@ -110,7 +110,7 @@ fn one(pattern: &str, c: char) -> Option<&str> {
             let set: Vec<char> = set.chars().skip(usize::from(negated)).collect();
             (is_in(&set, c) != negated).then(|| &after[1..])
         }
-        own => (own == c).then(|| chars.as_str()),
+        own => (own == c).then_some(chars.as_str()),
     }
 }
 

@@ -213,10 +213,9 @@ impl<'a> Way<'a> {
     /// What nginx answers may lead to another page.
     fn answered(&mut self, level: &Level<'a>, why: String) {
         self.reached.fails(why);
-        if let Some(line) = level.find("error_page") {
-            let text = format!("error_page ({}) is not followed", line.place());
-            self.reached.remarks.push(text);
-        }
+        let page = level.find("error_page");
+        let text = page.map(|line| format!("error_page ({}) is not followed", line.place()));
+        self.reached.remarks.extend(text);
     }
 
     fn search(&mut self, server: &Scope<'a>, uri: Uri) {
@@ -243,7 +242,7 @@ impl<'a> Way<'a> {
                     ));
                 }
                 Found::Nothing => {
-                    // That of the server is for what no location takes.
+                    // The server's own is for what no location takes.
                     if let Some(line) = server.level().find("try_files") {
                         match self.try_files(server, server, uri, line) {
                             Some(again) => uri = again,
@@ -292,10 +291,8 @@ impl<'a> Way<'a> {
         match level.find("try_files") {
             Some(line) => {
                 // Before files are looked for, it is looked at who asks.
-                let by = match place.scope.is("websocket", "on") {
-                    true => By::Module,
-                    false => By::Nothing,
-                };
+                let is_on = place.scope.is("websocket", "on");
+                let by = if is_on { By::Module } else { By::Nothing };
                 let said = access::judge(by, &place.scope, &self.maps);
                 self.reached.remarks.extend(said.remarks);
                 if let Some(why) = said.problems.into_iter().next() {

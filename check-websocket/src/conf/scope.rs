@@ -138,7 +138,7 @@ pub fn titled(first: &str, words: &[String]) -> String {
     let mut title = first.to_owned();
     for word in words {
         if title.len() + word.len() > ENOUGH {
-            title.extend(" …".chars());
+            title.push_str(" …");
             break;
         }
         if !title.is_empty() {

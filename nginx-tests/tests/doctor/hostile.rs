@@ -151,7 +151,7 @@ fn a_status_of_four_digits_is_none() {
                 .unwrap_or_default()
                 .as_bytes(),
         );
-        conn.send(&format!(
+        conn.send(format!(
             "HTTP/1.1 1019 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
         ))
     });
