@@ -36,10 +36,14 @@ MOST=512
 quiet='' limit=10 origin='' protocols='' insecure='' problem='' advice='' change=''
 
 main() {
-    # POSIX has no mktemp. mkdir fails where someone else was first.
+    # POSIX has no mktemp. mkdir fails where someone else was first, or a run that was
+    # killed has left its own: then it is another name.
     umask 077
-    directory=${TMPDIR:-/tmp}/check-websocket.$$
-    mkdir "$directory" || exit 2
+    tries=0
+    until directory=${TMPDIR:-/tmp}/check-websocket.$$.$tries && mkdir "$directory" 2>/dev/null; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 100 ] || mistake "no directory can be made in ${TMPDIR:-/tmp}"
+    done
     headers=$directory/headers
     : >"$headers"
     trap clean EXIT

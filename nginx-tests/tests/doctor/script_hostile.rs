@@ -130,6 +130,41 @@ fn quiet_is_silent_in_every_shell() {
     }
 }
 
+/// A run that was killed leaves its directory, and another process has its number later.
+#[test]
+fn what_others_left_in_its_place_stops_nothing() {
+    if find_program("curl").is_none() {
+        return println!("skipped: curl is not installed");
+    }
+    let server = ScriptedBackend::standard();
+    let url = format!("ws://{}/", server.address());
+    let directory = tempfile::tempdir().expect("a directory");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/check-websocket.sh");
+    // The number of the shell that then becomes the script.
+    let taken = "mkdir \"$TMPDIR/check-websocket.$$.0\" && exec sh \"$0\" \"$@\"";
+    let output = Command::new("sh")
+        .args(["-c", taken])
+        .args([script.as_os_str(), url.as_ref()])
+        .env("TMPDIR", directory.path())
+        .output()
+        .expect("a shell runs it");
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let none = run_in(&shells()[0], &[&url], |command| {
+        command.env("TMPDIR", directory.path().join("none"));
+    });
+    assert_eq!(none.status, Some(2), "{}", none.out);
+    assert!(
+        none.err.starts_with("error: no directory can be made in "),
+        "{}",
+        none.err
+    );
+}
+
 #[test]
 fn the_origin_is_that_of_a_browser() {
     let server = ScriptedBackend::standard();
