@@ -61,9 +61,9 @@ check_exports() {
 check_libraries() {
     local found
     found=$(readelf -dW "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | paste -s -d ' ')
-    [ -z "$found" ] || die "the module needs $found: it must name no library."
+    [ -z "$found" ] || die "the module needs $found, but it must not name any library."
     found=$(nm -D --undefined-only --with-symbol-versions "$1" | awk '/@/ { print $NF }' | paste -s -d ' ')
-    [ -z "$found" ] || die "the module asks for a version of a symbol: $found."
+    [ -z "$found" ] || die "the module requires a version of a symbol: $found."
 }
 
 # Nothing at all would tell at build time, and nginx not before it loads the file.

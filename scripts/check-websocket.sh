@@ -13,7 +13,7 @@ Sends a WebSocket handshake to URL (ws://, wss://, http:// or https://) and
 names what is wrong with the answer, with advice. Where nginx refuses, one
 request without Upgrade tells whether Upgrade reaches the upstream.
 
-  -k          go on with a certificate that can't be trusted
+  -k          go on despite a certificate that can't be trusted
   -q          print nothing if it works
   -t SECONDS  how long to wait for the connection, and for the answer (10)
   -o ORIGIN   Origin to send; the URL's own without it
@@ -251,7 +251,7 @@ judge_silence() {
     said=$(sed -n 's/^curl: //p' "$directory/error" | head -n 1)
     said=$(shown "$said")
     case $status in
-        3 | 43) mistake "$scheme://$host$rest is no address ($said)" ;;
+        3 | 43) mistake "$scheme://$host$rest is not a valid address ($said)" ;;
         5 | 6) fails upstream-unresolved "$said" ;;
         7)
             # Older versions of curl leave the reason out.
@@ -320,6 +320,8 @@ judge_status() {
         fails upgrade-missing "$seen, and the answer asks for the Upgrade that was sent"
     fi
     judge_listener
+    ! is_slash_missing ||
+        advice='open the address with the slash at its end, or add a "location =" for the one without, whose proxy_pass has the slash'
     ! is_nginx_page || judge_local "with nginx's own page"
     if is_nginx_file; then
         change='the address reaches a location that does not proxy'
@@ -341,6 +343,15 @@ judge_status() {
     esac
 }
 
+# Whether it is a redirect to the same path with a slash behind it.
+is_slash_missing() {
+    case $code in 30[12378]) ;; *) return 1 ;; esac
+    to=$(header Location | head -n 1) from=$url
+    to=${to%%[?#]*} from=${from%%[?#]*}
+    case $to in *://*) to=/${to#*://*/} ;; esac
+    [ "$to" = "/${from#*://*/}/" ]
+}
+
 # kind LIMITED   what a status means, whoever answers it.
 kind() {
     case $code in
@@ -348,22 +359,23 @@ kind() {
         401) echo unauthorized ;;
         403) echo forbidden ;;
         404) echo not-found ;;
+        413) if [ "$1" = limited ]; then echo body-too-large; else echo status; fi ;;
         429 | 503) echo "$1" ;;
         *) echo status ;;
     esac
 }
 
-# What nginx answers before it looks at the request, because of TLS.
+# What nginx refuses before it looks for a location: its page of 400 says it.
 judge_listener() {
     [ "$code" = 400 ] || return 0
-    if says 'plain HTTP request was sent to HTTPS port'; then
-        problem=plain-to-tls change='open wss://; nginx answers so at a port whose listen has ssl'
-        fails local-status "$seen: this port speaks TLS"
-    fi
-    if says 'No required SSL certificate was sent' || says 'The SSL certificate error'; then
-        problem=client-certificate change='ssl_verify_client asks for a certificate at this port'
-        fails local-status "$seen: nginx wants a certificate of the client"
-    fi
+    while IFS=: read -r cause page; do
+        ! says "$page" || fails "$cause" "$seen: \"$page\""
+    done <<'END'
+local-plain-to-tls:The plain HTTP request was sent to HTTPS port
+local-certificate-missing:No required SSL certificate was sent
+local-certificate-refused:The SSL certificate error
+local-header-too-large:Request Header Or Cookie Too Large
+END
 }
 
 # judge_local WITH   what nginx answered by itself.
@@ -401,8 +413,8 @@ advice() {
     sed -n "s/^$1: //p" <<'END'
 over-http2: make the proxy or client in front use HTTP/1.1 towards this nginx for WebSocket
 method-not-get: open the WebSocket with a GET request
-http-version: make the proxy in front speak HTTP/1.1 (if it is an nginx: proxy_http_version 1.1)
-upgrade-missing: make the proxy in front pass Upgrade and Connection on (if it is an nginx: websocket on)
+http-version: make the proxy in front speak HTTP/1.1 (if it is nginx: proxy_http_version 1.1)
+upgrade-missing: make the proxy in front pass Upgrade and Connection on (if it is nginx: websocket on)
 upgrade-not-websocket: send "Upgrade: websocket"
 connection-not-upgrade: make the proxy in front send "Connection: upgrade" with the Upgrade header
 key-missing: send a Sec-WebSocket-Key of 16 random bytes in base64
@@ -415,39 +427,50 @@ body-present: send the handshake without Content-Length and Transfer-Encoding
 subprotocol-malformed: give each subprotocol once, as a name without spaces or separators
 extensions-malformed: send extensions as "name; parameter=value, name", or leave the header out
 origin-not-allowed: if pages of this origin may connect, add it to websocket_allow_origin
-local-redirect: open the final address (wss:// instead of ws://), or exempt this location from the return or rewrite
-local-unauthorized: send credentials auth_basic or auth_request accepts; a page can't set Authorization for a WebSocket, so use a cookie
-local-forbidden: check allow, deny, auth_request and return 403 for this location
+local-redirect: open the address that the redirect leads to (often wss:// instead of ws://), or exempt this location from the return or rewrite
+local-unauthorized: send credentials that auth_basic or auth_request accepts; a page cannot set Authorization for a WebSocket, so use a cookie
+local-forbidden: check allow, deny, auth_request and "return 403" for this location
 local-not-found: check that the address matches a location with proxy_pass, and check try_files
 local-limited: raise limit_conn or limit_req for this location; a WebSocket counts in limit_conn until it closes
+local-header-too-large: raise large_client_header_buffers, or make the client send less; the usual reason is cookies
+local-body-too-large: send the handshake without Content-Length and Transfer-Encoding
+local-plain-to-tls: open wss:// instead of ws://; if a proxy in front connects here, make it use https://
+local-certificate-missing: make the client send its certificate, or set ssl_verify_client optional
+local-certificate-refused: renew the client's certificate, or check ssl_client_certificate, ssl_verify_depth and ssl_crl
 local-status: look for return, rewrite or error_page in this location, and at nginx's own lines above this one
+worker-connections-exhausted: raise worker_connections; a WebSocket takes two, one to the client and one to the upstream
+too-many-open-files: raise worker_rlimit_nofile above worker_connections; if it is the whole system's limit, raise fs.file-max
+local-ports-exhausted: widen net.ipv4.ip_local_port_range, add addresses to the upstream, or let proxy_bind choose among several addresses, without a port
+connect-forbidden: with SELinux, run setsebool -P httpd_can_network_connect 1; otherwise check AppArmor, the service's sandbox and the local firewall
 upstream-unresolved: check the name in proxy_pass and the servers in resolver
 upstream-none-live: bring a server of the upstream block back, or change its max_fails, fail_timeout and down
 upstream-refused: start the upstream, or correct the address and port in proxy_pass
-upstream-unreachable: check the route, firewall and proxy_bind, or the path and permissions of a unix socket in proxy_pass
-upstream-connect-timeout: check that a firewall does not drop packets to the address in proxy_pass, or raise proxy_connect_timeout
-upstream-tls-failed: check that the port in proxy_pass speaks TLS, else use http://; check proxy_ssl_server_name, proxy_ssl_name and proxy_ssl_verify
-upstream-closed: look for a crash in the upstream's own log, and check that http:// or https:// in proxy_pass is what it speaks
+upstream-unreachable: check the route, the firewall, proxy_bind and whether IPv6 works here, or the path and permissions of a unix socket
+upstream-connect-timeout: check that no firewall drops packets to the address in proxy_pass, or raise proxy_connect_timeout
+upstream-tls-failed: check that the port in proxy_pass speaks TLS, otherwise use http://; check proxy_ssl_server_name, proxy_ssl_name and proxy_ssl_verify
+upstream-closed: check the path and the scheme (http:// or https://) in proxy_pass, and look for a crash in the upstream's own log
 upstream-response-timeout: find out why the upstream does not answer, or raise proxy_read_timeout
-upstream-response-invalid: check that the port in proxy_pass speaks HTTP, and http:// or https:// as written there
-upstream-redirect: point proxy_pass at the redirect's target; often it is a trailing slash, or X-Forwarded-Proto to set by proxy_set_header
-upstream-bad-request: check the Host it expects (proxy_set_header Host $host) and its own log for what it found wrong
+upstream-response-invalid: check the port and the scheme (http:// or https://) in proxy_pass
+upstream-header-too-big: raise proxy_buffer_size, or make the upstream send less; the usual reason is Set-Cookie
+upstream-redirect: let proxy_pass lead to the redirect's target; often a slash is missing at the end, or proxy_set_header X-Forwarded-Proto
+upstream-bad-request: check the path, the Host it expects (proxy_set_header Host $http_host), and the upstream's own log for what it found wrong
 upstream-unauthorized: send the credentials the upstream wants, and check that no proxy_set_header removes Authorization or Cookie
-upstream-forbidden: if it compares Origin with Host, set proxy_set_header Host $host; else allow this origin or user in the upstream
+upstream-forbidden: if it compares Origin with Host, set proxy_set_header Host $http_host; otherwise check the path, and allow this origin or user in the upstream
 upstream-not-found: check the path that proxy_pass maps this location to
 upstream-version: check what the upstream's Sec-WebSocket-Version and Upgrade ask for; it should accept version 13
 upstream-overloaded: raise the upstream's capacity or limits, or add a server to the upstream block
 upstream-not-websocket: check that the path proxy_pass maps this location to is the WebSocket endpoint
 upstream-error: look for the error in the upstream's own log
 upstream-status: check the path that proxy_pass maps this location to, and the upstream's own log
-response-upgrade: make the upstream answer "Upgrade: websocket"; websocket_verify log lets it pass meanwhile
-response-connection: make the upstream answer "Connection: Upgrade"; websocket_verify log lets it pass meanwhile
+response-upgrade: make the upstream answer "Upgrade: websocket"; websocket_verify log lets it through in the meantime
+response-connection: make the upstream answer "Connection: Upgrade"; websocket_verify log lets it through in the meantime
 accept-missing: make the upstream answer with Sec-WebSocket-Accept; it may not be a WebSocket server at all
 accept-mismatch: check that nothing between nginx and the upstream replays an answer or changes Sec-WebSocket-Key
 subprotocol-not-offered: make the upstream choose one of the offered subprotocols or none, and check that no proxy_set_header changes them
 extension-not-offered: make the upstream choose among the offered extensions, and check that no proxy_set_header changes them
+response-unasked: make the upstream answer 101 only to requests with Upgrade; to let another protocol through, set websocket_other_upgrades pass
 response-accel-redirect: make the upstream leave X-Accel-Redirect out of its 101, or set proxy_ignore_headers X-Accel-Redirect
-client-gone: if many do, see whether the upstream answers slower than clients wait
+client-gone: if it happens often, check whether the upstream takes longer to answer than clients wait
 END
 }
 

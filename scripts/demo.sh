@@ -17,7 +17,7 @@ Usage: scripts/demo.sh [--check]
 Starts nginx with the module on 127.0.0.1:8080, with a page that talks to an echo
 server, and stays until Ctrl-C. Installs what is missing (as root) first.
 
-  --check  ends after the checks, with status 0 only if they held
+  --check  ends after the checks, with status 0 only if they passed
 END
 }
 
@@ -41,12 +41,12 @@ main() {
     start_nginx
     try_echo
     try_failure
-    [ -z "$check" ] || { show "" "All checks held."; return; }
+    [ -z "$check" ] || { show "" "All checks passed."; return; }
 
     show "" "Open http://127.0.0.1:$PORT/ in a browser. Ctrl-C ends the demo." \
         "The log is in $DEMO/error.log"
     wait -n "$ECHO_PID" "$NGINX_PID" || true
-    die "nginx or the echo server ended by itself: see $DEMO/error.log"
+    die "nginx or the echo server exited unexpectedly: see $DEMO/error.log"
 }
 
 # ---- what runs --------------------------------------------------------------
@@ -169,7 +169,7 @@ try_echo() {
         "       }" \
         ""
     indented "$BIN/ws-try" "ws://127.0.0.1:$PORT/echo" "$MESSAGE" || die "no echo came back: see $DEMO/error.log"
-    grep -qF "$MESSAGE" "$DEMO/seen" || die "what came back is not what was sent."
+    grep -qF "$MESSAGE" "$DEMO/seen" || die "the echo is not what was sent."
 }
 
 try_failure() {

@@ -142,9 +142,9 @@ build_package() {
 install_file() {
     local module='MODULE' directory version
     directory=$(nginx -V 2>&1 | tr ' ' '\n' | sed -n 's/^--modules-path=//p')
-    [ -n "$directory" ] || die "this nginx names no directory for its modules (nginx -V has no --modules-path): build the module with scripts/build.sh and load it by its full path."
+    [ -n "$directory" ] || die "this nginx does not say where its modules are (nginx -V has no --modules-path): build the module with scripts/build.sh and load it by its full path."
     version=$(version_in_header "$(find_given_source "$1")")
-    [ "$version" = "$VERSION" ] || die "these are the sources of nginx $version; installed is $VERSION."
+    [ "$version" = "$VERSION" ] || die "these are the sources of nginx $version, but nginx $VERSION is installed."
     if [ -n "$DRY" ]; then
         run "$ROOT/scripts/build.sh" --nginx-source "$1"
     else
@@ -209,7 +209,7 @@ unloaded() {
 
 finish() {
     if [ -n "$DRY" ]; then
-        say "" "Nothing was done. It would have $1." "To undo it then: $2"
+        say "" "Nothing was done. It would have $1." "To undo it afterwards: $2"
     else
         say "" "Done: $1." "Next: write \"websocket on;\" into a location that proxies, then: nginx -t && nginx -s reload" "To undo it: $2"
     fi

@@ -36,7 +36,7 @@ need_packages() {
     local missing
     read -r -a missing <<<"$(missing_packages "$@")"
     [ "${#missing[@]}" -gt 0 ] || return 0
-    have apt-get || die "not found: ${missing[*]} (Debian's names of the packages); install them and run this again."
+    have apt-get || die "not found: ${missing[*]} (as Debian names the packages); install them and run this again."
     if [ "$(id -u)" -ne 0 ]; then
         die "some packages are missing; install them with: sudo apt-get install ${missing[*]}"
     fi
@@ -78,7 +78,7 @@ install_packages() (
     export DEBIAN_FRONTEND=noninteractive
     quietly() { "$@" >"$log" 2>&1 </dev/null || { tail -n 20 "$log" >&2; return 1; }; }
     # Lists that can't be refreshed may still do.
-    quietly apt-get update || say "apt-get update failed; trying with the lists that are there."
+    quietly apt-get update || say "apt-get update failed; trying with the existing package lists."
     quietly apt-get install -y --no-install-recommends "$@"
 )
 
@@ -191,7 +191,7 @@ find_installed_source() {
 version_in_header() {
     local version
     version=$(sed -n 's/^#define NGINX_VERSION  *"\([0-9.]*\)".*/\1/p' "$1/src/core/nginx.h")
-    [ -n "$version" ] || die "$1/src/core/nginx.h names no version."
+    [ -n "$version" ] || die "$1/src/core/nginx.h does not give a version."
     printf '%s\n' "$version"
 }
 

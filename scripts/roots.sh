@@ -141,7 +141,7 @@ mirror() {
         apt-get update >&2
         uri=$(mirror_of_apt)
     fi
-    [ -n "$uri" ] || die "apt names no Debian archive: set DEBIAN_MIRROR to the URL of one."
+    [ -n "$uri" ] || die "apt knows no Debian archive: set DEBIAN_MIRROR to the URL of one."
     printf '%s\n' "$uri"
 }
 

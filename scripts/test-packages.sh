@@ -105,13 +105,13 @@ install_by_script() {
     cp "$ROOT/debian/changelog" "$COPY/project/debian/"
     cp "$COPY"/packages/*.deb "$COPY/project/target/packages/here/"
     quietly /project/scripts/install.sh --dry-run
-    [ ! -L "$COPY/$LINK" ] || die "a dry run has installed something."
+    [ ! -L "$COPY/$LINK" ] || die "the dry run installed something."
     quietly /project/scripts/install.sh
-    [ -L "$COPY/$LINK" ] || die "installed by scripts/install.sh, and not enabled."
+    [ -L "$COPY/$LINK" ] || die "scripts/install.sh installed the module, but it is not enabled."
     undo=$(sed -n 's/^To undo it: //p' "$LOG/packages")
     # shellcheck disable=SC2086 # a command line
     quietly ${undo/apt-get/apt-get -y}
-    [ ! -L "$COPY/$LINK" ] || die "\"$undo\" has left the module enabled."
+    [ ! -L "$COPY/$LINK" ] || die "\"$undo\" left the module enabled."
     nginx_takes_configuration
 
     # Half of it is gone already, and then all.
@@ -173,10 +173,10 @@ upgrade() {
 # until a reload that succeeds, the running nginx goes on as it is.
 remove() {
     remove_packages apt-get -y remove
-    [ ! -L "$COPY/$LINK" ] || die "removed, and still enabled."
+    [ ! -L "$COPY/$LINK" ] || die "the package was removed, but the module is still enabled."
     say_in stays 'after the removal'
     try_echo
-    ! nginx_test || die "nginx takes a directive of a module that it doesn't load."
+    ! nginx_test || die "nginx accepts a directive of a module that it doesn't load."
     grep -q 'unknown directive "websocket"' "$LOG/nginx-t" || die "nginx doesn't name the directive: $(cat "$LOG/nginx-t")"
 
     write_site ''
@@ -189,8 +189,8 @@ remove() {
 purge() {
     # apt knows no package any more that it could download from nowhere.
     remove_packages dpkg --purge
-    [ ! -L "$COPY/$LINK.removed" ] || die "purged, and $LINK.removed is left."
-    [ -z "$(find "$COPY/usr" "$COPY/etc" -path '*websocket*' ! -path '*/sites-*' -print -quit)" ] || die "purged, and files are left."
+    [ ! -L "$COPY/$LINK.removed" ] || die "the package was purged, but $LINK.removed is left."
+    [ -z "$(find "$COPY/usr" "$COPY/etc" -path '*websocket*' ! -path '*/sites-*' -print -quit)" ] || die "the package was purged, but files are left."
     nginx_takes_configuration
 }
 
@@ -213,7 +213,7 @@ end_nginx() {
     wait "$NGINX_PID" || die "nginx ended with an error."
     NGINX_PID=
     ! grep -E '\[(alert|crit|emerg)\]|exited on signal' "$COPY/var/log/nginx/error.log" |
-        grep -v 'unknown directive "websocket"' >&2 || die "nginx's error log has alarming lines."
+        grep -v 'unknown directive "websocket"' >&2 || die "nginx's error log has lines at alert, crit or emerg."
 }
 
 end_of_release() {
@@ -306,7 +306,7 @@ start_echo() {
 
 try_echo() {
     "$BIN/ws-try" "ws://127.0.0.1:$PORT/" 'through the package' >"$LOG/try" 2>&1 || { cat "$LOG/try" >&2; die "no echo came back."; }
-    grep -q 'received "through the package"' "$LOG/try" || die "what came back is not what was sent."
+    grep -q 'received "through the package"' "$LOG/try" || die "the echo is not what was sent."
 }
 
 no_tunnel() { ! "$BIN/ws-try" "ws://127.0.0.1:$PORT/" >/dev/null 2>&1; }
@@ -333,7 +333,7 @@ say_in() {
 close_tunnel() {
     local descriptor=${TUNNELS[$1]}
     exec {descriptor}>&-
-    wait "${PIDS[$1]}" || { cat "$LOG/$1" >&2; die "the tunnel that $1 did not end well."; }
+    wait "${PIDS[$1]}" || { cat "$LOG/$1" >&2; die "the tunnel that $1 failed."; }
 }
 
 # wait_until WHAT COMMAND...   up to ten seconds.

@@ -8,10 +8,11 @@ set -euo pipefail
 # Debian 13 and Debian testing: nginx 1.26 and 1.30.
 OTHER_RELEASES=(trixie forky)
 INTEROP=$TARGET/interop
+APPLICATIONS=$TARGET/applications
 
 usage() {
     cat <<'END'
-Usage: scripts/test.sh [--all] [-- ARGUMENTS]
+Usage: scripts/test.sh [--all | --applications] [-- ARGUMENTS]
 
 Checks imports, formatting and lints, runs the unit tests, builds the module for the
 installed nginx and runs the end-to-end tests on it.
@@ -19,16 +20,23 @@ installed nginx and runs the end-to-end tests on it.
   --all         end-to-end also on the nginx of Debian 13 and of Debian testing,
                 in minimal roots that stay under target/roots (needs root), on
                 an nginx that has the module compiled in, and in part under valgrind
+  --applications
+                instead: tries real applications behind the installed nginx, each
+                with the location that docs/applications.md gives. Takes them from
+                PyPI, npm and Debian, 1.5 GB under target/applications
   ARGUMENTS     go to `cargo test -p nginx-tests`, such as
                 scripts/test.sh -- --test handshake
+                With --applications they choose among these:
+                scripts/test.sh --applications -- jupyter
 END
 }
 
 main() {
-    local all='' release
+    local all='' applications='' release
     while [ $# -gt 0 ]; do
         case $1 in
             --all) all=yes ;;
+            --applications) applications=yes ;;
             --) shift; break ;;
             -h | --help) usage; return ;;
             *) usage >&2; exit 2 ;;
@@ -40,6 +48,10 @@ main() {
     trap summary EXIT
 
     stage packages install
+    if [ -n "$applications" ]; then
+        try_applications "$@"
+        return
+    fi
     stage imports check_imports
     stage clients prepare_clients
     stage shellcheck check_scripts
@@ -115,9 +127,46 @@ prepare_node() {
     logged node npm install --prefix "$INTEROP" --no-save --no-audit --no-fund ws@8
 }
 
+# Servers of many kinds with the clients that belong to them. What cannot be had is
+# not tried, and the test says so.
+prepare_applications() {
+    mkdir -p "$APPLICATIONS"
+    prepare_python_applications || say "no applications from PyPI: their tests will be skipped."
+    prepare_node_applications || say "no applications from npm: their tests will be skipped."
+    want_packages chromium:chromium || say "no Chromium: the tests of pages will be skipped."
+    want_packages mosquitto:mosquitto || say "no mosquitto: the test of MQTT will be skipped."
+    want_packages nats-server:nats-server || say "no nats-server: the test of NATS will be skipped."
+    want_packages novnc websockify tigervnc-standalone-server:Xvnc ||
+        say "no noVNC: its test will be skipped."
+}
+
+# The versions are pinned: what is there stays until the lists change.
+prepare_python_applications() {
+    local lists=$ROOT/nginx-tests/applications venv=$APPLICATIONS/venv
+    ! cmp -s "$lists/constraints.txt" "$venv/installed.txt" || return 0
+    python3 -c 'import ensurepip, venv' 2>/dev/null || want_packages python3 python3-venv || return 1
+    rm -rf "$venv"
+    logged applications-python python3 -m venv "$venv" || return 1
+    logged applications-python "$venv/bin/python" -m pip install --quiet \
+        --requirement "$lists/requirements.txt" --constraint "$lists/constraints.txt" || return 1
+    cp "$lists/constraints.txt" "$venv/installed.txt"
+}
+
+prepare_node_applications() {
+    local lists=$ROOT/nginx-tests/applications modules=$APPLICATIONS/node_modules
+    ! cmp -s "$lists/package-lock.json" "$modules/installed.json" || return 0
+    want_packages nodejs:node npm:npm || return 1
+    node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || a == 20 && b >= 19 ? 0 : 1)' ||
+        { say "Node $(node --version) is too old: 20.19 or later is needed."; return 1; }
+    rm -rf "$modules"
+    cp "$lists/package.json" "$lists/package-lock.json" "$APPLICATIONS"
+    logged applications-node npm ci --prefix "$APPLICATIONS" --no-audit --no-fund || return 1
+    cp "$lists/package-lock.json" "$modules/installed.json"
+}
+
 # logged NAME COMMAND...   runs it quietly; its last words only if it failed.
 logged() {
-    local log=$INTEROP/$1.log
+    local log=$TARGET/$1.log
     shift
     "$@" >"$log" 2>&1 </dev/null || { tail -n 5 "$log" >&2; return 1; }
 }
@@ -168,6 +217,13 @@ on_compiled_in() {
     MODULE=compiled-in stage 'compiled in: end-to-end' end_to_end '' "$NGINX" "$@"
 }
 
+# try_applications [ARGUMENT...]
+try_applications() {
+    stage 'applications: packages' prepare_applications
+    stage 'applications: build' build
+    stage applications end_to_end '' "$(command -v nginx)" --test applications -- --test-threads 2 "$@"
+}
+
 # Leaves the path of the nginx in NGINX.
 build_nginx() {
     NGINX=$("$ROOT/scripts/build-nginx.sh" | tail -n 1)
@@ -186,7 +242,7 @@ end_to_end() {
     local root=$1 nginx=$2
     shift 2
     NGINX_TESTS_ROOT=$root NGINX_TESTS_BINARY=$nginx NGINX_TESTS_MODULE=$MODULE \
-        NGINX_TESTS_INTEROP=$INTEROP cargo test "${FLAGS[@]}" -p nginx-tests "$@"
+        NGINX_TESTS_INTEROP=$INTEROP NGINX_TESTS_APPLICATIONS=$APPLICATIONS cargo test "${FLAGS[@]}" -p nginx-tests "$@"
 }
 
 main "$@"

@@ -2,13 +2,6 @@
 
 use nginx_sys::{ngx_msec_t, ngx_uint_t};
 
-/// `websocket_handshake`
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Handshake {
-    Strict,
-    Lenient,
-}
-
 /// `websocket_other_upgrades`
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum OtherUpgrades {

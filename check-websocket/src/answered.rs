@@ -1,6 +1,6 @@
 //! What an answer to the handshake says.
 
-use websocket_protocol::{Cause, Escaped, Status};
+use websocket_protocol::{Address, Cause, Escaped, Evidence, Status};
 
 use crate::answer::Answer;
 use crate::failure::{Failure, Role};
@@ -8,6 +8,23 @@ use crate::request::Request;
 
 /// Judges an answer to the handshake.
 pub fn judge(role: Role, answer: &Answer, request: &Request) -> Option<Failure> {
+    let failure = cause(role, answer, request)?;
+    Some(failure.advised_by(&evidence(role, answer, request)))
+}
+
+/// What advice depends on. What an upstream behind nginx got is not known here.
+fn evidence<'a>(role: Role, answer: &'a Answer, request: &'a Request) -> Evidence<'a> {
+    let header = |name| request.header(name).map(str::as_bytes);
+    Evidence {
+        path: Some(Address(request.path.as_bytes()).path()),
+        location: answer.header("Location").map(str::as_bytes),
+        host: header("Host"),
+        sent_host: header("Host").filter(|_| role == Role::Backend),
+        origin: header("Origin"),
+    }
+}
+
+fn cause(role: Role, answer: &Answer, request: &Request) -> Option<Failure> {
     if answer.status == 101 {
         let refusal = answer.verify(request).err()?;
         return Some(Failure::of(refusal.cause, refusal.seen.to_string()));
@@ -23,7 +40,7 @@ pub fn judge(role: Role, answer: &Answer, request: &Request) -> Option<Failure> 
         return Some(failure.change("websocket on; in the location that proxies"));
     }
     let seen = match answer.header("Location") {
-        Some(to) => format!("{seen}, with Location \"{}\"", Escaped(to.as_bytes())),
+        Some(to) => format!("{seen}, with Location \"{}\"", Address(to.as_bytes())),
         None => seen,
     };
     if let Some(failure) = of_listener(answer, &seen) {
@@ -37,28 +54,27 @@ pub fn judge(role: Role, answer: &Answer, request: &Request) -> Option<Failure> 
     Cause::from_upstream_status(answer.status).map(|cause| Failure::of(cause, seen))
 }
 
-/// What nginx answers before it looks at the request, because of TLS.
+/// What nginx refuses before it looks for a location: its page of 400 says it.
 fn of_listener(answer: &Answer, seen: &str) -> Option<Failure> {
-    if answer.status != 400 {
-        return None;
-    }
-    if answer.body_contains("plain HTTP request was sent to HTTPS port") {
-        let failure = Failure::of(Cause::LocalStatus, format!("{seen}: this port speaks TLS"));
-        let change = "open wss://; nginx answers so at a port with `listen … ssl`";
-        return Some(failure.problem("plain-to-tls").change(change));
-    }
-    let asks = [
-        "No required SSL certificate was sent",
-        "The SSL certificate error",
+    const PAGES: [(&str, Cause); 4] = [
+        (
+            "The plain HTTP request was sent to HTTPS port",
+            Cause::LocalPlainToTls,
+        ),
+        (
+            "No required SSL certificate was sent",
+            Cause::LocalCertificateMissing,
+        ),
+        ("The SSL certificate error", Cause::LocalCertificateRefused),
+        (
+            "Request Header Or Cookie Too Large",
+            Cause::LocalHeaderTooLarge,
+        ),
     ];
-    if asks.iter().any(|text| answer.body_contains(text)) {
-        let seen = format!("{seen}: nginx wants a certificate of the client");
-        let failure = Failure::of(Cause::LocalStatus, seen);
-        let change = "ssl_verify_client asks for it at this port; `ssl_verify_client optional` lets \
-                      clients without one in";
-        return Some(failure.problem("client-certificate").change(change));
-    }
-    None
+    let (page, cause) = PAGES
+        .into_iter()
+        .find(|(page, _)| answer.status == 400 && answer.body_contains(page))?;
+    Some(Failure::of(cause, format!("{seen}: \"{page}\"")))
 }
 
 /// What nginx in front answered by itself, and what shows the way it asked the upstream.
@@ -77,7 +93,7 @@ fn of_nginx(answer: &Answer, seen: &str) -> Option<Failure> {
             format!("{seen}, with a file from nginx's disk: no upstream was asked"),
         );
         return Some(failure.change(
-            "the address reaches a location that does not proxy; --nginx-conf FILE URL says which",
+            "the address reaches a location that does not proxy; --nginx-conf FILE URL shows which",
         ));
     }
     // The handshake was sent in HTTP/1.1.
@@ -107,13 +123,15 @@ fn gateway(status: u16, seen: &str) -> Failure {
         ..Failure::of(cause, format!("{seen}, with nginx's own page"))
     };
     failure.change(
-        "the exact cause is in nginx's error log; `websocket_cause_header on` shows it here, and so \
-         does --backend in most cases",
+        "the exact cause is in nginx's error log; `websocket_cause_header on` shows it here, and \
+         so does --backend in most cases",
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use websocket_protocol::Finding;
+
     use super::*;
 
     fn answer(status: u16, header: &str, body: &str) -> Answer {
@@ -179,12 +197,27 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_to_a_tls_port() {
-        let body = "<center>The plain HTTP request was sent to HTTPS port</center>";
-        let failure = judge(Role::Front, &answer(400, "", body), &request());
+    fn advice_follows_from_what_a_backend_got() {
+        let advice = |role, answer| {
+            let mut request = request();
+            for (name, value) in [("Host", "app"), ("Origin", "https://chat.example")] {
+                request.headers.push((name.to_owned(), value.to_owned()));
+            }
+            judge(role, answer, &request).expect("a failure").advice
+        };
+        let refused = answer(403, "", "no");
         assert_eq!(
-            failure.and_then(|failure| failure.problem),
-            Some("plain-to-tls")
+            advice(Role::Backend, &refused),
+            Finding::OriginElsewhere.advice()
+        );
+        assert_eq!(
+            advice(Role::Front, &refused),
+            Cause::UpstreamForbidden.advice()
+        );
+        let redirect = answer(301, "Location: http://a//", "no");
+        assert_eq!(
+            advice(Role::Front, &redirect),
+            Finding::SlashMissing.advice()
         );
     }
 
@@ -224,12 +257,28 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_that_wants_a_certificate() {
-        let body = "<center>No required SSL certificate was sent</center>";
-        let failure = judge(Role::Front, &answer(400, "", body), &request());
-        assert_eq!(
-            failure.and_then(|failure| failure.problem),
-            Some("client-certificate")
-        );
+    fn nginx_s_pages_of_400_are_told_apart() {
+        for (page, expected) in [
+            (
+                "The plain HTTP request was sent to HTTPS port",
+                "local-plain-to-tls",
+            ),
+            (
+                "No required SSL certificate was sent",
+                "local-certificate-missing",
+            ),
+            ("The SSL certificate error", "local-certificate-refused"),
+            (
+                "Request Header Or Cookie Too Large",
+                "local-header-too-large",
+            ),
+        ] {
+            let body = format!("<center>{page}</center>");
+            assert_eq!(name(Role::Front, &answer(400, "", &body)), expected);
+            assert_eq!(
+                name(Role::Backend, &answer(404, "", &body)),
+                "upstream-not-found"
+            );
+        }
     }
 }

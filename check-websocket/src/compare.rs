@@ -80,7 +80,7 @@ pub fn compare(front: &mut Walk, backend: &Walk, options: &Options, tls: &Tls) -
         (Some(through), Some(direct)) => comparison(
             Verdict::BothFail,
             &format!(
-                "fails through nginx ({}), and otherwise directly ({})",
+                "fails through nginx ({}), and in a different way directly ({})",
                 through.name, direct.name
             ),
         ),
@@ -99,8 +99,8 @@ pub fn compare(front: &mut Walk, backend: &Walk, options: &Options, tls: &Tls) -
                 front.failure = Some(culprit.name(&through));
             } else if !through.candidates.is_empty() {
                 front.failure = Some(through.change(
-                    "nginx got no answer where --backend gives one: compare its address with the one in \
-                     proxy_pass, and see nginx's error log",
+                    "nginx got no answer from its upstream, but --backend answers: compare its \
+                     address with the one in proxy_pass, and see nginx's error log",
                 ));
             }
             comparison
@@ -142,14 +142,15 @@ const PASS_HOST_ON: &str = "proxy_set_header Host $http_host";
 const CHANGES: &[Change] = &[
     Change {
         header: "Host",
-        text: "the backend answers the same when Host is its own address, which is what nginx sends by default",
+        text: "the backend answers the same when Host is its own address, which is what nginx \
+               sends by default",
         cause: None,
         advice: PASS_HOST_ON,
         request: |request, backend| Some(request.again().with("Host", backend.target.authority())),
     },
     Change {
         header: "Host",
-        text: "the backend answers the same when Host is without its port, which is what $host is",
+        text: "the backend answers the same when Host has no port, as in $host",
         cause: None,
         advice: PASS_HOST_ON,
         request: |request, _| {
@@ -185,23 +186,24 @@ const CHANGES: &[Change] = &[
         header: "Authorization",
         text: "the backend answers the same without Authorization",
         cause: None,
-        advice: "look for a proxy_set_header that empties Authorization, and for auth_basic in nginx",
+        advice: "look for a proxy_set_header that empties Authorization, and for auth_basic in \
+                 nginx",
         request: |request, _| without(request, "Authorization"),
     },
     Change {
         header: "Upgrade",
         text: "the backend answers the same when Upgrade is missing, so nginx does not pass it on",
         cause: Some(Cause::UpgradeMissing),
-        advice: "`websocket on;` in the location that proxies; by hand that takes proxy_http_version 1.1 \
-                 and proxy_set_header for Upgrade and Connection",
+        advice: "`websocket on;` in the location that proxies; by hand that takes \
+                 proxy_http_version 1.1 and proxy_set_header for Upgrade and Connection",
         request: |request, _| Some(request.again().without(&["Upgrade", "Connection"])),
     },
     Change {
         header: "Upgrade",
         text: "the backend answers the same when Upgrade is missing, so nginx does not pass it on",
         cause: Some(Cause::UpgradeMissing),
-        advice: "`websocket on;` in the location that proxies; by hand that takes proxy_http_version 1.1 \
-                 and proxy_set_header for Upgrade and Connection",
+        advice: "`websocket on;` in the location that proxies; by hand that takes \
+                 proxy_http_version 1.1 and proxy_set_header for Upgrade and Connection",
         request: |request, _| {
             Some(
                 request
@@ -214,9 +216,10 @@ const CHANGES: &[Change] = &[
     },
     Change {
         header: "Connection",
-        text: "the backend answers the same when Connection does not say upgrade",
+        text: "the backend answers the same when Connection does not list upgrade",
         cause: Some(Cause::ConnectionNotUpgrade),
-        advice: "`websocket on;` in the location that proxies, or proxy_set_header Connection upgrade",
+        advice: "`websocket on;` in the location that proxies, or proxy_set_header Connection \
+                 upgrade",
         request: |request, _| Some(request.again().with("Connection", "close")),
     },
     Change {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use websocket_protocol::Cause;
+use websocket_protocol::{Advice, Cause, Evidence};
 
 use crate::handshake::Unanswered;
 use crate::look;
@@ -73,6 +73,14 @@ impl Failure {
         }
     }
 
+    /// With the advice that follows from what was seen, if that says more than the usual one.
+    pub fn advised_by(mut self, evidence: &Evidence<'_>) -> Self {
+        if let Some(Advice::Found(finding)) = self.cause.map(|cause| evidence.advice(cause)) {
+            self.advice = finding.advice();
+        }
+        self
+    }
+
     /// For a handshake that offered no subprotocol. Servers that want one of theirs close where an
     /// answer or the first frame was due, or answer 400.
     pub fn without_subprotocol(mut self) -> Self {
@@ -124,10 +132,10 @@ impl Failure {
 }
 
 pub fn of_lookup(role: Role, host: &str, error: &io::Error) -> Failure {
-    let seen = format!("{host} was not resolved: {error}");
+    let seen = format!("{host} could not be resolved: {error}");
     Failure::of(Cause::UpstreamUnresolved, seen).change_in_front(
         role,
-        "nothing yet: nginx is not reached before the name is in DNS (or in /etc/hosts, or given by --resolve)",
+        "nothing yet: the name must first be in DNS (or in /etc/hosts, or given with --resolve)",
     )
 }
 
@@ -135,7 +143,7 @@ pub fn of_connect(role: Role, port: u16, error: &io::Error, seen: String) -> Fai
     let (cause, change) = match error.kind() {
         io::ErrorKind::ConnectionRefused => (
             Cause::UpstreamRefused,
-            format!("see that nginx runs there and that a server block has `listen {port}`"),
+            format!("make sure that nginx runs there and that a server block has `listen {port}`"),
         ),
         io::ErrorKind::TimedOut => (
             Cause::UpstreamConnectTimeout,
@@ -143,7 +151,7 @@ pub fn of_connect(role: Role, port: u16, error: &io::Error, seen: String) -> Fai
         ),
         _ => (
             Cause::UpstreamUnreachable,
-            "nothing yet: the network gives no way to this address".to_owned(),
+            "nothing yet: there is no route to this address".to_owned(),
         ),
     };
     Failure::of(cause, seen).change_in_front(role, &change)
@@ -151,7 +159,8 @@ pub fn of_connect(role: Role, port: u16, error: &io::Error, seen: String) -> Fai
 
 /// The TLS of the address itself is that of nginx's own listener: `proxy_pass` has no part in it.
 const OWN_TLS: (&str, &str) = (
-    "There is no TLS connection to the server at this address that can be trusted; no handshake was sent.",
+    "No TLS connection that can be trusted was made to the server at this address; no handshake \
+     was sent.",
     "check ssl in listen, ssl_certificate and ssl_protocols of the server block that listens here",
 );
 
@@ -200,17 +209,19 @@ pub fn of_tls(role: Role, failed: &tls::Failed) -> Failure {
         Role::Backend => Failure::of(Cause::UpstreamTlsFailed, failed.text()),
     };
     match failed {
-        tls::Failed::NotTls => failure
-            .problem("not-tls")
-            .change_in_front(role, "add `ssl` to this port's `listen`, or open ws:// if it is meant to be plain"),
+        tls::Failed::NotTls => failure.problem("not-tls").change_in_front(
+            role,
+            "add `ssl` to this port's `listen`, or open ws:// if it is meant to be plain",
+        ),
         tls::Failed::TimedOut => failure.problem("tls-timeout").change_in_front(
             role,
-            "if this port is meant to be plain, open ws://; else see that `listen … ssl` is there",
+            "if this port is meant to be plain, open ws://; else make sure that its `listen` has \
+             `ssl`",
         ),
         _ => failure.change_in_front(
             role,
-            "see that this port's `listen` has `ssl`; compare ssl_protocols and ssl_ciphers with what \
-             browsers offer; see nginx's error log",
+            "make sure that this port's `listen` has `ssl`; compare ssl_protocols and ssl_ciphers \
+             with what browsers offer; see nginx's error log",
         ),
     }
 }
@@ -219,8 +230,8 @@ pub fn of_tls(role: Role, failed: &tls::Failed) -> Failure {
 pub fn of_certificate(problem: &look::Problem) -> Failure {
     let change = match problem.name {
         "certificate-name" => {
-            "give the server block with this server_name a certificate that lists the name; without \
-             one nginx shows the default server's"
+            "give the server block with this server_name a certificate that lists the name; \
+             without one nginx shows the default server's"
         }
         "certificate-expired" => {
             "renew the file ssl_certificate names and reload nginx: it keeps the old one until then"
@@ -229,7 +240,7 @@ pub fn of_certificate(problem: &look::Problem) -> Failure {
             "ssl_certificate must hold the intermediate certificates too, after the server's own"
         }
         "certificate-self-signed" => {
-            "use a certificate that browsers trust; for a test, --insecure goes on"
+            "use a certificate that browsers trust; for a test, --insecure ignores this"
         }
         _ => "see ssl_certificate",
     };
@@ -244,7 +255,7 @@ pub fn of_silence(role: Role, unanswered: &Unanswered) -> Failure {
             let how = match error.kind() {
                 io::ErrorKind::UnexpectedEof => "closed the connection".to_owned(),
                 io::ErrorKind::ConnectionReset => "reset the connection".to_owned(),
-                _ => format!("broke the connection off ({error})"),
+                _ => format!("broke off the connection ({error})"),
             };
             let seen = match count {
                 0 => format!("the server {how} without an answer"),
@@ -252,7 +263,8 @@ pub fn of_silence(role: Role, unanswered: &Unanswered) -> Failure {
             };
             Failure::of(Cause::UpstreamClosed, seen).change_in_front(
                 role,
-                "look for `return 444`, and for what else may close here before nginx answers",
+                "look for `return 444` or anything else that closes the connection before nginx \
+                 answers",
             )
         }
         Unanswered::TimedOut(limit) => {
@@ -264,7 +276,7 @@ pub fn of_silence(role: Role, unanswered: &Unanswered) -> Failure {
         }
         Unanswered::Invalid(text) => {
             let failure = Failure::of(Cause::UpstreamResponseInvalid, text.clone());
-            failure.change_in_front(role, "see that it is nginx that listens at this port")
+            failure.change_in_front(role, "make sure that nginx is what listens on this port")
         }
     }
 }

@@ -196,7 +196,8 @@ impl Look {
             });
         }
         if seconds < validity.not_before.timestamp() {
-            let text = "the certificate is not valid yet: compare both clocks".to_owned();
+            let text =
+                "the certificate is not valid yet: check the clocks on both sides".to_owned();
             return Some(Problem {
                 name: "certificate-not-yet-valid",
                 text,
@@ -216,13 +217,12 @@ impl Look {
         Some(match error {
             _ if self_signed => Problem {
                 name: "certificate-self-signed",
-                text: "the certificate is self-signed, and not among those this host trusts"
-                    .to_owned(),
+                text: "the certificate is self-signed and not trusted by this host".to_owned(),
             },
             Error::InvalidCertificate(CertificateError::UnknownIssuer) => Problem {
                 name: "certificate-untrusted",
                 text: format!(
-                    "no chain leads from the certificate to one this host trusts; its issuer is {}",
+                    "the certificate's chain leads to none that this host trusts; its issuer is {}",
                     facts.issuer()
                 ),
             },

@@ -87,7 +87,7 @@ fn ask_system(target: &Target, limit: Duration) -> io::Result<Vec<SocketAddr>> {
 
 fn none_left(target: &Target) -> io::Error {
     io::Error::other(format!(
-        "{} has no address of the family asked for",
+        "{} has no address of the requested family",
         target.host
     ))
 }

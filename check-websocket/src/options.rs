@@ -194,8 +194,8 @@ fn command() -> Command {
             option(
                 "nginx-conf",
                 "FILE",
-                "Judge a configuration: FILE, - for standard input, nothing for `nginx -T`; with a URL, \
-                 follow it there",
+                "Judge a configuration: FILE, - for standard input, nothing for `nginx -T`; with a \
+                 URL, follow it there",
             )
             .num_args(0..=1)
             .default_missing_value("")
@@ -238,7 +238,10 @@ fn command() -> Command {
             flag("ipv6", "Use IPv6 only")
                 .short('6')
                 .conflicts_with("ipv4"),
-            flag("insecure", "Go on with a certificate that can't be trusted"),
+            flag(
+                "insecure",
+                "Go on despite a certificate that can't be trusted",
+            ),
             option(
                 "connect-timeout",
                 "TIME",
@@ -271,7 +274,7 @@ fn command() -> Command {
                 "no-probes",
                 "Leave out the handshakes that are wrong on purpose",
             ),
-            option("repeat", "N", "Do it N times").value_parser(value_parser!(u32).range(1..)),
+            option("repeat", "N", "Repeat N times").value_parser(value_parser!(u32).range(1..)),
             flag("json", "Print JSON (docs/check-websocket.schema.json)"),
             flag("quiet", "Print nothing if it works, one line if it doesn't").short('q'),
         ])
@@ -280,7 +283,9 @@ fn command() -> Command {
 /// A file's name. An address in its place was meant to be followed in what nginx reads.
 fn configuration(text: &str) -> Result<String, String> {
     match text.contains("://") {
-        true => Err("name a file, - or nothing; with an address, put it in front".to_owned()),
+        true => {
+            Err("give a file, - or nothing; an address goes in front of this option".to_owned())
+        }
         false => Ok(text.to_owned()),
     }
 }
@@ -312,7 +317,7 @@ fn time(text: &str) -> Result<Duration, String> {
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a header is \"Name: value\"")?;
     if !websocket_protocol::header::is_token(name.as_bytes()) {
-        return Err(format!("\"{name}\" is no header name"));
+        return Err(format!("\"{name}\" is not a header name"));
     }
     Ok((name.to_owned(), header_value(value.trim())?))
 }
@@ -320,7 +325,7 @@ fn header(text: &str) -> Result<(String, String), String> {
 /// A line end in a value would be a second header that nobody asked for.
 fn header_value(text: &str) -> Result<String, String> {
     if text.chars().any(|c| c.is_control() && c != '\t') {
-        return Err("a header's value has no control characters".to_owned());
+        return Err("a header's value must not contain control characters".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -335,7 +340,7 @@ fn resolve(text: &str) -> Result<Resolve, String> {
         port: parse_port(port)?,
         address: address
             .parse()
-            .map_err(|_| format!("\"{address}\" is no IP address"))?,
+            .map_err(|_| format!("\"{address}\" is not an IP address"))?,
     })
 }
 

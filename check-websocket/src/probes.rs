@@ -70,8 +70,8 @@ fn judged(name: &'static str, what: &'static str, answer: Option<Answer>) -> Pro
     let status = answer.map(|answer| answer.status);
     let confused = status == Some(101);
     let text = match status {
-        Some(101) => "answered 101: taken for a right handshake".to_owned(),
-        Some(status) => format!("answered {status}: not taken for one"),
+        Some(101) => "answered 101: accepted as a handshake".to_owned(),
+        Some(status) => format!("answered {status}: not accepted"),
         None => "not answered".to_owned(),
     };
     Probe {
@@ -102,7 +102,11 @@ fn only_h2(
     let limit = options.connect_timeout();
     let connected = Line::connect(address, limit).map_err(Failed::from);
     match connected.and_then(|line| tls.connect(line, &target.host, &["h2"], limit)) {
-        Err(Failed::NoProtocol) => probe(None, false, "refused within TLS, as it should be"),
+        Err(Failed::NoProtocol) => probe(
+            None,
+            false,
+            "refused during the TLS handshake, as it should be",
+        ),
         Err(failed) => probe(None, false, &failed.text()),
         Ok((mut stream, shown)) => {
             let status = ask(&mut stream, request, options);
@@ -110,15 +114,17 @@ fn only_h2(
                 (Some("h2"), Some(101)) => probe(
                     status,
                     true,
-                    "chose HTTP/2, and yet took an HTTP/1.1 handshake",
+                    "chose HTTP/2, yet accepted an HTTP/1.1 handshake",
                 ),
-                (Some("h2"), _) => {
-                    probe(status, false, "chose HTTP/2 and took no HTTP/1.1 handshake")
-                }
+                (Some("h2"), _) => probe(
+                    status,
+                    false,
+                    "chose HTTP/2 and accepted no HTTP/1.1 handshake",
+                ),
                 (_, Some(101)) => probe(
                     status,
                     true,
-                    "chose no protocol, and took an HTTP/1.1 handshake all the same",
+                    "chose no protocol, but accepted an HTTP/1.1 handshake",
                 ),
                 _ => probe(status, false, "chose no protocol and opened no WebSocket"),
             }

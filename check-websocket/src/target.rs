@@ -105,7 +105,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {
     };
     match rest.strip_prefix(':') {
         None if rest.is_empty() => Ok((host, None)),
-        None => Err(format!("\"{rest}\" after the host is no port")),
+        None => Err(format!("\"{rest}\" after the host is not a port")),
         Some(port) => parse_port(port).map(|port| (host, Some(port))),
     }
 }
@@ -115,7 +115,7 @@ pub fn parse_port(port: &str) -> Result<u16, String> {
     let port_number = digits
         .and_then(|digits| digits.parse().ok())
         .filter(|&port| port != 0);
-    port_number.ok_or_else(|| format!("\"{port}\" is no port from 1 to 65535"))
+    port_number.ok_or_else(|| format!("\"{port}\" is not a port from 1 to 65535"))
 }
 
 fn check_host(host: &str) -> Result<(), String> {
@@ -129,7 +129,7 @@ fn check_host(host: &str) -> Result<(), String> {
     if host.bytes().all(fits) {
         Ok(())
     } else {
-        Err(format!("\"{host}\" is no host name"))
+        Err(format!("\"{host}\" is not a host name"))
     }
 }
 

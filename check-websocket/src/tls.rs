@@ -128,10 +128,12 @@ impl Failed {
 
     pub fn text(&self) -> String {
         match self {
-            Self::NotTls => "what came back is not TLS".to_owned(),
-            Self::NoProtocol => "the server takes none of the application protocols".to_owned(),
+            Self::NotTls => "the answer is not TLS".to_owned(),
+            Self::NoProtocol => {
+                "the server accepts none of the application protocols offered".to_owned()
+            }
             Self::TimedOut => "the TLS handshake was not answered in time".to_owned(),
-            Self::Closed => "the server closed the connection within the TLS handshake".to_owned(),
+            Self::Closed => "the server closed the connection during the TLS handshake".to_owned(),
             Self::Beyond(text) | Self::Tls(text) => text.clone(),
         }
     }

@@ -53,7 +53,8 @@ impl Tunnel {
             "ping-timeout",
             format!("no pong within {} s", limit.as_secs_f32()),
             "The connection is open, but a Ping was not answered with its Pong.",
-            "look in the server for what blocks its reading, and in front of nginx for what holds data back",
+            "look for what keeps the server from reading, and for anything in front of nginx that \
+             holds data back",
         ))
     }
 
@@ -92,7 +93,8 @@ impl Tunnel {
         let text = |what: &str, messages: u32, pings: u32| {
             let seconds = start.elapsed().as_secs_f32();
             format!(
-                "{what} after {seconds:.1} s of silence ({pings} pings and {messages} messages came)"
+                "{what} after {seconds:.1} s of silence ({pings} pings and {messages} messages \
+                 came)"
             )
         };
         loop {
@@ -277,12 +279,13 @@ fn ended_idle(name: &'static str, seen: String, after: Duration) -> Failure {
     let near = |seconds: f32| (after.as_secs_f32() - seconds).abs() < 1.5;
     if near(60.0) {
         return failure.change(
-            "60 s is the default of proxy_read_timeout, which counts where the location has no \
+            "60 s is the default of proxy_read_timeout, which applies where the location has no \
              `websocket on`; it is also a common limit of load balancers in front",
         );
     }
     failure.change(
         "websocket_timeout and websocket_ping where the location has `websocket on`, else \
-         proxy_read_timeout and proxy_send_timeout; the limit may also be a load balancer's in front",
+         proxy_read_timeout and proxy_send_timeout; the limit may also be that of a load balancer \
+         in front",
     )
 }

@@ -260,7 +260,7 @@ impl Walker<'_> {
             Some(problem) if !goes_on => Err(failure::of_certificate(&problem)),
             Some(problem) => {
                 step.lines
-                    .push(format!("goes on although {}", problem.text));
+                    .push(format!("going on although {}", problem.text));
                 Ok(())
             }
             None => Ok(()),
@@ -300,8 +300,9 @@ impl Walker<'_> {
         let unchosen = request.header(PROTOCOL).is_some() && answer.header(PROTOCOL).is_none();
         let (outcome, text) = match &failure {
             None if unchosen => {
-                let text =
-                    format!("{line}, but no subprotocol: some browsers close the connection");
+                let text = format!(
+                    "{line}, but no subprotocol was chosen: some browsers close the connection"
+                );
                 (Outcome::Note, text)
             }
             None => (Outcome::Ok, line),
@@ -312,9 +313,9 @@ impl Walker<'_> {
         step.fact("status", json!(answer.status));
         step.fact("sent", json!(sent))
             .fact("received", json!(received));
-        if let Some(said) = answer.said() {
-            step.lines.push(format!("  {said}"));
-            step.fact("said", json!(said));
+        if let Some(said) = answer.remark() {
+            step.lines.push(format!("  says \"{said}\""));
+            step.fact("said", json!(said.to_string()));
         }
         let rest = answer.rest.clone();
         self.walk.answer = Some(answer);

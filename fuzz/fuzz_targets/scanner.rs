@@ -91,7 +91,9 @@ fn parse_header(
     let Some(second) = byte(1) else {
         return Ok(None);
     };
-    if (second >= 128) != from_client {
+    let masked = second >= 128;
+    let answers = matches!(opcode, Opcode::Close | Opcode::Pong);
+    if masked != from_client && !answers {
         return Err(());
     }
     let (width, least) = match second % 128 {
@@ -118,7 +120,7 @@ fn parse_header(
     }
     let mut size = 2 + width;
     let mut mask = [0; 4];
-    if from_client {
+    if masked {
         for place in &mut mask {
             let Some(byte) = byte(size) else {
                 return Ok(None);
@@ -146,6 +148,7 @@ fn parse_header(
         length,
         message_length,
         close_code,
+        mask,
     };
     Ok(Some((frame, size as u64)))
 }

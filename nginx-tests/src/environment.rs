@@ -8,6 +8,7 @@
 //! | `NGINX_TESTS_ROOT` | run nginx by `chroot` in this directory | not set: no chroot |
 //! | `NGINX_TESTS_MODULE` | the module, as this process sees it; `compiled-in` if nginx has it without loading it | `target/nginx-VERSION/ngx_http_websocket_module.so` |
 //! | `NGINX_TESTS_INTEROP` | holds `venv/` (Python `websockets`) and `node_modules/ws` | `target/interop` |
+//! | `NGINX_TESTS_APPLICATIONS` | holds `venv/` and `node_modules/` with the applications | `target/applications` |
 //! | `NGINX_TESTS_SLOW` | how many times slower nginx is under a tool that watches it | 1: no tool |
 
 use std::path::{Path, PathBuf};
@@ -40,6 +41,12 @@ pub fn nginx_version() -> (u32, u32, u32) {
 /// The directory with the foreign WebSocket clients.
 pub fn interop() -> PathBuf {
     variable("NGINX_TESTS_INTEROP").unwrap_or_else(|| workspace().join("target/interop"))
+}
+
+/// The directory with the applications that are tried behind nginx.
+pub fn applications() -> PathBuf {
+    let default = || workspace().join("target/applications");
+    variable("NGINX_TESTS_APPLICATIONS").unwrap_or_else(default)
 }
 
 /// How many times slower than by itself nginx runs. Above 1 a tool runs it, such as valgrind.

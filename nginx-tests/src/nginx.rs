@@ -52,6 +52,7 @@ pub struct Setup {
     master: bool,
     module: bool,
     values: BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
     allowed: Vec<String>,
     prefix: TempDir,
 }
@@ -75,6 +76,7 @@ impl Setup {
             master: true,
             module: true,
             values: BTreeMap::new(),
+            environment: BTreeMap::new(),
             allowed: Vec::new(),
             prefix,
         }
@@ -83,6 +85,12 @@ impl Setup {
     /// What `%NAME%` stands for.
     pub fn set(mut self, name: &str, value: impl Display) -> Self {
         self.values.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// A variable of nginx's environment.
+    pub fn environment(mut self, name: &str, value: impl Display) -> Self {
+        self.environment.insert(name.to_owned(), value.to_string());
         self
     }
 
@@ -275,6 +283,7 @@ impl Setup {
             .arg("-c")
             .arg(prefix.join(CONFIG));
         command.arg("-e").arg(ERROR_LOG).stdin(Stdio::null());
+        command.envs(&self.environment);
         command
     }
 

@@ -78,8 +78,7 @@ impl Certificate {
 
     /// What a server needs to present this certificate.
     pub fn server_config(&self) -> Arc<ServerConfig> {
-        let key = PrivateKeyDer::try_from(self.key.clone()).expect("rcgen's key is PKCS #8");
-        let key = provider().key_provider.load_private_key(key);
+        let key = provider().key_provider.load_private_key(self.private_key());
         let shown = CertifiedKey::new(vec![self.der.clone()], key.expect("rcgen's key is a key"));
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -90,8 +89,8 @@ impl Certificate {
         Arc::new(config)
     }
 
-    /// What a client needs to trust this certificate and no other.
-    pub fn client_config(&self) -> Arc<ClientConfig> {
+    /// What a client needs to trust this certificate and no other, and to show one of its own.
+    pub fn client_config(&self, own: Option<&Self>) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots
             .add(self.der.clone())
@@ -99,9 +98,17 @@ impl Certificate {
         let config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("ring has the default versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Arc::new(config)
+            .with_root_certificates(roots);
+        Arc::new(match own {
+            None => config.with_no_client_auth(),
+            Some(own) => config
+                .with_client_auth_cert(vec![own.der.clone()], own.private_key())
+                .expect("the key belongs to the certificate"),
+        })
+    }
+
+    fn private_key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::try_from(self.key.clone()).expect("rcgen's key is PKCS #8")
     }
 }
 

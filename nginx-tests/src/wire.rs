@@ -51,9 +51,18 @@ impl Wire {
 
     /// Connects by TLS as a client that trusts `certificate` alone and asks for `localhost`.
     pub fn connect_tls(port: u16, certificate: &Certificate) -> io::Result<Self> {
+        Self::connect_tls_as(port, certificate, None)
+    }
+
+    /// The same with a certificate of the client's own.
+    pub fn connect_tls_as(
+        port: u16,
+        certificate: &Certificate,
+        own: Option<&Certificate>,
+    ) -> io::Result<Self> {
         let name = ServerName::try_from("localhost").expect("localhost is a name");
-        let mut tls =
-            ClientConnection::new(certificate.client_config(), name).map_err(io::Error::other)?;
+        let mut tls = ClientConnection::new(certificate.client_config(own), name)
+            .map_err(io::Error::other)?;
         let mut socket = Shared::new(Socket::Tcp(TcpStream::connect(("127.0.0.1", port))?))?;
         while tls.is_handshaking() {
             tls.complete_io(&mut socket)?;

@@ -190,15 +190,16 @@ fn drain_and_ping() {
     let mut client = Client::connect(nginx.port());
     client.establish("/chat");
     client.echo("hello");
-    assert_eq!(client.frame(), Frame::new(0x9, ""));
-    client.send(Frame::new(0xa, "").masked().bytes()).unwrap();
+    let ping = client.frame();
+    assert_eq!(ping.opcode, 0x9);
+    pong(&mut client, ping);
     nginx.reload();
     let close = loop {
         let frame = client.frame();
-        if frame != Frame::new(0x9, "") {
+        if frame.opcode != 0x9 {
             break frame;
         }
-        client.send(Frame::new(0xa, "").masked().bytes()).unwrap();
+        pong(&mut client, frame);
     };
     assert_eq!(close.close_code(), Some(1012));
     client
@@ -211,6 +212,11 @@ fn drain_and_ping() {
         nginx.exiting_worker_pids().is_empty()
     });
     nginx.stop();
+}
+
+fn pong(client: &mut Client, ping: Frame) {
+    let pong = Frame::new(0xa, ping.payload);
+    client.send(pong.masked().bytes()).unwrap();
 }
 
 fn echo(mut client: Client, target: &str) {

@@ -441,7 +441,7 @@ fn written(code: &str, default: &str, words: &str, setter: &str) -> String {
         _ => {
             let units: &[(u64, &str)] = match (is_time, setter) {
                 (true, _) => &[(3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms")],
-                (_, "ngx_conf_set_num_slot") => &[(1, "")],
+                (_, "set_number") => &[(1, "")],
                 _ => &[(1 << 20, "m"), (1 << 10, "k"), (1, "")],
             };
             let number = evaluate(code, default);

@@ -122,7 +122,7 @@ fn broken_handshakes_are_refused() {
     for kind in BOTH {
         let (backend, _) = backend(kind);
         let nginx = kind
-            .server("websocket on;")
+            .server("websocket on; websocket_handshake strict;")
             .set("BACKEND", backend.address())
             .start();
         let mut client = Client::connect(nginx.port());

@@ -93,22 +93,22 @@ macro_rules! causes {
 causes! {
     // The request.
     OverHttp2 "over-http2" NetworkInFront Code(400)
-        "WebSocket handshake headers arrived in an HTTP/2 or HTTP/3 request, where they mean nothing."
+        "WebSocket handshake headers arrived in an HTTP/2 or HTTP/3 request, where they have no meaning."
         "make the proxy or client in front use HTTP/1.1 towards this nginx for WebSocket"
     MethodNotGet "method-not-get" Client Code(405)
         "The handshake's method is not GET."
         "open the WebSocket with a GET request"
     HttpVersion "http-version" NetworkInFront Code(400)
         "The handshake came in a version of HTTP older than 1.1, which has no Upgrade."
-        "make the proxy in front speak HTTP/1.1 (if it is an nginx: proxy_http_version 1.1)"
-    UpgradeMissing "upgrade-missing" NetworkInFront Code(426)
-        "The request has WebSocket headers but no Upgrade, so something in front removed it."
-        "make the proxy in front pass Upgrade and Connection on (if it is an nginx: websocket on)"
+        "make the proxy in front speak HTTP/1.1 (if it is nginx: proxy_http_version 1.1)"
+    UpgradeMissing "upgrade-missing" NetworkInFront AsUpstream
+        "The request has WebSocket headers but no Upgrade, which something in front must have removed."
+        "make the proxy in front pass Upgrade and Connection on (if it is nginx: websocket on)"
     UpgradeNotWebsocket "upgrade-not-websocket" Client Code(400)
         "The Upgrade header does not list websocket."
         "send \"Upgrade: websocket\""
     ConnectionNotUpgrade "connection-not-upgrade" NetworkInFront Code(400)
-        "The Connection header does not list upgrade, so the Upgrade header is not in force."
+        "The Connection header does not list upgrade, so Upgrade has no effect."
         "make the proxy in front send \"Connection: upgrade\" with the Upgrade header"
     KeyMissing "key-missing" Client Code(400)
         "The handshake has no Sec-WebSocket-Key."
@@ -144,24 +144,51 @@ causes! {
     // nginx answered by itself.
     LocalRedirect "local-redirect" NginxConfiguration AsNginx
         "nginx answered with a redirect, which browsers do not follow for a WebSocket."
-        "open the final address (wss:// instead of ws://), or exempt this location from the return or rewrite"
+        "open the address that the redirect leads to (often wss:// instead of ws://), or exempt this location from the return or rewrite"
     LocalUnauthorized "local-unauthorized" Client AsNginx
         "nginx asked for credentials that the handshake did not carry."
-        "send credentials auth_basic or auth_request accepts; a page can't set Authorization for a WebSocket, so use a cookie"
+        "send credentials that auth_basic or auth_request accepts; a page cannot set Authorization for a WebSocket, so use a cookie"
     LocalForbidden "local-forbidden" NginxConfiguration AsNginx
-        "nginx refused the client by an access rule."
-        "check allow, deny, auth_request and return 403 for this location"
+        "nginx denied access."
+        "check allow, deny, auth_request and \"return 403\" for this location"
     LocalNotFound "local-not-found" NginxConfiguration AsNginx
         "nginx found nothing at this address."
         "check that the address matches a location with proxy_pass, and check try_files"
     LocalLimited "local-limited" NginxConfiguration AsNginx
         "nginx turned the client away because of a limit, or because it was told to answer 503."
         "raise limit_conn or limit_req for this location; a WebSocket counts in limit_conn until it closes"
+    LocalHeaderTooLarge "local-header-too-large" NginxConfiguration AsNginx
+        "The request's header is larger than nginx has buffers for."
+        "raise large_client_header_buffers, or make the client send less; the usual reason is cookies"
+    LocalBodyTooLarge "local-body-too-large" Client AsNginx
+        "The handshake request has a body, which is larger than client_max_body_size."
+        "send the handshake without Content-Length and Transfer-Encoding"
+    LocalPlainToTls "local-plain-to-tls" Client AsNginx
+        "The handshake came without TLS to a port where nginx speaks TLS."
+        "open wss:// instead of ws://; if a proxy in front connects here, make it use https://"
+    LocalCertificateMissing "local-certificate-missing" Client AsNginx
+        "nginx requires a client certificate, and the client sent none."
+        "make the client send its certificate, or set ssl_verify_client optional"
+    LocalCertificateRefused "local-certificate-refused" Client AsNginx
+        "The client's certificate failed verification."
+        "renew the client's certificate, or check ssl_client_certificate, ssl_verify_depth and ssl_crl"
     LocalStatus "local-status" NginxConfiguration AsNginx
-        "nginx answered the handshake by itself with another status."
+        "nginx answered the handshake by itself, with none of the statuses above."
         "look for return, rewrite or error_page in this location, and at nginx's own lines above this one"
 
     // On the way to the upstream.
+    WorkerConnectionsExhausted "worker-connections-exhausted" NginxConfiguration Code(500)
+        "The worker process had no connection left for the upstream."
+        "raise worker_connections; a WebSocket takes two, one to the client and one to the upstream"
+    TooManyOpenFiles "too-many-open-files" NginxConfiguration Code(500)
+        "nginx had no file descriptor left for a connection to the upstream."
+        "raise worker_rlimit_nofile above worker_connections; if it is the whole system's limit, raise fs.file-max"
+    LocalPortsExhausted "local-ports-exhausted" NginxConfiguration Code(502)
+        "This machine has no port left for one more connection to the upstream's address."
+        "widen net.ipv4.ip_local_port_range, add addresses to the upstream, or let proxy_bind choose among several addresses, without a port"
+    ConnectForbidden "connect-forbidden" NginxConfiguration Code(502)
+        "The operating system does not permit nginx to connect to the upstream."
+        "with SELinux, run setsebool -P httpd_can_network_connect 1; otherwise check AppArmor, the service's sandbox and the local firewall"
     UpstreamUnresolved "upstream-unresolved" NginxConfiguration Code(502)
         "The upstream's host name could not be resolved."
         "check the name in proxy_pass and the servers in resolver"
@@ -172,37 +199,40 @@ causes! {
         "The upstream refused the connection: nothing listens at that address and port."
         "start the upstream, or correct the address and port in proxy_pass"
     UpstreamUnreachable "upstream-unreachable" Upstream Code(502)
-        "The network gave no way to the upstream."
-        "check the route, firewall and proxy_bind, or the path and permissions of a unix socket in proxy_pass"
+        "There is no way from here to the upstream's address."
+        "check the route, the firewall, proxy_bind and whether IPv6 works here, or the path and permissions of a unix socket"
     UpstreamConnectTimeout "upstream-connect-timeout" Upstream Code(504)
         "The upstream did not accept the connection in time."
-        "check that a firewall does not drop packets to the address in proxy_pass, or raise proxy_connect_timeout"
+        "check that no firewall drops packets to the address in proxy_pass, or raise proxy_connect_timeout"
     UpstreamTlsFailed "upstream-tls-failed" NginxConfiguration Code(502)
         "The TLS handshake with the upstream failed."
-        "check that the port in proxy_pass speaks TLS, else use http://; check proxy_ssl_server_name, proxy_ssl_name and proxy_ssl_verify"
+        "check that the port in proxy_pass speaks TLS, otherwise use http://; check proxy_ssl_server_name, proxy_ssl_name and proxy_ssl_verify"
 
     // The upstream's answer.
     UpstreamClosed "upstream-closed" Upstream Code(502)
         "The upstream closed the connection before it had answered."
-        "look for a crash in the upstream's own log, and check that http:// or https:// in proxy_pass is what it speaks"
+        "check the path and the scheme (http:// or https://) in proxy_pass, and look for a crash in the upstream's own log"
     UpstreamResponseTimeout "upstream-response-timeout" Upstream Code(504)
         "The upstream accepted the connection but did not answer in time."
         "find out why the upstream does not answer, or raise proxy_read_timeout"
     UpstreamResponseInvalid "upstream-response-invalid" Upstream Code(502)
-        "The upstream's answer is not HTTP, or breaks its rules."
-        "check that the port in proxy_pass speaks HTTP, and http:// or https:// as written there"
+        "The upstream's answer is not valid HTTP."
+        "check the port and the scheme (http:// or https://) in proxy_pass"
+    UpstreamHeaderTooBig "upstream-header-too-big" NginxConfiguration Code(502)
+        "The header of the upstream's answer is larger than proxy_buffer_size."
+        "raise proxy_buffer_size, or make the upstream send less; the usual reason is Set-Cookie"
     UpstreamRedirect "upstream-redirect" NginxConfiguration AsUpstream
         "The upstream answered with a redirect, which browsers do not follow for a WebSocket."
-        "point proxy_pass at the redirect's target; often it is a trailing slash, or X-Forwarded-Proto to set by proxy_set_header"
+        "let proxy_pass lead to the redirect's target; often a slash is missing at the end, or proxy_set_header X-Forwarded-Proto"
     UpstreamBadRequest "upstream-bad-request" Upstream AsUpstream
-        "The upstream took the handshake for a bad request."
-        "check the Host it expects (proxy_set_header Host $host) and its own log for what it found wrong"
+        "The upstream refused the handshake as a bad request."
+        "check the path, the Host it expects (proxy_set_header Host $http_host), and the upstream's own log for what it found wrong"
     UpstreamUnauthorized "upstream-unauthorized" Client AsUpstream
         "The upstream asked for credentials that the handshake did not carry."
         "send the credentials the upstream wants, and check that no proxy_set_header removes Authorization or Cookie"
     UpstreamForbidden "upstream-forbidden" Upstream AsUpstream
         "The upstream refused the client."
-        "if it compares Origin with Host, set proxy_set_header Host $host; else allow this origin or user in the upstream"
+        "if it compares Origin with Host, set proxy_set_header Host $http_host; otherwise check the path, and allow this origin or user in the upstream"
     UpstreamNotFound "upstream-not-found" NginxConfiguration AsUpstream
         "The upstream has nothing at the path it was asked for."
         "check the path that proxy_pass maps this location to"
@@ -219,14 +249,14 @@ causes! {
         "The upstream failed with a server error."
         "look for the error in the upstream's own log"
     UpstreamStatus "upstream-status" Upstream AsUpstream
-        "The upstream answered with a status that is no part of a handshake."
+        "The upstream answered with a status that does not belong in a handshake."
         "check the path that proxy_pass maps this location to, and the upstream's own log"
     ResponseUpgrade "response-upgrade" Upstream Code(502)
         "The upstream answered 101, but its Upgrade is not websocket."
-        "make the upstream answer \"Upgrade: websocket\"; websocket_verify log lets it pass meanwhile"
+        "make the upstream answer \"Upgrade: websocket\"; websocket_verify log lets it through in the meantime"
     ResponseConnection "response-connection" Upstream Code(502)
         "The upstream answered 101, but its Connection does not list upgrade."
-        "make the upstream answer \"Connection: Upgrade\"; websocket_verify log lets it pass meanwhile"
+        "make the upstream answer \"Connection: Upgrade\"; websocket_verify log lets it through in the meantime"
     AcceptMissing "accept-missing" Upstream Code(502)
         "The upstream answered 101 without Sec-WebSocket-Accept."
         "make the upstream answer with Sec-WebSocket-Accept; it may not be a WebSocket server at all"
@@ -240,6 +270,9 @@ causes! {
         "The upstream chose an extension that the client did not offer."
         "make the upstream choose among the offered extensions, and check that no proxy_set_header changes them"
 
+    ResponseUnasked "response-unasked" Upstream Code(502)
+        "The upstream answered 101 to a request that asked for no upgrade."
+        "make the upstream answer 101 only to requests with Upgrade; to let another protocol through, set websocket_other_upgrades pass"
     ResponseAccelRedirect "response-accel-redirect" Upstream AsNginx
         "The upstream answered 101 with X-Accel-Redirect, which sends nginx to another location."
         "make the upstream leave X-Accel-Redirect out of its 101, or set proxy_ignore_headers X-Accel-Redirect"
@@ -247,7 +280,7 @@ causes! {
     // Either side of it.
     ClientGone "client-gone" Client Code(499)
         "The client closed the connection before the handshake was answered."
-        "if many do, see whether the upstream answers slower than clients wait"
+        "if it happens often, check whether the upstream takes longer to answer than clients wait"
 }
 
 impl Cause {
@@ -277,11 +310,21 @@ impl Cause {
         })
     }
 
+    /// Whether an upstream may have failed a handshake so because of a rule that it breaks. `status` is
+    /// what it answered, 0 where it did not.
+    pub const fn may_be_for_a_broken_rule(self, status: u16) -> bool {
+        match status {
+            0 => matches!(self, Self::UpstreamClosed),
+            _ => matches!(status, 400 | 405 | 426 | 501 | 505),
+        }
+    }
+
     /// The cause behind the status that nginx itself answered a handshake with, before any upstream
     /// was asked.
     ///
     /// `None` for 101 and for 0 (nothing was answered). 503 counts as a limit because `limit_conn`
-    /// and `limit_req` answer it unless told otherwise.
+    /// and `limit_req` answer it unless told otherwise. 494 to 497 are nginx's own numbers for what it
+    /// tells the client as 400.
     pub const fn from_local_status(status: u16) -> Option<Self> {
         Some(match status {
             0 | 101 => return None,
@@ -289,7 +332,12 @@ impl Cause {
             401 => Self::LocalUnauthorized,
             403 => Self::LocalForbidden,
             404 => Self::LocalNotFound,
+            413 => Self::LocalBodyTooLarge,
             429 | 503 => Self::LocalLimited,
+            494 => Self::LocalHeaderTooLarge,
+            495 => Self::LocalCertificateRefused,
+            496 => Self::LocalCertificateMissing,
+            497 => Self::LocalPlainToTls,
             499 => Self::ClientGone,
             _ => Self::LocalStatus,
         })

@@ -12,6 +12,12 @@ pub struct Escaped<'a>(pub &'a [u8]);
 
 const MAX_SHOWN: usize = 128;
 
+/// Shows text that a client or upstream sent, for those who read it as text.
+///
+/// UTF-8 passes; the bytes of control characters, and those that are no UTF-8, become `\xHH`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Printable<'a>(pub &'a [u8]);
+
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for &byte in self.0.iter().take(MAX_SHOWN) {
@@ -22,6 +28,26 @@ impl fmt::Display for Escaped<'_> {
         }
         if self.0.len() > MAX_SHOWN {
             f.write_str("...")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                if character.is_control() {
+                    for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                        write!(f, "\\x{byte:02X}")?;
+                    }
+                } else {
+                    f.write_char(character)?;
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02X}")?;
+            }
         }
         Ok(())
     }
@@ -55,6 +81,19 @@ mod tests {
         assert_eq!(shown(&[b'a'; 128]), "a".repeat(128));
         assert_eq!(shown(&[b'a'; 129]), "a".repeat(128) + "...");
         assert_eq!(shown(&[b'\n'; 8192]), "\\x0A".repeat(128) + "...");
+    }
+
+    #[test]
+    fn text_stays_text() {
+        let printable = |bytes| Printable(bytes).to_string();
+        assert_eq!(printable("voilà, \"ça\" \\".as_bytes()), "voilà, \"ça\" \\");
+        assert_eq!(printable(b""), "");
+        assert_eq!(
+            printable(b"a\r\nb\x1b[0m\x7f\0"),
+            "a\\x0D\\x0Ab\\x1B[0m\\x7F\\x00"
+        );
+        // A control character of two bytes, a byte that begins nothing, and the first of two.
+        assert_eq!(printable(b"\xC2\x85 \xFF \xC3"), "\\xC2\\x85 \\xFF \\xC3");
     }
 
     fn shown(bytes: &[u8]) -> String {

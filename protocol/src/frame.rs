@@ -45,6 +45,8 @@ pub struct Frame {
     pub message_length: u64,
     /// The status code of a Close that has one.
     pub close_code: Option<u16>,
+    /// What its payload is masked with; zeros where it is not.
+    pub mask: [u8; 4],
 }
 
 /// What a frame is (RFC 6455 section 5.2).
@@ -87,7 +89,8 @@ impl Scanner {
     /// Bytes of the longest header: 2, a 64-bit length, a mask. A Close with its code is shorter.
     pub const MAX_HEADER: usize = 14;
 
-    /// A scanner at the start of a stream. Frames from a client are masked, those to one are not.
+    /// A scanner at the start of a stream. Frames from a client are masked, those to one are not; Pongs
+    /// and Closes may be either, as some clients mask no answers.
     pub const fn new(from_client: bool) -> Self {
         Self {
             remaining: 0,
@@ -105,14 +108,24 @@ impl Scanner {
     ///
     /// Invalid are: reserved opcodes; control frames that are fragmented or longer than 125 bytes;
     /// a Close with half a code; lengths not written in the shortest form or above 2^63 - 1; a
-    /// continuation of nothing, or a new message within another; masked frames to a client, or
-    /// unmasked ones from it. Reserved bits are left to the extensions that use them. After
-    /// `Invalid` the scanner has lost its place and is to be dropped.
-    pub fn scan(&mut self, mut bytes: &[u8], mut on: impl FnMut(Frame)) -> Result<(), Invalid> {
+    /// continuation of nothing, or a new message within another; masked messages or Pings to a
+    /// client, or unmasked ones from it. Reserved bits are left to the extensions that use them.
+    /// After `Invalid` the scanner has lost its place and is to be dropped.
+    pub fn scan(&mut self, bytes: &[u8], mut on: impl FnMut(Frame)) -> Result<(), Invalid> {
+        self.scan_with(bytes, |frame, _| on(frame))
+    }
+
+    /// The same, with the bytes that have come behind the header (and a Close's code).
+    #[inline]
+    pub fn scan_with<'a>(
+        &mut self,
+        mut bytes: &'a [u8],
+        mut on: impl FnMut(Frame, &'a [u8]),
+    ) -> Result<(), Invalid> {
         self.skip_payload(&mut bytes);
         while !bytes.is_empty() {
             if let Some(frame) = self.next_frame(&mut bytes)? {
-                on(frame);
+                on(frame, bytes);
             }
             self.skip_payload(&mut bytes);
         }
@@ -139,6 +152,26 @@ impl Scanner {
         Ok(ahead
             .at_boundary()
             .then(|| bytes.len().saturating_sub(rest.len())))
+    }
+
+    /// How many of the coming bytes lead up to a frame of which `is_it` says so: it is given the bytes
+    /// from there on. `None` if there is none among them.
+    pub fn find(
+        &self,
+        bytes: &[u8],
+        mut is_it: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Option<usize>, Invalid> {
+        let mut ahead = *self;
+        let mut rest = bytes;
+        loop {
+            ahead.skip_payload(&mut rest);
+            if !rest.is_empty() && ahead.at_boundary() && is_it(rest) {
+                return Ok(Some(bytes.len().saturating_sub(rest.len())));
+            }
+            if ahead.next_frame(&mut rest)?.is_none() {
+                return Ok(None);
+            }
+        }
     }
 
     /// How many of the coming bytes may go by if no message is to announce more than `limit` payload
@@ -168,6 +201,12 @@ impl Scanner {
                 }
             }
         }
+    }
+
+    /// Whose frames it follows.
+    #[inline]
+    pub(crate) const fn is_from_client(&self) -> bool {
+        self.from_client
     }
 
     /// Frames known so far, control frames included.
@@ -270,7 +309,7 @@ const MASKED: u8 = 0x80;
 impl Header {
     /// Reads the header at the start of the bytes; `None` if they end before it does.
     #[inline(always)]
-    fn read(bytes: &[u8], masked: bool, in_message: bool) -> Result<Option<Self>, Invalid> {
+    fn read(bytes: &[u8], from_client: bool, in_message: bool) -> Result<Option<Self>, Invalid> {
         let [first, rest @ ..] = bytes else {
             return Ok(None);
         };
@@ -288,10 +327,12 @@ impl Header {
         let [second, rest @ ..] = rest else {
             return Ok(None);
         };
+        let masked = second & MASKED != 0;
+        let answers = matches!(opcode, Opcode::Close | Opcode::Pong);
         let short = second & !MASKED;
         let too_long = opcode.is_control() && short > 125;
         let half_a_code = opcode == Opcode::Close && short == 1;
-        if (second & MASKED != 0) != masked || too_long || half_a_code {
+        if (masked != from_client && !answers) || too_long || half_a_code {
             return Err(Invalid);
         }
         let (length, rest) = match short {
@@ -347,6 +388,7 @@ impl Header {
                 length,
                 message_length: 0,
                 close_code,
+                mask,
             },
             size: bytes.len().saturating_sub(rest.len()),
             remaining: length.saturating_sub(code_size),

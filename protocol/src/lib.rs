@@ -6,6 +6,8 @@
 //!
 //! - [`RequestHead`] and [`ResponseHead`] judge the two halves of a handshake.
 //! - [`Cause`] names every way in which one fails; [`Refusal`] adds what was seen.
+//! - [`Evidence`] chooses the [`Advice`] that goes with a cause.
+//! - [`Remark`] shows what a server says in its body.
 //! - [`OriginRule`] decides which pages may connect.
 //! - [`Scanner`] follows the frames of an established connection, [`ControlFrame`] writes some.
 //! - [`tunnel::Tunnel`] decides what a proxy does with an established connection.
@@ -27,8 +29,11 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), no_std)]
 
+mod address;
+mod advice;
 mod cause;
 mod control;
+mod counted;
 mod escape;
 mod extensions;
 mod frame;
@@ -39,19 +44,28 @@ mod lines;
 mod names;
 mod origin;
 mod refusal;
+mod remark;
 mod request;
 mod response;
+mod sent;
+mod strictness;
 mod subprotocols;
 pub mod tunnel;
 
+pub use address::Address;
+pub use advice::{Advice, Evidence, Finding};
 pub use cause::{Cause, Fault, Status};
 pub use control::ControlFrame;
-pub use escape::Escaped;
+pub use counted::Counted;
+pub use escape::{Escaped, Printable};
 pub use frame::{Admitted, Frame, Invalid, Opcode, Scanner};
 pub use http_version::HttpVersion;
 pub use line::RequestLine;
 pub use names::{RequestHeader, ResponseHeader};
 pub use origin::{Origin, OriginRule, OriginRuleError, RequestAuthority};
 pub use refusal::{Refusal, Seen};
+pub use remark::{Remark, first_chunk};
 pub use request::{RequestHead, Upgrade};
 pub use response::{ResponseHead, accept_key};
+pub use sent::SentRequest;
+pub use strictness::Strictness;

@@ -14,7 +14,7 @@ pub struct RequestLine<'a> {
 }
 
 impl<'a> RequestLine<'a> {
-    /// Checks method and version. A body is looked at later: it says less than a missing header.
+    /// Checks method and version.
     pub(crate) fn check(self) -> Result<(), Refusal<'a>> {
         let version = Seen::Version(self.version);
         if self.version > HttpVersion::Http11 {
@@ -25,6 +25,14 @@ impl<'a> RequestLine<'a> {
         }
         if self.version < HttpVersion::Http11 {
             return Err(Refusal::new(Cause::HttpVersion, version));
+        }
+        Ok(())
+    }
+
+    /// Looked at behind the headers: a body says less than a missing one.
+    pub(crate) fn check_body(self) -> Result<(), Refusal<'a>> {
+        if self.has_body {
+            return Err(Refusal::new(Cause::BodyPresent, Seen::Body));
         }
         Ok(())
     }

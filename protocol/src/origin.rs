@@ -34,6 +34,7 @@ impl<'a> OriginRule<'a> {
             b"none" => Self::None,
             b"same" => Self::Same,
             b"null" => Self::Null,
+            b"*" | b"all" | b"any" | b"off" => return Err(OriginRuleError::All),
             _ => {
                 let origin = Origin::split(rule)?;
                 match origin.host.strip_prefix(b"*") {
@@ -149,6 +150,8 @@ impl<'a> Origin<'a> {
 /// Why a rule can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OriginRuleError {
+    /// It stands for every origin, for which there is no rule.
+    All,
     /// It doesn't begin with a scheme and `://`.
     Scheme,
     /// The host is missing or has characters that no host has.
@@ -164,12 +167,16 @@ pub enum OriginRuleError {
 impl fmt::Display for OriginRuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Scheme => "it must be none, same, null or begin with a scheme such as https://",
+            Self::All => "leave it out to allow all",
+            Self::Scheme => {
+                "it must be \"none\", \"same\", \"null\", an origin such as \"https://example.com\", \
+                 or \"~\" and a regular expression"
+            }
             Self::Host => "its host is missing or invalid",
             Self::Port => "its port must be a number from 1 to 65535",
             Self::Path => "an origin ends after its host and port, without a slash or path",
             Self::Wildcard => {
-                "a wildcard must be all of the first label, as in https://*.example.com"
+                "a wildcard must be the whole first label, as in \"https://*.example.com\""
             }
         })
     }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{Cause, Escaped, HttpVersion};
+use crate::{Address, Cause, Escaped, HttpVersion};
 
 /// Why a handshake is refused, and what was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +34,19 @@ pub enum Seen<'a> {
     Missing(&'static str),
     /// The header of this name has this value.
     Value(&'static str, &'a [u8]),
+    /// Origin has this value.
+    Origin(&'a [u8]),
     /// The header of this name is there this many times.
     Repeated(&'static str, usize),
-    /// The header of this name holds an element that came before.
-    Duplicate(&'static str, &'a [u8]),
+    /// The list in the header of this name has no element.
+    Empty(&'static str),
+    /// The header of this name has this byte where none such may be: its place in the value, from 1.
+    Misplaced(&'static str, u8, usize),
+    /// The header of this name has a name twice: the number of the second among all its names.
+    Duplicate(&'static str, usize),
+    /// The header of this name answers with several elements where one is due. What they are is not
+    /// said: a server that gives back what it was offered gives credentials back.
+    Several(&'static str),
     /// The header of this name answers with something that was not offered.
     NotOffered(&'static str, &'a [u8]),
     /// Sec-WebSocket-Accept has this value where another was due.
@@ -61,8 +70,21 @@ impl fmt::Display for Seen<'_> {
             Self::Body => f.write_str("request has a body"),
             Self::Missing(name) => write!(f, "no {name} header"),
             Self::Value(name, value) => write!(f, "{name} is \"{}\"", Escaped(value)),
+            Self::Origin(origin) => write!(f, "Origin is \"{}\"", Address(origin)),
             Self::Repeated(name, count) => write!(f, "{count} {name} headers"),
-            Self::Duplicate(name, value) => write!(f, "{name} has \"{}\" twice", Escaped(value)),
+            Self::Empty(name) => write!(f, "{name} lists no subprotocol"),
+            Self::Misplaced(name, byte, place) => write!(
+                f,
+                "{name} has \"{}\" at character {place}, which is not allowed in a subprotocol",
+                Escaped(&[*byte])
+            ),
+            Self::Duplicate(name, number) => {
+                write!(
+                    f,
+                    "{name} names a subprotocol twice: number {number} repeats an earlier one"
+                )
+            }
+            Self::Several(name) => write!(f, "{name} has more than one name"),
             Self::NotOffered(name, value) => {
                 write!(
                     f,
@@ -72,7 +94,7 @@ impl fmt::Display for Seen<'_> {
             }
             Self::Accept(value, due) => write!(
                 f,
-                "Sec-WebSocket-Accept is \"{}\" where \"{}\" was due",
+                "Sec-WebSocket-Accept is \"{}\" where \"{}\" was expected",
                 Escaped(value),
                 Escaped(due)
             ),
@@ -107,8 +129,16 @@ mod tests {
                 "2 Sec-WebSocket-Key headers",
             ),
             (
-                Seen::Duplicate("Sec-WebSocket-Protocol", b"a"),
-                "Sec-WebSocket-Protocol has \"a\" twice",
+                Seen::Duplicate("Sec-WebSocket-Protocol", 3),
+                "Sec-WebSocket-Protocol names a subprotocol twice: number 3 repeats an earlier one",
+            ),
+            (
+                Seen::Origin(b"https://user:secret@a.example"),
+                "Origin is \"https://...@a.example\"",
+            ),
+            (
+                Seen::Several("Sec-WebSocket-Protocol"),
+                "Sec-WebSocket-Protocol has more than one name",
             ),
             (
                 Seen::NotOffered("Sec-WebSocket-Protocol", b"x"),
@@ -116,7 +146,7 @@ mod tests {
             ),
             (
                 Seen::Accept(b"no", *b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),
-                "Sec-WebSocket-Accept is \"no\" where \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was due",
+                "Sec-WebSocket-Accept is \"no\" where \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was expected",
             ),
         ];
         for (seen, text) in texts {

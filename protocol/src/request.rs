@@ -4,17 +4,47 @@ use memchr::memchr;
 
 use crate::header::{Bytes, has_token, tokens};
 use crate::lines::{Lines, Single};
-use crate::{Cause, Refusal, RequestHeader, RequestLine, Seen, extensions, subprotocols};
+use crate::strictness::Broken;
+use crate::{
+    Cause, Refusal, RequestHeader, RequestLine, Seen, Strictness, extensions, subprotocols,
+};
 
 /// What the Upgrade headers of a request ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Upgrade {
-    /// Nothing: there is no Upgrade header, or it lists nothing.
+    /// Nothing: there is no Upgrade header.
     Absent,
+    /// Something else only, such as `h2c`, or nothing that has a name.
+    Other,
+    /// `websocket` with a version behind it, which RFC 6455 does not know: `websocket/13`.
+    Versioned,
     /// `websocket`, perhaps among others.
     WebSocket,
-    /// Something else only, such as `h2c`.
-    Other,
+}
+
+impl Upgrade {
+    /// What one header line asks for.
+    fn of(value: &[u8]) -> Self {
+        if has_token(value, b"websocket") {
+            Self::WebSocket
+        } else if tokens(value).any(is_versioned) {
+            Self::Versioned
+        } else {
+            Self::Other
+        }
+    }
+
+    /// Whether it is the WebSocket protocol that is asked for.
+    pub fn is_to_websocket(self) -> bool {
+        self >= Self::Versioned
+    }
+}
+
+/// Whether a protocol is `websocket` in a version (RFC 9110 section 7.8).
+fn is_versioned(protocol: &[u8]) -> bool {
+    memchr(b'/', protocol)
+        .and_then(|end| protocol.get(..end))
+        .is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"))
 }
 
 /// The handshake headers of one request, gathered while its header list is walked once.
@@ -29,7 +59,7 @@ pub struct RequestHead<'a> {
     key: Single<'a>,
     version: Single<'a>,
     protocols: Lines<'a>,
-    malformed_protocols: Option<&'a [u8]>,
+    malformed_protocols: Option<Seen<'a>>,
     malformed_extensions: Option<&'a [u8]>,
 }
 
@@ -58,18 +88,14 @@ impl<'a> RequestHead<'a> {
             }
             RequestHeader::Upgrade => {
                 self.upgrade.get_or_insert(value);
-                if has_token(value, b"websocket") {
-                    self.upgrades_to = Upgrade::WebSocket;
-                } else if self.upgrades_to == Upgrade::Absent && tokens(value).next().is_some() {
-                    self.upgrades_to = Upgrade::Other;
-                }
+                self.upgrades_to = self.upgrades_to.max(Upgrade::of(value));
             }
             RequestHeader::Key => self.key.add(value),
             RequestHeader::Version => self.version.add(value),
             RequestHeader::Protocol => {
                 self.protocols.add(value);
-                if !subprotocols::is_well_formed(value) {
-                    self.malformed_protocols.get_or_insert(value);
+                if self.malformed_protocols.is_none() {
+                    self.malformed_protocols = subprotocols::malformed(value);
                 }
             }
             RequestHeader::Extensions => {
@@ -83,7 +109,7 @@ impl<'a> RequestHead<'a> {
     /// Whether the request means to open a WebSocket: it upgrades to `websocket`, or has a key or
     /// version. The latter two are left behind where something in front strips Upgrade.
     pub fn is_attempt(&self) -> bool {
-        self.upgrades_to == Upgrade::WebSocket || self.key.is_there() || self.version.is_there()
+        self.upgrades_to.is_to_websocket() || self.key.is_there() || self.version.is_there()
     }
 
     /// What the Upgrade headers ask for.
@@ -115,22 +141,34 @@ impl<'a> RequestHead<'a> {
     ///
     /// Meant for a request that [is an attempt](Self::is_attempt); any other breaks a rule too.
     pub fn check(&self, line: RequestLine<'a>) -> Result<(), Refusal<'a>> {
-        line.check()?;
-        self.check_upgrade()?;
-        self.check_key()?;
-        self.check_version()?;
-        if line.has_body {
-            return Err(Refusal::new(Cause::BodyPresent, Seen::Body));
-        }
-        self.check_protocols()?;
-        self.check_extensions()
+        self.judge(line, Strictness::Strict).map(|_| ())
+    }
+
+    /// Checks it as strictly as is wanted. `Err` is the rule for which it is refused; what is in
+    /// `Ok` is the first rule that is broken and does not stop it.
+    pub fn judge(
+        &self,
+        line: RequestLine<'a>,
+        strictness: Strictness,
+    ) -> Result<Option<Refusal<'a>>, Refusal<'a>> {
+        let mut broken = Broken::new(strictness);
+        broken.add(line.check())?;
+        broken.add(self.check_upgrade())?;
+        broken.add(self.check_key())?;
+        broken.add(self.check_version())?;
+        broken.add(line.check_body())?;
+        broken.add(self.check_protocols())?;
+        broken.add(self.check_extensions())?;
+        Ok(broken.first())
     }
 
     fn check_upgrade(&self) -> Result<(), Refusal<'a>> {
         let upgrade = Seen::header(RequestHeader::Upgrade.title(), self.upgrade);
         match self.upgrades_to {
             Upgrade::Absent => return Err(Refusal::new(Cause::UpgradeMissing, upgrade)),
-            Upgrade::Other => return Err(Refusal::new(Cause::UpgradeNotWebsocket, upgrade)),
+            Upgrade::Other | Upgrade::Versioned => {
+                return Err(Refusal::new(Cause::UpgradeNotWebsocket, upgrade));
+            }
             Upgrade::WebSocket => (),
         }
         if !self.connection_has_upgrade {
@@ -169,13 +207,8 @@ impl<'a> RequestHead<'a> {
         if self.protocols.first().is_none() {
             return Ok(());
         }
-        let title = RequestHeader::Protocol.title();
-        let malformed = self
-            .malformed_protocols
-            .map(|value| Seen::Value(title, value));
-        let duplicate =
-            || subprotocols::duplicate(self.protocols.iter()).map(|n| Seen::Duplicate(title, n));
-        match malformed.or_else(duplicate) {
+        let duplicate = || subprotocols::duplicate(self.protocols.iter());
+        match self.malformed_protocols.or_else(duplicate) {
             Some(seen) => Err(Refusal::new(Cause::SubprotocolMalformed, seen)),
             None => Ok(()),
         }

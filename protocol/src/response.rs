@@ -2,11 +2,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memchr;
 use sha1::{Digest, Sha1};
 
 use crate::header::{has_token, tokens, trim};
 use crate::lines::{Lines, Single};
-use crate::{Cause, Refusal, ResponseHeader, Seen, extensions};
+use crate::strictness::Broken;
+use crate::{Cause, Refusal, ResponseHeader, Seen, Strictness, extensions};
 
 /// The handshake headers of a response with status 101.
 #[derive(Clone, Copy, Debug)]
@@ -60,19 +62,40 @@ impl<'a> ResponseHead<'a> {
     /// Checks the response the way a browser will (RFC 6455 section 4.1, the client's checks 2 to
     /// 6) and names the first rule that it breaks.
     ///
-    /// `key` is the Sec-WebSocket-Key that was sent, without white space around it. The iterators
-    /// give the values of the request's Sec-WebSocket-Protocol and Sec-WebSocket-Extensions
-    /// headers as sent, each a comma list.
+    /// `key` is the Sec-WebSocket-Key that was sent, without white space around it; for an empty one
+    /// no Accept is due. The iterators give the values of the request's Sec-WebSocket-Protocol and
+    /// Sec-WebSocket-Extensions headers as sent, each a comma list.
     pub fn check<'b>(
         &self,
         key: &[u8],
         offered_protocols: impl Iterator<Item = &'b [u8]> + Clone,
         offered_extensions: impl Iterator<Item = &'b [u8]> + Clone,
     ) -> Result<(), Refusal<'a>> {
-        self.check_upgrade()?;
-        self.check_accept(key)?;
-        self.check_protocol(offered_protocols)?;
-        self.check_extensions(offered_extensions)
+        self.judge(
+            key,
+            offered_protocols,
+            offered_extensions,
+            Strictness::Strict,
+        )
+        .map(|_| ())
+    }
+
+    /// Checks it as strictly as is wanted. `Err` is the rule for which it is refused; what is in
+    /// `Ok` is the first rule that is broken and does not stop it.
+    pub fn judge<'b>(
+        &self,
+        key: &[u8],
+        offered_protocols: impl Iterator<Item = &'b [u8]> + Clone,
+        offered_extensions: impl Iterator<Item = &'b [u8]> + Clone,
+        strictness: Strictness,
+    ) -> Result<Option<Refusal<'a>>, Refusal<'a>> {
+        let mut broken = Broken::new(strictness);
+        broken.add(self.check_upgrade())?;
+        broken.add(self.check_connection())?;
+        broken.add(self.check_accept(key))?;
+        broken.add(self.check_protocol(offered_protocols))?;
+        broken.add(self.check_extensions(offered_extensions))?;
+        Ok(broken.first())
     }
 
     fn check_upgrade(&self) -> Result<(), Refusal<'a>> {
@@ -82,6 +105,10 @@ impl<'a> ResponseHead<'a> {
             let seen = Seen::header(header.title(), upgrade);
             return Err(Refusal::new(Cause::ResponseUpgrade, seen));
         }
+        Ok(())
+    }
+
+    fn check_connection(&self) -> Result<(), Refusal<'a>> {
         if !self.connection_has_upgrade {
             let connection = Seen::header(ResponseHeader::Connection.title(), self.connection);
             return Err(Refusal::new(Cause::ResponseConnection, connection));
@@ -90,6 +117,9 @@ impl<'a> ResponseHead<'a> {
     }
 
     fn check_accept(&self, key: &[u8]) -> Result<(), Refusal<'a>> {
+        if key.is_empty() {
+            return Ok(());
+        }
         let header = ResponseHeader::Accept;
         let Some(accept) = single(header, &self.accept, Cause::AcceptMismatch)? else {
             return Err(Refusal::new(
@@ -120,10 +150,12 @@ impl<'a> ResponseHead<'a> {
         if offered.any(|value| tokens(value).any(|name| name == chosen)) {
             return Ok(());
         }
-        Err(Refusal::new(
-            cause,
-            Seen::NotOffered(header.title(), chosen),
-        ))
+        let seen = if memchr(b',', chosen).is_some() {
+            Seen::Several(header.title())
+        } else {
+            Seen::NotOffered(header.title(), chosen)
+        };
+        Err(Refusal::new(cause, seen))
     }
 
     fn check_extensions<'b>(
@@ -244,7 +276,8 @@ mod tests {
             "S3PPLMBiTxaQ9kYGzzhZRbK+xOo=",
             "dGhlIHNhbXBsZSBub25jZQ==",
         ] {
-            let seen = format!("Sec-WebSocket-Accept is \"{value}\" where \"{ACCEPT}\" was due");
+            let seen =
+                format!("Sec-WebSocket-Accept is \"{value}\" where \"{ACCEPT}\" was expected");
             refused(&with(Accept, value), Cause::AcceptMismatch, &seen);
         }
         let twice = [valid().as_slice(), &[(Accept, ACCEPT)]].concat();
@@ -266,13 +299,15 @@ mod tests {
             ("v2", &[][..]),
             ("v2", &["v1"]),
             ("v2", &["V2", "v2.1"]),
-            ("v1, v2", &["v1, v2"]),
             ("", &["v1"]),
         ] {
             let refusal = check(&with(Protocol, answer), offers, &[]).unwrap_err();
             let seen = format!("Sec-WebSocket-Protocol has \"{answer}\", which was not offered");
             assert_eq!(refusal, (Cause::SubprotocolNotOffered, seen));
         }
+        let listed = check(&with(Protocol, "v1, v2"), &["v1, v2"], &[]).unwrap_err();
+        let seen = "Sec-WebSocket-Protocol has more than one name".to_owned();
+        assert_eq!(listed, (Cause::SubprotocolNotOffered, seen));
         let twice = [valid().as_slice(), &[(Protocol, "v1"), (Protocol, "v2")]].concat();
         let refusal = check(&twice, &["v1, v2"], &[]).unwrap_err();
         let seen = "2 Sec-WebSocket-Protocol headers".to_owned();
@@ -298,6 +333,40 @@ mod tests {
             check(&twice, &[], &[offer]),
             Err((Cause::ExtensionNotOffered, seen))
         );
+    }
+
+    #[test]
+    fn no_accept_is_due_for_no_key() {
+        for headers in [valid(), without(Accept), with(Accept, "anything")] {
+            let checked = head(&headers).check(b"", [].into_iter(), [].into_iter());
+            assert_eq!(checked, Ok(()));
+        }
+    }
+
+    #[test]
+    fn safe_refuses_what_is_dangerous_only() {
+        let safe = |headers: &[(ResponseHeader, &str)]| {
+            let (none, strictness) = ([].into_iter(), Strictness::Safe);
+            match head(headers).judge(KEY, none.clone(), none, strictness) {
+                Ok(broken) => Ok(broken.map(|refusal| refusal.cause)),
+                Err(refusal) => Err(refusal.cause),
+            }
+        };
+        assert_eq!(safe(&valid()), Ok(None));
+        for (headers, named) in [
+            (without(Connection), Cause::ResponseConnection),
+            (without(Upgrade), Cause::ResponseUpgrade),
+            (without(Accept), Cause::AcceptMissing),
+            (with(Protocol, "mqtt"), Cause::SubprotocolNotOffered),
+        ] {
+            assert_eq!(safe(&headers), Ok(Some(named)));
+        }
+        for (headers, refused) in [
+            (with(Accept, "no"), Cause::AcceptMismatch),
+            (with(Extensions, "x"), Cause::ExtensionNotOffered),
+        ] {
+            assert_eq!(safe(&headers), Err(refused));
+        }
     }
 
     type Headers<'a> = Vec<(ResponseHeader, &'a str)>;

@@ -118,8 +118,9 @@ struct Message {
 #[derive(Clone, Debug)]
 enum Control {
     Ping(usize),
-    Pong(usize),
-    Close(Option<(u16, usize)>),
+    /// Answers may be masked or not, whoever sends them.
+    Pong(usize, bool),
+    Close(Option<(u16, usize)>, bool),
 }
 
 fn message() -> impl Strategy<Value = Message> {
@@ -135,8 +136,12 @@ fn message() -> impl Strategy<Value = Message> {
 fn control() -> impl Strategy<Value = Control> {
     prop_oneof![
         (0..=125usize).prop_map(Control::Ping),
-        (0..=125usize).prop_map(Control::Pong),
-        proptest::option::of((any::<u16>(), 0..=123usize)).prop_map(Control::Close),
+        (0..=125usize, any::<bool>()).prop_map(|(length, masked)| Control::Pong(length, masked)),
+        (
+            proptest::option::of((any::<u16>(), 0..=123usize)),
+            any::<bool>()
+        )
+            .prop_map(|(close, masked)| Control::Close(close, masked)),
     ]
 }
 
@@ -170,13 +175,15 @@ impl Stream {
         let mut total = 0;
         for (index, (controls, length)) in message.fragments.iter().enumerate() {
             for control in controls {
-                let (opcode, code, length) = match *control {
-                    Control::Ping(length) => (Opcode::Ping, None, length),
-                    Control::Pong(length) => (Opcode::Pong, None, length),
-                    Control::Close(None) => (Opcode::Close, None, 0),
-                    Control::Close(Some((code, length))) => (Opcode::Close, Some(code), length + 2),
+                let (opcode, code, length, masked) = match *control {
+                    Control::Ping(length) => (Opcode::Ping, None, length, self.from_client),
+                    Control::Pong(length, masked) => (Opcode::Pong, None, length, masked),
+                    Control::Close(None, masked) => (Opcode::Close, None, 0, masked),
+                    Control::Close(Some((code, length)), masked) => {
+                        (Opcode::Close, Some(code), length + 2, masked)
+                    }
                 };
-                self.write_frame(opcode, true, length, 0, code);
+                self.write_frame(opcode, true, length, 0, code, masked);
             }
             total += length;
             let opcode = match (index, message.text) {
@@ -185,7 +192,7 @@ impl Stream {
                 _ => Opcode::Continuation,
             };
             let fin = index + 1 == message.fragments.len();
-            self.write_frame(opcode, fin, *length, total, None);
+            self.write_frame(opcode, fin, *length, total, None, self.from_client);
         }
     }
 
@@ -196,6 +203,7 @@ impl Stream {
         length: usize,
         message_length: usize,
         close_code: Option<u16>,
+        masked: bool,
     ) {
         let bits = match opcode {
             Opcode::Continuation => 0,
@@ -206,7 +214,7 @@ impl Stream {
             Opcode::Pong => 10,
         };
         self.bytes.push(bits | if fin { 0x80 } else { 0 });
-        let mask_bit = if self.from_client { 0x80 } else { 0 };
+        let mask_bit = if masked { 0x80 } else { 0 };
         match length {
             0..126 => self.bytes.push(mask_bit | length as u8),
             126..65_536 => {
@@ -218,12 +226,12 @@ impl Stream {
                 self.bytes.extend((length as u64).to_be_bytes());
             }
         }
-        let mask = if self.from_client {
+        let mask = if masked {
             [0xA1, 0x0B, 0xFF, 0x80]
         } else {
             [0; 4]
         };
-        if self.from_client {
+        if masked {
             self.bytes.extend(mask);
         }
         let mut payload = vec![0x88; length];
@@ -242,6 +250,7 @@ impl Stream {
             length: length as u64,
             message_length: message_length as u64,
             close_code,
+            mask,
         });
         self.boundaries.push(self.bytes.len());
     }

@@ -26,6 +26,7 @@ proptest! {
         let naive = Naive::new(&request);
         prop_assert_eq!(head.is_attempt(), naive.is_attempt());
         prop_assert_eq!(head.upgrade() == Upgrade::WebSocket, naive.lists("upgrade", "websocket"));
+        prop_assert_eq!(head.upgrade().is_to_websocket(), naive.asks_for_websocket());
         prop_assert_eq!(head.connection_has_upgrade(), naive.lists("connection", "upgrade"));
 
         let refusal = head.check(line).err();
@@ -170,8 +171,18 @@ impl<'a> Naive<'a> {
             .any(|element| element.to_ascii_lowercase() == token)
     }
 
+    fn asks_for_websocket(&self) -> bool {
+        self.values("upgrade")
+            .iter()
+            .flat_map(|value| elements(value))
+            .any(|protocol| {
+                let protocol = protocol.to_ascii_lowercase();
+                protocol == "websocket" || protocol.starts_with("websocket/")
+            })
+    }
+
     fn is_attempt(&self) -> bool {
-        self.lists("upgrade", "websocket")
+        self.asks_for_websocket()
             || !self.values("sec-websocket-key").is_empty()
             || !self.values("sec-websocket-version").is_empty()
     }
@@ -189,11 +200,7 @@ impl<'a> Naive<'a> {
         if self.request.version != HttpVersion::Http11 {
             return Some(Cause::HttpVersion);
         }
-        if self
-            .values("upgrade")
-            .iter()
-            .all(|value| elements(value).is_empty())
-        {
+        if self.values("upgrade").is_empty() {
             return Some(Cause::UpgradeMissing);
         }
         if !self.lists("upgrade", "websocket") {

@@ -2,18 +2,20 @@
 
 use core::cell::Cell;
 use core::ffi::c_void;
+use core::mem::offset_of;
+use core::{iter, ptr};
 
 use nginx_sys::{
     ngx_array_t, ngx_flag_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_msec_t,
     ngx_uint_t, off_t,
 };
-use websocket_protocol::Scanner;
+use websocket_protocol::{Scanner, Strictness};
 
-use super::note::Note;
+use super::note::{Note, Notes};
 use super::origin;
 use crate::nginx::conf::Place;
 use crate::nginx::{Request, module, pool, string};
-use crate::types::{Handshake, LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, Verify};
+use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, Verify};
 
 /// What a location makes of the module's directives. nginx's setters write into it, so an unset
 /// value is nginx's own.
@@ -40,10 +42,8 @@ pub struct LocationConf {
     pub(super) drain: ngx_msec_t,
     pub(super) drain_code: ngx_uint_t,
     pub(super) advice: ngx_flag_t,
-    /// How these were written, for what can only be told after the merge; NULL where they were not.
-    pub(super) written: *const Note,
-    pub(super) ping_written: *const Note,
-    pub(super) drain_written: *const Note,
+    /// What is written at this level, for what can only be told after the merge.
+    pub(super) notes: Notes,
     pub level: Level,
     /// What `inject` has made for it.
     pub twins: Cell<Twins>,
@@ -70,6 +70,9 @@ pub struct Twins {
     /// The location itself speaks HTTP/2 to its upstream, so that handshakes can't share
     /// connections with it.
     pub apart: bool,
+    /// Its lines have a Sec-WebSocket-Protocol of their own, so that handshakes may offer the upstream
+    /// other subprotocols than the client does.
+    pub sets_protocol: bool,
 }
 
 /// A time that may be `off`.
@@ -103,10 +106,26 @@ impl LocationConf {
         unsafe { &*self.of_module(ngx_http_core_module.ctx_index).cast() }
     }
 
+    /// The level and those around it, the http level too.
+    pub fn with_above(&self) -> impl Iterator<Item = &Self> {
+        // SAFETY: NULL, or a level that lives as long as this one.
+        iter::successors(Some(self), |level| unsafe { level.level.above.as_ref() })
+    }
+
+    /// The module's directives that are written at this level.
+    pub fn notes(&self) -> impl Iterator<Item = &Note> {
+        self.notes.iter()
+    }
+
+    /// The directive that sets a field here, written at this level or around it.
+    fn note(&self, field: usize) -> Option<&Note> {
+        self.with_above()
+            .find_map(|level| level.notes().find(|note| note.field == field))
+    }
+
     /// The `websocket` that is in force here, as it was written.
     pub fn written(&self) -> Option<&Note> {
-        // SAFETY: NULL, or a note that lives as long as the configuration.
-        unsafe { self.written.as_ref() }
+        self.note(offset_of!(Self, websocket))
     }
 
     /// Where that is.
@@ -114,16 +133,45 @@ impl LocationConf {
         self.written().map_or(Place::NOWHERE, |note| note.place)
     }
 
-    /// The `websocket_ping` that is in force here.
-    pub fn ping_written(&self) -> Option<&Note> {
-        // SAFETY: as in written().
-        unsafe { self.ping_written.as_ref() }
+    pub fn other_upgrades_written(&self) -> Option<&Note> {
+        self.note(offset_of!(Self, other_upgrades))
     }
 
-    /// The `websocket_drain` that is in force here.
+    pub fn timeout_written(&self) -> Option<&Note> {
+        self.note(offset_of!(Self, timeout))
+    }
+
+    pub fn ping_written(&self) -> Option<&Note> {
+        self.note(offset_of!(Self, ping_interval))
+    }
+
     pub fn drain_written(&self) -> Option<&Note> {
-        // SAFETY: as in written().
-        unsafe { self.drain_written.as_ref() }
+        self.note(offset_of!(Self, drain))
+    }
+
+    /// The directives in force here that only tunnels of this module heed.
+    pub fn tunnel_written(&self) -> impl Iterator<Item = &Note> {
+        let fields = [
+            offset_of!(Self, buffer_size),
+            offset_of!(Self, buffers),
+            offset_of!(Self, ping_interval),
+            offset_of!(Self, max_lifetime),
+            offset_of!(Self, max_message_size),
+            offset_of!(Self, rate),
+            offset_of!(Self, drain),
+        ];
+        fields.into_iter().filter_map(|field| self.note(field))
+    }
+
+    /// Whether a directive is nothing without `websocket on`.
+    pub fn needs_websocket(note: &Note) -> bool {
+        let others = [offset_of!(Self, websocket), offset_of!(Self, advice)];
+        !others.contains(&note.field)
+    }
+
+    /// Whether the two belong to the same server.
+    pub fn is_beside(&self, other: &Self) -> bool {
+        ptr::eq(self.level.server, other.level.server)
     }
 
     /// The location as it is written.
@@ -136,8 +184,13 @@ impl LocationConf {
         self.websocket == 1
     }
 
-    pub fn is_strict(&self) -> bool {
-        self.handshake == Handshake::Strict as ngx_uint_t
+    /// `websocket_handshake`
+    pub fn strictness(&self) -> Strictness {
+        match self.handshake {
+            0 => Strictness::Strict,
+            2 => Strictness::Lenient,
+            _ => Strictness::Safe,
+        }
     }
 
     pub fn other_upgrades(&self) -> OtherUpgrades {
@@ -225,7 +278,7 @@ impl LocationConf {
 
     /// Whether `nginx -t` warns of what is not as it seems.
     pub fn has_advice(&self) -> bool {
-        self.advice == 1
+        self.advice != 0
     }
 
     /// The origins that may open a WebSocket here; `None` when any may.

@@ -48,6 +48,11 @@ impl MainConf {
             .map(|level| unsafe { &**level })
     }
 
+    /// The http level. `None` where there is no server.
+    pub fn http<'a>(&self) -> Option<&'a LocationConf> {
+        self.levels().next()?.with_above().last()
+    }
+
     /// Notes a level. `None` when there is no memory.
     pub fn note(&self, level: *const LocationConf) -> Option<()> {
         // SAFETY: an array of these, made by create().

@@ -7,12 +7,14 @@ use core::ptr;
 use nginx_sys::{
     NGX_LOG_ERR, ngx_conf_t, ngx_http_conf_ctx_t, ngx_msec_t, ngx_pcalloc, ngx_uint_t,
 };
+use websocket_protocol::Strictness;
 
-use super::directives::DEFAULT_PING_TIMEOUT;
 use super::location::{Level, Twins};
+use super::note::Notes;
+use super::words::DEFAULT_PING_TIMEOUT;
 use super::{LocationConf, MainConf};
 use crate::nginx::conf;
-use crate::types::{Handshake, LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify};
+use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify};
 
 /// `websocket_timeout` when it is not written, milliseconds.
 const DEFAULT_TIMEOUT: ngx_msec_t = 60 * 60 * 1000;
@@ -45,9 +47,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         drain: conf::UNSET,
         drain_code: conf::UNSET,
         advice: conf::UNSET_FLAG,
-        written: ptr::null(),
-        ping_written: ptr::null(),
-        drain_written: ptr::null(),
+        notes: Notes::none(),
         level: Level {
             above: ptr::null(),
             location: ptr::null_mut(),
@@ -57,6 +57,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
             handshake: ptr::null_mut(),
             stripped: ptr::null_mut(),
             apart: false,
+            sets_protocol: false,
         }),
     };
     // SAFETY: fresh memory of the right size.
@@ -78,21 +79,12 @@ pub unsafe extern "C" fn merge(
         )
     };
 
-    if this.websocket == conf::UNSET_FLAG {
-        this.written = above.written;
-    }
-    if this.ping_interval == conf::UNSET {
-        this.ping_written = above.ping_written;
-    }
-    if this.drain == conf::UNSET {
-        this.drain_written = above.drain_written;
-    }
     conf::merge(&mut this.websocket, above.websocket, conf::UNSET_FLAG, 0);
     conf::merge(
         &mut this.handshake,
         above.handshake,
         conf::UNSET,
-        Handshake::Strict as ngx_uint_t,
+        Strictness::Safe as ngx_uint_t,
     );
     conf::merge(
         &mut this.other_upgrades,

@@ -8,6 +8,7 @@ pub mod merge;
 pub mod note;
 pub mod origin;
 pub mod peer;
+mod words;
 
 pub use location::LocationConf;
 pub use main::MainConf;

@@ -3,8 +3,11 @@
 use nginx_sys::{NGX_LOG_EMERG, ngx_array_t, ngx_conf_t, ngx_log_t, ngx_str_t};
 use websocket_protocol::{OriginRule, RequestAuthority};
 
-use crate::nginx::log;
-use crate::nginx::{pool, string};
+use crate::nginx::string::{self, Text};
+use crate::nginx::{log, pool};
+
+/// How lines that refuse a word name where it stands.
+const DIRECTIVE: &str = "in \"websocket_allow_origin\" directive";
 
 /// One word of the directive.
 #[derive(Clone, Copy)]
@@ -30,10 +33,11 @@ pub unsafe fn parse(cf: *mut ngx_conf_t, words: &[ngx_str_t]) -> Option<*mut ngx
             None => match OriginRule::parse(text) {
                 Ok(rule) => Origin::Rule(rule),
                 Err(error) => {
+                    let word = Text(text);
                     log::directive(
                         cf,
                         NGX_LOG_EMERG,
-                        format_args!("{error} in \"websocket_allow_origin\""),
+                        format_args!("invalid value \"{word}\" {DIRECTIVE}, {error}"),
                     );
                     return None;
                 }
@@ -81,7 +85,7 @@ unsafe fn compile(cf: *mut ngx_conf_t, pattern: &'static [u8]) -> Option<*mut ng
         log::directive(
             cf,
             NGX_LOG_EMERG,
-            format_args!("{}", message.escape_ascii()),
+            format_args!("{} {DIRECTIVE}", Text(message)),
         );
         return None;
     }
@@ -98,11 +102,12 @@ unsafe fn compile(cf: *mut ngx_conf_t, pattern: &'static [u8]) -> Option<*mut ng
 }
 
 #[cfg(not(ngx_feature = "pcre"))]
-unsafe fn compile(cf: *mut ngx_conf_t, _pattern: &'static [u8]) -> Option<*mut ngx_array_t> {
+unsafe fn compile(cf: *mut ngx_conf_t, pattern: &'static [u8]) -> Option<*mut ngx_array_t> {
+    let pattern = Text(pattern);
     log::directive(
         cf,
         NGX_LOG_EMERG,
-        format_args!("a regular expression in \"websocket_allow_origin\" requires PCRE library"),
+        format_args!("using regex \"{pattern}\" {DIRECTIVE} requires PCRE library"),
     );
     None
 }

@@ -7,9 +7,11 @@ use core::fmt::{self, Write};
 use core::str;
 
 use memchr::memmem;
-use nginx_sys::ngx_msec_t;
+use nginx_sys::{ngx_http_upstream_conf_t, ngx_msec_t};
 use websocket_protocol::{Cause, Escaped};
 
+use super::answer::Asked;
+use super::classify::classify;
 use super::see;
 use super::tries::note;
 use crate::nginx::{Request, Upstream, string};
@@ -19,7 +21,7 @@ use crate::request::Attempt;
 pub fn heard(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, line: &[u8]) {
     let Some(said) = message(line) else { return };
     let action = r.action();
-    let Some(cause) = classify(action, said) else {
+    let Some(cause) = classify(action, said, u.is_bound()) else {
         return;
     };
     if !note(r, attempt, cause) {
@@ -36,8 +38,29 @@ pub fn heard(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, line: &[u8]) {
                 Time(limit)
             ),
         ),
-        _ => see(r, attempt, format_args!("{}", Said(said))),
+        _ => {
+            let asked = Asked::of(r, u, cause);
+            see(r, attempt, format_args!("{}{asked}", Said(said)));
+        }
     }
+}
+
+/// nginx finds no room for the rest of the answer's header, and is about to say so.
+pub fn too_big(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) {
+    note(r, attempt, Cause::UpstreamHeaderTooBig);
+    // SAFETY: an upstream that is being tried has its location's settings.
+    let Some(conf) = (unsafe { u.conf().as_ref() }) else {
+        return;
+    };
+    see(
+        r,
+        attempt,
+        format_args!(
+            "upstream sent too big header ({}_buffer_size {})",
+            module(conf),
+            Size(conf.buffer_size)
+        ),
+    );
 }
 
 /// nginx's own words in a line it logs: between the connection's number and what it was doing, or
@@ -50,78 +73,6 @@ fn message(line: &[u8]) -> Option<&[u8]> {
     line.get(..before(b" while ", line))
 }
 
-/// Why an attempt failed, from what nginx was doing and what it says of it. Its words count only where
-/// nginx writes them, as lines may quote the upstream, and other modules log for the request, too.
-fn classify(action: &[u8], said: &[u8]) -> Option<Cause> {
-    // ECONNREFUSED, ECONNRESET, and EAGAIN of a unix socket; all else is on the way there.
-    const REFUSED: [&[u8]; 3] = [b"(111: ", b"(104: ", b"(11: "];
-
-    let begins = |words: &[&[u8]]| words.iter().any(|words| said.starts_with(words));
-    if is_unresolved(said) {
-        return Some(Cause::UpstreamUnresolved);
-    }
-    match action {
-        b"connecting to upstream" => {
-            if said == b"no live upstreams" {
-                Some(Cause::UpstreamNoneLive)
-            } else if begins(&[b"upstream timed out ("]) {
-                Some(Cause::UpstreamConnectTimeout)
-            } else if begins(&[b"connect() ", b"kevent() reported that connect() "]) {
-                Some(if REFUSED.iter().any(|errno| contains(said, errno)) {
-                    Cause::UpstreamRefused
-                } else {
-                    Cause::UpstreamUnreachable
-                })
-            } else if begins(&[b"bind("]) {
-                // proxy_bind
-                Some(Cause::UpstreamUnreachable)
-            } else {
-                None
-            }
-        }
-        b"SSL handshaking to upstream" => begins(&[
-            b"SSL_",
-            b"peer closed connection in SSL handshake",
-            b"upstream SSL certificate ",
-            b"upstream timed out (",
-        ])
-        .then_some(Cause::UpstreamTlsFailed),
-        b"sending request to upstream" | b"reading response header from upstream" => {
-            if begins(&[b"upstream timed out ("]) {
-                Some(Cause::UpstreamResponseTimeout)
-            } else if begins(&[
-                b"upstream sent no valid ",
-                b"upstream sent invalid ",
-                b"upstream sent too big header",
-            ]) {
-                Some(Cause::UpstreamResponseInvalid)
-            } else if begins(&[
-                b"upstream prematurely closed ",
-                b"recv() failed (",
-                b"send() failed (",
-                b"writev() failed (",
-                b"sendfile() failed (",
-                b"SSL_read() failed (",
-                b"SSL_write() failed (",
-                b"kevent() reported ",
-            ]) {
-                Some(Cause::UpstreamClosed)
-            } else {
-                None
-            }
-        }
-        _ => None,
-    }
-}
-
-/// The two lines on a name, for which nginx has no action of its own: `no resolver defined to resolve
-/// NAME` and `NAME could not be resolved (NUMBER: TEXT)`.
-fn is_unresolved(said: &[u8]) -> bool {
-    let name = memmem::find(said, b" could not be resolved (").and_then(|end| said.get(..end));
-    said.starts_with(b"no resolver defined to resolve ")
-        || (said.ends_with(b")") && name.is_some_and(|name| !name.contains(&b' ')))
-}
-
 fn contains(text: &[u8], part: &[u8]) -> bool {
     memmem::find(text, part).is_some()
 }
@@ -130,18 +81,21 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 fn limit(u: Upstream<'_>, action: &[u8]) -> Option<(&'static str, &'static str, ngx_msec_t)> {
     // SAFETY: an upstream that is being tried has its location's settings.
     let conf = unsafe { u.conf().as_ref() }?;
-    // SAFETY: the name is constant text of the proxying module.
-    let module = str::from_utf8(unsafe { string::bytes(&conf.module) }).ok()?;
-    match action {
+    let (directive, limit) = match action {
         b"connecting to upstream" | b"SSL handshaking to upstream" => {
-            Some((module, "connect_timeout", conf.connect_timeout))
+            ("connect_timeout", conf.connect_timeout)
         }
-        b"sending request to upstream" => Some((module, "send_timeout", conf.send_timeout)),
-        b"reading response header from upstream" => {
-            Some((module, "read_timeout", conf.read_timeout))
-        }
-        _ => None,
-    }
+        b"sending request to upstream" => ("send_timeout", conf.send_timeout),
+        b"reading response header from upstream" => ("read_timeout", conf.read_timeout),
+        _ => return None,
+    };
+    Some((module(conf), directive, limit))
+}
+
+/// What a proxying module's directives begin with.
+fn module(conf: &ngx_http_upstream_conf_t) -> &'static str {
+    // SAFETY: the name is constant text of the proxying module.
+    str::from_utf8(unsafe { string::bytes(&conf.module) }).unwrap_or("proxy")
 }
 
 /// nginx's own words, which may quote the upstream's. nginx has its quotes and escapes; the rest is
@@ -189,6 +143,19 @@ impl fmt::Display for Time {
             write!(f, "{}s", self.0 / 1000)
         } else {
             write!(f, "{}ms", self.0)
+        }
+    }
+}
+
+/// A size, likewise.
+struct Size(usize);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 % 1024 == 0 {
+            write!(f, "{}k", self.0 / 1024)
+        } else {
+            write!(f, "{}", self.0)
         }
     }
 }

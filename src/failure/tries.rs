@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use nginx_sys::{ngx_http_upstream_state_t, ngx_uint_t};
+use nginx_sys::ngx_http_upstream_state_t;
 use websocket_protocol::{Cause, Escaped};
 
 use super::notes::noted;
@@ -14,7 +14,7 @@ use crate::request::{Attempt, Tries};
 pub fn current(r: Request<'_>, attempt: &Attempt) -> Option<Cause> {
     let begun = r.upstream_states().len();
     if attempt.tries.begin(begun) {
-        attempt.seen.set(string::EMPTY);
+        attempt.forget_seen();
     }
     attempt.tries.last(begun)
 }
@@ -24,16 +24,6 @@ pub fn note(r: Request<'_>, attempt: &Attempt, cause: Cause) -> bool {
     let is_first = current(r, attempt).is_none();
     attempt.tries.note(cause);
     is_first
-}
-
-/// Notes the status that the attempt under way was answered with.
-pub fn answered(r: Request<'_>, attempt: &Attempt, status: ngx_uint_t) {
-    if let Some(cause) = u16::try_from(status)
-        .ok()
-        .and_then(Cause::from_upstream_status)
-    {
-        note(r, attempt, cause);
-    }
 }
 
 /// How each server failed, where more than one was tried.

@@ -2,11 +2,11 @@
 
 use nginx_sys::{
     NGX_ERROR, NGX_LOG_EMERG, NGX_OK, ngx_conf_t, ngx_http_core_main_conf_t, ngx_http_core_module,
-    ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_LOG_PHASE,
-    ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_int_t,
+    ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
+    ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_int_t,
 };
 
-use super::{filters, log_phase, peer, preaccess, seam};
+use super::{access, filters, log_phase, peer, preaccess, seam};
 use crate::conf::MainConf;
 use crate::inject::fields::Modules;
 use crate::inject::twin;
@@ -51,6 +51,7 @@ unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
             return ERROR;
         }
         let main = MainConf::of(cf);
+        advice::warn_without_websocket((*cf).log, main);
         let Some(first) = main.levels().find(|level| level.is_on()) else {
             return OK;
         };
@@ -77,6 +78,8 @@ unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
 /// `cf` must be in the http context.
 unsafe fn join_phases(cf: *mut ngx_conf_t) -> Option<()> {
     let preaccess: ngx_http_handler_pt = Some(preaccess::handler);
+    let access: ngx_http_handler_pt = Some(access::begin);
+    let precontent: ngx_http_handler_pt = Some(access::end);
     let log_phase: ngx_http_handler_pt = Some(log_phase::handler);
     // SAFETY: the caller vouches for cf; the core module has a main conf, with an array of handlers
     // for each phase.
@@ -85,6 +88,8 @@ unsafe fn join_phases(cf: *mut ngx_conf_t) -> Option<()> {
         let core = core.cast::<ngx_http_core_main_conf_t>();
         for (phase, handler) in [
             (ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, preaccess),
+            (ngx_http_phases_NGX_HTTP_ACCESS_PHASE, access),
+            (ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, precontent),
             (ngx_http_phases_NGX_HTTP_LOG_PHASE, log_phase),
         ] {
             let phase = (&raw mut (*core).phases)

@@ -7,16 +7,20 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use nginx_sys::{
-    NGX_AGAIN, NGX_HTTP_SWITCHING_PROTOCOLS, NGX_OK, ngx_chain_t, ngx_http_output_body_filter_pt,
-    ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_body_filter,
-    ngx_http_top_header_filter, ngx_http_top_request_body_filter, ngx_int_t, ngx_uint_t,
+    NGX_AGAIN, NGX_HTTP_BAD_GATEWAY, NGX_HTTP_SWITCHING_PROTOCOLS, NGX_OK, ngx_chain_t,
+    ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt, ngx_http_request_t,
+    ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_http_top_request_body_filter,
+    ngx_int_t, ngx_uint_t,
 };
 
-use super::{own_loop, report, seam, tunnel};
+use websocket_protocol::Cause;
+
+use super::{access, own_loop, report, seam, tunnel};
 use crate::conf::LocationConf;
-use crate::failure::{conclude, tries};
-use crate::nginx::{Request, string};
-use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage};
+use crate::failure::{conclude, remark, see, tries};
+use crate::nginx::{Request, Upstream, string};
+use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage, State};
+use crate::types::OtherUpgrades;
 
 /// The filters that come after ours; [`register`] sets them before any request.
 static NEXT_HEADER: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
@@ -72,7 +76,11 @@ fn tops() -> [*mut *mut c_void; 3] {
 unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx gives a request that is alive; what register() found is a header filter, or NULL.
     unsafe {
-        look_at_response(Request::new(r));
+        let request = Request::new(r);
+        if let Some(unasked) = unasked_switch(request) {
+            return refuse_switch(request, unasked);
+        }
+        look_at_response(request);
         let next: ngx_http_output_header_filter_pt =
             mem::transmute(NEXT_HEADER.load(Ordering::Relaxed));
         next.map_or(OK, |next| next(r))
@@ -84,8 +92,13 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
 unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
     // SAFETY: nginx gives a request that is alive, and a chain for it.
     unsafe {
-        let rc = next_body_filter(r, chain);
         let request = Request::new(r);
+        if let Some(attempt) = request::in_place(request) {
+            if attempt.remark.is_expected() {
+                remark::pass(request, attempt, chain);
+            }
+        }
+        let rc = next_body_filter(r, chain);
         let Some(attempt) = request::of(request) else {
             return rc;
         };
@@ -113,12 +126,17 @@ unsafe fn next_body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) 
 /// failed, so that a plain response costs a comparison.
 fn look_at_response(r: Request<'_>) {
     if !r.is_main() {
+        access::answered(r);
         return;
     }
     let status = r.status();
     match request::of(r) {
         Some(attempt) if is_switching(r, status) => switch(r, attempt),
         Some(attempt) => {
+            if attempt.joined().is_none() {
+                // Another response takes the place of the upstream's.
+                attempt.remark.stop();
+            }
             seam::conclude(r, attempt);
             tell(r, attempt, status);
         }
@@ -131,9 +149,45 @@ fn look_at_response(r: Request<'_>) {
     }
 }
 
+/// The upstream whose 101 nobody asked for, where there is one. nginx would make a tunnel of it that was
+/// never judged, or give the client a 101 without one.
+fn unasked_switch<'r>(r: Request<'r>) -> Option<Upstream<'r>> {
+    if r.status() != SWITCHING {
+        return None;
+    }
+    let u = r.upstream()?;
+    let conf = LocationConf::of(r);
+    let is_asked = || {
+        u.is_upgraded()
+            && r.is_main()
+            && match request::of(r) {
+                Some(attempt) => !matches!(attempt.state(), State::LeftBehind),
+                // Another upgrade, which goes on as it is; on a stream of HTTP/2 none can.
+                None => conf.other_upgrades() == OtherUpgrades::Pass && !r.is_stream(),
+            }
+    };
+    (conf.is_on() && !is_asked()).then_some(u)
+}
+
+/// Answers 502 in its place. nginx takes a status from a filter where no header is sent yet.
+fn refuse_switch(r: Request<'_>, u: Upstream<'_>) -> ngx_int_t {
+    u.clear_upgrade();
+    r.clear_response();
+    let cause = Cause::ResponseUnasked;
+    if !r.is_main() {
+        report::unasked(r);
+    } else if let Some(attempt) = request::of(r).or_else(|| request::begin(r)) {
+        // One that was refused before stays so: an error page's upstream adds nothing to that.
+        if !attempt.is_ended() {
+            see(r, attempt, format_args!("{}", report::UNASKED));
+            conclude::conclude_as(r, attempt, Ending::Failed(cause));
+        }
+    }
+    NGX_HTTP_BAD_GATEWAY as ngx_int_t
+}
+
 fn is_switching(r: Request<'_>, status: ngx_uint_t) -> bool {
-    status == NGX_HTTP_SWITCHING_PROTOCOLS as ngx_uint_t
-        && r.upstream().is_some_and(|u| u.is_upgraded())
+    status == SWITCHING && r.upstream().is_some_and(|u| u.is_upgraded())
 }
 
 /// The upstream has switched protocols.
@@ -157,13 +211,14 @@ fn tell(r: Request<'_>, attempt: &Attempt, status: ngx_uint_t) {
         // nginx has no text for this status.
         r.set_status_line(c"426 Upgrade Required");
     }
-    if LocationConf::of(r).has_cause_header() {
+    if attempt.conf(r).has_cause_header() {
         let value = string::borrowed(cause.name().as_bytes());
         // Without memory the response goes on without the hint.
         let _ = r.add_header(c"X-WebSocket-Cause", value);
     }
 }
 
+const SWITCHING: ngx_uint_t = NGX_HTTP_SWITCHING_PROTOCOLS as ngx_uint_t;
 const UPGRADE_REQUIRED: ngx_uint_t = 426;
 
 /// The client has been told, if `rc` says so: the bytes are ours from here, or nginx's loop's.

@@ -31,7 +31,11 @@ fn end(r: Request<'_>) {
     };
     match attempt.ending() {
         Some(Ending::Closed(carrier)) => report::ended(r, attempt, carrier),
-        Some(Ending::Rejected(cause) | Ending::Failed(cause)) => report::failed(r, attempt, cause),
+        Some(Ending::Rejected(cause)) => report::failed(r, attempt, cause),
+        Some(Ending::Failed(cause)) => {
+            report::failed(r, attempt, cause);
+            report::remark(r, attempt);
+        }
         Some(Ending::Unknown) | None => {}
     }
 }

@@ -1,6 +1,7 @@
 //! What nginx calls. Each file is one place at which nginx hands over; what there is to decide is
 //! asked of the layers below.
 
+mod access;
 pub mod configuration;
 mod filters;
 mod log_phase;

@@ -7,15 +7,14 @@ use nginx_sys::{
     NGX_DECLINED, NGX_HTTP_BAD_REQUEST, NGX_HTTP_INTERNAL_SERVER_ERROR, ngx_http_request_t,
     ngx_int_t,
 };
-use websocket_protocol::{Cause, Refusal, RequestHead, Status, Upgrade};
+use websocket_protocol::{Cause, Refusal, Status, Strictness, Upgrade};
 
 use super::report;
 use crate::conf::LocationConf;
 use crate::failure::conclude;
 use crate::nginx::{Request, string};
 use crate::request::attempt::{self, Judgement};
-use crate::request::{self, Attempt};
-use crate::types::OtherUpgrades;
+use crate::request::{self, Attempt, Broken};
 
 const PASS: ngx_int_t = NGX_DECLINED as ngx_int_t;
 const NO_MEMORY: ngx_int_t = NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
@@ -41,9 +40,10 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
         strip(r, conf);
         return PASS;
     }
-    let (keeps_rules, broken) = match attempt::judge(r, conf, &head) {
+    let (asks, broken) = match attempt::judge(r, conf, &head) {
         Judgement::Plain => return PASS,
         Judgement::Stripped => {
+            report::stripped(r, &head);
             strip(r, conf);
             return PASS;
         }
@@ -53,27 +53,34 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
                 None => NO_MEMORY,
             };
         }
-        Judgement::PassedOn(refusal) => (false, Some(refusal)),
-        Judgement::Handshake => (true, None),
+        Judgement::LeftBehind(refusal) => (false, Some(refusal)),
+        Judgement::Handshake(broken) => (true, broken),
     };
     let Some(attempt) = known.or_else(|| request::begin(r)) else {
         return NO_MEMORY;
     };
-    attempt.judge(keeps_rules, head.key().unwrap_or_default());
-    if let Some(refusal) = broken {
-        report::passed_on(r, conf, refusal);
+    conclude::note_refusal(r, attempt);
+    let key = head.key().unwrap_or_default();
+    attempt.judge(r, asks, broken.map(|refusal| keep(r, refusal)), key);
+    if let Some(refusal) = broken.filter(|broken| asks && Strictness::Safe.refuses(broken.cause)) {
+        report::passed_on(r, conf.log_level(), refusal);
     }
-    direct(r, conf, &head);
+    match head.upgrade() {
+        Upgrade::WebSocket | Upgrade::Versioned => enter(r, conf.twins.get().handshake),
+        Upgrade::Other => {
+            report::stripped(r, &head);
+            strip(r, conf);
+        }
+        Upgrade::Absent => {}
+    }
     PASS
 }
 
-/// Gives an attempt the configuration in which it goes to the upstream.
-fn direct(r: Request<'_>, conf: &LocationConf, head: &RequestHead<'_>) {
-    match head.upgrade() {
-        Upgrade::WebSocket => enter(r, conf.twins.get().handshake),
-        Upgrade::Other if conf.other_upgrades() == OtherUpgrades::Strip => strip(r, conf),
-        // As the location's own lines have it.
-        Upgrade::Other | Upgrade::Absent => {}
+/// A broken rule, for as long as the request lives.
+fn keep(r: Request<'_>, refusal: Refusal<'_>) -> Broken {
+    Broken {
+        rule: refusal.cause,
+        seen: r.format(format_args!("{}", refusal.seen)),
     }
 }
 
@@ -99,7 +106,6 @@ fn refuse(r: Request<'_>, attempt: &Attempt, refusal: Refusal<'_>) -> ngx_int_t 
 
     let headers: &[(&'static CStr, &'static CStr)] = match refusal.cause {
         Cause::MethodNotGet => &[(c"Allow", c"GET")],
-        Cause::UpgradeMissing => &[(c"Upgrade", c"websocket"), (c"Connection", c"upgrade")],
         Cause::VersionUnsupported => &[(c"Sec-WebSocket-Version", c"13")],
         _ => &[],
     };

@@ -1,21 +1,34 @@
 //! The module's lines on a request: that a tunnel began, how it ended, why there was none.
 
-use core::{fmt, str};
+use core::fmt;
 
 use nginx_sys::{NGX_LOG_INFO, NGX_LOG_WARN, ngx_str_t, ngx_uint_t};
-use websocket_protocol::{Cause, Escaped, Refusal};
+use websocket_protocol::{Cause, Counted, Escaped, Refusal, Remark, RequestHead};
 
 use crate::conf::LocationConf;
+use crate::failure::Text;
 use crate::failure::tries::Attempts;
 use crate::nginx::{Request, log, string};
-use crate::request::{Attempt, Carrier};
+use crate::request::{Attempt, Broken, Carrier};
 use crate::tunnel::Side;
 
-/// A handshake goes on although it breaks a rule.
-pub fn passed_on(r: Request<'_>, conf: &LocationConf, refusal: Refusal<'_>) {
+/// An upgrade that is not to a WebSocket is taken from the request.
+pub fn stripped(r: Request<'_>, head: &RequestHead<'_>) {
     log::request(
         r,
-        conf.log_level(),
+        INFO,
+        format_args!(
+            "websocket_other_upgrades strip: request is passed on without \"Upgrade: {}\"",
+            Escaped(head.upgrade_value().unwrap_or_default())
+        ),
+    );
+}
+
+/// A handshake, or the answer to it, goes on although it breaks a rule.
+pub fn passed_on(r: Request<'_>, level: ngx_uint_t, refusal: Refusal<'_>) {
+    log::request(
+        r,
+        level,
         format_args!(
             "websocket handshake passed on: {}: {}; {}",
             refusal.cause,
@@ -31,33 +44,28 @@ pub fn established(r: Request<'_>, attempt: &Attempt) {
         return;
     }
     let time = attempt.handshake_time.get().unwrap_or_default();
-    let protocol = attempt.protocol.get();
-    let protocol = text(&protocol);
-    if protocol.is_empty() {
-        log::request(r, INFO, format_args!("websocket established in {time} ms"));
-    } else {
-        log::request(
-            r,
-            INFO,
-            format_args!(
-                "websocket established in {time} ms, subprotocol \"{}\"",
-                Escaped(protocol)
-            ),
-        );
-    }
+    let protocol = Subprotocol(attempt.protocol.get());
+    let broken = BrokenRule(attempt.broken());
+    log::request(
+        r,
+        INFO,
+        format_args!("websocket established in {time} ms{protocol}{broken}"),
+    );
 }
 
-const INFO: ngx_uint_t = NGX_LOG_INFO as ngx_uint_t;
+pub const INFO: ngx_uint_t = NGX_LOG_INFO as ngx_uint_t;
 const WARN: ngx_uint_t = NGX_LOG_WARN as ngx_uint_t;
 
 /// One side's bytes are not WebSocket frames.
-pub fn not_frames(r: Request<'_>, from: &str) {
+pub fn not_frames(r: Request<'_>, from: Side) {
     log::request(
         r,
         INFO,
         format_args!(
-            "websocket not-websocket-frames: what the {from} sends is passed on, but no longer \
-             followed"
+            "websocket {} sends bytes that are not WebSocket frames: they are passed on, but no Ping or \
+             Close can be sent to the {}",
+            from.name(),
+            from.other().name()
         ),
     );
 }
@@ -66,14 +74,38 @@ pub fn not_frames(r: Request<'_>, from: &str) {
 pub fn failed(r: Request<'_>, attempt: &Attempt, cause: Cause) {
     log::request(
         r,
-        LocationConf::of(r).log_level(),
+        attempt.conf(r).log_level(),
         format_args!(
             "websocket handshake failed: {cause}: {}{}; {}",
             Text(attempt.seen.get()),
             Attempts(attempt.states(r), &attempt.tries),
-            cause.advice()
+            attempt.advice.get().text(cause)
         ),
     );
+}
+
+/// The upstream of a subrequest has answered it 101.
+pub fn unasked(r: Request<'_>) {
+    let cause = Cause::ResponseUnasked;
+    log::request(
+        r,
+        LocationConf::of(r).log_level(),
+        format_args!("websocket {cause}: {UNASKED}; {}", cause.advice()),
+    );
+}
+
+/// What was seen of it.
+pub const UNASKED: &str = "upstream answered 101 to a request that asked for no upgrade";
+
+/// What the upstream itself says of a failure, where it says anything.
+pub fn remark(r: Request<'_>, attempt: &Attempt) {
+    if let Some(remark) = Remark::read(attempt.remark.bytes(r)) {
+        log::request(
+            r,
+            INFO,
+            format_args!("websocket upstream says \"{remark}\""),
+        );
+    }
 }
 
 /// A tunnel is over.
@@ -108,24 +140,59 @@ pub fn ended(r: Request<'_>, attempt: &Attempt, carrier: Carrier) {
                 r,
                 INFO,
                 format_args!(
-                    "websocket closed after {seconds}.{milliseconds:03} s by {by}, {sent} bytes to \
-                     upstream, {received} bytes from upstream"
+                    "websocket closed after {seconds}.{milliseconds:03} s by {by}, {} to upstream, \
+                     {} from upstream",
+                    bytes(sent),
+                    bytes(received)
                 ),
             );
         }
     }
 }
 
+/// The subprotocol that the upstream chose, if it chose one. Names are short; what is longer is a
+/// credential that a page has put where it can put one, and which the upstream has to give back.
+struct Subprotocol(ngx_str_t);
+
+impl Subprotocol {
+    const MAX: usize = 31;
+}
+
+impl fmt::Display for Subprotocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match text(&self.0) {
+            [] => Ok(()),
+            name if name.len() > Self::MAX => {
+                write!(f, ", subprotocol of {}", Counted(name.len() as u64, "byte"))
+            }
+            name => write!(f, ", subprotocol \"{}\"", Escaped(name)),
+        }
+    }
+}
+
+/// The rule that a handshake breaks which the upstream has taken all the same.
+struct BrokenRule(Option<Broken>);
+
+impl fmt::Display for BrokenRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(Broken { rule, seen }) => {
+                write!(
+                    f,
+                    ", although the handshake breaks a rule: {rule}: {}",
+                    Text(seen)
+                )
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn bytes(count: i64) -> Counted<'static> {
+    Counted(u64::try_from(count).unwrap_or(0), "byte")
+}
+
 fn text<'a>(s: &ngx_str_t) -> &'a [u8] {
     // SAFETY: the context's texts are in the request's pool, or in its headers.
     unsafe { string::bytes(s) }
-}
-
-/// What was seen: made by this module, so already escaped.
-struct Text(ngx_str_t);
-
-impl fmt::Display for Text {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(str::from_utf8(text(&self.0)).unwrap_or("?"))
-    }
 }

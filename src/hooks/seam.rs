@@ -9,7 +9,7 @@
 use core::{ptr, slice};
 
 use nginx_sys::{
-    NGX_ERROR, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_UPSTREAM_INVALID_HEADER,
+    NGX_AGAIN, NGX_ERROR, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_UPSTREAM_INVALID_HEADER,
     NGX_HTTP_VAR_NOCACHEABLE, NGX_HTTP_VAR_NOHASH, NGX_MAX_ERROR_STR, NGX_OK, ngx_conf_t,
     ngx_http_add_variable, ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t, ngx_uint_t,
     u_char,
@@ -168,6 +168,9 @@ unsafe extern "C" fn process_header(r: *mut ngx_http_request_t) -> ngx_int_t {
     }
     if rc == NGX_HTTP_UPSTREAM_INVALID_HEADER as ngx_int_t {
         tries::note(request, attempt, Cause::UpstreamResponseInvalid);
+    }
+    if rc == NGX_AGAIN as ngx_int_t && u.is_buffer_full() {
+        failure_listen::too_big(request, attempt, u);
     }
     rc
 }

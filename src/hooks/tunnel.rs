@@ -77,10 +77,10 @@ fn run(r: Request<'_>, event: Event) {
     // back to write log lines, and to keep a TLS session, and neither looks at tunnels.
     let outcome = unsafe { tunnel.as_mut().turn(event) };
     if outcome.client_not_frames {
-        report::not_frames(r, Side::Client.name());
+        report::not_frames(r, Side::Client);
     }
     if outcome.upstream_not_frames {
-        report::not_frames(r, Side::Upstream.name());
+        report::not_frames(r, Side::Upstream);
     }
     if outcome.is_over {
         // SAFETY: the request is alive, and no reference to its tunnel is left.

@@ -1,11 +1,13 @@
 //! Checks the upstream's answer to a handshake before nginx commits to it.
 
 use nginx_sys::{NGX_HTTP_SWITCHING_PROTOCOLS, NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT};
-use websocket_protocol::{Cause, Escaped, RequestHeader, ResponseHead, ResponseHeader};
+use websocket_protocol::{
+    Address, Cause, Refusal, RequestHeader, ResponseHead, ResponseHeader, SentRequest, Strictness,
+};
 
 use super::report;
 use crate::conf::LocationConf;
-use crate::failure::{see, tries};
+use crate::failure::{answer, see, tries};
 use crate::nginx::headers::Name;
 use crate::nginx::{Request, Upstream, string};
 use crate::request::Attempt;
@@ -22,7 +24,7 @@ pub fn answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) -> Result<(), 
         return Err(());
     }
     if status != NGX_HTTP_SWITCHING_PROTOCOLS as usize {
-        tries::answered(r, attempt, status);
+        answer::answered(r, attempt, u, status);
         return Ok(());
     }
     if let Some(location) = redirect(u) {
@@ -32,7 +34,7 @@ pub fn answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) -> Result<(), 
             attempt,
             format_args!(
                 "upstream answered 101 with X-Accel-Redirect \"{}\"",
-                Escaped(location)
+                Address(location)
             ),
         );
         return Ok(());
@@ -46,21 +48,54 @@ pub fn answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) -> Result<(), 
     attempt.protocol.set(text(head.protocol()));
     attempt.extensions.set(text(head.extensions()));
 
-    if conf.verify() == Verify::Off || !attempt.keeps_rules() {
+    let strictness = match conf.verify() {
+        Verify::On => conf.strictness().of_answer(attempt.broken().is_none()),
+        Verify::Log => Some(Strictness::Strict).filter(|_| attempt.broken().is_none()),
+        Verify::Off => None,
+    };
+    let Some(strictness) = strictness else {
         return Ok(());
+    };
+    match check(r, attempt, u, &head, strictness) {
+        Ok(None) => Ok(()),
+        Ok(Some(refusal)) => {
+            report::passed_on(r, report::INFO, refusal);
+            Ok(())
+        }
+        Err(refusal) if conf.verify() == Verify::Log => {
+            report::passed_on(r, conf.log_level(), refusal);
+            Ok(())
+        }
+        Err(refusal) => {
+            u.clear_upgrade();
+            tries::note(r, attempt, refusal.cause);
+            see(r, attempt, format_args!("{}", refusal.seen));
+            Err(())
+        }
     }
-    let offered = |name: &'static [Name<()>]| r.headers().named(name).map(|(_, value)| value);
-    let checked = head.check(attempt.key(r), offered(&PROTOCOL), offered(&EXTENSIONS));
-    let Err(refusal) = checked else { return Ok(()) };
+}
 
-    if conf.verify() == Verify::Log {
-        report::passed_on(r, conf, refusal);
-        return Ok(());
+/// Holds a 101 against what was asked for: the client's key and extensions, and the subprotocols that
+/// were sent to the upstream, which the location's lines may have changed.
+fn check<'r>(
+    r: Request<'r>,
+    attempt: &Attempt,
+    u: Upstream<'r>,
+    head: &ResponseHead<'r>,
+    strictness: Strictness,
+) -> Result<Option<Refusal<'r>>, Refusal<'r>> {
+    let key = attempt.key(r);
+    let offered = |name: &'static [Name<()>]| r.headers().named(name).map(|(_, value)| value);
+    let extensions = offered(&EXTENSIONS);
+    if LocationConf::of(r).twins.get().sets_protocol {
+        let sent = SentRequest::read(u.request_head(r));
+        let protocols = sent
+            .iter()
+            .flat_map(|sent| sent.headers(RequestHeader::Protocol.name()));
+        head.judge(key, protocols, extensions, strictness)
+    } else {
+        head.judge(key, offered(&PROTOCOL), extensions, strictness)
     }
-    u.clear_upgrade();
-    tries::note(r, attempt, refusal.cause);
-    see(r, attempt, format_args!("{}", refusal.seen));
-    Err(())
 }
 
 /// Where nginx is about to go instead of forwarding the answer (`ngx_http_upstream_process_headers`).

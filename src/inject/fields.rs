@@ -12,17 +12,19 @@ use core::{fmt, ptr};
 use nginx_sys::{
     NGX_HTTP_LOC_CONF_OFFSET, ngx_array_t, ngx_command_t, ngx_conf_set_enum_slot,
     ngx_conf_set_keyval_slot, ngx_conf_set_msec_slot, ngx_conf_set_str_slot, ngx_conf_t,
-    ngx_http_complex_value_t, ngx_http_conf_ctx_t, ngx_http_core_loc_conf_t, ngx_http_core_module,
-    ngx_http_handler_pt, ngx_http_max_module, ngx_http_module_t, ngx_http_set_complex_value_slot,
-    ngx_http_upstream_conf_t, ngx_http_upstream_param_set_slot, ngx_module_t, ngx_pcalloc,
-    ngx_str_t, ngx_uint_t,
+    ngx_http_complex_value_t, ngx_http_handler_pt, ngx_http_module_t,
+    ngx_http_set_complex_value_slot, ngx_http_upstream_conf_t, ngx_http_upstream_param_set_slot,
+    ngx_module_t, ngx_str_t, ngx_uint_t,
 };
 
-use crate::nginx::{conf, pool, string};
+use super::probe;
+use crate::nginx::{conf, string};
 
 /// A module that passes requests to an upstream, as it is known to be.
 struct Known {
     module: &'static CStr,
+    /// What its directives begin with.
+    name: &'static str,
     /// Sets the location's handler.
     pass: &'static [u8],
     /// Its offset tells where the module's `ngx_http_upstream_conf_t` begins.
@@ -48,6 +50,7 @@ type Setter = unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_v
 
 static PROXY: Known = Known {
     module: c"ngx_http_proxy_module",
+    name: "proxy",
     pass: b"proxy_pass",
     connect_timeout: b"proxy_connect_timeout",
     lines: Directive {
@@ -73,6 +76,7 @@ static PROXY: Known = Known {
 static OTHERS: [Known; 2] = [
     Known {
         module: c"ngx_http_uwsgi_module",
+        name: "uwsgi",
         pass: b"uwsgi_pass",
         connect_timeout: b"uwsgi_connect_timeout",
         lines: Directive {
@@ -83,6 +87,7 @@ static OTHERS: [Known; 2] = [
     },
     Known {
         module: c"ngx_http_scgi_module",
+        name: "scgi",
         pass: b"scgi_pass",
         connect_timeout: b"scgi_connect_timeout",
         lines: Directive {
@@ -103,7 +108,7 @@ impl fmt::Display for Mismatch {
             f,
             "\"websocket\" cannot be used with this nginx: its \"{}\" directive is not the one \
              that this module was written for",
-            self.0.escape_ascii()
+            string::Text(self.0)
         )
     }
 }
@@ -111,11 +116,21 @@ impl fmt::Display for Mismatch {
 /// A proxying module of the running nginx.
 pub struct Proxying {
     pub module: &'static ngx_module_t,
+    /// What its directives begin with: `proxy`.
+    pub name: &'static str,
     handler: ngx_http_handler_pt,
     upstream: usize,
     lines: usize,
     pub http: Option<HttpFields>,
 }
+
+/// With a variable in it, so that no upstream is looked for: a capture is none that would have to be
+/// evaluated; without PCRE there are none.
+const ADDRESS: &CStr = if cfg!(ngx_feature = "pcre") {
+    c"http://$1"
+} else {
+    c"http://$host"
+};
 
 /// Offsets of the fields that only proxy has.
 #[derive(Clone, Copy)]
@@ -179,12 +194,14 @@ impl Proxying {
             None => None,
         };
         // SAFETY: as above.
-        let handler = unsafe { handler(cf, module, known.pass) };
+        let probed = unsafe { probe::run(cf, module, known.pass, ADDRESS) };
+        let handler = probed.and_then(|probed| probed.handler);
         if handler.is_none() {
             return Err(Mismatch(known.pass));
         }
         Ok(Some(Self {
             module,
+            name: known.name,
             handler,
             upstream,
             lines: offset(module, &known.lines)?,
@@ -268,52 +285,4 @@ fn offset(module: &ngx_module_t, directive: &Directive) -> Result<usize, Mismatc
         })
         .map(|command| command.offset)
         .ok_or(Mismatch(directive.name))
-}
-
-/// The handler that a location gets from `proxy_pass` and the like: the directive itself is run on a
-/// location that no request comes to. An address with a variable makes no upstream known.
-///
-/// # Safety
-/// `cf` must be in the http context.
-unsafe fn handler(
-    cf: *mut ngx_conf_t,
-    module: &ngx_module_t,
-    pass: &'static [u8],
-) -> ngx_http_handler_pt {
-    // A capture is no variable that would have to be evaluated; without PCRE there are none.
-    const ADDRESS: ngx_str_t = string::constant(if cfg!(ngx_feature = "pcre") {
-        c"http://$1"
-    } else {
-        c"http://$host"
-    });
-    // SAFETY: the caller vouches for cf, which gets its fields back before anyone else looks. All
-    // that is made lies in the configuration's own pool, as nginx may keep parts of it.
-    unsafe {
-        let command = ptr::from_ref(conf::command(module, pass)?).cast_mut();
-        let functions = &*module.ctx.cast::<ngx_http_module_t>();
-        let (create, set) = (functions.create_loc_conf?, (*command).set?);
-
-        let size = size_of::<*mut c_void>() * ngx_http_max_module;
-        let locations = ngx_pcalloc((*cf).pool, size).cast::<*mut c_void>();
-        let core = ngx_pcalloc((*cf).pool, size_of::<ngx_http_core_loc_conf_t>())
-            .cast::<ngx_http_core_loc_conf_t>();
-        let location = create(cf);
-        if locations.is_null() || core.is_null() || location.is_null() {
-            return None;
-        }
-        let words = pool::array::<ngx_str_t>((*cf).pool, 2)?;
-        pool::push(words, (*command).name)?;
-        pool::push(words, ADDRESS)?;
-        *locations.add(ngx_http_core_module.ctx_index) = core.cast();
-        *locations.add(module.ctx_index) = location;
-
-        let (context, args) = ((*cf).ctx, (*cf).args);
-        let mut throw_away = *context.cast::<ngx_http_conf_ctx_t>();
-        throw_away.loc_conf = locations;
-        (*cf).ctx = (&raw mut throw_away).cast();
-        (*cf).args = words;
-        let rv = set(cf, command, location);
-        ((*cf).ctx, (*cf).args) = (context, args);
-        (*core).handler.filter(|_| rv == conf::OK)
-    }
 }

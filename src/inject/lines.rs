@@ -153,6 +153,18 @@ fn may_upgrade(line: &ngx_keyval_t) -> bool {
         || (is_named(line, c"Connection") && (mentions_upgrade(value) || value.contains(&b'$')))
 }
 
+/// Whether a line has a Sec-WebSocket-Protocol of its own.
+///
+/// # Safety
+/// `source` must be NULL or an array of `ngx_keyval_t`.
+pub unsafe fn set_protocol(source: *const ngx_array_t) -> bool {
+    // SAFETY: the caller vouches for it.
+    let lines = unsafe { pool::elements::<ngx_keyval_t>(source) };
+    lines
+        .iter()
+        .any(|line| is_named(line, c"Sec-WebSocket-Protocol"))
+}
+
 pub fn mentions_upgrade(value: &[u8]) -> bool {
     value
         .windows(7)

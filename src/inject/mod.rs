@@ -2,6 +2,7 @@
 
 pub mod fields;
 pub mod lines;
+pub mod probe;
 pub mod twin;
 
 /// The variable whose evaluation joins a request to its upstream. It stands in what only the

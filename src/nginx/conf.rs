@@ -80,6 +80,19 @@ pub unsafe fn main(cf: *const ngx_conf_t, index: usize) -> *mut c_void {
     }
 }
 
+/// The structure that the module of `index` keeps for the http level itself, which is never merged.
+///
+/// # Safety
+/// `cf` must be in the http context, and not in a server.
+pub unsafe fn http(cf: *const ngx_conf_t, index: usize) -> *mut c_void {
+    // SAFETY: as in main().
+    unsafe {
+        *(*(*cf).ctx.cast::<ngx_http_conf_ctx_t>())
+            .loc_conf
+            .add(index)
+    }
+}
+
 /// The words of the directive being read, its name first.
 ///
 /// # Safety

@@ -8,6 +8,7 @@ use ngx::{ngx_conf_log_error, ngx_log_error};
 
 use super::Request;
 use super::conf::Place;
+use super::string::Text;
 
 /// A line about a request, followed by nginx's own context: client, server, request, upstream,
 /// host.
@@ -35,11 +36,5 @@ pub fn directive(cf: *mut ngx_conf_t, level: u32, text: fmt::Arguments<'_>) {
 /// A line about a place in the configuration that was read before.
 pub fn place(log: *mut ngx_log_t, level: u32, place: Place, text: fmt::Arguments<'_>) {
     let file = place.file();
-    ngx_log_error!(
-        level,
-        log,
-        "{text} in {}:{}",
-        file.escape_ascii(),
-        place.line()
-    );
+    ngx_log_error!(level, log, "{text} in {}:{}", Text(file), place.line());
 }

@@ -4,6 +4,7 @@
 //! lives as long as the callback. Handles are copied freely and give out values and shared
 //! references only, so that nothing here stands in the way of nginx calling back.
 
+pub mod certificate;
 pub mod clock;
 pub mod conf;
 pub mod headers;

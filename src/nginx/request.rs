@@ -6,9 +6,9 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
 use nginx_sys::{
-    NGX_HTTP_VERSION_9, ngx_del_timer, ngx_http_request_t, ngx_http_upstream_state_t,
-    ngx_list_push, ngx_log_t, ngx_msec_t, ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday,
-    ngx_uint_t,
+    NGX_HTTP_VERSION_9, NGX_HTTP_VERSION_20, ngx_del_timer, ngx_http_clean_header,
+    ngx_http_request_t, ngx_http_upstream_state_t, ngx_list_push, ngx_log_t, ngx_msec_t,
+    ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
 };
 
 use super::headers::{self, Headers, Name};
@@ -52,6 +52,11 @@ impl<'r> Request<'r> {
     pub fn main(self) -> Self {
         // SAFETY: a request's main request lives longer than it.
         unsafe { Self::new(self.fields().main) }
+    }
+
+    /// Whether it is a subrequest that the main request itself has made.
+    pub fn is_child_of_main(self) -> bool {
+        self.fields().parent == self.fields().main
     }
 
     /// Whether nginx runs it for `post_action`, when the client's own request is over. nginx says so by
@@ -108,9 +113,20 @@ impl<'r> Request<'r> {
         unsafe { string::bytes(&(*self.as_ptr()).method_name) }
     }
 
+    /// The address in its first line, as the client has written it.
+    pub fn target(self) -> &'r [u8] {
+        // SAFETY: the request's line is parsed, and lives as long as it; else the text is empty.
+        unsafe { string::bytes(&(*self.as_ptr()).unparsed_uri) }
+    }
+
     /// `NGX_HTTP_VERSION_…`
     pub fn http_version(self) -> ngx_uint_t {
         self.fields().http_version
+    }
+
+    /// Whether it has its connection with other requests at a time: HTTP/2 and HTTP/3.
+    pub fn is_stream(self) -> bool {
+        self.http_version() >= NGX_HTTP_VERSION_20 as ngx_uint_t
     }
 
     pub fn set_http_version(self, version: ngx_uint_t) {
@@ -166,6 +182,24 @@ impl<'r> Request<'r> {
         false
     }
 
+    /// Whether it came without TLS to a port where nginx speaks it.
+    pub fn is_plain_to_tls(self) -> bool {
+        // SAFETY: a request has what nginx keeps of its client's connection.
+        !self.is_secure() && unsafe { (*self.fields().http_connection).ssl() != 0 }
+    }
+
+    /// Whether nginx has begun to run its phases: no request that it refuses for its header or its
+    /// connection comes so far.
+    pub fn has_reached_phases(self) -> bool {
+        self.fields().write_event_handler.is_some()
+    }
+
+    /// Whether what nginx has read of its header fills the last buffer that there was for it.
+    pub fn is_header_buffer_full(self) -> bool {
+        // SAFETY: NULL, or a buffer of the client's connection.
+        unsafe { self.fields().header_in.as_ref() }.is_some_and(|buffer| buffer.pos == buffer.end)
+    }
+
     /// Whether nginx has found the client's connection broken.
     pub fn has_client_failed(self) -> bool {
         // SAFETY: a request has a connection.
@@ -205,6 +239,17 @@ impl<'r> Request<'r> {
     pub fn redirect(self) -> Option<&'r [u8]> {
         // SAFETY: NULL, or a header of the response.
         unsafe { (*self.as_ptr()).headers_out.location.as_ref() }.map(headers::value)
+    }
+
+    /// Forgets the response, of which nothing is sent yet.
+    pub fn clear_response(self) {
+        // SAFETY: the request is alive.
+        unsafe { ngx_http_clean_header(self.as_ptr()) };
+    }
+
+    /// Whether the response asks for credentials, or would have before `error_page`.
+    pub fn has_www_authenticate(self) -> bool {
+        !self.fields().headers_out.www_authenticate.is_null()
     }
 
     /// Adds a header to a response whose header is not sent yet. `None` when there is no memory.

@@ -1,6 +1,7 @@
 //! `ngx_str_t` and byte slices.
 
 use core::ffi::CStr;
+use core::fmt::{self, Write};
 use core::{ptr, slice};
 
 use nginx_sys::ngx_str_t;
@@ -31,6 +32,27 @@ pub const fn borrowed(text: &[u8]) -> ngx_str_t {
     ngx_str_t {
         len: text.len(),
         data: text.as_ptr().cast_mut(),
+    }
+}
+
+/// A text of the configuration in a line of the log: as it is written, as in nginx's own lines, but
+/// all in one line.
+pub struct Text<'a>(pub &'a [u8]);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    c if c.is_ascii_control() => write!(f, "\\x{:02X}", u32::from(c))?,
+                    c => f.write_char(c)?,
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02X}")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -2,11 +2,13 @@
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
+use core::slice;
 
 use nginx_sys::{
     ngx_connection_t, ngx_http_upstream_conf_t, ngx_http_upstream_t, ngx_msec_t, ngx_uint_t,
 };
 
+use super::Request;
 use super::clock::now;
 use super::headers::{self, Headers};
 
@@ -78,6 +80,50 @@ impl<'r> Upstream<'r> {
     /// The settings in force.
     pub fn conf(self) -> *mut ngx_http_upstream_conf_t {
         self.fields().conf
+    }
+
+    /// The beginning of the request `r` as nginx has written it for the upstream, headers included;
+    /// empty before that. nginx keeps it, to ask the next server the same; but not where it passes a
+    /// body on as it comes: then the chain's links are the body's as soon as it is sent.
+    pub fn request_head(self, r: Request<'r>) -> &'r [u8] {
+        // SAFETY: NULL, or settings that live as long as the request.
+        let is_buffered = unsafe { self.conf().as_ref() }.is_some_and(|c| c.request_buffering != 0);
+        if r.has_body() && !is_buffered {
+            return &[];
+        }
+        // SAFETY: NULL, or a chain of buffers that lives as long as the request. The first one was made
+        // for the head; its bytes go from its start to its last, whatever has been sent of them.
+        unsafe {
+            let Some(first) = self.fields().request_bufs.as_ref() else {
+                return &[];
+            };
+            let (start, last) = ((*first.buf).start, (*first.buf).last);
+            match (last as usize).checked_sub(start as usize) {
+                Some(len) if len > 0 => slice::from_raw_parts(start, len),
+                _ => &[],
+            }
+        }
+    }
+
+    /// What nginx has read of its answer behind the header.
+    pub fn unread(self) -> &'r [u8] {
+        let buffer = &self.fields().buffer;
+        match (buffer.last as usize).checked_sub(buffer.pos as usize) {
+            // SAFETY: nginx has read these bytes into its buffer, which it keeps until it reads anew.
+            Some(len) if len > 0 => unsafe { slice::from_raw_parts(buffer.pos, len) },
+            _ => &[],
+        }
+    }
+
+    /// Whether its answer has filled the buffer that its header has to fit into.
+    pub fn is_buffer_full(self) -> bool {
+        let buffer = &self.fields().buffer;
+        buffer.last == buffer.end
+    }
+
+    /// Whether `proxy_bind` chooses the local address of its connections.
+    pub fn is_bound(self) -> bool {
+        !self.fields().peer.local.is_null()
     }
 
     /// The connection to the server in use.

@@ -20,12 +20,13 @@ pub enum Judgement<'r> {
     Plain,
     /// An upgrade to something else, which must not reach the upstream.
     Stripped,
+    /// It has a handshake's headers, but asks for no WebSocket that could be had: it is a plain request
+    /// unless it is answered with an error.
+    LeftBehind(Refusal<'r>),
     /// It is answered here.
     Refused(Refusal<'r>),
-    /// A handshake that keeps the rules.
-    Handshake,
-    /// One that breaks a rule and goes on all the same.
-    PassedOn(Refusal<'r>),
+    /// A handshake, with the rule that it breaks, if it does.
+    Handshake(Option<Refusal<'r>>),
 }
 
 /// Whether a request may ask for an upgrade. Few do, so this looks for no more than it must: nginx
@@ -64,54 +65,71 @@ pub fn scan<'r>(r: Request<'r>) -> RequestHead<'r> {
 
 /// What a location makes of a request with this head.
 pub fn judge<'r>(r: Request<'r>, conf: &LocationConf, head: &RequestHead<'r>) -> Judgement<'r> {
-    if !head.is_attempt() && head.upgrade() == Upgrade::Absent {
-        return Judgement::Plain;
+    match head.upgrade() {
+        Upgrade::Absent => judge_without_upgrade(r, head),
+        Upgrade::Other => judge_other(conf, head),
+        Upgrade::Versioned | Upgrade::WebSocket => judge_handshake(r, conf, head),
     }
-    if head.upgrade() == Upgrade::Other {
-        match conf.other_upgrades() {
-            OtherUpgrades::Reject => {
-                return Judgement::Refused(Refusal {
-                    cause: Cause::UpgradeNotWebsocket,
-                    seen: Seen::Value("Upgrade", head.upgrade_value().unwrap_or_default()),
-                });
-            }
-            OtherUpgrades::Strip if !head.is_attempt() => return Judgement::Stripped,
-            OtherUpgrades::Pass if !head.is_attempt() => return Judgement::Plain,
-            OtherUpgrades::Strip | OtherUpgrades::Pass => {}
+}
+
+/// A key or version alone is no broken handshake by itself: something in front may have taken Upgrade
+/// away, or it asks whether the handshake that it is copied from may go on (`auth_request`).
+fn judge_without_upgrade<'r>(r: Request<'r>, head: &RequestHead<'r>) -> Judgement<'r> {
+    match head.check(line(r)) {
+        Err(refusal) if head.is_attempt() => Judgement::LeftBehind(match refusal.cause {
+            Cause::OverHttp2 => refusal,
+            _ => Refusal {
+                cause: Cause::UpgradeMissing,
+                seen: Seen::Missing("Upgrade"),
+            },
+        }),
+        _ => Judgement::Plain,
+    }
+}
+
+fn judge_other<'r>(conf: &LocationConf, head: &RequestHead<'r>) -> Judgement<'r> {
+    let refusal = Refusal {
+        cause: Cause::UpgradeNotWebsocket,
+        seen: Seen::Value("Upgrade", head.upgrade_value().unwrap_or_default()),
+    };
+    match conf.other_upgrades() {
+        OtherUpgrades::Reject => Judgement::Refused(refusal),
+        OtherUpgrades::Pass => Judgement::Plain,
+        OtherUpgrades::Strip if !head.is_attempt() => Judgement::Stripped,
+        OtherUpgrades::Strip if conf.strictness().refuses(refusal.cause) => {
+            Judgement::Refused(refusal)
         }
+        OtherUpgrades::Strip => Judgement::LeftBehind(refusal),
     }
-    let broken = head.check(line(r)).err();
-    match broken {
-        Some(refusal) if conf.is_strict() || !may_pass(refusal.cause) => {
-            return Judgement::Refused(refusal);
-        }
-        _ => {}
-    }
-    if let Some(refusal) = conf
+}
+
+fn judge_handshake<'r>(
+    r: Request<'r>,
+    conf: &LocationConf,
+    head: &RequestHead<'r>,
+) -> Judgement<'r> {
+    let broken = match head.judge(line(r), conf.strictness()) {
+        Ok(broken) => broken,
+        Err(refusal) => return Judgement::Refused(refusal),
+    };
+    match conf
         .allowed_origins()
         .and_then(|allowed| check_origin(r, allowed))
     {
-        return Judgement::Refused(refusal);
-    }
-    match broken {
-        Some(refusal) => Judgement::PassedOn(refusal),
-        None => Judgement::Handshake,
+        Some(refusal) => Judgement::Refused(refusal),
+        None => Judgement::Handshake(broken),
     }
 }
 
-/// What `lenient` lets pass. An upstream's 101 to a stream of HTTP/2 or HTTP/3 would make nginx
-/// write the tunnel's bytes between the frames of all streams.
-fn may_pass(cause: Cause) -> bool {
-    cause != Cause::OverHttp2
-}
-
-fn line<'r>(r: Request<'r>) -> RequestLine<'r> {
+/// What a handshake depends on besides its headers.
+pub fn line<'r>(r: Request<'r>) -> RequestLine<'r> {
     RequestLine {
         method: r.method(),
         version: match r.http_version() as u32 {
             NGX_HTTP_VERSION_9 => HttpVersion::Http09,
             NGX_HTTP_VERSION_10 => HttpVersion::Http10,
-            NGX_HTTP_VERSION_11 => HttpVersion::Http11,
+            // A later minor version means what 1.1 does (RFC 9110 section 2.5).
+            NGX_HTTP_VERSION_11..NGX_HTTP_VERSION_20 => HttpVersion::Http11,
             NGX_HTTP_VERSION_20 => HttpVersion::Http2,
             _ => HttpVersion::Http3,
         },
@@ -130,7 +148,7 @@ fn check_origin<'r>(r: Request<'r>, allowed: &[origin::Origin]) -> Option<Refusa
         return None;
     }
     let seen = match origin {
-        Some(origin) => Seen::Value("Origin", origin),
+        Some(origin) => Seen::Origin(origin),
         None => Seen::Missing("Origin"),
     };
     Some(Refusal {

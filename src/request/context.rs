@@ -8,9 +8,13 @@ use core::ptr::{self, NonNull};
 use nginx_sys::{
     ngx_alloc, ngx_http_upstream_state_t, ngx_msec_t, ngx_palloc, ngx_pool_cleanup_add, ngx_str_t,
 };
+use websocket_protocol::{Advice, Cause};
 
+use super::access::Access;
+use super::remark::Gathered;
 use super::state::{Carrier, Ending, Joined, RequestFunction, State};
 use super::tries::Tries;
+use crate::conf::LocationConf;
 use crate::nginx::{Request, Upstream, module, pool, string};
 use crate::tunnel::{Side, Tunnel};
 
@@ -18,13 +22,19 @@ use crate::tunnel::{Side, Tunnel};
 /// looked at, as it does for every line that it logs.
 pub struct Attempt {
     state: Cell<State>,
-    /// Whether it keeps the rules; where not, the upstream's answer can't be held against it.
-    keeps_rules: Cell<bool>,
+    /// The rule that it breaks, if it breaks one and goes on all the same.
+    broken: Cell<Option<Broken>>,
     /// The client's Sec-WebSocket-Key, where it lies.
     key: Cell<ngx_str_t>,
-    /// What was seen of a failure.
+    /// What was seen of a failure, and what follows from it.
     pub seen: Cell<ngx_str_t>,
+    pub advice: Cell<Advice>,
+    /// What the upstream says of it.
+    pub remark: Gathered,
     pub tries: Tries,
+    pub access: Access,
+    /// The location where it was judged, which an error page's may differ from.
+    conf: Cell<*const LocationConf>,
     /// How long the handshake took, milliseconds, once it is known.
     pub handshake_time: Cell<Option<ngx_msec_t>>,
     /// What the upstream chose.
@@ -32,6 +42,13 @@ pub struct Attempt {
     pub extensions: Cell<ngx_str_t>,
     /// Memory that is not the pool's; NULL where there is none.
     apart: Cell<*mut c_void>,
+}
+
+/// A rule that a handshake breaks, and what shows it.
+#[derive(Clone, Copy)]
+pub struct Broken {
+    pub rule: Cause,
+    pub seen: ngx_str_t,
 }
 
 /// What it is to the module, and what changes that: see [`State`].
@@ -91,14 +108,31 @@ impl Attempt {
 }
 
 impl Attempt {
-    /// Judges it, for the first time or in another location.
-    pub fn judge(&self, keeps_rules: bool, key: &[u8]) {
-        self.keeps_rules.set(keeps_rules);
+    /// Judges it, for the first time or in another location. `asks`: whether a WebSocket may come of
+    /// it.
+    pub fn judge(&self, r: Request<'_>, asks: bool, broken: Option<Broken>, key: &[u8]) {
+        self.access.begin();
+        self.conf.set(LocationConf::of(r));
+        self.state.set(self.state().judge(asks));
+        self.broken.set(broken);
         self.key.set(string::borrowed(key));
     }
 
-    pub fn keeps_rules(&self) -> bool {
-        self.keeps_rules.get()
+    /// What the location where it was judged makes of the module's directives.
+    pub fn conf<'r>(&self, _of: Request<'r>) -> &'r LocationConf {
+        // SAFETY: a configuration outlives its requests.
+        unsafe { &*self.conf.get() }
+    }
+
+    /// What was seen of one upstream's failure is none of the next one's.
+    pub fn forget_seen(&self) {
+        self.seen.set(string::EMPTY);
+        self.advice.set(Advice::Usual);
+        self.remark.forget();
+    }
+
+    pub fn broken(&self) -> Option<Broken> {
+        self.broken.get()
     }
 
     /// The client's Sec-WebSocket-Key; empty where there is none.
@@ -137,12 +171,17 @@ impl Attempt {
     }
 }
 
+/// The request's state, if it has one that no internal redirect has taken out of its place since it was
+/// looked for last.
+pub fn in_place<'r>(r: Request<'r>) -> Option<&'r Attempt> {
+    // SAFETY: what begin() put there; only cells of it change.
+    unsafe { r.context(module::index()).cast::<Attempt>().as_ref() }
+}
+
 /// The request's state, if it has one. An internal redirect takes a module's context away; the
 /// request's own memory still has it.
 pub fn of<'r>(r: Request<'r>) -> Option<&'r Attempt> {
-    let context = r.context(module::index()).cast::<Attempt>();
-    // SAFETY: what begin() put there; only cells of it change.
-    if let Some(attempt) = unsafe { context.as_ref() } {
+    if let Some(attempt) = in_place(r) {
         return Some(attempt);
     }
     if !r.is_main() {
@@ -179,10 +218,14 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
         let attempt = NonNull::new(ngx_alloc(size_of::<Attempt>(), r.log()).cast::<Attempt>())?;
         attempt.write(Attempt {
             state: Cell::new(State::Judged),
-            keeps_rules: Cell::new(true),
+            broken: Cell::new(None),
             key: Cell::new(string::EMPTY),
             seen: Cell::new(string::EMPTY),
+            advice: Cell::new(Advice::Usual),
+            remark: Gathered::new(),
             tries: Tries::new(),
+            access: Access::new(),
+            conf: Cell::new(LocationConf::of(r)),
             handshake_time: Cell::new(None),
             protocol: Cell::new(string::EMPTY),
             extensions: Cell::new(string::EMPTY),

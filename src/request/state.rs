@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            judge                    judge (an internal redirect)
-//!  ──────────────────────▶ Judged ◀──────────────┐
+//!  ─────▶ LeftBehind ◀───▶ Judged ◀──────────────┐
 //!                         │  │ ▲ join            │
 //!        conclude         │  │ └────────────┐    │
 //!  Ended ◀────────────────┤  └──────────▶ Joined ┤ leave
@@ -26,6 +26,8 @@ pub enum State {
     /// It has been judged, and no upstream of ours has it: none yet, none any more, or one that
     /// could not be joined.
     Judged,
+    /// It has a handshake's headers, but goes on as the plain request that it is.
+    LeftBehind,
     /// An upstream has it that the module has joined.
     Joined(Joined),
     /// An upstream that was never joined has switched protocols: not ours.
@@ -117,6 +119,15 @@ impl State {
         }
     }
 
+    /// It is judged, for the first time or in another location.
+    pub(super) fn judge(self, asks: bool) -> Self {
+        match self {
+            Self::Judged | Self::LeftBehind if asks => Self::Judged,
+            Self::Judged | Self::LeftBehind => Self::LeftBehind,
+            Self::Joined(_) | Self::Foreign | Self::Ended(_) => self,
+        }
+    }
+
     /// The request goes to an upstream that its location's twin names. Unchanged where it can't, from
     /// here.
     pub(super) fn join(self, joined: Joined) -> Self {
@@ -147,7 +158,7 @@ impl State {
     pub(super) fn switch(self, upstream: *mut ngx_http_upstream_t) -> Self {
         match self {
             Self::Joined(joined) if joined.upstream == upstream => joined.at(Stage::Switched),
-            Self::Judged | Self::Joined(_) => Self::Foreign,
+            Self::Judged | Self::LeftBehind | Self::Joined(_) => Self::Foreign,
             Self::Foreign | Self::Ended(_) => self,
         }
     }
@@ -180,6 +191,7 @@ impl State {
     pub(super) fn conclude(self, ending: Ending) -> Self {
         match self {
             Self::Judged
+            | Self::LeftBehind
             | Self::Joined(Joined {
                 stage: Stage::Asked,
                 ..

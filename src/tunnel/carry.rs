@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 
 use nginx_sys::{ngx_http_request_t, ngx_http_upstream_t, ngx_random};
-use websocket_protocol::tunnel::{self as rules, Next, Side, Summary};
+use websocket_protocol::tunnel::{self as rules, CloseText, Next, Side, Summary};
 
 use super::buffers::Buffer;
 use super::drain::{self, Link};
@@ -18,6 +18,9 @@ pub struct Tunnel {
     pub(super) rules: rules::Tunnel,
     pub(super) from_client: Option<Buffer>,
     pub(super) from_upstream: Option<Buffer>,
+    /// The text of the first Close, in the request's memory: few tunnels need room for one, and those
+    /// only at their end.
+    pub(super) close_text: Option<NonNull<CloseText>>,
     pub(super) conf: *const LocationConf,
     pub(super) original: Handlers,
     /// It has something to do when nginx is through with its own beginning, and is to be called.
@@ -182,7 +185,9 @@ impl Tunnel {
             from,
             source,
             sink,
-            log: source.log(),
+            // SAFETY: the request is alive.
+            pool: unsafe { (*self.r).pool },
+            close_text: &mut self.close_text,
         }
         .run();
         if from == Side::Upstream && received > 0 {
@@ -235,8 +240,13 @@ impl Tunnel {
     }
 
     /// How it is, or how it ended.
-    pub fn summary(&self) -> Summary {
-        self.rules.summary()
+    pub fn summary(&self) -> Summary<'_> {
+        // SAFETY: it lies in the request's memory, and is written to only in a turn.
+        let text = self
+            .close_text
+            .as_ref()
+            .map(|text| unsafe { text.as_ref() });
+        self.rules.summary(text.map_or(&[], CloseText::bytes))
     }
 
     pub(super) fn conf(&self) -> &'static LocationConf {

@@ -1,12 +1,15 @@
 //! Moves the bytes of one direction, as the rules say.
 
-use nginx_sys::ngx_log_t;
-use websocket_protocol::tunnel::{self as rules, Side, Write};
+use core::ptr::NonNull;
+
+use nginx_sys::ngx_pool_t;
+use websocket_protocol::tunnel::{self as rules, CloseText, Piece, Side, Write};
 
 use super::buffers::Buffer;
 use super::socket::{Moved, Socket};
 use crate::conf::LocationConf;
 use crate::nginx::clock::now;
+use crate::nginx::pool;
 
 /// Reads at once at most this often, so that one busy tunnel doesn't keep the worker from others.
 const MAX_ROUNDS: u32 = 16;
@@ -20,7 +23,9 @@ pub struct Pump<'a> {
     pub from: Side,
     pub source: Socket,
     pub sink: Socket,
-    pub log: *mut ngx_log_t,
+    /// The request's memory, for the text of a Close.
+    pub pool: *mut ngx_pool_t,
+    pub close_text: &'a mut Option<NonNull<CloseText>>,
 }
 
 /// Where a tunnel's buffers come from.
@@ -84,7 +89,10 @@ impl Pump<'_> {
             match (self.sink.send(bytes), write) {
                 (Moved::Bytes(count), Write::Ours) => self.rules.sent_ours(self.from, count, now()),
                 (Moved::Bytes(count), _) => {
-                    self.rules.sent(self.from, front(self.buffer, count), now());
+                    let bytes = front(self.buffer, count);
+                    if let Some(text) = self.rules.sent(self.from, bytes, now()) {
+                        note(self.close_text, text, self.pool);
+                    }
                     take(self.buffer, count);
                 }
                 (Moved::Again, _) => {
@@ -148,12 +156,25 @@ impl Pump<'_> {
     fn room(&mut self) -> Option<(*mut u8, usize)> {
         let buffer = match &mut *self.buffer {
             Some(buffer) => buffer,
-            none => none.insert(Buffer::borrow(self.memory.size, self.log)?),
+            none => none.insert(Buffer::borrow(self.memory.size, self.source.log())?),
         };
         if buffer.room().1 == 0 {
             buffer.compact();
         }
         Some(buffer.room())
+    }
+}
+
+/// Keeps a piece of a Close's text. Without memory for it there is none.
+#[cold]
+fn note(text: &mut Option<NonNull<CloseText>>, piece: Piece<'_>, pool: *mut ngx_pool_t) {
+    if text.is_none() {
+        // SAFETY: the request's pool, which lives as long as the tunnel.
+        *text = unsafe { pool::place(pool, CloseText::new()) };
+    }
+    if let Some(text) = text {
+        // SAFETY: it is the tunnel's alone, and the tunnel is in a turn.
+        unsafe { text.as_mut() }.add(piece);
     }
 }
 

@@ -127,6 +127,7 @@ impl Tunnel {
             rules: rules::Tunnel::new(limits, now(), random(), mask()),
             from_client: None,
             from_upstream: None,
+            close_text: None,
             conf,
             original: Handlers {
                 client_read,

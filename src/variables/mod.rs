@@ -9,7 +9,7 @@ use nginx_sys::{
     ngx_http_request_t, ngx_http_variable_t, ngx_http_variable_value_t, ngx_int_t, ngx_msec_t,
     ngx_str_t, ngx_uint_t,
 };
-use websocket_protocol::Cause;
+use websocket_protocol::{Advice, Cause, Printable};
 
 use crate::conf::LocationConf;
 use crate::failure::conclude;
@@ -30,7 +30,7 @@ enum Value {
 }
 
 /// All that begin with [`PREFIX`].
-static VARIABLES: [Variable; 20] = [
+static VARIABLES: [Variable; 21] = [
     Variable::new("websocket", websocket),
     Variable::new("websocket_upgrade", upgrade),
     Variable::new("websocket_connection", connection),
@@ -47,6 +47,7 @@ static VARIABLES: [Variable; 20] = [
         closed(r, |s| Value::Text(s.end.reason.name().as_bytes()))
     }),
     Variable::new("websocket_close_code", close_code),
+    Variable::new("websocket_close_text", close_text),
     Variable::new("websocket_duration", duration),
     Variable::new("websocket_bytes_in", |r| {
         number(r, |s| Some(s.from_client.bytes))
@@ -135,7 +136,7 @@ pub unsafe fn refuse_unknown(cf: *mut ngx_conf_t) -> Result<(), ()> {
             log::directive(
                 cf,
                 NGX_LOG_EMERG,
-                format_args!("unknown \"{}\" variable", name.escape_ascii()),
+                format_args!("unknown \"{}\" variable", string::Text(name)),
             );
             return Err(());
         }
@@ -249,7 +250,10 @@ fn cause(r: Request<'_>) -> Value {
 
 /// `$websocket_advice`
 fn advice(r: Request<'_>) -> Value {
-    why(r).map_or(Value::Empty, |cause| Value::Text(cause.advice().as_bytes()))
+    let chosen = request::of(r.main()).map_or(Advice::Usual, |attempt| attempt.advice.get());
+    why(r).map_or(Value::Empty, |cause| {
+        Value::Text(chosen.text(cause).as_bytes())
+    })
 }
 
 /// The attempt, if its upstream has switched protocols.
@@ -285,7 +289,7 @@ fn duration(r: Request<'_>) -> Value {
 }
 
 /// The tunnel's account, as it stands or as it ended.
-fn summary(r: Request<'_>) -> Option<Summary> {
+fn summary<'r>(r: Request<'r>) -> Option<Summary<'r>> {
     let tunnel = established(r)?.tunnel()?;
     // SAFETY: a tunnel lives as long as its request, and none of its turns is under way: nginx
     // evaluates variables between them.
@@ -293,7 +297,7 @@ fn summary(r: Request<'_>) -> Option<Summary> {
 }
 
 /// `$websocket_close_by`, `$websocket_close_reason`: of a tunnel that is over.
-fn closed(r: Request<'_>, of: fn(Summary) -> Value) -> Value {
+fn closed(r: Request<'_>, of: fn(Summary<'_>) -> Value) -> Value {
     let is_over = established(r).is_some_and(Attempt::is_ended);
     summary(r).filter(|_| is_over).map_or(Value::Empty, of)
 }
@@ -303,8 +307,16 @@ fn close_code(r: Request<'_>) -> Value {
     number(r, |summary| summary.end.code.map(u64::from))
 }
 
+/// `$websocket_close_text`
+fn close_text(r: Request<'_>) -> Value {
+    match summary(r).map(|summary| summary.text) {
+        Some(sent) if !sent.is_empty() => text(r, format_args!("{}", Printable(sent))),
+        _ => Value::Empty,
+    }
+}
+
 /// `$websocket_bytes_in` and the like
-fn number(r: Request<'_>, of: fn(Summary) -> Option<u64>) -> Value {
+fn number(r: Request<'_>, of: fn(Summary<'_>) -> Option<u64>) -> Value {
     match summary(r).and_then(of) {
         Some(number) => text(r, format_args!("{number}")),
         None => Value::Empty,

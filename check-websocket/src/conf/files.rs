@@ -117,7 +117,7 @@ impl Reading<'_> {
             if directive.name == "include" && directive.block.is_none() {
                 if depth > MAX_DEPTH {
                     return Err(format!(
-                        "{}: includes include each other",
+                        "{}: the files include each other",
                         directive.place()
                     ));
                 }

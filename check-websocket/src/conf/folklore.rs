@@ -14,11 +14,11 @@ pub fn notes(scope: &Scope<'_>, notes: &mut Vec<String>) {
         ),
         (
             "client_max_body_size",
-            "limits request bodies; a handshake has none, and frames are not one",
+            "limits request bodies; a handshake has none, and frames are not part of one",
         ),
         (
             "keepalive_timeout",
-            "is for connections between two requests; a tunnel is within one",
+            "applies between two requests; a tunnel is part of one",
         ),
         (
             "proxy_request_buffering",
@@ -30,7 +30,7 @@ pub fn notes(scope: &Scope<'_>, notes: &mut Vec<String>) {
             continue;
         };
         let note = format!(
-            "{name} ({}) does not touch tunnels: it {truth}",
+            "{name} ({}) has no effect on tunnels: it {truth}",
             line.place()
         );
         if notes.len() < ENOUGH && !notes.contains(&note) {

@@ -50,17 +50,16 @@ pub fn judge(directives: &[Directive], version: Option<Version>) -> Judgement {
     } else {
         // A file of sites-enabled alone: what `http` would say is not known.
         judge.http(directives);
-        judge
-            .judgement
-            .notes
-            .push("no http block was seen: judged as if it were empty".to_owned());
+        judge.judgement.notes.push(
+            "there is no http block: the file is judged as if it stood in an empty one".to_owned(),
+        );
     }
     for stream in directives
         .iter()
         .filter(|directive| directive.name == "stream")
     {
         judge.judgement.notes.push(format!(
-            "stream ({}) is not judged: it passes on connections, and knows nothing of requests",
+            "stream ({}) is not judged: it forwards connections and knows nothing of requests",
             stream.place()
         ));
     }
@@ -186,18 +185,18 @@ pub fn location(
     match pass.name.as_str() {
         "proxy_pass" => proxied::judge(&mut location, scope, maps, version),
         "uwsgi_pass" | "scgi_pass" => {
-            let text = "Upgrade reaches the backend as HTTP_UPGRADE; it has to answer 101 itself";
+            let text = "the backend gets Upgrade as HTTP_UPGRADE and has to answer 101 itself";
             location.remarks.push(text.to_owned());
         }
         "grpc_pass" => location
             .problems
-            .push("gRPC carries no WebSocket".to_owned()),
+            .push("grpc_pass cannot carry a WebSocket".to_owned()),
         "memcached_pass" => location
             .problems
-            .push("memcached carries no WebSocket".to_owned()),
+            .push("memcached_pass cannot carry a WebSocket".to_owned()),
         _ => location
             .problems
-            .push("FastCGI carries no WebSocket".to_owned()),
+            .push("fastcgi_pass cannot carry a WebSocket".to_owned()),
     }
     let access = access::judge(location.by, scope, maps);
     location.problems.extend(access.problems);

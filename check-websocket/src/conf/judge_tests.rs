@@ -89,7 +89,7 @@ fn websocket_on_is_inherited_and_can_be_turned_off() {
 fn by_hand_as_the_manual_has_it() {
     let location = passes(MAP, &format!("location / {{ {BY_HAND} {PASS} }}"));
     assert_eq!(location.by, By::Hand);
-    remarks(&location, "forwards any Upgrade, h2c among them");
+    remarks(&location, "forwards any upgrade, even to h2c");
     remarks(&location, "ends after 60 s without a byte from the backend");
 }
 
@@ -144,7 +144,7 @@ fn values_are_what_they_are_in_a_handshake() {
     fails(wrong, &with("$c"), "Connection is sent as \"close\"");
     let unknown = location("", &with("$somewhere_else"));
     assert!(unknown.passes());
-    remarks(&unknown, "can't be told from here");
+    remarks(&unknown, "which the configuration does not tell");
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn what_makes_it_another_request() {
         ("proxy_read_timeout 0;", "closes at once"),
         (
             "return 301 https://$host$request_uri;",
-            "answers before anything is passed on",
+            "answers before the request is passed on",
         ),
     ] {
         fails(
@@ -238,26 +238,33 @@ fn what_is_redundant_with_the_module_is_said() {
         "proxy_set_header Connection (nginx.conf:2) is redundant",
     );
     // Other upgrades are passed on by these very lines.
-    let other = passes(
-        &format!("{MAP} websocket on; websocket_other_upgrades pass;"),
-        &format!("location / {{ {BY_HAND} {PASS} }}"),
-    );
-    assert!(
-        !other
-            .remarks
-            .iter()
-            .any(|remark| remark.contains("redundant"))
-    );
-    let keepalive = passes(
-        "websocket on;",
-        &format!("location / {{ proxy_set_header Connection ''; {PASS} }}"),
-    );
-    assert!(
-        !keepalive
-            .remarks
-            .iter()
-            .any(|remark| remark.contains("redundant"))
-    );
+    calls_nothing_redundant(&format!(
+        "{MAP} server {{ websocket on; websocket_other_upgrades pass; {BY_HAND}
+         location / {{ {PASS} }} }}"
+    ));
+    // One that inherits them, or one by hand, needs them.
+    for line in ["websocket_other_upgrades pass;", "websocket off;"] {
+        calls_nothing_redundant(&format!(
+            "{MAP} server {{ websocket on; {BY_HAND}
+             location / {{ {PASS} }} location /docker {{ {line} {PASS} }} }}"
+        ));
+    }
+    // Plain requests need the Connection that is empty for them.
+    let keepalive = "proxy_set_header Connection $connection_upgrade;";
+    for line in [keepalive, "proxy_set_header Connection '';"] {
+        calls_nothing_redundant(&format!(
+            "map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+             server {{ websocket on; location / {{ {line} {PASS} }} }}"
+        ));
+    }
+}
+
+#[track_caller]
+fn calls_nothing_redundant(http: &str) {
+    for location in judged(&format!("http {{ {http} }}")).locations {
+        let redundant = |remark: &String| remark.contains("redundant");
+        assert!(!location.remarks.iter().any(redundant), "{location:?}");
+    }
 }
 
 #[test]
@@ -265,7 +272,7 @@ fn times() {
     let on = |lines: &str| passes("websocket on;", &format!("location / {{ {PASS} {lines} }}"));
     remarks(
         &on("proxy_read_timeout 1d;"),
-        "is for the handshake's answer only",
+        "only bounds the wait for the answer to the handshake",
     );
     remarks(
         &on("websocket_timeout 5m;"),
@@ -273,7 +280,7 @@ fn times() {
     );
     remarks(
         &on("websocket_timeout 10s; websocket_ping 30s;"),
-        "websocket_ping comes later",
+        "websocket_timeout ends an idle tunnel before the first websocket_ping",
     );
     let quiet = on("websocket_timeout 30s; websocket_ping 10s;");
     assert!(
@@ -304,7 +311,7 @@ fn folklore_is_told_once_and_only_where_websocket_is_meant() {
         "keepalive_timeout",
     ]) {
         assert!(
-            note.starts_with(name) && note.contains("does not touch tunnels"),
+            note.starts_with(name) && note.contains("has no effect on tunnels"),
             "{note}"
         );
     }

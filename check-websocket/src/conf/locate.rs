@@ -85,7 +85,7 @@ pub fn search<'a>(
         match maps.patterns().get(text, ignoring_case) {
             None => unknown.push(directive),
             Some(pattern) if pattern.is_in(path) => {
-                let here = place(directive, "its expression matches");
+                let here = place(directive, "its regular expression matches");
                 return match search(&here.scope, path, maps, unknown) {
                     Found::Nothing => Found::Final(here),
                     Found::Prefix(inner) => Found::Final(inner),

@@ -1,5 +1,7 @@
 //! What a location with `proxy_pass` makes of a handshake, with `websocket on` or by hand.
 
+use std::ptr;
+
 use websocket_protocol::header::has_token;
 
 use super::location::{By, Location, Version};
@@ -92,12 +94,12 @@ fn by_hand(
         }
         match (sent.line, sent.unknown) {
             (_, Some(line)) => location.remarks.push(format!(
-                "what {name} is sent as depends on {} ({}), which can't be told from here",
+                "the value of {name} depends on {} ({}), which the configuration does not tell",
                 line.word(1),
                 line.place()
             )),
             (Some(line), None) => location.problems.push(format!(
-                "{name} is sent as \"{}\" in a handshake ({}), where it must be {token}",
+                "{name} is sent as \"{}\" in a handshake ({}), but must be {token}",
                 sent.value,
                 line.place()
             )),
@@ -155,20 +157,46 @@ fn redundant(
     if scope.is("websocket_other_upgrades", "pass") {
         return;
     }
+    let mut plain = maps.clone();
+    plain.know("http_upgrade", "");
     for (line, token) in lines {
         let upgrades = |line: &&Directive| {
             maps.value(line.word(1))
                 .is_some_and(|value| has_token(value.as_bytes(), token.as_bytes()))
         };
+        // An empty Connection is for keepalive, which plain requests have from this line.
+        let keeps_alive = |line: &&Directive| {
+            plain
+                .value(line.word(1))
+                .is_some_and(|value| value.is_empty())
+        };
         let Some(line) = line.filter(upgrades) else {
             continue;
         };
+        if token == "upgrade" && keeps_alive(&line) || is_needed_elsewhere(scope, line, maps) {
+            continue;
+        }
         location.remarks.push(format!(
-            "proxy_set_header {} ({}) is redundant: in a handshake `websocket on` sends its own",
+            "proxy_set_header {} ({}) is redundant: `websocket on` sends its own in handshakes",
             line.word(0),
             line.place()
         ));
     }
+}
+
+/// Whether a location without `websocket on`, or one that passes other upgrades on, inherits a line.
+fn is_needed_elsewhere(scope: &Scope<'_>, line: &Directive, maps: &Maps<'_>) -> bool {
+    maps.remembered(line, || {
+        let locations = scope.beside(line, maps);
+        locations.iter().any(|other| {
+            let needs =
+                !other.is("websocket", "on") || other.is("websocket_other_upgrades", "pass");
+            let proxies = other.level().pass();
+            needs
+                && proxies.is_some_and(|pass| pass.name == "proxy_pass")
+                && other.headers().iter().any(|header| ptr::eq(*header, line))
+        })
+    })
 }
 
 /// What makes a handshake into another request. `websocket on` keeps the method, the body and the
@@ -191,16 +219,16 @@ fn request_is_replaced(location: &mut Location, scope: &Scope<'_>, maps: &Maps<'
         match maps.value(line.word(0)).as_deref() {
             Some("GET") => {}
             Some(method) => location.problems.push(format!(
-                "proxy_method ({place}) makes it {method}, where GET is due"
+                "proxy_method ({place}) makes it {method}, but a handshake is a GET"
             )),
             None => location.remarks.push(format!(
-                "what proxy_method ({place}) makes it can't be told from here"
+                "the method of proxy_method ({place}) depends on what the configuration does not tell"
             )),
         }
     }
     if let Some(line) = scope.nearest("proxy_set_body") {
         location.remarks.push(format!(
-            "proxy_set_body ({}) gives the handshake a body, which backends refuse or take for frames",
+            "proxy_set_body ({}) gives the handshake a body, which most backends refuse or take for frames",
             line.place()
         ));
     }
@@ -283,7 +311,7 @@ fn handshake_headers_are_changed(location: &mut Location, headers: &[&Directive]
                 .remarks
                 .push(format!("{text} turns compression off")),
             ("", "protocol") => location.problems.push(format!(
-                "{text} removes the subprotocols, so that clients which offer some fail"
+                "{text} removes the subprotocols: clients that offer some will fail"
             )),
             ("", "key" | "version") if location.by == By::Module => {}
             ("", _) => location
@@ -303,7 +331,7 @@ fn forwards_everything(
 ) {
     if upgrade.is_some_and(|line| line.word(1).to_ascii_lowercase().contains("$http_upgrade")) {
         location.remarks.push(
-            "forwards any Upgrade, h2c among them, by which a client can talk past nginx's rules"
+            "forwards any upgrade, even to h2c, with which a client can bypass nginx's rules"
                 .to_owned(),
         );
     } else if let Some(line) = upgrade.filter(|line| !line.word(1).contains('$')) {

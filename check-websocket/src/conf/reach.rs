@@ -123,7 +123,7 @@ struct Way<'a> {
 
 /// As often as nginx itself goes on searching.
 const MAX_SEARCHES: usize = 10;
-const ENDLESS: &str = "it leads from one location to the next without an end";
+const ENDLESS: &str = "rewrites lead in a circle from location to location";
 
 impl<'a> Way<'a> {
     fn server(&mut self) {
@@ -139,8 +139,8 @@ impl<'a> Way<'a> {
                 .address
                 .map_or(String::new(), |at| format!(" of {at}"));
             return self.reached.fails(format!(
-                "no server listens at port {}{at}; where the port is mapped in front of nginx, \
-                 give the one it listens at",
+                "no server listens on port {}{at}; if the port is mapped in front of nginx, give \
+                 the one that nginx listens on",
                 target.port
             ));
         };
@@ -226,7 +226,7 @@ impl<'a> Way<'a> {
             let found = locate::search(server, &uri.path, &self.maps, &mut unknown);
             for location in unknown {
                 self.reached.remarks.push(format!(
-                    "{} ({}) is left out: its expression can't be judged here",
+                    "{} ({}) is skipped: its regular expression can't be evaluated here",
                     titled("location", &location.words),
                     location.place()
                 ));
@@ -236,8 +236,8 @@ impl<'a> Way<'a> {
                 Found::Slash(place) => {
                     self.reached.location = Some(Stop::of(&place));
                     return self.reached.fails(format!(
-                        "nginx answers 301 to {}/, which browsers do not follow: write the address \
-                         with the slash, or add location = {}",
+                        "nginx redirects to {}/ (301), which browsers do not follow: write the \
+                         address with the slash, or add location = {}",
                         uri.path, uri.path
                     ));
                 }
@@ -253,13 +253,13 @@ impl<'a> Way<'a> {
                     }
                     return self
                         .reached
-                        .fails(format!("no location takes {}: {FILES}", uri.path));
+                        .fails(format!("no location matches {}: {FILES}", uri.path));
                 }
             };
             self.reached.location = Some(Stop::of(&place));
             if let Some(line) = place.scope.nearest("internal").filter(|_| !is_internal) {
                 return self.reached.fails(format!(
-                    "internal ({}) answers 404 to a client",
+                    "internal ({}) answers clients with 404",
                     line.place()
                 ));
             }
@@ -323,7 +323,7 @@ impl<'a> Way<'a> {
                 .fails(format!("try_files ({at}) finds no file and answers {code}"));
             return None;
         }
-        let remark = format!("try_files ({at}) finds no file, which is taken for granted");
+        let remark = format!("try_files ({at}) is assumed to find no file");
         self.reached.remarks.push(remark);
         if !last.starts_with('@') {
             let uri = uri.rewritten(&self.maps.shown(last));
@@ -360,7 +360,7 @@ impl<'a> Way<'a> {
         };
         if location.by == By::Nothing {
             self.reached
-                .fails("`websocket on;` is missing in this location or a level around it");
+                .fails("`websocket on;` is missing in this location and in every level above it");
         }
         self.reached.problems.extend(location.problems.clone());
         self.reached.remarks.extend(location.remarks.clone());
@@ -387,8 +387,8 @@ impl<'a> Way<'a> {
         };
         if !of_origin.eq_ignore_ascii_case(host) && !host.contains('$') {
             self.reached.remarks.push(format!(
-                "Host goes upstream as {host}, but Origin is {origin}: an application that compares \
-                 them refuses; proxy_set_header Host $http_host"
+                "the upstream gets Host {host} but Origin {origin}, and an application that \
+                 compares them will refuse: set proxy_set_header Host $http_host"
             ));
         }
     }

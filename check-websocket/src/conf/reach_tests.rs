@@ -203,12 +203,12 @@ fn where_it_ends_without_an_upstream() {
         (
             "location /b { proxy_pass http://b; }",
             "/a",
-            "no location takes /a",
+            "no location matches /a",
         ),
         (
             "location /b/ { proxy_pass http://b; }",
             "/b",
-            "answers 301 to /b/",
+            "redirects to /b/ (301)",
         ),
         (
             "return 301 https://$host; location / { proxy_pass http://b; }",
@@ -248,7 +248,7 @@ fn where_it_ends_without_an_upstream() {
         (
             "location / { rewrite ^ /a last; } location /a { rewrite ^ / last; }",
             "/",
-            "without an end",
+            "in a circle",
         ),
         (
             "location / { try_files a @b; }",
@@ -258,7 +258,7 @@ fn where_it_ends_without_an_upstream() {
         (
             "location / { fastcgi_pass b; }",
             "/",
-            "FastCGI carries no WebSocket",
+            "fastcgi_pass cannot carry a WebSocket",
         ),
     ] {
         let reached = in_server(server, path);
@@ -295,7 +295,7 @@ fn which_server() {
             .is_some_and(|server| server.why.contains("default server of port 80"))
     );
     let other = followed(conf, &["ws://a.example:81/"]);
-    assert!(other.problems[0].contains("no server listens at port 81"));
+    assert!(other.problems[0].contains("no server listens on port 81"));
     assert!(other.server.is_none());
     assert!(followed(conf, &["ws://a.example:443/"]).problems[0].contains("nginx answers 400"));
     assert!(followed(conf, &["wss://a.example:80/"]).problems[0].contains("no `listen` has ssl"));
@@ -317,7 +317,10 @@ fn what_is_not_followed_is_said() {
         "/",
     );
     assert!(reached.passes(), "{:?}", reached.problems);
-    for text in ["if ($remote_addr", "its expression can't be judged here"] {
+    for text in [
+        "if ($remote_addr",
+        "its regular expression can't be evaluated here",
+    ] {
         assert!(
             reached.remarks.iter().any(|remark| remark.contains(text)),
             "{text}: {:?}",

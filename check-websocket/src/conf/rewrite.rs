@@ -87,7 +87,7 @@ impl<'a> Run<'a, '_> {
                     None
                 }
                 "return" => Some(End::Answered(format!(
-                    "return {} ({}) answers before anything is passed on",
+                    "return {} ({}) answers before the request is passed on",
                     line.words.join(" "),
                     line.place()
                 ))),
@@ -146,7 +146,7 @@ impl<'a> Run<'a, '_> {
         let is_file = file_test(&line.words, &self.uri.path);
         if is_file.is_some() {
             self.remarks.push(format!(
-                "if {} ({}) finds no file, which is taken for granted",
+                "if {} ({}) is assumed to find no file",
                 line.words.join(" "),
                 line.place()
             ));
@@ -172,7 +172,7 @@ impl<'a> Run<'a, '_> {
             return;
         }
         self.remarks.push(format!(
-            "{} {} ({}) is not followed: what it depends on can't be told from here",
+            "{} {} ({}) is not followed: the configuration does not tell what it depends on",
             line.name,
             line.words.first().map_or("", String::as_str),
             line.place()

@@ -1,9 +1,11 @@
 //! Levels within levels, and which directive is in force in the innermost.
 
 use std::collections::HashMap;
+use std::ptr;
 use std::rc::Rc;
 
 use super::parse::Directive;
+use super::values::Maps;
 
 /// The lines of a block. There may be a hundred thousand, and each location below asks for a
 /// dozen of them.
@@ -81,6 +83,37 @@ impl<'a> Scope<'a> {
     pub fn level(&self) -> Level<'a> {
         let last = self.levels.last().cloned();
         last.unwrap_or_else(|| Level::new(&[]))
+    }
+
+    /// The locations and `if` blocks that may inherit a line of one of these levels.
+    pub fn beside(&self, line: &Directive, maps: &Maps<'_>) -> Vec<Self> {
+        let stands = |level: &Level<'a>| {
+            let lines = level.all(&line.name);
+            lines.iter().any(|own| ptr::eq(*own, line))
+        };
+        let depth = self.levels.iter().position(stands).unwrap_or_default();
+        let mut open = vec![Self {
+            levels: self.levels.iter().take(depth + 1).cloned().collect(),
+            server: Rc::clone(&self.server),
+            name: String::new(),
+        }];
+        let mut found = Vec::new();
+        while let Some(scope) = open.pop() {
+            let level = scope.level();
+            for name in ["server", "location", "if"] {
+                for block in level.all(name) {
+                    if maps.step(1).is_none() {
+                        return found;
+                    }
+                    let inner = scope.within(Level::new(block.children()), String::new());
+                    if name != "server" {
+                        found.push(inner.clone());
+                    }
+                    open.push(inner);
+                }
+            }
+        }
+        found
     }
 
     /// The directive in force: the innermost one.

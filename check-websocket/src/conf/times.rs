@@ -14,7 +14,7 @@ pub fn websocket(location: &mut Location, scope: &Scope<'_>) {
     };
     let Some(timeout) = timeout else { return };
     if ping.is_some_and(|ping| ping >= timeout) {
-        let text = "websocket_ping comes later than websocket_timeout ends the tunnel";
+        let text = "websocket_timeout ends an idle tunnel before the first websocket_ping";
         location.remarks.push(text.to_owned());
     }
     location.remarks.push(format!(
@@ -43,8 +43,8 @@ pub fn read_timeout(location: &mut Location, scope: &Scope<'_>) {
         )),
         (Some(line), Some(time)) if location.by == By::Module && time > 60_000 => {
             location.remarks.push(format!(
-                "proxy_read_timeout ({}) is for the handshake's answer only; tunnels have \
-                 websocket_timeout",
+                "proxy_read_timeout ({}) only bounds the wait for the answer to the handshake; \
+                 tunnels have websocket_timeout",
                 line.place()
             ));
         }

@@ -1,7 +1,8 @@
 //! The upstream's answer is no WebSocket handshake's, or none comes.
 
 use nginx_tests::client::SAMPLE_ACCEPT;
-use nginx_tests::{Certificate, Handshake, Listen, ScriptedBackend, backend};
+use nginx_tests::{Certificate, Client, Handshake, Listen, ScriptedBackend, backend};
+use websocket_protocol::Finding;
 
 use crate::case::{Case, causes};
 
@@ -9,7 +10,7 @@ causes! {
     upstream_closed: UpstreamClosed = {
         doing(|conn| conn.read_request().map(drop)).failed(
             502,
-            "upstream prematurely closed connection",
+            "upstream prematurely closed connection, for path \"/\"",
         )
     }
 
@@ -18,7 +19,7 @@ causes! {
             conn.read_request()?;
             conn.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: web")
         })
-        .failed(502, "upstream prematurely closed connection")
+        .failed(502, "upstream prematurely closed connection, for path \"/\"")
     }
 
     upstream_closed_by_reset: UpstreamClosed = {
@@ -27,7 +28,7 @@ causes! {
             conn.reset();
             Ok(())
         })
-        .failed(502, "recv() failed (104: Connection reset by peer)")
+        .failed(502, "recv() failed (104: Connection reset by peer), for path \"/\"")
     }
 
     upstream_response_timeout: UpstreamResponseTimeout = {
@@ -69,31 +70,112 @@ causes! {
             .failed(502, "upstream sent invalid header: \"Up\\x01*\"")
     }
 
-    upstream_response_too_big: UpstreamResponseInvalid = {
-        answering(format!(
-            "HTTP/1.1 101 Switching Protocols\r\nX-Padding: {}\r\n\r\n",
-            "x".repeat(64 * 1024)
-        ))
-        .failed(502, "upstream sent too big header")
+    upstream_header_too_big: UpstreamHeaderTooBig = {
+        Case::server("location / { proxy_pass http://%BACKEND%; proxy_buffer_size 2k; }")
+            .backend(ScriptedBackend::answering(format!(
+                "HTTP/1.1 101 Switching Protocols\r\nX-Padding: {}\r\n\r\n",
+                "x".repeat(2048)
+            )))
+            .failed(502, "upstream sent too big header (proxy_buffer_size 2k)")
     }
 
     upstream_redirect: UpstreamRedirect = {
-        answering("HTTP/1.1 302 Found\r\nLocation: https://chat.example/\r\nContent-Length: 0\r\n\r\n")
+        answering("HTTP/1.1 302 Found\r\nLocation: https://chat.example/?code=secret\r\nContent-Length: 0\r\n\r\n")
             .failed(
                 302,
-                "upstream answered 302 to \"https://chat.example/\" where 101 was expected",
+                "upstream answered 302, redirecting to \"https://chat.example/?...\", where 101 was expected",
             )
     }
 
-    upstream_bad_request: UpstreamBadRequest = { with_status(400) }
+    upstream_redirect_to_the_slash: UpstreamRedirect = {
+        asked_at("proxy_pass http://%BACKEND%/app/", "/app/chat/", 301)
+            .failed(301, "upstream answered 301, redirecting to \"/app/chat/\", where 101 was expected")
+            .found(Finding::SlashMissing)
+    }
+
+    upstream_redirect_elsewhere: UpstreamRedirect = {
+        asked_at("proxy_pass http://%BACKEND%", "/app/chat/", 301)
+            .failed(301, "upstream answered 301, redirecting to \"/app/chat/\", where 101 was expected")
+    }
+
+    upstream_bad_request: UpstreamBadRequest = {
+        with_status(400).failed(400, &format!("{}no Origin", refused(400)))
+            .found(Finding::HostChangedOriginMissing)
+    }
+
     upstream_unauthorized: UpstreamUnauthorized = { with_status(401) }
-    upstream_forbidden: UpstreamForbidden = { with_status(403) }
-    upstream_not_found: UpstreamNotFound = { with_status(404) }
+
+    upstream_forbidden: UpstreamForbidden = {
+        from("http://%HOST%", 403, "")
+            .failed(403, &format!("{}Origin \"http://*\"", refused(403)))
+            .found(Finding::HostChanged)
+    }
+
+    upstream_forbidden_without_the_port: UpstreamForbidden = {
+        from("http://%HOST%", 403, "proxy_set_header Host $host;")
+            .failed(
+                403,
+                "upstream answered 403 where 101 was expected, for path \"/\" with \
+                 Host \"127.0.0.1\" (the client's is \"127.0.0.1:#\") and Origin \"http://*\"",
+            )
+            .found(Finding::HostChanged)
+    }
+
+    upstream_forbidden_with_the_host: UpstreamForbidden = {
+        from("http://%HOST%", 403, "proxy_set_header Host $http_host;")
+            .failed(
+                403,
+                "upstream answered 403 where 101 was expected, for path \"/\" with \
+                 Host \"127.0.0.1:#\" and Origin \"http://*\"",
+            )
+            .found(Finding::OriginAgrees)
+    }
+
+    upstream_forbidden_to_a_foreign_page: UpstreamForbidden = {
+        from("https://other.example", 403, "proxy_set_header Host $http_host;")
+            .failed(
+                403,
+                "upstream answered 403 where 101 was expected, for path \"/\" with \
+                 Host \"127.0.0.1:#\" and Origin \"https://other.example\"",
+            )
+            .found(Finding::OriginElsewhere)
+    }
+
+    upstream_forbidden_to_a_foreign_page_of_another_host: UpstreamForbidden = {
+        from("https://other.example", 403, "")
+            .failed(403, &format!("{}Origin \"https://other.example\"", refused(403)))
+            .found(Finding::HostAndOriginDiffer)
+    }
+
+    upstream_forbidden_where_origin_is_taken_away: UpstreamForbidden = {
+        from("https://other.example", 403, "proxy_set_header Origin '';")
+            .failed(403, &format!("{}no Origin", refused(403)))
+            .found(Finding::HostChangedOriginMissing)
+    }
+
+    upstream_forbidden_without_an_origin: UpstreamForbidden = {
+        Case::server("location / { proxy_pass http://%BACKEND%; proxy_set_header Host $http_host; }")
+            .backend(ScriptedBackend::answering("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"))
+            .failed(403, "upstream answered 403 where 101 was expected, for path \"/\" with Host \"localhost\" and no Origin")
+            .found(Finding::OriginMissing)
+    }
+
+    upstream_not_found: UpstreamNotFound = {
+        with_status(404).failed(404, &at_path(404))
+    }
+
+    /// The query is the client's or the configuration's secret.
+    upstream_not_found_at_another_path: UpstreamNotFound = {
+        Case::server("location / { proxy_pass http://%BACKEND%/app/?token=secret&; }")
+            .backend(ScriptedBackend::answering("HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"))
+            .failed(404, "upstream answered 404 where 101 was expected, for path \"/app/\"")
+    }
+
     upstream_version: UpstreamVersion = { with_status(426) }
     upstream_overloaded: UpstreamOverloaded = { with_status(503) }
     upstream_overloaded_by_one_client: UpstreamOverloaded = { with_status(429) }
-    upstream_not_websocket: UpstreamNotWebsocket = { with_status(200) }
-    upstream_without_content: UpstreamNotWebsocket = { with_status(204) }
+    upstream_not_websocket: UpstreamNotWebsocket = { with_status(200).failed(200, &at_path(200)) }
+    upstream_without_content: UpstreamNotWebsocket = { with_status(204).failed(204, &at_path(204)) }
     upstream_error: UpstreamError = { with_status(500) }
     upstream_behind_the_upstream: UpstreamError = { with_status(502) }
     upstream_status: UpstreamStatus = { with_status(418) }
@@ -131,7 +213,7 @@ causes! {
         .failed(
             502,
             "Sec-WebSocket-Accept is \"AAAAAAAAAAAAAAAAAAAAAAAAAAA=\" where \
-             \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was due",
+             \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was expected",
         )
     }
 
@@ -153,6 +235,12 @@ causes! {
                 502,
                 "Sec-WebSocket-Extensions has \"permessage-deflate\", which was not offered",
             )
+    }
+
+    response_unasked: ResponseUnasked = {
+        switching(&[("Upgrade", "websocket"), ("Connection", "Upgrade")])
+            .ask(Handshake::plain("/"))
+            .failed(502, "upstream answered 101 to a request that asked for no upgrade")
     }
 
     response_accel_redirect: ResponseAccelRedirect = {
@@ -202,13 +290,57 @@ fn with_status(status: u16) -> Case {
     )
 }
 
+fn at_path(status: u16) -> String {
+    format!("upstream answered {status} where 101 was expected, for path \"/\"")
+}
+
+/// Up to the Origin, where nginx puts the name in `proxy_pass` in the place of the client's Host.
+fn refused(status: u16) -> String {
+    format!(
+        "{} with Host \"127.0.0.1:#\" (the client's is \"*\") and ",
+        at_path(status)
+    )
+}
+
+/// A page of this origin that is refused; `%HOST%` is nginx's own address.
+fn from(origin: &'static str, status: u16, lines: &str) -> Case {
+    let backend =
+        ScriptedBackend::answering(format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n"));
+    Case::server(format!(
+        "location / {{ proxy_pass http://%BACKEND%; {lines} }}"
+    ))
+    .backend(backend)
+    .act(move |nginx, _| {
+        let host = format!("127.0.0.1:{}", nginx.port());
+        let handshake = Handshake::new("/")
+            .set("Host", &host)
+            .add("Origin", &origin.replace("%HOST%", &host));
+        Some(Client::connect(nginx.port()).ask(&handshake).status())
+    })
+}
+
+/// A redirect of `/x/chat`.
+fn asked_at(pass: &str, location: &str, status: u16) -> Case {
+    Case::server(format!("location /x/ {{ {pass}; proxy_redirect off; }}"))
+        .backend(ScriptedBackend::answering(format!(
+            "HTTP/1.1 {status} So\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+        )))
+        .ask(Handshake::new("/x/chat?a=b"))
+}
+
 /// A backend that answers 101 with these headers.
 fn switching(headers: &[(&str, &str)]) -> Case {
     let lines: String = headers
         .iter()
         .map(|(name, value)| format!("{name}: {value}\r\n"))
         .collect();
-    answering(format!("HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n"))
+    let answer = format!("HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n");
+    Case::server("websocket_handshake strict; location / { proxy_pass http://%BACKEND%; }").backend(
+        ScriptedBackend::start(move |conn| {
+            conn.read_request()?;
+            conn.send(&answer)
+        }),
+    )
 }
 
 /// A backend that answers a right 101 with one more header.

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use nginx_tests::http::Head;
 use nginx_tests::nginx::Setup;
 use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend, wait_for};
-use websocket_protocol::{Cause, Status};
+use websocket_protocol::{Advice, Cause, Finding, Status};
 
 /// Declares the tests of causes and the list of the causes that have one.
 ///
@@ -104,6 +104,7 @@ pub struct Case {
     status: u16,
     usual: Option<u16>,
     seen: String,
+    advice: Advice,
 }
 
 impl Case {
@@ -124,6 +125,7 @@ impl Case {
             status: 0,
             usual: None,
             seen: String::new(),
+            advice: Advice::Usual,
         }
     }
 
@@ -184,6 +186,12 @@ impl Case {
         self
     }
 
+    /// The advice is not the cause's usual one, but what follows from what was seen.
+    pub fn found(mut self, finding: Finding) -> Self {
+        self.advice = Advice::Found(finding);
+        self
+    }
+
     fn ends(mut self, state: &'static str, status: u16, seen: &str) -> Self {
         self.state = state;
         self.status = status;
@@ -218,7 +226,8 @@ impl Case {
             (status, self.state)
         );
         assert_eq!(outcome.cause, cause.name());
-        assert_eq!(outcome.advice, cause.advice());
+        let advice = self.advice.text(cause);
+        assert_eq!(outcome.advice, advice);
         assert!(glob("#.#", &outcome.time), "{outcome:?}");
         assert_eq!(outcome.time.split('.').nth(1).map(str::len), Some(3));
 
@@ -230,7 +239,7 @@ impl Case {
         }
         let log = nginx.stop();
         let line = only_failure(&log);
-        let text = failure(cause, &self.seen);
+        let text = failure(cause, &self.seen, advice);
         assert!(line.contains(" [error] "), "{line}");
         let (_, said) = line.split_once(": *").expect("a connection's number");
         let (_, said) = said.split_once(' ').expect("nginx's own line");
@@ -242,11 +251,8 @@ impl Case {
 }
 
 /// The line about a failed handshake, up to the client's address.
-pub fn failure(cause: Cause, seen: &str) -> String {
-    format!(
-        "websocket handshake failed: {cause}: {seen}; {}, client: 127.0.0.1, server: *",
-        cause.advice()
-    )
+pub fn failure(cause: Cause, seen: &str, advice: &str) -> String {
+    format!("websocket handshake failed: {cause}: {seen}; {advice}, client: 127.0.0.1, server: *")
 }
 
 /// The one line about a failed handshake that an error log has.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-use websocket_protocol::{Cause, Status};
+use websocket_protocol::{Cause, Finding, Status};
 
 const INTRODUCTION: &str = "\
 # Why a handshake failed
@@ -21,11 +21,13 @@ and the cause in `$websocket_cause`. The names below are stable: match on them i
 in alerts. With several servers tried, the cause is the last one's, and the line says how each
 failed.
 
-*At fault* is the side that most often has to change something.
+*At fault* is the side that most often has to change something. *The fix* is the advice that the line ends
+with, unless what was seen says more: then it is that of a *Where*.
 
 ## What is seen of it
 
-**In the log**, the line above, at the level of `websocket_log_level`.
+**In the log**, the line above, at the level of `websocket_log_level`. At `info` there is another one, if the
+upstream's answer was text or JSON: `websocket upstream says \"…\"`.
 
 **In a browser**, little, whatever the cause: the script gets `error` and then `close` with code 1006. The
 console has the status for which the list below says *The client gets*; Chromium writes
@@ -47,25 +49,33 @@ X-WebSocket-Cause: upstream-not-found
 const GROUPS: [(&str, &str, Cause); 6] = [
     (
         "The request",
-        "The request breaks a rule of RFC 6455, or one of yours. nginx answers it and asks no \
-         upstream; `$websocket_state` is `rejected`. With `websocket_handshake lenient` a request \
-         that breaks a rule of the RFC is passed on, and the line says `passed on` instead of \
-         `failed`.",
+        "The request breaks a rule of RFC 6455, or one of yours. Where passing it on would be \
+         dangerous, or with `websocket_handshake strict`, nginx answers it and asks no upstream; \
+         `$websocket_state` is `rejected`. Else it goes on, and the rule is the cause where the \
+         upstream refuses it as such: with 400, 405, 426, 501 or 505, or by closing the connection. \
+         `$websocket_state` is `failed` then.",
         Cause::OverHttp2,
     ),
     (
         "nginx answered by itself",
-        "The location's own directives answered before any upstream was asked; \
-         `$websocket_state` is `rejected`.",
+        "nginx, or the location's own directives, answered before any upstream was asked; \
+         `$websocket_state` is `rejected`. What nginx refuses before it looks for a location, such as a \
+         header that is too large, is told where `websocket on` holds for the whole server. Where access is \
+         refused, by `auth_request` for one, that is the cause, whatever `error_page` makes of it: a redirect \
+         to a login, or a page. The level of the line and the header are those of the location that the \
+         request was for. What a `return` answers has no line if its page is in a location with \
+         `websocket off`.",
         Cause::LocalRedirect,
     ),
     (
         "On the way to the upstream",
         "The upstream was not reached; `$websocket_state` is `failed`. nginx's own line right \
          above says the same without the advice. The status is nginx's: a TLS handshake that takes \
-         longer than `proxy_connect_timeout` is answered with 504, and an address in `proxy_bind` \
-         that this machine does not have with 500.",
-        Cause::UpstreamUnresolved,
+         longer than `proxy_connect_timeout` is answered with 504, and an address or a port in \
+         `proxy_bind` that this machine does not have with 500. The first four are about the machine \
+         that nginx runs on, and say nothing of the upstream. A client that nginx can't even accept \
+         for lack of connections or files has no line here, but one of nginx's own: `accept4() failed`.",
+        Cause::WorkerConnectionsExhausted,
     ),
     (
         "The upstream's answer",
@@ -128,6 +138,17 @@ fn page() -> String {
                 literal(cause.advice()),
             ),
         );
+        let findings = Finding::ALL.iter();
+        for finding in findings.filter(|finding| finding.causes().contains(&cause)) {
+            add(
+                &mut page,
+                format_args!(
+                    "- Where {}: {}\n",
+                    literal(finding.meaning()),
+                    literal(finding.advice())
+                ),
+            );
+        }
     }
     page
 }

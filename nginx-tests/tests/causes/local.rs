@@ -1,6 +1,10 @@
 //! nginx answers by itself: what its own directives say.
 
-use nginx_tests::{Client, Handshake, ScriptedBackend, client, wait_until};
+use nginx_tests::client::SAMPLE_KEY;
+use nginx_tests::wire::Wire;
+use nginx_tests::{Certificate, Client, Handshake, ScriptedBackend, client, http2, wait_until};
+
+use websocket_protocol::Finding;
 
 use crate::case::{Case, Seen, ask, causes};
 
@@ -10,25 +14,26 @@ causes! {
     local_redirect: LocalRedirect = {
         in_location("return 301 https://localhost$request_uri;").rejected(
             301,
-            "nginx answered 301 to \"https://localhost/\" before any upstream was asked",
+            "nginx answered 301, redirecting to \"https://localhost/\", before any upstream was asked",
         )
     }
 
     local_redirect_of_the_server: LocalRedirect = {
         Case::server("return 308 https://example.com/;")
-            .rejected(308, "nginx answered 308 to \"https://example.com/\" before any upstream was asked")
+            .rejected(308, "nginx answered 308, redirecting to \"https://example.com/\", before any upstream was asked")
     }
 
     local_redirect_by_rewrite: LocalRedirect = {
         in_location("rewrite ^ /there redirect;")
-            .rejected(302, "nginx answered 302 to \"*/there\" before any upstream was asked")
+            .rejected(302, "nginx answered 302, redirecting to \"*/there\", before any upstream was asked")
     }
 
     local_redirect_to_the_slash: LocalRedirect = {
         Case::server(format!("location /chat/ {{ {PROXY} }}"))
             .backend(ScriptedBackend::standard())
             .ask(Handshake::new("/chat"))
-            .rejected(301, "nginx answered 301 to \"*/chat/\" before any upstream was asked")
+            .rejected(301, "nginx answered 301, redirecting to \"*/chat/\", before any upstream was asked")
+            .found(Finding::SlashMissing)
     }
 
     local_unauthorized: LocalUnauthorized = {
@@ -87,6 +92,60 @@ causes! {
             .rejected(429, "nginx answered 429 before any upstream was asked")
     }
 
+    local_header_too_large: LocalHeaderTooLarge = {
+        with_cookie("large_client_header_buffers 2 1k;", "c=".to_owned() + &"x".repeat(2000))
+    }
+
+    local_header_too_large_by_many_lines: LocalHeaderTooLarge = {
+        with_cookie(
+            "client_header_buffer_size 1k; large_client_header_buffers 1 1k;",
+            vec!["c=".to_owned() + &"x".repeat(98); 20].join("\r\nCookie: "),
+        )
+    }
+
+    local_body_too_large: LocalBodyTooLarge = {
+        in_location("client_max_body_size 1k;")
+            .ask(Handshake::new("/").add("Content-Length", "1025"))
+            .rejected(413, "nginx answered 413 before any upstream was asked")
+    }
+
+    local_plain_to_tls: LocalPlainToTls = {
+        by_tls("", |port, _, _| Client::connect(port))
+    }
+
+    local_certificate_missing: LocalCertificateMissing = {
+        by_tls(ASKS, |port, server, _| Client::connect_tls(port, server))
+    }
+
+    local_certificate_refused: LocalCertificateRefused = {
+        by_tls(ASKS, |port, server, other| {
+            Client::over(Wire::connect_tls_as(port, server, Some(other)).expect("nginx accepts TLS"))
+        })
+    }
+
+    local_certificate_refused_where_one_is_optional: LocalCertificateRefused = {
+        by_tls(&ASKS.replace("client on", "client optional"), |port, server, other| {
+            Client::over(Wire::connect_tls_as(port, server, Some(other)).expect("nginx accepts TLS"))
+        })
+    }
+
+    over_http2_before_it_is_judged: OverHttp2 = {
+        Case::server("listen 127.0.0.1:%PORT2% http2; location / { return 400; }")
+            .act(|nginx, _| {
+                let mut wire = Wire::connect(nginx.port_of("PORT2")).expect("nginx accepts");
+                let headers = [("sec-websocket-key", SAMPLE_KEY)];
+                let answer = http2::get(&mut wire, "/", &headers).expect("nginx answers");
+                Some(answer.status)
+            })
+            .rejected(400, "request is HTTP/2")
+    }
+
+    local_status_whatever_the_certificate_is: LocalStatus = {
+        by_tls("ssl_verify_client off; return 400;", |port, server, _| {
+            Client::connect_tls(port, server)
+        })
+    }
+
     local_status: LocalStatus = {
         in_location("return 418;")
             .rejected(418, "nginx answered 418 before any upstream was asked")
@@ -129,6 +188,37 @@ causes! {
 
 fn in_location(text: &str) -> Case {
     Case::server(format!("location / {{ {text} {PROXY} }}")).backend(ScriptedBackend::standard())
+}
+
+/// A handshake with a cookie, behind what makes it one.
+fn with_cookie(text: &str, cookie: String) -> Case {
+    Case::server(format!("{text} location / {{ {PROXY} }}"))
+        .backend(ScriptedBackend::standard())
+        .ask(Handshake::new("/").add("Cookie", &cookie))
+        .rejected(400, "nginx answered 400 before any upstream was asked")
+}
+
+const ASKS: &str = "ssl_verify_client on; ssl_client_certificate cert.pem;";
+
+/// A handshake to a port that speaks TLS. The client's connection is made with the port, the server's
+/// certificate and another that nothing trusts.
+fn by_tls(
+    text: &str,
+    connect: impl Fn(u16, &Certificate, &Certificate) -> Client + 'static,
+) -> Case {
+    let (server, other) = (Certificate::localhost(), Certificate::localhost());
+    let text = format!(
+        "listen 127.0.0.1:%TLSPORT% ssl; ssl_certificate cert.pem; ssl_certificate_key key.pem;
+        {text} location / {{ {PROXY} }}"
+    );
+    Case::server(text)
+        .with(|setup| setup.certificate(&server))
+        .backend(ScriptedBackend::standard())
+        .act(move |nginx, _| {
+            let mut client = connect(nginx.port_of("TLSPORT"), &server, &other);
+            Some(client.ask(&Handshake::new("/")).status())
+        })
+        .rejected(400, "nginx answered 400 before any upstream was asked")
 }
 
 /// The second request of a minute, where there may be one.

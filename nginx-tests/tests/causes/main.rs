@@ -10,12 +10,16 @@ mod answer;
 mod local;
 mod reaching;
 mod request;
+mod resources;
 
 mod docs;
 mod lines;
 mod origin;
 mod plain;
 mod redirects;
+mod refused;
+mod remark;
+mod secrets;
 mod variables;
 mod verify;
 
@@ -27,6 +31,7 @@ fn every_cause_has_a_test() {
         request::TESTED,
         local::TESTED,
         reaching::TESTED,
+        resources::TESTED,
         answer::TESTED,
     ]
     .concat();

@@ -13,6 +13,7 @@ causes! {
             .act(|nginx, _| {
                 let mut wire = Wire::connect(nginx.port_of("PORT2")).expect("nginx accepts");
                 let headers = [
+                    ("upgrade", "websocket"),
                     ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
                     ("sec-websocket-version", "13"),
                 ];
@@ -33,14 +34,11 @@ causes! {
     }
 
     upgrade_missing: UpgradeMissing = {
-        to_echo(Handshake::new("/").without("Upgrade").without("Connection"))
-            .answers("Upgrade", "websocket")
-            .rejected(426, "no Upgrade header")
+        to_what_is_not_found(Handshake::new("/").without("Upgrade").without("Connection"))
     }
 
     upgrade_missing_with_a_version_alone: UpgradeMissing = {
-        to_echo(Handshake::plain("/").add("Sec-WebSocket-Version", "13"))
-            .rejected(426, "no Upgrade header")
+        to_what_is_not_found(Handshake::plain("/").add("Sec-WebSocket-Version", "13"))
     }
 
     upgrade_not_websocket: UpgradeNotWebsocket = {
@@ -109,12 +107,12 @@ causes! {
 
     subprotocol_malformed: SubprotocolMalformed = {
         to_echo(Handshake::new("/").add("Sec-WebSocket-Protocol", "chat room"))
-            .rejected(400, "Sec-WebSocket-Protocol is \"chat room\"")
+            .rejected(400, "Sec-WebSocket-Protocol has \" \" at character 5, which is not allowed in a subprotocol")
     }
 
     subprotocol_twice: SubprotocolMalformed = {
         to_echo(Handshake::new("/").add("Sec-WebSocket-Protocol", "a, b, a"))
-            .rejected(400, "Sec-WebSocket-Protocol has \"a\" twice")
+            .rejected(400, "Sec-WebSocket-Protocol names a subprotocol twice: number 3 repeats an earlier one")
     }
 
     extensions_malformed: ExtensionsMalformed = {
@@ -132,8 +130,20 @@ causes! {
     }
 }
 
-fn to_echo(request: Handshake) -> Case {
+fn to_what_is_not_found(request: Handshake) -> Case {
     Case::server("location / { proxy_pass http://%BACKEND%; }")
+        .backend(ScriptedBackend::answering(
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+        ))
+        .ask(request)
+        .failed(
+            404,
+            "no Upgrade header, and upstream answered 404 where 101 was expected",
+        )
+}
+
+fn to_echo(request: Handshake) -> Case {
+    Case::server("websocket_handshake strict; location / { proxy_pass http://%BACKEND%; }")
         .backend(ScriptedBackend::standard())
         .ask(request)
 }

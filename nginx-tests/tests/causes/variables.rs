@@ -35,7 +35,7 @@ fn of_a_tunnel() {
 #[test]
 fn of_a_refusal_and_of_a_plain_request() {
     let nginx = Nginx::http(format!(
-        "{ALL} server {{ listen 127.0.0.1:%PORT%; websocket on;
+        "{ALL} server {{ listen 127.0.0.1:%PORT%; websocket on; websocket_handshake strict;
             location / {{ proxy_pass http://127.0.0.1:%CLOSED_PORT%; }} }}"
     ))
     .start();
@@ -163,9 +163,9 @@ fn the_cause_header_is_sent_where_it_is_on() {
         let expected: Vec<_> = cause.into_iter().collect();
         assert_eq!(head.all("X-WebSocket-Cause"), expected, "{target}");
     }
-    let broken = Handshake::new("/").without("Sec-WebSocket-Key");
+    let broken = Handshake::new("/").add("Sec-WebSocket-Key", "another");
     let head = Client::connect(nginx.port()).ask(&broken);
-    assert_eq!(head.header("X-WebSocket-Cause"), Some("key-missing"));
+    assert_eq!(head.header("X-WebSocket-Cause"), Some("key-repeated"));
     let plain = client::get(nginx.port(), "/absent").head;
     assert_eq!(
         (plain.status(), plain.header("X-WebSocket-Cause")),

@@ -6,7 +6,7 @@ use nginx_tests::{Client, Nginx, ScriptedBackend};
 use crate::case::{ask, glob, http, lines, outcomes, said, server, states};
 
 const MISMATCH: &str = "accept-mismatch: Sec-WebSocket-Accept is \"wrong\" where \
-                        \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was due";
+                        \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was expected";
 
 #[test]
 fn on_is_the_default_and_the_next_server_is_tried_where_an_invalid_header_says_so() {
@@ -62,7 +62,7 @@ fn what_was_seen_is_the_last_server_s_too() {
     assert_eq!(ask(&nginx, "/").status(), 404);
     let closed = nginx.port_of("CLOSED_PORT");
     let expected = format!(
-        "upstream-not-found: upstream answered 404 where 101 was expected, 2 upstreams tried: \
+        "upstream-not-found: upstream answered 404 where 101 was expected, for path \"/\", 2 upstreams tried: \
          127.0.0.1:{closed} upstream-refused, {} upstream-not-found; *",
         absent.address()
     );
@@ -117,7 +117,8 @@ fn a_connection_that_was_kept_and_then_closed_is_a_try_of_its_own() {
     assert_eq!(ask(&nginx, "/").status(), 403);
     let address = backend.address();
     let expected = format!(
-        "upstream-forbidden: upstream answered 403 where 101 was expected, 2 upstreams tried: \
+        "upstream-forbidden: upstream answered 403 where 101 was expected, for path \"/\" with \
+         Host \"chat\" (the client's is \"localhost\") and no Origin, 2 upstreams tried: \
          {address} upstream-closed, {address} upstream-forbidden; *"
     );
     let said = said(&nginx);

@@ -233,7 +233,7 @@ const BROKEN: &[(&str, u16, Edit)] = &[
     ("POST", 405, |h| h.method("POST").add("Content-Length", "0")),
     ("HEAD", 405, |h| h.method("HEAD")),
     ("HTTP/1.0", 400, |h| h.version("HTTP/1.0")),
-    ("no upgrade", 426, |h| h.without("Upgrade")),
+    ("no upgrade", 200, |h| h.without("Upgrade")),
     ("another upgrade", 400, |h| h.set("Upgrade", "h2c")),
     ("no connection", 400, |h| h.without("Connection")),
     ("another connection", 400, |h| h.set("Connection", "close")),
@@ -264,7 +264,7 @@ pub fn broken(world: &World, random: &mut Random) {
     let Ok(mut visit) = Visit::begin(world, random) else {
         return;
     };
-    let sent = visit.wire.send(edit(Handshake::new("/on")).bytes());
+    let sent = visit.wire.send(edit(Handshake::new("/strict")).bytes());
     match sent.and_then(|()| visit.wire.read_head()) {
         Ok(head) if head.status() == status => world.count("refused"),
         Ok(head) => world.wrong(

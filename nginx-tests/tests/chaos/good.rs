@@ -162,7 +162,7 @@ fn carry(visit: &mut Visit, random: &mut Random, right: Right, sent: VecDeque<Fr
     visit.world.count("established");
     match converse(visit, random, right, sent) {
         Err(Fault::Ended(error)) => match right {
-            Right::Cut => Ok(()),
+            Right::Cut | Right::GivenUp(_) => Ok(()),
             Right::Loop | Right::Foreign => Err(Fault::Ended(error)),
             _ => Err(Fault::Wrong(format!(
                 "ended a tunnel without Close: {error}"
@@ -249,7 +249,8 @@ fn check_close(visit: &Visit, right: Right, close: &Frame, closing: bool) -> Out
     visit.world.count(&format!("Close {code:?}"));
     match (right, code) {
         (_, Some(1000)) if closing => Ok(()),
-        (Right::Tunnel(_), Some(1012)) if visit.may_be_old() => Ok(()),
+        (Right::GivenUp(also), Some(code)) if also == code => Ok(()),
+        (Right::Tunnel(_) | Right::GivenUp(_), Some(1012)) if visit.may_be_old() => Ok(()),
         (Right::Tunnel(also), code) if also == code && code.is_some() => Ok(()),
         _ => Err(Fault::Wrong(format!(
             "sent a Close {code:?}: closing {closing}"

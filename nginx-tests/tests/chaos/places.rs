@@ -18,6 +18,9 @@ pub enum Right {
     Foreign,
     /// A tunnel that a timeout cuts off at any time.
     Cut,
+    /// A tunnel whose client is found dead if it is slow. It gets a Close with this code, but is not
+    /// waited for: what it still sends resets the connection, and the Close may be lost with it.
+    GivenUp(u16),
     /// The backend's plain answer, 200.
     Plain,
     /// The same from a location that is off, before any upstream was asked: it is none of the
@@ -34,7 +37,7 @@ impl Right {
     }
 }
 
-use Right::{Cut, Elsewhere, Foreign, Loop, Plain, Status, Tunnel};
+use Right::{Cut, Elsewhere, Foreign, GivenUp, Loop, Plain, Status, Tunnel};
 
 const TUNNEL: &[Right] = &[Tunnel(None)];
 const PLAIN: &[Right] = &[Plain];
@@ -77,6 +80,7 @@ pub const PLACES: &[Place] = &[
         proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $connection_upgrade;
         websocket_advice off;"),
     place("/own-loop", &[Loop], PLAIN, "websocket on; websocket_tunnel off; proxy_pass http://echo;"),
+    place("/strict", TUNNEL, PLAIN, "websocket on; websocket_handshake strict; proxy_pass http://echo;"),
     place("/lenient", TUNNEL, PLAIN, "websocket on; websocket_handshake lenient; proxy_pass http://echo;"),
     place("/unverified", TUNNEL, PLAIN, "websocket on; websocket_verify off; proxy_pass http://echo;"),
     place("/noted", TUNNEL, PLAIN, "websocket on; websocket_verify log; proxy_pass http://echo;"),
@@ -126,7 +130,7 @@ pub const PLACES: &[Place] = &[
     place("/asked", TUNNEL, PLAIN, "websocket on; auth_request /copy; auth_request_set $asked $upstream_status;
         proxy_pass http://echo;"),
     place("/denied", &[Status(403)], &[Status(403)], "websocket on; auth_request /no; proxy_pass http://echo;"),
-    place("/denied-page", &[Elsewhere], PLAIN, "websocket on; auth_request /no; error_page 403 = @off; proxy_pass http://echo;"),
+    place("/denied-page", &[Status(200)], PLAIN, "websocket on; auth_request /no; error_page 403 = @off; proxy_pass http://echo;"),
     place("/forbidden", &[Status(403)], &[Status(403)], "websocket on; deny all; proxy_pass http://echo;"),
     place("/posted", TUNNEL, PLAIN, "websocket on; post_action /copy; proxy_pass http://echo;"),
     place("/posted-dead", TUNNEL, PLAIN, "websocket on; post_action /copy-dead; proxy_pass http://echo;"),
@@ -143,7 +147,7 @@ pub const PLACES: &[Place] = &[
     place("/rate", TUNNEL, PLAIN, "websocket on; websocket_rate 200k; proxy_pass http://echo;"),
     place("/size", &[Tunnel(Some(1009))], PLAIN, "websocket on; websocket_max_message_size 3k; proxy_pass http://echo;"),
     place("/pinged", TUNNEL, PLAIN, "websocket on; websocket_ping 20ms timeout=%PATIENCE% to=both; proxy_pass http://echo;"),
-    place("/pinged-soon", &[Tunnel(Some(1001))], PLAIN, "websocket on; websocket_ping 20ms timeout=30ms; proxy_pass http://echo;"),
+    place("/pinged-soon", &[GivenUp(1001)], PLAIN, "websocket on; websocket_ping 20ms timeout=30ms; proxy_pass http://echo;"),
     place("/short-life", &[Tunnel(Some(1001))], PLAIN, "websocket on; websocket_max_lifetime 100ms; proxy_pass http://echo;"),
     place("/idle", &[Tunnel(Some(1001))], PLAIN, "websocket on; websocket_timeout 50ms; proxy_pass http://echo;"),
     place("/idle-loop", &[Cut], PLAIN, "websocket on; websocket_tunnel off; websocket_timeout 100ms; proxy_pass http://echo;"),

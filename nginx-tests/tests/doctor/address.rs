@@ -206,12 +206,12 @@ fn what_fails_fails_for_the_reason_told() {
             "location /files does not proxy",
             "local-not-found",
         ),
-        ("/slash", "answers 301 to /slash/", "local-redirect"),
+        ("/slash", "redirects to /slash/ (301)", "local-redirect"),
         ("/gone", "return 404 (", "local-not-found"),
         ("/inside", "internal (", "local-not-found"),
         (
             "/elsewhere",
-            "no location takes /elsewhere",
+            "no location matches /elsewhere",
             "local-not-found",
         ),
         (

@@ -102,7 +102,7 @@ fn nginx_sends_host_without_its_port() {
     });
     let report = compare(&port, "websocket on; proxy_set_header Host $host;", &[]);
     let text = report["comparison"]["text"].as_str().unwrap_or_default();
-    assert!(text.contains("when Host is without its port"), "{report:#}");
+    assert!(text.contains("when Host has no port"), "{report:#}");
 }
 
 #[test]

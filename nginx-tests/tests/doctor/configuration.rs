@@ -255,7 +255,7 @@ fn folklore_is_answered() {
         "note: proxy_buffering ",
         "note: client_max_body_size ",
         "note: keepalive_timeout ",
-        "does not touch tunnels",
+        "has no effect on tunnels",
     ] {
         assert!(outcome.out.contains(said), "{said}: {}", outcome.out);
     }

@@ -135,7 +135,7 @@ pub const CASES: &[Case] = &[
     case("location /ws { %PASS% websocket on; if ($http_upgrade ~* ^WEB) { return 403; } }", "/ws"),
     case("location /ws { %PASS% websocket on; if ($http_upgrade ~ ^WEB) { return 403; } }", "/ws"),
     case("location /ws { %PASS% websocket on; if ($http_upgrade !~ ^web) { return 403; } }", "/ws"),
-    case("location /ws { %PASS% websocket on; if (!-f $request_filename) { break; } return 403; }", "/ws").saying("taken for granted"),
+    case("location /ws { %PASS% websocket on; if (!-f $request_filename) { break; } return 403; }", "/ws").saying("is assumed to find no file"),
     case("location /ws { if (-f $request_filename) { return 403; } %PASS% websocket on; }", "/ws"),
     case("location / { if (!-e $request_filename) { rewrite ^ /app last; } root html; } location = /app { %PASS% websocket on; }", "/ws"),
 

@@ -28,6 +28,7 @@ fn the_module_takes_none() {
              listen 127.0.0.1:%TLSPORT% ssl http2;
              ssl_certificate cert.pem;
              ssl_certificate_key key.pem;
+             websocket_handshake strict;
              location / { proxy_pass http://%BACKEND%; websocket on; }
          }",
     )

@@ -293,7 +293,7 @@ fn what_a_server_says_of_its_refusal_is_shown() {
     assert_eq!(step(&report, "handshake")["said"], "Invalid Host");
     let outcome = run([&url(&backend)]);
     assert!(
-        outcome.out.contains("\n        Invalid Host\n"),
+        outcome.out.contains("\n        says \"Invalid Host\"\n"),
         "{}",
         outcome.out
     );

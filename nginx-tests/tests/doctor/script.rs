@@ -272,6 +272,8 @@ fn nginx_s_own_answers() {
         "websocket on;
          location /gone { return 404; }
          location /moved { return 301 /; }
+         location /slash/ { proxy_pass http://127.0.0.1:%CLOSED_PORT%; }
+         location /slashed { return 301 http://$host/slashed/?a=b; }
          location /refused { proxy_pass http://127.0.0.1:%CLOSED_PORT%; }
          location /told { proxy_pass http://127.0.0.1:%CLOSED_PORT%; websocket_cause_header on; }",
     )
@@ -279,6 +281,8 @@ fn nginx_s_own_answers() {
     for (path, cause) in [
         ("gone", "local-not-found"),
         ("moved", "local-redirect"),
+        ("slash", "local-redirect"),
+        ("slashed?a=b", "local-redirect"),
         ("refused", "upstream-error"),
         ("told", "upstream-refused"),
     ] {
@@ -312,8 +316,12 @@ fn certificates_and_ports() {
     .certificate(&Certificate::localhost())
     .start();
     let port = nginx.port_of("TLSPORT");
-    names(&format!("ws://127.0.0.1:{port}/"), "local-status", &[]);
-    names(&format!("wss://127.0.0.1:{port}/"), "local-status", &["-k"]);
+    let (plain, secure) = (
+        format!("ws://127.0.0.1:{port}/"),
+        format!("wss://127.0.0.1:{port}/"),
+    );
+    names(&plain, "local-plain-to-tls", &[]);
+    names(&secure, "local-certificate-missing", &["-k"]);
 }
 
 /// Each cause is there with the module's own advice, so that one shown by

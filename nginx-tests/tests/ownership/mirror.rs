@@ -142,7 +142,7 @@ fn a_subrequest_between_two_attempts_is_none_of_them() {
     assert_eq!(head.status(), 404);
     let log = nginx.stop();
     let seen = format!(
-        "upstream-not-found: upstream answered 404 where 101 was expected, 2 upstreams tried: \
+        "upstream-not-found: upstream answered 404 where 101 was expected, for path \"/first/\", 2 upstreams tried: \
          {NOBODY} upstream-refused, {} upstream-not-found",
         backend.address()
     );

@@ -196,7 +196,7 @@ fn nothing_of_a_request_is_left_for_the_next_on_its_connection() {
     });
     let nginx = to(
         &backend,
-        "location / { proxy_pass http://%BACKEND%; }
+        "websocket_handshake strict; location / { proxy_pass http://%BACKEND%; }
         location /off { websocket off; %BY_HAND% proxy_pass http://%BACKEND%; }",
     )
     .start();

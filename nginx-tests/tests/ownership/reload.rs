@@ -64,9 +64,9 @@ fn a_worker_after_a_vain_reload_that_turns_all_off() {
     assert_limited(&nginx, true);
     replace_worker(&nginx);
     assert_limited(&nginx, true);
-    let broken = Handshake::new("/").without("Sec-WebSocket-Version");
+    let broken = Handshake::new("/").add("Sec-WebSocket-Version", "8");
     assert_eq!(Client::connect(nginx.port()).ask(&broken).status(), 400);
-    nginx.wait_for_log("websocket handshake failed: version-missing");
+    nginx.wait_for_log("websocket handshake failed: version-repeated");
 }
 
 #[test]

@@ -1,47 +1,6 @@
 //! The tunnel's directives.
 
 use nginx_tests::Nginx;
-use nginx_tests::nginx::assert_refused;
-
-#[test]
-fn bad_values_are_refused_with_their_line() {
-    for (line, words) in [
-        ("websocket_tunnel maybe;", "\"maybe\""),
-        ("websocket_tunnel;", "number of arguments"),
-        ("websocket_buffer_size 0;", "websocket_buffer_size"),
-        ("websocket_buffer_size 1023;", "at least 1k"),
-        ("websocket_buffer_size much;", "websocket_buffer_size"),
-        ("websocket_buffers -1;", "invalid number"),
-        ("websocket_buffers many;", "invalid number"),
-        ("websocket_ping 0;", "websocket_ping"),
-        ("websocket_ping often;", "websocket_ping"),
-        ("websocket_ping 1s timeout=0;", "\"timeout=0\""),
-        ("websocket_ping 1s timeout=;", "\"timeout=\""),
-        ("websocket_ping 1s to=me;", "\"to=me\""),
-        ("websocket_ping 1s later;", "\"later\""),
-        (
-            "websocket_ping 1s to=both timeout=1s to=both;",
-            "number of arguments",
-        ),
-        ("websocket_max_lifetime 0;", "websocket_max_lifetime"),
-        ("websocket_max_lifetime -1h;", "websocket_max_lifetime"),
-        (
-            "websocket_max_message_size -1;",
-            "websocket_max_message_size",
-        ),
-        (
-            "websocket_max_message_size big;",
-            "websocket_max_message_size",
-        ),
-        ("websocket_rate fast;", "websocket_rate"),
-        ("websocket_drain 0;", "websocket_drain"),
-        ("websocket_drain soon;", "websocket_drain"),
-        ("websocket_drain 1s code=1000;", "\"code=1000\""),
-        ("websocket_drain 1s 1001;", "\"1001\""),
-    ] {
-        assert_refused(line, words);
-    }
-}
 
 #[test]
 fn duplicates_are_refused() {

@@ -93,7 +93,7 @@ impl Duplex {
         let socket = TcpStream::connect(("127.0.0.1", port)).expect("nginx accepts");
         let tls = certificate.map(|certificate| {
             let name = ServerName::try_from("localhost").expect("localhost is a name");
-            let tls = ClientConnection::new(certificate.client_config(), name);
+            let tls = ClientConnection::new(certificate.client_config(None), name);
             Connection::Client(tls.expect("a TLS client"))
         });
         let mut this = Self::begin(socket, tls).expect("a TLS handshake");

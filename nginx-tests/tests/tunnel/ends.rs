@@ -28,8 +28,14 @@ fn the_client_closes() {
     client.echo("hello");
     client.close_politely();
     let line = assert_ended(&nginx, ("client", "normal", "1000"), "info");
-    assert!(line.contains("in: 19 bytes 2 frames 1 messages"), "{line}");
-    assert!(line.contains("out: 11 bytes 2 frames 1 messages"), "{line}");
+    assert!(
+        line.contains("19 bytes in 2 frames (1 message) from client"),
+        "{line}"
+    );
+    assert!(
+        line.contains("11 bytes in 2 frames (1 message) from upstream"),
+        "{line}"
+    );
     let ended = ended(&nginx);
     assert_eq!(&ended["status"], "101");
     assert_eq!(ended.number("websocket_bytes_in"), 19);
@@ -392,8 +398,10 @@ fn variables_of_uwsgi_and_scgi_tunnels() {
             .start();
         let mut client = join(&nginx);
         client.echo("hello");
-        assert_eq!(client.frame(), Frame::new(9, ""));
-        client.send(Frame::new(10, "").masked().bytes()).unwrap();
+        let ping = client.frame();
+        assert_eq!(ping.opcode, 9);
+        let pong = Frame::new(10, ping.payload);
+        client.send(pong.masked().bytes()).unwrap();
         client.close_politely();
         let ended = ended(&nginx);
         assert_eq!(ended.why(), ("client", "normal", "1000"));

@@ -3,7 +3,9 @@
 mod case;
 mod duplex;
 
+mod answers;
 mod bounds;
+mod closes;
 mod configuration;
 mod drain;
 mod ends;

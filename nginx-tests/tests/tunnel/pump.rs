@@ -220,11 +220,11 @@ fn what_is_no_frames_goes_by_untouched_and_is_said_once() {
     assert!(ended.number("websocket_bytes_in") > 300_000);
     // nginx writes the access log first.
     nginx.wait_for_log("websocket closed after");
-    let lines = nginx.log_lines("not-websocket-frames");
+    let lines = nginx.log_lines("not WebSocket frames");
     // The echo of masked frames is no server's, either.
     assert_eq!(lines.len(), 2, "{lines:#?}");
     for side in ["client", "upstream"] {
-        let of_side = |line: &&String| line.contains(&format!("what the {side} sends"));
+        let of_side = |line: &&String| line.contains(&format!("websocket {side} sends bytes"));
         assert_eq!(lines.iter().filter(of_side).count(), 1, "{lines:#?}");
     }
     assert!(

@@ -13,10 +13,12 @@ fn examples_of_the_rfc() {
         length: 5,
         message_length: 5,
         close_code: None,
+        mask: [0; 4],
     };
     assert_eq!(from_server(b"\x81\x05Hello"), Ok(vec![text]));
     let masked = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
-    assert_eq!(from_client(masked), Ok(vec![text]));
+    let mask = [0x37, 0xfa, 0x21, 0x3d];
+    assert_eq!(from_client(masked), Ok(vec![Frame { mask, ..text }]));
 
     let first = Frame {
         fin: false,
@@ -96,11 +98,62 @@ fn invalid_streams() {
     ] {
         assert_eq!(from_server(stream), Err(Invalid), "{why}");
     }
-    assert_eq!(
-        from_client(b"\x81\x00"),
-        Err(Invalid),
-        "unmasked from the client"
-    );
+    for stream in [b"\x81\x00", b"\x82\x00", b"\x89\x00"] {
+        assert_eq!(from_client(stream), Err(Invalid), "unmasked: {stream:?}");
+    }
+}
+
+#[test]
+fn answers_in_either_masking() {
+    let unmasked = b"\x8a\x02ab\x88\x04\x03\xe8ok\x8a\x80\x01\x02\x03\x04\x8a";
+    let masked = crate::ControlFrame::close(4711, "ok").masked([9, 8, 7, 6]);
+    for from_client in [true, false] {
+        let mut scanner = Scanner::new(from_client);
+        let mut codes = vec![];
+        for piece in [&unmasked[..], b"\x00", masked.bytes()] {
+            for byte in piece {
+                scanner
+                    .scan(&[*byte], |frame| codes.push(frame.close_code))
+                    .unwrap();
+            }
+        }
+        assert_eq!(codes, [None, Some(1000), None, None, Some(4711)]);
+        assert!(scanner.at_boundary());
+    }
+}
+
+#[test]
+fn what_has_come_behind_a_frame_s_beginning() {
+    let mut seen = vec![];
+    Scanner::new(false)
+        .scan_with(b"\x81\x02ab\x88\x04\x03\xe8ok", |frame, behind| {
+            seen.push((frame.opcode, behind.to_vec()));
+        })
+        .unwrap();
+    let close = (Opcode::Close, b"ok".to_vec());
+    assert_eq!(seen[1], close);
+    assert_eq!(seen[0].1, b"ab\x88\x04\x03\xe8ok");
+}
+
+#[test]
+fn finds_a_frame() {
+    let find = |before: &[u8], stream: &[u8]| {
+        let mut scanner = Scanner::new(false);
+        scanner.scan(before, |_| ()).unwrap();
+        scanner.find(stream, |bytes| bytes.starts_with(b"\x8a"))
+    };
+    assert_eq!(find(b"", b"\x8a"), Ok(Some(0)));
+    assert_eq!(find(b"", b"\x82\x02\x8a\x8a\x8a\x00"), Ok(Some(4)));
+    assert_eq!(find(b"\x82\x03", b"\x8a\x8a\x8a\x8a"), Ok(Some(3)));
+    assert_eq!(find(b"\x82", b"\x00\x02\x00\x8a"), Ok(Some(3)));
+    // Within frames there is none, and nothing is known of what has not come.
+    assert_eq!(find(b"\x82\x03", b"\x8a\x8a"), Ok(None));
+    assert_eq!(find(b"\x82\x03", b"\x8a\x8a\x8a"), Ok(None));
+    assert_eq!(find(b"\x82", b"\x7e\x8a"), Ok(None));
+    assert_eq!(find(b"", b""), Ok(None));
+    // What is found comes before what is invalid.
+    assert_eq!(find(b"", b"\x82\x00\x8a\x00\xff"), Ok(Some(2)));
+    assert_eq!(find(b"", b"\x82\x00\xff\x8a\x00"), Err(Invalid));
 }
 
 #[test]

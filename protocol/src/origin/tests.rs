@@ -125,7 +125,10 @@ fn same_without_port_in_host() {
 fn errors() {
     for (text, error) in [
         ("", OriginRuleError::Scheme),
-        ("all", OriginRuleError::Scheme),
+        ("*", OriginRuleError::All),
+        ("all", OriginRuleError::All),
+        ("any", OriginRuleError::All),
+        ("off", OriginRuleError::All),
         ("example.com", OriginRuleError::Scheme),
         ("example.com:443", OriginRuleError::Scheme),
         ("://example.com", OriginRuleError::Scheme),

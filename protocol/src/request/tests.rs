@@ -48,17 +48,21 @@ fn knows_attempts() {
 #[test]
 fn classifies_upgrade() {
     assert_eq!(head(&[]).upgrade(), super::Upgrade::Absent);
-    assert_eq!(head(&[(Upgrade, " , ")]).upgrade(), super::Upgrade::Absent);
-    assert_eq!(head(&[(Upgrade, "h2c")]).upgrade(), super::Upgrade::Other);
-    assert_eq!(
-        head(&[(Upgrade, "websocket/13")]).upgrade(),
-        super::Upgrade::Other
-    );
+    for other in ["h2c", "", " , ", "\t", "tcp", "websockets", "/websocket"] {
+        let other = head(&[(Upgrade, other)]).upgrade();
+        assert_eq!(other, super::Upgrade::Other);
+        assert!(!other.is_to_websocket());
+    }
+    for versioned in ["websocket/13", "h2c, WebSocket/ "] {
+        let versioned = head(&[(Upgrade, versioned)]).upgrade();
+        assert_eq!(versioned, super::Upgrade::Versioned);
+        assert!(versioned.is_to_websocket());
+    }
     assert_eq!(
         head(&[(Upgrade, "h2c, websocket")]).upgrade(),
         super::Upgrade::WebSocket
     );
-    let both = [(Upgrade, "websocket"), (Upgrade, "h2c")];
+    let both = [(Upgrade, "websocket"), (Upgrade, "websocket/1")];
     assert_eq!(head(&both).upgrade(), super::Upgrade::WebSocket);
 }
 
@@ -116,12 +120,10 @@ fn upgrade_rules() {
         Cause::UpgradeMissing,
         "no Upgrade header",
     );
-    refused(&with(Upgrade, ""), Cause::UpgradeMissing, "Upgrade is \"\"");
-    refused(
-        &with(Upgrade, "h2c"),
-        Cause::UpgradeNotWebsocket,
-        "Upgrade is \"h2c\"",
-    );
+    for other in ["", "h2c", "websocket/13"] {
+        let seen = format!("Upgrade is \"{other}\"");
+        refused(&with(Upgrade, other), Cause::UpgradeNotWebsocket, &seen);
+    }
 }
 
 #[test]
@@ -213,19 +215,19 @@ fn subprotocol_rules() {
     refused(
         &empty,
         Cause::SubprotocolMalformed,
-        "Sec-WebSocket-Protocol is \"\"",
+        "Sec-WebSocket-Protocol lists no subprotocol",
     );
     let space = with(Protocol, "a b");
     refused(
         &space,
         Cause::SubprotocolMalformed,
-        "Sec-WebSocket-Protocol is \"a b\"",
+        "Sec-WebSocket-Protocol has \" \" at character 2, which is not allowed in a subprotocol",
     );
     let twice = [valid().as_slice(), &[(Protocol, "a, b"), (Protocol, "b")]].concat();
     refused(
         &twice,
         Cause::SubprotocolMalformed,
-        "Sec-WebSocket-Protocol has \"b\" twice",
+        "Sec-WebSocket-Protocol names a subprotocol twice: number 3 repeats an earlier one",
     );
 }
 
@@ -237,6 +239,45 @@ fn extensions_rules() {
         Cause::ExtensionsMalformed,
         "Sec-WebSocket-Extensions is \"a;\"",
     );
+}
+
+#[test]
+fn safe_refuses_what_is_dangerous_only() {
+    let odd: [&[(RequestHeader, &str)]; 9] = [
+        &without(Key),
+        &without(Version),
+        &without(Connection),
+        &with(Key, "c2hvcnQ="),
+        &with(Version, "99"),
+        &with(Upgrade, "websocket/13"),
+        &with(Protocol, "SPDY/3.1+portforward.k8s.io"),
+        &with(Protocol, ""),
+        &with(Extensions, "a;"),
+    ];
+    for headers in odd {
+        let first = head(headers).check(GET).unwrap_err();
+        let judged = head(headers).judge(GET, Strictness::Safe);
+        assert_eq!(judged, Ok(Some(first)));
+        assert_eq!(head(headers).judge(GET, Strictness::Strict), Err(first));
+    }
+    for line in [
+        RequestLine {
+            method: b"POST",
+            ..GET
+        },
+        RequestLine {
+            version: HttpVersion::Http10,
+            ..GET
+        },
+    ] {
+        assert!(head(&valid()).judge(line, Strictness::Safe).is_ok());
+    }
+    for twice in [(Key, KEY), (Version, "13")] {
+        let headers = [valid().as_slice(), &[twice]].concat();
+        assert!(head(&headers).judge(GET, Strictness::Safe).is_err());
+        assert!(head(&headers).judge(GET, Strictness::Lenient).is_ok());
+    }
+    assert_eq!(head(&valid()).judge(GET, Strictness::Safe), Ok(None));
 }
 
 type Headers = Vec<(RequestHeader, &'static str)>;

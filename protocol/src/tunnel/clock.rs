@@ -8,6 +8,7 @@ use core::num::NonZeroU32;
 use super::direction::Direction;
 use super::limits::{Limits, Ping, Side};
 use super::pair::Pair;
+use super::pong::Payload;
 use super::summary::Reason;
 use super::time::{Time, after, is_after, is_due, later, left};
 
@@ -20,6 +21,8 @@ pub(super) struct Clock {
     upstream: Heartbeat,
     pub ends: Option<Ending>,
     pub resume_at: Option<Time>,
+    /// What Pings carry, so that their answers can be told.
+    pub ping_payload: Payload,
     /// What the timer was last set to.
     timer: Time,
     /// Set when the timer has fired, or something comes earlier.
@@ -40,11 +43,8 @@ pub(super) struct Ending {
 struct Heartbeat {
     /// Since when an answer is waited for.
     since: Option<Time>,
-    /// The Ping is not gone yet.
-    queued: bool,
     /// What had come from that side by then. A clock is too coarse to tell an answer by.
     bytes: u64,
-    pongs: u32,
     /// Until when that side's silence said nothing, as it was not listened to or not silent.
     excused: Time,
 }
@@ -63,9 +63,7 @@ impl Clock {
     pub fn new(limits: &Limits, now: Time, random: usize) -> Self {
         let heartbeat = Heartbeat {
             since: None,
-            queued: false,
             bytes: 0,
-            pongs: 0,
             excused: now,
         };
         let ends = limits.lifetime.map(|lifetime| {
@@ -81,6 +79,8 @@ impl Clock {
             upstream: heartbeat,
             ends,
             resume_at: None,
+            // Another proxy like this one may stand on either side: its Pings are not ours.
+            ping_payload: (random as u32).to_be_bytes(),
             timer: now,
             is_late: true,
             rtt: None,
@@ -180,7 +180,7 @@ impl Clock {
         }
         // Behind a frame that is still on its way the Ping has to wait, and so have we; not where
         // the side itself takes nothing.
-        if heartbeat.queued && (way.stuck().is_none() || is_after(way.taken(), since)) {
+        if way.has_ours() && (way.stuck().is_none() || is_after(way.taken(), since)) {
             heartbeat.since = Some(now);
             return Beat::Wait;
         }
@@ -195,20 +195,14 @@ impl Clock {
     /// What was queued to a side is gone, and with it a Ping, if one was.
     pub fn has_asked(&mut self, to: Side, answers: &Direction, now: Time) {
         let heartbeat = self.heartbeat_mut(to);
-        if heartbeat.queued {
-            let is_waiting = heartbeat.since.is_some();
+        if heartbeat.since.is_some() {
             heartbeat.begin(answers, now);
-            heartbeat.queued = false;
-            heartbeat.since = is_waiting.then_some(now);
         }
     }
 
-    /// A side has sent a Pong.
-    pub fn note_pong(&mut self, answers: &Direction, now: Time) {
-        let heartbeat = self.heartbeat_mut(answers.from);
-        if heartbeat.queued || answers.pongs == heartbeat.pongs {
-            return;
-        }
+    /// A side has answered a Ping that is gone.
+    pub fn note_pong(&mut self, from: Side, now: Time) {
+        let heartbeat = self.heartbeat_mut(from);
         if let Some(since) = heartbeat.since.take() {
             self.rtt = u32::try_from(now.wrapping_sub(since)).ok();
         }
@@ -232,8 +226,7 @@ impl Clock {
 impl Heartbeat {
     fn begin(&mut self, answers: &Direction, now: Time) {
         self.since = Some(now);
-        self.queued = true;
-        (self.bytes, self.pongs) = (answers.bytes(), answers.pongs);
+        self.bytes = answers.bytes();
     }
 }
 

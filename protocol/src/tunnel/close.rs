@@ -17,27 +17,33 @@ pub(super) struct Closing {
     pub reason: Reason,
     pub code: u16,
     pub deadline: Time,
+    /// The side that has been found dead.
+    pub dead: Option<Side>,
     /// How long the client and the upstream had been silent.
     pub silent: (Time, Time),
 }
 
 /// Whether a tunnel is through.
 ///
-/// One that closes itself is when all has gone by and the sides have answered; a side that could not
-/// be asked is not waited for. Any other is when a side has ended and what it sent is passed on, which
+/// One that closes itself is when all has gone by and the sides have answered. A side is not waited for
+/// that could not be asked, that is dead, or whose answer could not be told from what else it sends. Any
+/// other is when a side has ended and what it sent is passed on, which
 /// is nginx's own rule.
-pub(super) fn is_through(is_closing: bool, client: &Direction, upstream: &Direction) -> bool {
+pub(super) fn is_through(
+    closing: Option<&Closing>,
+    client: &Direction,
+    upstream: &Direction,
+) -> bool {
     if client.ended && upstream.ended {
         return true;
     }
-    if is_closing {
-        let answered = |from: &Direction, to: &Direction| {
-            from.ended || from.close.is_some() || !to.takes_frames()
+    if let Some(closing) = closing {
+        let is_done = |from: &Direction, to: &Direction| {
+            let is_dead = closing.dead == Some(from.from());
+            let has_answered = from.ended || from.close.is_some() || !from.are_frames();
+            to.is_drained() && (has_answered || is_dead || !to.asks_to_close())
         };
-        return client.is_drained()
-            && upstream.is_drained()
-            && answered(client, upstream)
-            && answered(upstream, client);
+        return is_done(client, upstream) && is_done(upstream, client);
     }
     (client.ended && client.is_drained()) || (upstream.ended && upstream.is_drained())
 }
@@ -79,7 +85,7 @@ impl Known<'_> {
             None => None,
         };
         if let Some(close) = close {
-            return end(self.first_close, Reason::Normal, close.code);
+            return end(self.first_close, Reason::of_close(close.code), close.code);
         }
         if self.broken.is_some() {
             return end(self.broken, Reason::Reset, None);

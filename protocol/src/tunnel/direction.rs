@@ -1,40 +1,12 @@
 //! One direction of a tunnel: what a side sends, on its way to the other.
 
-use super::limits::{Limits, Side};
+use super::limits::Side;
 use super::ours::Ours;
 use super::summary::Count;
+use super::text::Piece;
 use super::time::{Time, later};
-use crate::{ControlFrame, Frame, Opcode, Scanner};
-
-/// What is to be written to a direction's receiver next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Write {
-    /// Nothing; more is to be read first.
-    Nothing,
-    /// So many of the unsent bytes, from the front.
-    Theirs(usize),
-    /// [`Tunnel::ours`](super::Tunnel::ours): frames that the tunnel puts in.
-    Ours,
-    /// So many of the unsent bytes, from the front, are not to be written but dropped.
-    Drop(usize),
-}
-
-impl Write {
-    #[inline]
-    fn all_of(unsent: &[u8]) -> Self {
-        match unsent.len() {
-            0 => Self::Nothing,
-            count => Self::Theirs(count),
-        }
-    }
-
-    fn drop_all(unsent: &[u8]) -> Self {
-        match unsent.len() {
-            0 => Self::Nothing,
-            count => Self::Drop(count),
-        }
-    }
-}
+use super::write::Write;
+use crate::{ControlFrame, Opcode, Scanner};
 
 /// A Close frame as its sender wrote it.
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +14,28 @@ pub(super) struct Close {
     pub code: Option<u16>,
 }
 
+/// Among bytes that are gone was something to be looked at.
+#[derive(Default)]
+pub(super) struct Seen<'a> {
+    /// A piece of the text of the sender's first Close.
+    pub text: Option<Piece<'a>>,
+    /// They were an answer to a Ping of the tunnel's.
+    pub is_answer: bool,
+}
+
+/// What the sender's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Frames,
+    /// Something else, which is to be told.
+    Unframed,
+    /// Something else.
+    Told,
+}
+
 /// What becomes of the sender's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Passage {
+pub(super) enum Passage {
     Open,
     /// They are dropped behind a Close of ours, which is queued.
     Closing,
@@ -54,24 +45,26 @@ enum Passage {
 
 #[derive(Debug)]
 pub(super) struct Direction {
-    pub from: Side,
-    passage: Passage,
+    pub passage: Passage,
     /// Follows the bytes that the receiver's socket has accepted, as long as they are frames.
-    scanner: Scanner,
-    are_frames: bool,
+    pub scanner: Scanner,
+    kind: Kind,
     /// How many bytes the last write was offered in vain: TLS wants the same bytes again.
-    owed: usize,
-    ours: Option<Ours>,
+    pub owed: usize,
+    pub ours: Option<Ours>,
     /// Bytes received that are not gone yet.
     unsent: usize,
     /// Since when the receiver has taken nothing of what was to be written.
-    stuck: Option<Time>,
+    pub stuck: Option<Time>,
     /// All that can be written before the sender sends more is written.
-    starved: bool,
+    pub starved: bool,
     bytes: u64,
     /// The sender's Close, passed on or dropped.
     pub close: Option<Close>,
-    pub pongs: u32,
+    /// How much of that Close's text is still to come.
+    text_left: u8,
+    /// How many Pings the sender has been sent by the tunnel and not answered.
+    pub unanswered: u8,
     /// When the sender was last heard of.
     heard: Time,
     /// When the receiver last took some of it.
@@ -79,17 +72,14 @@ pub(super) struct Direction {
     pub ended: bool,
     /// The message that is too big has been seen.
     pub too_big: bool,
-    /// To be told: the bytes are no frames.
-    pub not_frames: bool,
 }
 
 impl Direction {
     pub fn new(from: Side, now: Time) -> Self {
         Self {
-            from,
             passage: Passage::Open,
             scanner: Scanner::new(from == Side::Client),
-            are_frames: true,
+            kind: Kind::Frames,
             owed: 0,
             ours: None,
             unsent: 0,
@@ -97,12 +87,12 @@ impl Direction {
             starved: false,
             bytes: 0,
             close: None,
-            pongs: 0,
+            text_left: 0,
+            unanswered: 0,
             heard: now,
             taken: now,
             ended: false,
             too_big: false,
-            not_frames: false,
         }
     }
 
@@ -116,44 +106,65 @@ impl Direction {
         self.starved = false;
     }
 
-    /// The receiver's socket has accepted these, the first of the unsent bytes. Whether there is
-    /// something among them to be looked at.
+    /// The receiver's socket has accepted these, the first of the unsent bytes.
     #[inline]
-    pub fn sent(&mut self, bytes: &[u8], now: Time) -> bool {
+    pub fn sent<'b>(&mut self, bytes: &'b [u8], now: Time) -> Option<Seen<'b>> {
         self.owed = 0;
         self.stuck = None;
         self.taken = now;
         self.gone(bytes)
     }
 
-    /// Likewise, if they were only dropped.
-    #[inline]
-    pub fn gone(&mut self, bytes: &[u8]) -> bool {
-        self.unsent = self.unsent.saturating_sub(bytes.len());
-        if !self.are_frames {
-            return false;
+    /// Likewise, if they were only dropped, as [`Write::Drop`] said.
+    pub fn dropped<'b>(&mut self, bytes: &'b [u8]) -> Option<Seen<'b>> {
+        let seen = self.gone(bytes);
+        if self.passage != Passage::Open {
+            return seen;
         }
-        let mut remarkable = false;
-        let (close, pongs) = (&mut self.close, &mut self.pongs);
-        let followed = self.scanner.scan(bytes, |frame: Frame| match frame.opcode {
-            Opcode::Close => {
-                close.get_or_insert(Close {
-                    code: frame.close_code,
+        self.unanswered = self.unanswered.saturating_sub(1);
+        Some(Seen {
+            is_answer: true,
+            ..seen.unwrap_or_default()
+        })
+    }
+
+    #[inline]
+    fn gone<'b>(&mut self, bytes: &'b [u8]) -> Option<Seen<'b>> {
+        self.unsent = self.unsent.saturating_sub(bytes.len());
+        if !self.are_frames() {
+            return None;
+        }
+        let mut seen = None;
+        let (close, text_left) = (&mut self.close, &mut self.text_left);
+        if *text_left > 0 {
+            let text = Some(next_text(text_left, bytes, None));
+            seen = Some(Seen {
+                text,
+                is_answer: false,
+            });
+        }
+        let followed = self.scanner.scan_with(bytes, |frame, behind| {
+            if frame.opcode == Opcode::Close && close.is_none() {
+                let code = frame.close_code;
+                *close = Some(Close { code });
+                // 125 at most, with two of the code.
+                *text_left = frame.length.saturating_sub(2) as u8;
+                let text = (*text_left > 0).then(|| next_text(text_left, behind, Some(frame.mask)));
+                seen = Some(Seen {
+                    text,
+                    is_answer: false,
                 });
-                remarkable = true;
             }
-            Opcode::Pong => {
-                *pongs = pongs.wrapping_add(1);
-                remarkable = true;
-            }
-            _ => {}
         });
         if followed.is_err() {
-            self.are_frames = false;
-            self.not_frames = true;
-            remarkable = true;
+            // Behind a Close of ours nobody misses them.
+            self.kind = match self.passage {
+                Passage::Open => Kind::Unframed,
+                Passage::Closing | Passage::Cut => Kind::Told,
+            };
+            seen.get_or_insert_default();
         }
-        remarkable
+        seen
     }
 
     /// So many bytes of [`Self::ours`] are gone. Whether that was all.
@@ -181,14 +192,39 @@ impl Direction {
         self.stuck.get_or_insert(now);
     }
 
+    /// It is told now that the sender's bytes are no frames. Whether it had to be.
+    pub fn tell(&mut self) -> bool {
+        let is_news = self.is_unframed();
+        if is_news {
+            self.kind = Kind::Told;
+        }
+        is_news
+    }
+
+    /// Nothing more comes from the sender. Whether that tells what is to become of bytes that were held
+    /// back.
+    pub fn ends(&mut self) -> bool {
+        let held_back = self.unsent > 0 && self.stuck.is_none();
+        let is_news = !core::mem::replace(&mut self.ended, true) && held_back;
+        self.starved &= !is_news;
+        is_news
+    }
+
     // What is wanted.
 
-    /// Queues a Ping for the next boundary, unless something is waiting for it already.
-    pub fn send_ping(&mut self, frame: &ControlFrame) {
-        if self.takes_pings() && self.ours.is_none() {
+    /// Queues a Ping for the next boundary, unless something is waiting for it already. Whether it did.
+    pub fn send_ping(&mut self, frame: &ControlFrame) -> bool {
+        let is_free = self.takes_pings() && self.ours.is_none();
+        if is_free {
             self.ours = Some(Ours::new(frame));
             self.starved = false;
         }
+        is_free
+    }
+
+    /// The sender has been asked, so a Pong of it may be for the tunnel.
+    pub fn expect_pong(&mut self) {
+        self.unanswered = self.unanswered.saturating_add(1);
     }
 
     /// Queues a Close, in place of a Ping that has not begun. What comes after it is dropped.
@@ -212,68 +248,16 @@ impl Direction {
         self.stuck = None;
     }
 
-    // What to do next.
-
-    /// Whose bytes come next, and how many.
-    #[inline]
-    pub fn next_write(&mut self, unsent: &[u8], limits: &Limits) -> Write {
-        let limit = match self.from {
-            Side::Client => limits.message,
-            Side::Upstream => None,
-        };
-        let is_plain = self.ours.is_none() && self.owed == 0 && self.passage == Passage::Open;
-        // So it is nearly always.
-        let write = if is_plain && limit.is_none() {
-            Write::all_of(unsent)
-        } else {
-            self.choose(unsent, limit.map(u64::from))
-        };
-        if write == Write::Nothing {
-            self.starved = true;
-            self.stuck = None;
-        }
-        write
-    }
-
-    fn choose(&mut self, unsent: &[u8], limit: Option<u64>) -> Write {
-        if self.passage == Passage::Cut {
-            return Write::drop_all(unsent);
-        }
-        if self.owed > 0 {
-            return Write::all_of(unsent.get(..self.owed).unwrap_or(unsent));
-        }
-        if self.close.is_some() && self.passage == Passage::Open {
-            // The sender's Close has overtaken our Ping.
-            self.ours.take_if(|ping| !ping.begun);
-        }
-        if !self.are_frames {
-            self.ours = None;
-            return Write::all_of(unsent);
-        }
-        if let Some(ours) = &self.ours {
-            if ours.begun || self.scanner.at_boundary() {
-                return Write::Ours;
-            }
-            // Up to the boundary, and no further.
-            let count = match self.scanner.next_boundary(unsent) {
-                Ok(Some(count)) => count,
-                _ => unsent.len(),
-            };
-            return Write::all_of(unsent.get(..count).unwrap_or(unsent));
-        }
-        if self.passage == Passage::Closing {
-            return Write::drop_all(unsent);
-        }
-        match limit.map(|limit| self.scanner.admit(unsent, limit)) {
-            Some(Ok(admitted)) => {
-                self.too_big |= admitted.exceeded;
-                Write::all_of(unsent.get(..admitted.bytes).unwrap_or(unsent))
-            }
-            _ => Write::all_of(unsent),
-        }
-    }
-
     // What can be asked.
+
+    #[inline]
+    pub fn from(&self) -> Side {
+        if self.scanner.is_from_client() {
+            Side::Client
+        } else {
+            Side::Upstream
+        }
+    }
 
     /// Whether more may be read from the sender, as far as the receiver is concerned.
     #[inline]
@@ -297,19 +281,43 @@ impl Direction {
         self.is_empty() || (self.ended && self.starved)
     }
 
+    /// Whether a frame of ours waits to be put in.
+    pub fn has_ours(&self) -> bool {
+        self.ours.is_some()
+    }
+
     /// Since when the receiver has to be waited for.
     pub fn stuck(&self) -> Option<Time> {
         self.stuck
     }
 
+    /// Whether what has come so far is WebSocket frames.
+    pub fn are_frames(&self) -> bool {
+        self.kind == Kind::Frames
+    }
+
+    /// Whether it is to be told that they are not.
+    pub fn is_unframed(&self) -> bool {
+        self.kind == Kind::Unframed
+    }
+
+    /// Whether the receiver has been sent a Close, the tunnel's or the sender's, or will be.
+    pub fn asks_to_close(&self) -> bool {
+        match self.passage {
+            Passage::Open => self.close.is_some(),
+            Passage::Closing => self.ours.is_none() || !(self.ended && self.starved),
+            Passage::Cut => false,
+        }
+    }
+
     /// Whether frames of ours can be put in.
     pub fn takes_frames(&self) -> bool {
-        self.are_frames && self.passage != Passage::Cut
+        self.are_frames() && self.passage != Passage::Cut
     }
 
     /// Whether a Ping can be put in: nothing may follow a Close, the sender's or ours.
     pub fn takes_pings(&self) -> bool {
-        self.are_frames && self.passage == Passage::Open && self.close.is_none()
+        self.are_frames() && self.passage == Passage::Open && self.close.is_none()
     }
 
     pub fn bytes(&self) -> u64 {
@@ -336,4 +344,12 @@ impl Direction {
             messages: self.scanner.messages(),
         }
     }
+}
+
+/// The first bytes of what has come, as far as they belong to a Close's text.
+fn next_text<'a>(left: &mut u8, bytes: &'a [u8], mask: Option<[u8; 4]>) -> Piece<'a> {
+    let bytes = bytes.get(..usize::from(*left)).unwrap_or(bytes);
+    // No more than is left of it.
+    *left = left.saturating_sub(bytes.len() as u8);
+    Piece { mask, bytes }
 }

@@ -2,11 +2,13 @@
 
 use super::clock::{self, Beat};
 use super::close::{self, CLOSE_TIMEOUT, Closing};
-use super::direction::{Direction, Write};
+use super::direction::{Direction, Seen};
 use super::limits::Side;
 use super::state::Tunnel;
 use super::summary::Reason;
+use super::text::Piece;
 use super::time::{Time, after, is_due, left};
+use super::write::Write;
 use crate::ControlFrame;
 
 /// What happened.
@@ -20,18 +22,19 @@ impl Tunnel {
         }
     }
 
-    /// The receiver has accepted these, the first of the unsent bytes. They are gone.
+    /// The receiver has accepted these, the first of the unsent bytes. They are gone. What is returned is
+    /// a piece of the text of the first Close, for [`CloseText`](super::CloseText).
     #[inline]
-    pub fn sent(&mut self, from: Side, bytes: &[u8], now: Time) {
-        if self.by.of_mut(from).sent(bytes, now) {
-            self.look_at(from, now);
-        }
+    pub fn sent<'b>(&mut self, from: Side, bytes: &'b [u8], now: Time) -> Option<Piece<'b>> {
+        let seen = self.by.of_mut(from).sent(bytes, now)?;
+        self.look_at(from, &seen, now);
+        seen.text.filter(|_| self.first_close == Some(from))
     }
 
     /// These, the first of the unsent bytes, were dropped as [`Write::Drop`] said. They are gone.
     pub fn dropped(&mut self, from: Side, bytes: &[u8], now: Time) {
-        if self.by.of_mut(from).gone(bytes) {
-            self.look_at(from, now);
+        if let Some(seen) = self.by.of_mut(from).dropped(bytes) {
+            self.look_at(from, &seen, now);
         }
     }
 
@@ -58,7 +61,9 @@ impl Tunnel {
 
     /// Nothing more comes from a side: its stream has ended.
     pub fn ended(&mut self, side: Side) {
-        self.by.of_mut(side).ended = true;
+        if self.by.of_mut(side).ends() {
+            self.give_turn(side);
+        }
         self.is_eventful = true;
     }
 
@@ -95,26 +100,24 @@ impl Tunnel {
             return;
         }
         if let Some(ending) = self.clock.ends.filter(|ending| left(ending.at, now) == 0) {
-            self.close(None, ending.reason, now);
+            self.close(None, ending.reason, None, now);
             return;
         }
         for side in Side::BOTH {
             if clock::takes_nothing(&self.limits, &self.by, side, now) {
-                // What waits for it holds up the answer of the other side to a Close.
-                self.by.towards_mut(side).cut();
-                self.close(Some(side), Reason::SendTimeout, now);
+                self.close(Some(side), Reason::SendTimeout, Some(side), now);
                 return;
             }
         }
         if clock::is_idle(&self.limits, &self.by, now) {
-            self.close(None, Reason::IdleTimeout, now);
+            self.close(None, Reason::IdleTimeout, None, now);
             return;
         }
         for side in Side::BOTH {
             match self.clock.beat(&self.limits, &self.by, side, now) {
                 Beat::Wait => {}
                 Beat::Send => self.ping(side, mask, now),
-                Beat::Dead => return self.close(None, Reason::PingTimeout, now),
+                Beat::Dead => return self.close(None, Reason::PingTimeout, Some(side), now),
             }
         }
     }
@@ -142,19 +145,27 @@ impl Tunnel {
 
 /// What follows from it.
 impl Tunnel {
-    /// Among the bytes that have gone by was a Close, a Pong, or what is no frame.
+    /// Among the bytes that have gone by was a Close, an answer to a Ping, or what is no frame.
     #[cold]
-    fn look_at(&mut self, from: Side, now: Time) {
+    fn look_at(&mut self, from: Side, seen: &Seen<'_>, now: Time) {
         let direction = self.by.of(from);
-        self.is_eventful |= direction.not_frames;
+        self.is_eventful |= direction.is_unframed();
         if direction.close.is_some() {
             self.first_close.get_or_insert(from);
         }
-        self.clock.note_pong(direction, now);
+        // A Ping that is still to go has not been answered.
+        if seen.is_answer && !self.by.towards(from).has_ours() {
+            self.clock.note_pong(from, now);
+        }
     }
 
     /// A side is waited for, but not for ever.
     fn wait_for(&mut self, to: Side) {
+        if self.closing.is_some_and(|closing| closing.dead == Some(to)) {
+            // What waits for it holds up the answer of the other side.
+            self.by.towards_mut(to).cut();
+            return self.give_turn(to.other());
+        }
         let stuck = self.by.towards(to).stuck();
         if let (Some(stuck), Some(timeout)) = (stuck, self.limits.send(to)) {
             self.clock.wake_by(after(stuck, timeout));
@@ -162,17 +173,27 @@ impl Tunnel {
     }
 
     fn ping(&mut self, to: Side, mask: [u8; 4], now: Time) {
+        let frame = ControlFrame::ping(&self.clock.ping_payload);
         let frame = match to {
-            Side::Client => ControlFrame::ping(&[]),
-            Side::Upstream => ControlFrame::ping(&[]).masked(mask),
+            Side::Client => frame,
+            Side::Upstream => frame.masked(mask),
         };
-        self.by.towards_mut(to).send_ping(&frame);
+        if self.by.towards_mut(to).send_ping(&frame) {
+            self.by.of_mut(to).expect_pong();
+        }
         self.clock.asks(to, self.by.of(to), now);
         self.give_turn(to.other());
     }
 
-    /// Sends both sides a Close, unless what goes to one is no frames.
-    pub(super) fn close(&mut self, by: Option<Side>, reason: Reason, now: Time) {
+    /// Sends both sides a Close, unless what goes to one is no frames. A side that is `dead` need neither
+    /// take it nor answer.
+    pub(super) fn close(
+        &mut self,
+        by: Option<Side>,
+        reason: Reason,
+        dead: Option<Side>,
+        now: Time,
+    ) {
         let code = close::code(reason, &self.limits);
         let deadline = after(now, CLOSE_TIMEOUT);
         let silence = |direction: &Direction| now.wrapping_sub(direction.heard());
@@ -181,6 +202,7 @@ impl Tunnel {
             reason,
             code,
             deadline,
+            dead,
             silent: (silence(&self.by.client), silence(&self.by.upstream)),
         });
         if !self.by.client.takes_frames() && !self.by.upstream.takes_frames() {

@@ -3,6 +3,7 @@
 //! [`Tunnel`] decides, and does nothing: it owns no socket, no buffer and no timer. Whoever has those
 //! tells it what happened and asks what to do, as with any protocol that is written without I/O.
 
+mod choice;
 mod clock;
 mod close;
 mod credit;
@@ -12,14 +13,18 @@ mod limits;
 mod next;
 mod ours;
 mod pair;
+mod pong;
 mod state;
 mod summary;
+mod text;
 mod time;
+mod write;
 
 pub use close::CLOSE_TIMEOUT;
-pub use direction::Write;
 pub use limits::{Limits, Ping, Side};
 pub use next::Next;
 pub use state::Tunnel;
 pub use summary::{Count, End, Reason, Summary};
+pub use text::{CloseText, Piece};
 pub use time::Time;
+pub use write::Write;

@@ -1,11 +1,11 @@
 //! What a tunnel does next.
 
 use super::close;
-use super::direction::Write;
 use super::limits::Side;
 use super::state::Tunnel;
 use super::summary::Reason;
 use super::time::Time;
+use super::write::Write;
 
 /// What is to be done when a turn has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Tunnel {
     #[inline]
     pub fn next_write(&mut self, from: Side, unsent: &[u8]) -> Write {
         let direction = self.by.of_mut(from);
-        let write = direction.next_write(unsent, &self.limits);
+        let write = direction.next_write(unsent, &self.limits, self.clock.ping_payload);
         self.is_eventful |= direction.too_big;
         write
     }
@@ -83,7 +83,7 @@ impl Tunnel {
     #[cold]
     fn judge_events(&mut self, now: Time) -> Next {
         for side in Side::BOTH {
-            if core::mem::take(&mut self.by.of_mut(side).not_frames) {
+            if self.by.of_mut(side).tell() {
                 return Next::NotFrames(side);
             }
         }
@@ -91,7 +91,7 @@ impl Tunnel {
             return Next::End;
         }
         if self.by.client.too_big && self.closing.is_none() {
-            self.close(None, Reason::MessageTooBig, now);
+            self.close(None, Reason::MessageTooBig, None, now);
         }
         if core::mem::take(&mut self.turns.upstream) {
             return Next::Turn(Side::Upstream);
@@ -99,12 +99,11 @@ impl Tunnel {
         if core::mem::take(&mut self.turns.client) {
             return Next::Turn(Side::Client);
         }
-        let is_closing = self.closing.is_some();
-        if close::is_through(is_closing, &self.by.client, &self.by.upstream) {
+        if close::is_through(self.closing.as_ref(), &self.by.client, &self.by.upstream) {
             self.is_over = true;
             return Next::End;
         }
-        self.is_eventful = is_closing || self.by.client.ended || self.by.upstream.ended;
+        self.is_eventful = self.closing.is_some() || self.by.client.ended || self.by.upstream.ended;
         Next::Wait
     }
 

@@ -14,8 +14,8 @@ use super::time::Time;
 ///
 /// The bytes of each direction wait in a buffer of the caller's, from the first that the receiver has
 /// not accepted on: the *unsent* bytes. The stream is never altered: what a peer sent arrives as it was,
-/// with whole frames of the tunnel's own between its frames. After a Close of the tunnel's own the
-/// rest is dropped.
+/// with whole frames of the tunnel's own between its frames. Only the answers to those are kept back: a
+/// Pong to a Ping of the tunnel's own is dropped, and after a Close of its own all the rest is.
 ///
 /// There are four kinds of methods:
 ///
@@ -76,7 +76,7 @@ pub(super) struct Turns {
 }
 
 impl Tunnel {
-    /// A tunnel that begins. `random` is any number, `close_mask` a mask that those whose bytes go by
+    /// A tunnel that begins. `random` is any number that other tunnels don't have, `close_mask` a mask that those whose bytes go by
     /// don't know (RFC 6455 section 5.3).
     pub fn new(limits: Limits, now: Time, random: usize, close_mask: [u8; 4]) -> Self {
         Self {
@@ -125,10 +125,13 @@ impl Tunnel {
         self.end.is_some()
     }
 
-    /// How it is, or how it ended.
-    pub fn summary(&self) -> Summary {
+    /// How it is, or how it ended. `text` is what has been gathered of the first Close.
+    pub fn summary<'a>(&self, text: &'a [u8]) -> Summary<'a> {
+        let end = self.end.unwrap_or_else(|| self.judge(false));
+        let is_theirs = self.closing.is_none() && end.code.is_some();
         Summary {
-            end: self.end.unwrap_or_else(|| self.judge(false)),
+            end,
+            text: if is_theirs { text } else { &[] },
             from_client: self.by.client.count(),
             from_upstream: self.by.upstream.count(),
             ping_rtt: self.clock.rtt,

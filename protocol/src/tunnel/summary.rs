@@ -4,12 +4,27 @@ use core::fmt;
 
 use super::limits::Side;
 use super::time::Time;
+use crate::{Counted, Escaped};
 
 /// Why a tunnel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// A side sent a Close frame.
+    /// A side sent a Close frame that does not say that something is wrong.
     Normal,
+    /// 1002: a side says that the other broke the protocol.
+    ProtocolError,
+    /// 1003: a side got a kind of data that it cannot accept.
+    UnsupportedData,
+    /// 1007: a side got a message whose data is not what its kind says.
+    InvalidPayload,
+    /// 1008: a side got a message that breaks its rules.
+    PolicyViolation,
+    /// 1010: the client misses an extension in the upstream's answer.
+    MandatoryExtension,
+    /// 1011: a side failed in a way that it did not expect.
+    InternalError,
+    /// 1014: a side is a gateway, and what it got from behind it was no use.
+    BadGateway,
     /// A side's stream ended without one.
     NoCloseFrame,
     /// A side's connection broke.
@@ -22,7 +37,7 @@ pub enum Reason {
     PingTimeout,
     /// The tunnel was old enough.
     Lifetime,
-    /// The client's message was larger than the limit.
+    /// The client's message was larger than the limit, or 1009: a side got one that is too big for it.
     MessageTooBig,
     /// The process is to end, and asked for it in time.
     Drain,
@@ -33,10 +48,33 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// What a side's Close says by its code (RFC 6455 section 7.4, and IANA's registry). Codes from 3000
+    /// on are the application's own.
+    pub(super) const fn of_close(code: Option<u16>) -> Self {
+        match code {
+            Some(1002) => Self::ProtocolError,
+            Some(1003) => Self::UnsupportedData,
+            Some(1007) => Self::InvalidPayload,
+            Some(1008) => Self::PolicyViolation,
+            Some(1009) => Self::MessageTooBig,
+            Some(1010) => Self::MandatoryExtension,
+            Some(1011) => Self::InternalError,
+            Some(1014) => Self::BadGateway,
+            _ => Self::Normal,
+        }
+    }
+
     /// As it stands in the log.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Normal => "normal",
+            Self::ProtocolError => "protocol-error",
+            Self::UnsupportedData => "unsupported-data",
+            Self::InvalidPayload => "invalid-payload",
+            Self::PolicyViolation => "policy-violation",
+            Self::MandatoryExtension => "mandatory-extension",
+            Self::InternalError => "internal-error",
+            Self::BadGateway => "bad-gateway",
             Self::NoCloseFrame => "no-close-frame",
             Self::Reset => "reset",
             Self::IdleTimeout => "idle-timeout",
@@ -72,9 +110,11 @@ pub struct End {
 
 /// A tunnel's account.
 #[derive(Clone, Copy, Debug)]
-pub struct Summary {
+pub struct Summary<'a> {
     /// How it ended; of one that goes on, how it would if it were cut off now.
     pub end: End,
+    /// The text of the Close whose code that is, as it was sent; empty if it had none.
+    pub text: &'a [u8],
     /// What came from the client.
     pub from_client: Count,
     /// What came from the upstream.
@@ -96,19 +136,22 @@ pub struct Count {
     pub messages: u64,
 }
 
-impl Summary {
+impl Summary<'_> {
     /// Who ended it, as it stands in the log.
     pub fn by(&self) -> &'static str {
         self.end.by.map_or("nginx", Side::name)
     }
 }
 
-impl fmt::Display for Summary {
+impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let End { reason, code, .. } = self.end;
         write!(f, "by {}: {}", self.by(), reason.name())?;
         if let Some(code) = code {
             write!(f, " {code}")?;
+        }
+        if !self.text.is_empty() {
+            write!(f, " \"{}\"", Escaped(self.text))?;
         }
         if matches!(reason, Reason::IdleTimeout | Reason::PingTimeout) {
             let (client, upstream) = self.silent;
@@ -117,7 +160,8 @@ impl fmt::Display for Summary {
                 ", client silent for {client} ms, upstream for {upstream} ms"
             )?;
         }
-        write!(f, ", in: {}, out: {}", self.from_client, self.from_upstream)?;
+        let (client, upstream) = (self.from_client, self.from_upstream);
+        write!(f, ", {client} from client, {upstream} from upstream")?;
         match self.ping_rtt {
             Some(rtt) => write!(f, ", ping rtt {rtt} ms"),
             None => Ok(()),
@@ -132,7 +176,10 @@ impl fmt::Display for Count {
             frames,
             messages,
         } = self;
-        write!(f, "{bytes} bytes {frames} frames {messages} messages")
+        let bytes = Counted(*bytes, "byte");
+        let frames = Counted(*frames, "frame");
+        let messages = Counted(*messages, "message");
+        write!(f, "{bytes} in {frames} ({messages})")
     }
 }
 
@@ -140,16 +187,17 @@ impl fmt::Display for Count {
 mod tests {
     use super::*;
 
-    fn summary(by: Option<Side>, reason: Reason, code: Option<u16>) -> Summary {
-        let count = |bytes| Count {
+    fn summary(by: Option<Side>, reason: Reason, code: Option<u16>) -> Summary<'static> {
+        let count = |bytes, frames| Count {
             bytes,
-            frames: 2,
+            frames,
             messages: 1,
         };
         Summary {
             end: End { by, reason, code },
-            from_client: count(19),
-            from_upstream: count(11),
+            text: b"",
+            from_client: count(19, 2),
+            from_upstream: count(1, 1),
             ping_rtt: None,
             silent: (5, 6),
         }
@@ -160,8 +208,8 @@ mod tests {
         let text = summary(Some(Side::Client), Reason::Normal, Some(1000)).to_string();
         assert_eq!(
             text,
-            "by client: normal 1000, in: 19 bytes 2 frames 1 messages, \
-             out: 11 bytes 2 frames 1 messages"
+            "by client: normal 1000, 19 bytes in 2 frames (1 message) from client, \
+             1 byte in 1 frame (1 message) from upstream"
         );
         let summary = Summary {
             ping_rtt: Some(7),
@@ -169,14 +217,41 @@ mod tests {
         };
         let text = summary.to_string();
         assert!(text.starts_with(
-            "by nginx: idle-timeout 1001, client silent for 5 ms, upstream for 6 ms, in: "
+            "by nginx: idle-timeout 1001, client silent for 5 ms, upstream for 6 ms, 19 bytes "
         ));
         assert!(text.ends_with(", ping rtt 7 ms"));
+    }
+
+    #[test]
+    fn the_text_of_a_close_is_quoted_and_escaped() {
+        let summary = Summary {
+            text: b"no \"DB\"\n\xFF",
+            ..summary(Some(Side::Upstream), Reason::InternalError, Some(1011))
+        };
+        let text = summary.to_string();
+        let start = r#"by upstream: internal-error 1011 "no \x22DB\x22\x0A\xFF", 19 bytes "#;
+        assert!(text.starts_with(start), "{text}");
     }
 
     #[test]
     fn what_an_operator_wants_to_know() {
         assert!(Reason::SendTimeout.is_abnormal() && Reason::Reset.is_abnormal());
         assert!(!Reason::Normal.is_abnormal() && !Reason::Drain.is_abnormal());
+    }
+
+    #[test]
+    fn codes_that_say_that_something_is_wrong() {
+        let wrong = [1002, 1003, 1007, 1008, 1009, 1010, 1011, 1014];
+        for code in (0..6000).chain([u16::MAX]) {
+            let reason = Reason::of_close(Some(code));
+            let is_wrong = wrong.contains(&code);
+            assert_eq!(reason.is_abnormal(), is_wrong, "{code}");
+            assert_eq!(reason == Reason::Normal, !is_wrong, "{code}");
+        }
+        assert_eq!(Reason::of_close(None), Reason::Normal);
+        let names = wrong.map(|code| Reason::of_close(Some(code)).name());
+        for (index, name) in names.iter().enumerate() {
+            assert!(!names[index + 1..].contains(name), "{name}");
+        }
     }
 }

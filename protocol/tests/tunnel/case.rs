@@ -9,8 +9,11 @@ use crate::world::{MASK, World};
 
 pub const HELLO: &[u8] = b"\x81\x05Hello";
 pub const MASKED: &[u8] = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
-pub const PING: &[u8] = b"\x89\x00";
-pub const PONG: &[u8] = b"\x8a\x80\x01\x02\x03\x04";
+/// A Ping of the tunnel's to the client, and its answer.
+pub const PING: &[u8] = b"\x89\x04\x00\x26\x73\xc0";
+pub const PONG: &[u8] = b"\x8a\x84\x01\x02\x03\x04\x01\x24\x70\xc4";
+/// The upstream's answer, or that of a client which doesn't mask its answers.
+pub const UNMASKED_PONG: &[u8] = b"\x8a\x04\x00\x26\x73\xc0";
 pub const GOING_AWAY: &[u8] = b"\x88\x02\x03\xe9";
 
 pub fn world(limits: Limits) -> World {
@@ -40,6 +43,6 @@ pub fn masked_close(code: u16) -> Vec<u8> {
 #[track_caller]
 pub fn assert_ended(world: &World, by: Option<Side>, reason: Reason, code: Option<u16>) {
     assert!(world.is_over);
-    let end = world.tunnel.summary().end;
+    let end = world.tunnel.summary(b"").end;
     assert_eq!(end, End { by, reason, code });
 }

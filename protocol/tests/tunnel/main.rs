@@ -1,8 +1,10 @@
 //! A whole tunnel without nginx: sockets that take and give what a test says, and a clock that stands
 //! until it is moved.
 
+mod answers;
 mod bytes;
 mod case;
+mod closes;
 mod ends;
 mod orders;
 mod time;

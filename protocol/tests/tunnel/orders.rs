@@ -8,7 +8,10 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use websocket_protocol::tunnel::{CLOSE_TIMEOUT, Limits, Ping, Reason, Side};
 
+use crate::case::PING;
 use crate::world::{MASK, World};
+
+const THEIR_MASK: [u8; 4] = [0x11, 0x22, 0x33, 0x44];
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -43,7 +46,7 @@ proptest! {
         }
         unblock(&mut world);
         check(&world)?;
-        let reason = world.tunnel.summary().end.reason;
+        let reason = world.tunnel.summary(b"").end.reason;
         let goes_on = matches!(reason, Reason::Normal | Reason::NoCloseFrame | Reason::Error);
         if !goes_on {
             // It is closing, and the peers need not answer.
@@ -59,12 +62,16 @@ proptest! {
                 (&world.upstream, &world.client, false),
             ] {
                 let (theirs, rest) = without_ours(&receiver.got, masked);
-                prop_assert_eq!([theirs, rest].concat(), &sender.stream[..sender.arrived]);
+                let (sent, unfinished) = without_answers(&sender.stream[..sender.arrived]);
+                // What may yet be an answer waits.
+                let may_wait = answers().iter().any(|answer| answer.starts_with(&unfinished));
+                let has_all = rest == unfinished || (rest.is_empty() && may_wait);
+                prop_assert!(theirs == sent && has_all, "{:?}", receiver.got);
             }
             world.finishes(Side::Client);
         }
         prop_assert!(world.is_over, "it goes on without its client");
-        let reason = world.tunnel.summary().end.reason;
+        let reason = world.tunnel.summary(b"").end.reason;
         prop_assert!(reason != Reason::Error);
     }
 
@@ -165,10 +172,13 @@ fn check(world: &World) -> Result<(), TestCaseError> {
         (&world.upstream, &world.client, false),
     ] {
         let (theirs, rest) = without_ours(&receiver.got, masked);
-        let all = [theirs, rest.clone()].concat();
-        let is_prefix = sender.stream.starts_with(&all);
-        // A frame of the tunnel's may be under way.
-        let is_ours = !rest.is_empty() && ours(masked).iter().any(|frame| frame.starts_with(&rest));
+        let (sent, unfinished) = without_answers(&sender.stream);
+        let sent = [sent, unfinished].concat();
+        let is_prefix = sent.starts_with(&[&theirs[..], &rest].concat());
+        // A frame of the tunnel's may be under way, or a Pong that answers nothing.
+        let own = [ours(masked), answers()].concat();
+        let is_begun = !rest.is_empty() && own.iter().any(|frame| frame.starts_with(&rest));
+        let is_ours = is_begun && sent.starts_with(&theirs);
         prop_assert!(
             is_prefix || is_ours,
             "{:?} is not what was sent",
@@ -197,7 +207,7 @@ fn close_of_ours(got: &[u8], masked: bool) -> Option<usize> {
 
 /// The whole frames that the other peer sent, and what follows the last whole frame.
 fn without_ours(got: &[u8], masked: bool) -> (Vec<u8>, Vec<u8>) {
-    let ours = ours(masked);
+    let ours = [ours(masked), answers()].concat();
     let frames = frames(got);
     let whole = frames.iter().map(|frame| frame.bytes.len()).sum();
     let theirs = frames
@@ -209,9 +219,27 @@ fn without_ours(got: &[u8], masked: bool) -> (Vec<u8>, Vec<u8>) {
     )
 }
 
-/// What the tunnel may put in: an empty Ping, and Closes that no peer of these tests sends.
+/// Frames that a peer has sent, but for those that the tunnel may have kept from the other; and what
+/// follows the last whole frame.
+fn without_answers(sent: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let frames = frames(sent);
+    let whole = frames.iter().map(|frame| frame.bytes.len()).sum();
+    let answers = answers();
+    let theirs = frames.into_iter().map(|frame| frame.bytes);
+    let theirs: Vec<_> = theirs.filter(|frame| !answers.contains(frame)).collect();
+    (theirs.concat(), sent[whole..].to_vec())
+}
+
+/// Answers to the tunnel's Pings. A peer may send some without having been asked: those pass.
+fn answers() -> Vec<Vec<u8>> {
+    [None, Some(THEIR_MASK)]
+        .map(|mask| frame(10, true, &PING[2..], mask))
+        .into()
+}
+
+/// What the tunnel may put in: its Ping, and Closes that no peer of these tests sends.
 fn ours(masked: bool) -> Vec<Vec<u8>> {
-    let mut frames = vec![frame(9, true, b"", masked.then_some(MASK))];
+    let mut frames = vec![frame(9, true, &PING[2..], masked.then_some(MASK))];
     for code in [1001u16, 1009, 1012] {
         frames.push(frame(8, true, &code.to_be_bytes(), masked.then_some(MASK)));
     }
@@ -275,7 +303,7 @@ fn frame(opcode: u8, fin: bool, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8
 /// Frames that a peer sends: messages in fragments, control frames between them, at the end a Close
 /// perhaps.
 fn stream(masked: bool) -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let mask = masked.then_some([0x11, 0x22, 0x33, 0x44]);
+    let mask = masked.then_some(THEIR_MASK);
     let length = prop_oneof![6 => 0..20usize, 2 => 90..140usize, 1 => 250..600usize];
     let fragment = (length, option(control()));
     let message = vec(fragment, 1..4).prop_map(move |fragments| {
@@ -284,8 +312,15 @@ fn stream(masked: bool) -> impl Strategy<Value = Vec<Vec<u8>>> {
         for (index, (length, control)) in fragments.into_iter().enumerate() {
             let opcode = if index == 0 { 2 } else { 0 };
             bytes.extend(frame(opcode, index == last, &vec![0x42; length], mask));
-            if let Some((opcode, length)) = control {
-                bytes.extend(frame(opcode, true, &vec![0x43; length], mask));
+            match control {
+                Some(Control::Own(opcode, length)) => {
+                    bytes.extend(frame(opcode, true, &vec![0x43; length], mask));
+                }
+                Some(Control::Answer(masked)) => {
+                    let mask = masked.then_some(THEIR_MASK);
+                    bytes.extend(frame(10, true, &PING[2..], mask));
+                }
+                None => {}
             }
         }
         bytes
@@ -298,8 +333,20 @@ fn stream(masked: bool) -> impl Strategy<Value = Vec<Vec<u8>>> {
     })
 }
 
-fn control() -> impl Strategy<Value = (u8, usize)> {
-    prop_oneof![(Just(9), 1..126usize), (Just(10), 0..126usize)]
+#[derive(Clone, Copy, Debug)]
+enum Control {
+    /// A Ping or Pong that has nothing to do with the tunnel.
+    Own(u8, usize),
+    /// What the tunnel may be waiting for, masked or not.
+    Answer(bool),
+}
+
+fn control() -> impl Strategy<Value = Control> {
+    prop_oneof![
+        (1..126usize).prop_map(|length| Control::Own(9, length)),
+        (0..126usize).prop_map(|length| Control::Own(10, length)),
+        any::<bool>().prop_map(Control::Answer),
+    ]
 }
 
 fn option<S: Strategy>(strategy: S) -> impl Strategy<Value = Option<S::Value>>

@@ -5,6 +5,9 @@ use websocket_protocol::tunnel::{Limits, Next, Side, Time, Tunnel, Write};
 /// Room in a buffer of the proxy's. Less than a frame may have, more than a header.
 const BUFFER: usize = 100;
 
+/// Makes the payload of the tunnel's Pings, and takes nothing off a round lifetime.
+const RANDOM: usize = 0x26_73_C0;
+
 /// The mask of frames that the tunnel sends to the upstream.
 pub const MASK: [u8; 4] = [0x5A, 1, 0xFF, 0x80];
 
@@ -72,7 +75,7 @@ impl Peer {
 impl World {
     pub fn new(limits: Limits, start: Time) -> Self {
         let mut world = Self {
-            tunnel: Tunnel::new(limits, start, 0, MASK),
+            tunnel: Tunnel::new(limits, start, RANDOM, MASK),
             now: start,
             client: Peer::new(),
             upstream: Peer::new(),

@@ -1,0 +1,165 @@
+//! Words that are refused: the line names the directive and what it would take.
+
+use nginx_tests::nginx::assert_refused;
+
+#[test]
+fn a_word_that_is_none_of_the_choices() {
+    for (name, word, choices) in [
+        ("websocket", "yes", "\"on\" or \"off\""),
+        ("websocket_tunnel", "maybe", "\"on\" or \"off\""),
+        ("websocket_cause_header", "1", "\"on\" or \"off\""),
+        ("websocket_advice", "no", "\"on\" or \"off\""),
+        (
+            "websocket_other_upgrades",
+            "drop",
+            "\"strip\", \"pass\" or \"reject\"",
+        ),
+        ("websocket_verify", "perhaps", "\"on\", \"off\" or \"log\""),
+        (
+            "websocket_log_level",
+            "crit",
+            "\"error\", \"warn\", \"notice\" or \"info\"",
+        ),
+    ] {
+        assert_refused(
+            &format!("{name} {word};"),
+            &format!("invalid value \"{word}\" in \"{name}\" directive, it must be {choices} in"),
+        );
+    }
+    for word in ["strict", "safe", "lenient"] {
+        assert_refused("websocket_handshake lax;", &format!("\"{word}\""));
+    }
+    assert_refused(
+        "websocket_handshake lax;",
+        "invalid value \"lax\" in \"websocket_handshake\" directive, it must be \"strict\"",
+    );
+}
+
+#[test]
+fn a_time_that_is_none() {
+    for name in [
+        "websocket_timeout",
+        "websocket_ping",
+        "websocket_max_lifetime",
+        "websocket_drain",
+    ] {
+        for word in ["on", "0", "0s", "soon", "-1s", "\"\""] {
+            let shown = word.trim_matches('"');
+            assert_refused(
+                &format!("{name} {word};"),
+                &format!(
+                    "invalid value \"{shown}\" in \"{name}\" directive, it must be a time above zero, \
+                     such as \"30s\", or \"off\" in"
+                ),
+            );
+        }
+    }
+}
+
+#[test]
+fn a_size_that_is_none() {
+    for (name, words, expected) in [
+        (
+            "websocket_buffer_size",
+            &["0", "1023", "much", "-1"][..],
+            "a size of at least 1k",
+        ),
+        (
+            "websocket_buffers",
+            &["-1", "many", "8k"],
+            "a number, 0 or more",
+        ),
+        (
+            "websocket_max_message_size",
+            &["-1", "big", "off"],
+            "a size, such as \"1m\", or 0 for no limit",
+        ),
+        (
+            "websocket_rate",
+            &["fast", "off", "1m/s"],
+            "a size per second, such as \"128k\", or 0 for no limit",
+        ),
+    ] {
+        for word in words {
+            assert_refused(
+                &format!("{name} {word};"),
+                &format!(
+                    "invalid value \"{word}\" in \"{name}\" directive, it must be {expected} in"
+                ),
+            );
+        }
+    }
+}
+
+#[test]
+fn parameters() {
+    let ping = "it must be \"timeout=time\", with a time above zero, or \"to=client\", \
+                \"to=upstream\" or \"to=both\" in";
+    for word in [
+        "timeout=0",
+        "timeout=",
+        "timeout=on",
+        "to=me",
+        "to=",
+        "later",
+    ] {
+        assert_refused(
+            &format!("websocket_ping 1s {word};"),
+            &format!("invalid parameter \"{word}\" in \"websocket_ping\" directive, {ping}"),
+        );
+    }
+    for (first, second) in [("to=client", "to=both"), ("timeout=1s", "timeout=1s")] {
+        assert_refused(
+            &format!("websocket_ping 1s {first} {second};"),
+            &format!("duplicate parameter \"{second}\" in \"websocket_ping\" directive in"),
+        );
+    }
+    for word in ["code=1000", "code=", "1001"] {
+        assert_refused(
+            &format!("websocket_drain 1s {word};"),
+            &format!(
+                "invalid parameter \"{word}\" in \"websocket_drain\" directive, it must be \
+                 \"code=1001\" or \"code=1012\" in"
+            ),
+        );
+    }
+}
+
+#[test]
+fn origins() {
+    for word in ["*", "all", "any", "off"] {
+        assert_refused(
+            &format!("websocket_allow_origin {word};"),
+            &format!(
+                "invalid value \"{word}\" in \"websocket_allow_origin\" directive, leave it out to \
+                 allow all in"
+            ),
+        );
+    }
+    assert_refused(
+        "websocket_allow_origin same example.com;",
+        "invalid value \"example.com\" in \"websocket_allow_origin\" directive, it must be \"none\", \
+         \"same\", \"null\", an origin such as \"https://example.com\", or \"~\" and a regular \
+         expression in",
+    );
+    assert_refused(
+        "websocket_allow_origin \"~^https://(\";",
+        "in \"websocket_allow_origin\" directive in",
+    );
+}
+
+#[test]
+fn too_few_words_or_too_many() {
+    for (name, words) in [
+        ("websocket_tunnel", ""),
+        ("websocket_handshake", "strict lenient"),
+        ("websocket_ping", "1s to=both timeout=1s to=both"),
+        ("websocket_drain", "1s code=1001 code=1012"),
+        ("websocket_allow_origin", ""),
+    ] {
+        assert_refused(
+            &format!("{name} {words};"),
+            &format!("invalid number of arguments in \"{name}\" directive in"),
+        );
+    }
+}

@@ -1,0 +1,254 @@
+//! What to change, chosen by what was seen.
+
+use crate::{Address, Cause, OriginRule, RequestAuthority};
+
+/// The advice that goes with a cause.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Advice {
+    /// The cause's own: nothing that was seen says more.
+    #[default]
+    Usual,
+    /// Instead of it.
+    Found(Finding),
+}
+
+impl Advice {
+    /// A clause for the end of a log line, without capital or period.
+    pub const fn text(self, cause: Cause) -> &'static str {
+        match self {
+            Self::Usual => cause.advice(),
+            Self::Found(finding) => finding.advice(),
+        }
+    }
+}
+
+/// Writes the enum and its texts from one table.
+macro_rules! findings {
+    ($($variant:ident [$($cause:ident)*] $meaning:literal $advice:literal)*) => {
+        /// What evidence can show about a cause.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Finding {
+            $(#[doc = $meaning] $variant,)*
+        }
+
+        impl Finding {
+            /// All of them.
+            pub const ALL: &'static [Finding] = &[$(Self::$variant,)*];
+
+            /// The causes that it is found for.
+            pub const fn causes(self) -> &'static [Cause] {
+                match self { $(Self::$variant => &[$(Cause::$cause),*],)* }
+            }
+
+            /// What was seen: a clause that goes on from "where".
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)* }
+            }
+
+            /// What to change: a clause for the end of a log line, without capital or period.
+            pub const fn advice(self) -> &'static str {
+                match self { $(Self::$variant => $advice,)* }
+            }
+        }
+    };
+}
+
+findings! {
+    HostChanged [UpstreamBadRequest UpstreamForbidden]
+        "Origin agrees with the client's Host, but not with the Host that the upstream got"
+        "set proxy_set_header Host $http_host, so that the application sees the Host that Origin names"
+    OriginAgrees [UpstreamBadRequest UpstreamForbidden]
+        "Origin agrees with the Host that the upstream got"
+        "check the path, and add this Host and Origin to those that the application allows"
+    OriginElsewhere [UpstreamBadRequest UpstreamForbidden]
+        "Origin is another than the Host that the client sent and the upstream got"
+        "add this Origin to those that the application allows; if a proxy in front changes Host, make it pass the client's on"
+    HostAndOriginDiffer [UpstreamBadRequest UpstreamForbidden]
+        "Origin, the client's Host and the Host that the upstream got are three different ones"
+        "set proxy_set_header Host $http_host, and add this Origin to those that the application allows"
+    OriginMissing [UpstreamBadRequest UpstreamForbidden]
+        "the upstream got the client's Host and no Origin"
+        "check the path; the application may require an Origin, which browsers send and this request lacks"
+    HostChangedOriginMissing [UpstreamBadRequest UpstreamForbidden]
+        "the upstream got another Host than the client sent, and no Origin"
+        "check the path; the application may require the client's Host (proxy_set_header Host $http_host), or an Origin"
+    SlashMissing [LocalRedirect UpstreamRedirect]
+        "the redirect leads to the same path with a slash behind it"
+        "open the address with the slash at its end, or add a \"location =\" for the one without, whose proxy_pass has the slash"
+}
+
+/// What was seen of a handshake that was answered, as far as advice depends on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Evidence<'a> {
+    /// The path that whoever answered was asked for.
+    pub path: Option<&'a [u8]>,
+    /// Where its redirect leads to.
+    pub location: Option<&'a [u8]>,
+    /// The Host that the client sent.
+    pub host: Option<&'a [u8]>,
+    /// The Host that the upstream got, where that is known; then `origin` is what it got, too.
+    pub sent_host: Option<&'a [u8]>,
+    /// The Origin that goes with it.
+    pub origin: Option<&'a [u8]>,
+}
+
+impl Evidence<'_> {
+    /// What to change about a cause.
+    pub fn advice(&self, cause: Cause) -> Advice {
+        let finding = match cause {
+            Cause::UpstreamBadRequest | Cause::UpstreamForbidden => self.origin_finding(),
+            Cause::LocalRedirect | Cause::UpstreamRedirect if self.leads_to_slash() => {
+                Some(Finding::SlashMissing)
+            }
+            _ => None,
+        };
+        finding.map_or(Advice::Usual, Advice::Found)
+    }
+
+    fn origin_finding(&self) -> Option<Finding> {
+        let sent = self.sent_host?;
+        let host = self.host.unwrap_or_default();
+        let is_client_s = sent.eq_ignore_ascii_case(host);
+        let Some(origin) = self.origin.filter(|origin| !origin.is_empty()) else {
+            return Some(if is_client_s {
+                Finding::OriginMissing
+            } else {
+                Finding::HostChangedOriginMissing
+            });
+        };
+        Some(if agrees(origin, sent) {
+            Finding::OriginAgrees
+        } else if agrees(origin, host) {
+            Finding::HostChanged
+        } else if is_client_s {
+            Finding::OriginElsewhere
+        } else {
+            Finding::HostAndOriginDiffer
+        })
+    }
+
+    fn leads_to_slash(&self) -> bool {
+        let (Some(path), Some(location)) = (self.path, self.location) else {
+            return false;
+        };
+        Address(location).path().strip_suffix(b"/") == Some(path)
+    }
+}
+
+/// Whether an application that compares Origin with Host finds them to be the same.
+fn agrees(origin: &[u8], host: &[u8]) -> bool {
+    let authority = RequestAuthority {
+        secure: false,
+        host,
+    };
+    OriginRule::Same.matches(Some(origin), authority)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_and_origin_choose_the_advice() {
+        use Finding::*;
+        for (origin, host, sent, finding) in [
+            ("https://a.example", "a.example", "app:80", HostChanged),
+            (
+                "https://a.example:8443",
+                "a.example:8443",
+                "a.example",
+                HostChanged,
+            ),
+            ("https://a.example", "a.example", "A.example", OriginAgrees),
+            (
+                "https://a.example",
+                "a.example",
+                "a.example:443",
+                OriginAgrees,
+            ),
+            (
+                "http://a.example:8080",
+                "a.example:8080",
+                "a.example:8080",
+                OriginAgrees,
+            ),
+            (
+                "https://b.example",
+                "a.example",
+                "a.example",
+                OriginElsewhere,
+            ),
+            ("null", "a.example", "a.example", OriginElsewhere),
+            ("https://b.example", "a.example", "app", HostAndOriginDiffer),
+            ("", "a.example", "a.example", OriginMissing),
+            ("", "a.example", "app", HostChangedOriginMissing),
+        ] {
+            let evidence = Evidence {
+                host: Some(host.as_bytes()),
+                sent_host: Some(sent.as_bytes()),
+                origin: Some(origin.as_bytes()),
+                ..Evidence::default()
+            };
+            for cause in [Cause::UpstreamForbidden, Cause::UpstreamBadRequest] {
+                assert_eq!(
+                    evidence.advice(cause),
+                    Advice::Found(finding),
+                    "{origin} {host} {sent}"
+                );
+            }
+            assert_eq!(evidence.advice(Cause::UpstreamNotFound), Advice::Usual);
+        }
+    }
+
+    #[test]
+    fn what_the_upstream_got_may_be_unknown() {
+        let evidence = Evidence {
+            host: Some(b"a.example"),
+            origin: Some(b"https://a.example"),
+            ..Evidence::default()
+        };
+        assert_eq!(evidence.advice(Cause::UpstreamForbidden), Advice::Usual);
+    }
+
+    #[test]
+    fn a_slash_is_all_that_is_missing() {
+        for (path, location, is_slash) in [
+            ("/chat", "/chat/", true),
+            ("/chat", "http://app:8080/chat/?a=b", true),
+            ("/chat", "/chat", false),
+            ("/chat", "/login/", false),
+            ("/chat/", "/chat", false),
+            ("/chat", "https://a.example/chat", false),
+        ] {
+            let evidence = Evidence {
+                path: Some(path.as_bytes()),
+                location: Some(location.as_bytes()),
+                ..Evidence::default()
+            };
+            for cause in [Cause::LocalRedirect, Cause::UpstreamRedirect] {
+                let found = evidence.advice(cause) == Advice::Found(Finding::SlashMissing);
+                assert_eq!(found, is_slash, "{path} {location}");
+            }
+        }
+    }
+
+    #[test]
+    fn findings_are_found_for_the_causes_they_name() {
+        for finding in Finding::ALL {
+            assert!(!finding.causes().is_empty(), "{finding:?}");
+            let texts = [finding.meaning(), finding.advice()];
+            for text in texts {
+                assert!(text.len() <= 160 && !text.ends_with('.'), "{text}");
+            }
+            assert_eq!(
+                Advice::Found(*finding).text(Cause::UpstreamForbidden),
+                texts[1]
+            );
+        }
+        assert_eq!(
+            Advice::Usual.text(Cause::KeyMissing),
+            Cause::KeyMissing.advice()
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! Internal locations that the subrequests of `auth_request` and `mirror` come to.
+
+use core::ffi::CStr;
+use core::{ptr, slice};
+
+use nginx_sys::{ngx_array_t, ngx_conf_t, ngx_module_t, ngx_str_t};
+
+use crate::conf::{LocationConf, MainConf};
+use crate::inject::probe;
+use crate::nginx::{conf, pool, string};
+
+/// The modules that make subrequests, where this nginx has them.
+pub struct Subrequests([Option<Maker>; 2]);
+
+enum Maker {
+    /// The structure of this index begins with an address.
+    One(usize),
+    /// It begins with an array of them.
+    Many(usize),
+    /// It isn't what it is known to be: any internal location may be meant.
+    Unknown,
+}
+
+impl Subrequests {
+    /// # Safety
+    /// `cf` must be in the http context.
+    pub unsafe fn find(cf: *mut ngx_conf_t) -> Self {
+        // SAFETY: the caller vouches for cf.
+        unsafe {
+            let module = |name| conf::module((*cf).cycle, name);
+            Self([
+                module(c"ngx_http_auth_request_module").map(|module| Maker::of_one(cf, module)),
+                module(c"ngx_http_mirror_module").map(|module| Maker::of_many(cf, module)),
+            ])
+        }
+    }
+
+    /// Whether a level is within an internal location that one of its server's subrequests, as far as
+    /// can be told from its name, comes to.
+    pub fn come_to(&self, main: &MainConf, level: &LocationConf) -> bool {
+        level.core().internal == 1
+            && self.0.iter().flatten().any(|maker| {
+                let beside = main.levels().filter(|other| other.is_beside(level));
+                let mut addresses = beside.flat_map(|other| maker.addresses(other));
+                // SAFETY: a word of the configuration.
+                let comes = |address| may_find(level, unsafe { string::bytes(address) });
+                matches!(maker, Maker::Unknown) || addresses.any(comes)
+            })
+    }
+}
+
+/// A location is found by a prefix of the address, or by an expression, which is not tried here.
+fn may_find(level: &LocationConf, address: &[u8]) -> bool {
+    !address.is_empty() && (address.starts_with(level.name()) || has_expression(level))
+}
+
+#[cfg(ngx_feature = "pcre")]
+fn has_expression(level: &LocationConf) -> bool {
+    !level.core().regex.is_null()
+}
+
+#[cfg(not(ngx_feature = "pcre"))]
+fn has_expression(_level: &LocationConf) -> bool {
+    false
+}
+
+impl Maker {
+    /// # Safety
+    /// `cf` must be in the http context.
+    unsafe fn of_one(cf: *mut ngx_conf_t, module: &ngx_module_t) -> Self {
+        // SAFETY: the caller vouches for cf. A structure with a text in it is as large as one.
+        let first = unsafe {
+            let probed = probe::run(cf, module, b"auth_request", WORD);
+            probed.map(|probed| &*probed.location.cast::<ngx_str_t>())
+        };
+        match first {
+            Some(address) if is_word(address) => Self::One(module.ctx_index),
+            _ => Self::Unknown,
+        }
+    }
+
+    /// # Safety
+    /// `cf` must be in the http context.
+    unsafe fn of_many(cf: *mut ngx_conf_t, module: &ngx_module_t) -> Self {
+        // SAFETY: the caller vouches for cf. A field that is neither zero nor unset is what the
+        // directive has made, which keeps all its words in an array.
+        let all = unsafe {
+            let probed = probe::run(cf, module, b"mirror", WORD);
+            let array = probed.map(|probed| *probed.location.cast::<*const ngx_array_t>());
+            let array = array.filter(|array| array.addr() != conf::UNSET);
+            array.map(|array| pool::elements::<ngx_str_t>(array))
+        };
+        match all {
+            Some(addresses) if addresses.iter().any(is_word) => Self::Many(module.ctx_index),
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The addresses that a level's requests make subrequests to.
+    fn addresses<'a>(&self, level: &'a LocationConf) -> &'a [ngx_str_t] {
+        // SAFETY: it was seen what the structure begins with, and the level is merged.
+        unsafe {
+            match self {
+                Self::Unknown => &[],
+                Self::One(index) => slice::from_ref(&*level.of_module(*index).cast::<ngx_str_t>()),
+                Self::Many(index) => {
+                    pool::elements(*level.of_module(*index).cast::<*const ngx_array_t>())
+                }
+            }
+        }
+    }
+}
+
+/// What the directives are run with, to see where they put it.
+const WORD: &CStr = c"/websocket";
+
+fn is_word(text: &ngx_str_t) -> bool {
+    ptr::eq(text.data.cast(), WORD.as_ptr())
+}
