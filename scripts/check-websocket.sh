@@ -1,7 +1,8 @@
 #!/bin/sh
 # Sends one WebSocket handshake with curl and names what is wrong with the
 # answer, by the names that check-websocket and nginx's module use, and with
-# their advice. For hosts where neither is: all it needs is a shell and curl.
+# their advice. For hosts where neither is: all it needs is a shell and curl. So
+# it is one file, and longer than others are.
 set -u
 
 usage() {
@@ -28,13 +29,21 @@ END
 KEY='dGhlIHNhbXBsZSBub25jZQ=='
 ACCEPT='s3pPLMBiTxaQ9kYGzzhZRbK+xOo='
 AGENT='check-websocket.sh'
+LINE_END='
+'
+# Of an answer, in blocks of 512 bytes: one may have no end.
+MOST=512
 quiet='' limit=10 origin='' protocols='' insecure='' problem='' advice='' change=''
 
 main() {
-    # POSIX has no mktemp. mkdir fails where someone else was first.
+    # POSIX has no mktemp. mkdir fails where someone else was first, or a run that was
+    # killed has left its own: then it is another name.
     umask 077
-    directory=${TMPDIR:-/tmp}/check-websocket.$$
-    mkdir "$directory" || exit 2
+    tries=0
+    until directory=${TMPDIR:-/tmp}/check-websocket.$$.$tries && mkdir "$directory" 2>/dev/null; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 100 ] || mistake "no directory can be made in ${TMPDIR:-/tmp}"
+    done
     headers=$directory/headers
     : >"$headers"
     trap clean EXIT
@@ -43,34 +52,67 @@ main() {
         case $option in
             k) insecure=yes ;;
             q) quiet=yes ;;
-            t) limit=$OPTARG ;;
+            t) limit=$(seconds "$OPTARG") || mistake "-t takes a whole number of seconds, up to a day" ;;
             o) origin=$OPTARG ;;
             p) protocols=$OPTARG ;;
-            H) printf '%s\n' "$OPTARG" >>"$headers" ;;
+            H) header_given "$OPTARG" ;;
             h) usage; exit 0 ;;
             *) usage >&2; exit 2 ;;
         esac
     done
     shift $((OPTIND - 1))
     [ $# -eq 1 ] || { usage >&2; exit 2; }
-    case $limit in
-        '' | *[!0-9]* | 0) mistake "-t takes a whole number of seconds" ;;
-    esac
-    case $1 in
-        ws://?* | http://?*) url=http://${1#*://} ;;
-        wss://?* | https://?*) url=https://${1#*://} ;;
-        *) mistake "$1 does not begin with ws:// or wss://" ;;
-    esac
     command -v curl >/dev/null 2>&1 || mistake "curl is missing"
-    authority=${url#*://}
-    [ -n "$origin" ] || origin=${url%%://*}://${authority%%[/?]*}
+    take_address "$1"
 
     shake_hands
     judge
 }
 
+# Leaves the address in `url`, with its host in small letters as browsers have it,
+# and, unless one was given, in `origin` that of a page from there.
+take_address() {
+    case $1 in
+        [Ww][Ss]://?* | [Hh][Tt][Tt][Pp]://?*) scheme=http default=80 ;;
+        [Ww][Ss][Ss]://?* | [Hh][Tt][Tt][Pp][Ss]://?*) scheme=https default=443 ;;
+        *) mistake "$1 does not begin with ws:// or wss://" ;;
+    esac
+    rest=${1#*://}
+    authority=${rest%%[/?#]*}
+    rest=${rest#"$authority"}
+    # A page's origin has no credentials. curl makes a header of them.
+    host=${authority##*@}
+    credentials=${authority%"$host"}
+    host=$(printf '%s' "$host" | LC_ALL=C tr '[:upper:]' '[:lower:]')
+    host=${host%:"$default"}
+    url=$scheme://$credentials$host$rest
+    [ -n "$origin" ] || origin=$scheme://$host
+}
+
+# seconds TEXT   the number, without zeros in front, which would make it octal.
+seconds() {
+    case $1 in '' | *[!0-9]*) return 1 ;; esac
+    number=$(printf '%s' "$1" | sed 's/^0*//')
+    [ -n "$number" ] && [ "${#number}" -le 5 ] && [ "$number" -le 86400 ] && printf '%s' "$number"
+}
+
+# curl would read a file for one that begins with @, and a line end makes two.
+header_given() {
+    case $1 in
+        @* | *"$LINE_END"*) mistake "-H takes \"Name: value\"" ;;
+        *:*) printf '%s\n' "$1" >>"$headers" ;;
+        *) mistake "-H takes \"Name: value\"" ;;
+    esac
+}
+
+# line TEXT   the only way to the terminal: nothing in it is obeyed there.
+line() {
+    printf '%s' "$1" | LC_ALL=C tr -c ' -~' '?'
+    echo
+}
+
 mistake() {
-    printf 'error: %s\n' "$1" >&2
+    line "error: $1" >&2
     exit 2
 }
 
@@ -95,19 +137,20 @@ shake_hands() {
         --header 'Sec-WebSocket-Version: 13' --header "Sec-WebSocket-Key: $KEY"
     [ -z "$protocols" ] || set -- "$@" --header "Sec-WebSocket-Protocol: $protocols"
     : >"$directory/head"
-    # A subshell that writes a file when curl ends: `wait` alone has no deadline.
+    # A subshell that writes a file when curl ends: `wait` alone has no deadline. Some
+    # shells say there that curl was terminated.
     (
         request '' "$@" >"$directory/times" 2>"$directory/error" &
         echo $! >"$directory/pid"
         wait $!
         echo $? >"$directory/status"
-    ) &
+    ) 2>/dev/null &
     until [ -s "$directory/status" ]; do
         ! is_switched || break
         sleep 1
     done
     stop_curl
-    wait $! 2>/dev/null
+    wait $! 2>/dev/null || :
     status=$(cat "$directory/status")
 }
 
@@ -123,13 +166,21 @@ request() {
     while IFS= read -r line; do
         set -- "$@" --header "$line"
     done <"$headers"
-    exec curl "$@" --url "$url"
+    bounded "$@" --url "$url"
+}
+
+# curl, without a file of its user's, and with an end to what it writes: more is an
+# error of curl, as SIGXFSZ would be one of the shell.
+bounded() {
+    trap '' XFSZ
+    ulimit -f "$MOST"
+    exec curl --disable "$@"
 }
 
 # A complete head that says 101.
 is_switched() {
     tr -d '\r' <"$directory/head" | awk '
-        NR == 1 { switched = $2 == 101 }
+        NR == 1 { switched = $2 "" == "101" }
         /^$/ { complete = 1 }
         END { exit !(switched && complete) }'
 }
@@ -167,12 +218,14 @@ says() { grep -q -e "$1" "$directory/body" 2>/dev/null; }
 # and kind, and a body of the same length. It may hold a time or a number.
 is_the_same_without_upgrade() {
     (request plain- --user-agent "$AGENT (without-upgrade)" --header 'Connection: close') >/dev/null 2>&1
-    [ "$(status_of plain-head)" = "$code" ] &&
+    tr -d '\r' <"$directory/plain-head" >"$directory/lines" 2>/dev/null
+    [ "$(status_of lines)" = "$code" ] &&
         [ "$(header Content-Type plain-head)" = "$(header Content-Type)" ] &&
         [ "$(size_of plain-body)" = "$(size_of body)" ]
 }
 
-status_of() { awk 'NR == 1 { print $2 }' "$directory/$1" 2>/dev/null; }
+# Three digits, and then nothing but a blank, or a point and what belongs to it.
+status_of() { sed -n '1s/^HTTP\/[0-9.]* *\([0-9][0-9][0-9]\)\([ .].*\)\{0,1\}$/\1/p' "$directory/$1" 2>/dev/null; }
 size_of() { wc -c 2>/dev/null <"$directory/$1" || echo 0; }
 
 # ---- the verdict ------------------------------------------------------------
@@ -180,7 +233,9 @@ size_of() { wc -c 2>/dev/null <"$directory/$1" || echo 0; }
 judge() {
     answer=$(tr -d '\r' <"$directory/head" | awk '/^$/ { print line; exit } NR == 1 { line = $0 }')
     [ -n "$answer" ] || judge_silence
-    code=$(printf '%s\n' "$answer" | awk '{ print $2 }')
+    tr -d '\r' <"$directory/head" >"$directory/lines"
+    code=$(status_of lines)
+    [ -n "$code" ] || fails upstream-response-invalid "\"$(shown "$answer")\" is no status line"
     [ "$code" != 101 ] || judge_switch
     told=$(header X-WebSocket-Cause | head -n 1)
     case $told in *[!a-z0-9-]*) told='' ;; esac
@@ -196,11 +251,11 @@ judge_silence() {
     said=$(sed -n 's/^curl: //p' "$directory/error" | head -n 1)
     said=$(shown "$said")
     case $status in
-        3 | 43) mistake "$url is not a valid address ($said)" ;;
+        3 | 43) mistake "$scheme://$host$rest is not a valid address ($said)" ;;
         5 | 6) fails upstream-unresolved "$said" ;;
         7)
             # Older versions of curl leave the reason out.
-            case $said$(LC_ALL=C curl --verbose --silent --noproxy '*' --max-time "$limit" --url "$url" 2>&1) in
+            case $said$(LC_ALL=C bounded --verbose --silent --noproxy '*' --max-time "$limit" --output /dev/null --url "$url" 2>&1) in
                 *refused*) fails upstream-refused "$said" ;;
             esac
             fails upstream-unreachable "$said"
@@ -252,11 +307,11 @@ judge_switch() {
     fi
     [ -z "$(header Sec-WebSocket-Extensions)" ] ||
         fails extension-not-offered "Sec-WebSocket-Extensions is \"$(shown "$(header Sec-WebSocket-Extensions)")\""
-    [ -n "$quiet" ] || printf 'works: %s\n' "$(shown "$answer")"
+    [ -n "$quiet" ] || line "works: $(shown "$answer")"
     exit 0
 }
 
-is_offered() { printf '%s\n' "$protocols" | tr ',' '\n' | tr -d ' \t' | grep -q -x -F -e "$1"; }
+is_offered() { [ "${1#*"$LINE_END"}" = "$1" ] && printf '%s\n' "$protocols" | tr ',' '\n' | tr -d ' \t' | grep -q -x -F -e "$1"; }
 
 judge_status() {
     seen="\"$(shown "$answer")\" where 101 was expected"
@@ -343,12 +398,12 @@ shown() { printf '%s' "$1" | LC_ALL=C tr -c ' -~' '?' | cut -c 1-128; }
 
 # fails CAUSE SEEN   the verdict, and the end.
 fails() {
-    printf 'fails: %s%s: %s\n' "$1" "${problem:+ ($problem)}" "$2"
-    printf 'advice: %s\n' "${advice:-$(advice "$1")}"
-    [ -z "$change" ] || printf 'in nginx: %s\n' "$change"
+    line "fails: $1${problem:+ ($problem)}: $2"
+    line "advice: ${advice:-$(advice "$1")}"
+    [ -z "$change" ] || line "in nginx: $change"
     case $1 in
         upstream-closed | upstream-bad-request)
-            [ -n "$protocols" ] || printf 'from here: no subprotocol was offered; try -p\n' ;;
+            [ -n "$protocols" ] || line 'from here: no subprotocol was offered; try -p' ;;
     esac
     exit 1
 }

@@ -44,6 +44,7 @@ main() {
     [ -n "$DRY" ] || [ "$(id -u)" -eq 0 ] || die "only root can install: run this with sudo, or with --dry-run to see what it would do."
 
     find_nginx
+    look_before
     if [ -n "$source" ]; then
         install_file "$source"
     elif [ -z "$ABI" ]; then
@@ -87,18 +88,27 @@ install_package() {
         names="$PACKAGE $PROGRAM"
     fi
     run apt-get install -y --no-install-recommends --reinstall "${packages[@]}"
-    check_nginx
-    finish "installed $names: nginx loads the module from now on" "apt-get purge $names"
+    # dpkg goes on where one of them is gone already; apt-get doesn't.
+    finish_package "$names" "dpkg --purge $names"
 }
 
-# The newest package for this nginx and this processor.
+# The package for this nginx and this processor: of the version of this tree, and of several
+# revisions the highest. Which file is newer says only when it was copied.
 find_package() {
-    local package found='' architecture
+    local package found='' best='' version tree architecture
     architecture=$(dpkg --print-architecture)
+    tree=$(sed -n '1s/.*(\(.*\)).*/\1/p' "$ROOT/debian/changelog")
     for package in "$TARGET"/packages/*/"${PACKAGE}"_*_"$architecture".deb; do
         [ -f "$package" ] || continue
         dpkg-deb -f "$package" Depends | grep -qwF -- "$ABI" || continue
-        if [ -z "$found" ] || [ "$package" -nt "$found" ]; then found=$package; fi
+        version=$(dpkg-deb -f "$package" Version)
+        case $version in
+            "$tree" | "$tree"[~+]*) ;;
+            *) say "left out, as this tree is version $tree: $package ($version)"; continue ;;
+        esac
+        if [ -z "$best" ] || dpkg --compare-versions "$version" gt "$best"; then
+            found=$package best=$version
+        fi
     done
     printf '%s\n' "$found"
 }
@@ -144,7 +154,7 @@ install_file() {
     run install -D -m 644 "$module" "$directory/$MODULE_FILE.new"
     run mv "$directory/$MODULE_FILE.new" "$directory/$MODULE_FILE"
     finish "put the module into $directory; nginx loads it with this line at the top of its configuration: load_module $directory/$MODULE_FILE;" \
-        "take that line out, reload nginx, and: rm $directory/$MODULE_FILE"
+        "take that line out, reload nginx, and: rm -f $directory/$MODULE_FILE"
 }
 
 # ---- saying and doing -------------------------------------------------------
@@ -158,8 +168,43 @@ run() {
     fi
 }
 
-check_nginx() {
-    [ -n "$DRY" ] || nginx -t -q || die "nginx -t fails with the module loaded; to undo: apt-get purge $PACKAGE"
+# Whether nginx takes its configuration as it is: what was broken before is not the module's doing.
+look_before() {
+    TAKEN=yes
+    [ "$(id -u)" -eq 0 ] || return 0
+    nginx -t -q 2>/dev/null || TAKEN=
+    [ -n "$TAKEN" ] || say "nginx -t already fails, without the module:" "$(nginx -t 2>&1 | grep '\[emerg\]' || true)"
+}
+
+# What nginx does with the module now, by its own words.
+finish_package() {
+    local names=$1 undo=$2 wrong all
+    if [ -n "$DRY" ]; then
+        finish "installed $names" "$undo"
+        return
+    fi
+    if ! nginx -t -q 2>/dev/null; then
+        wrong=$(nginx -t 2>&1 | grep '\[emerg\]' || true)
+        [ -z "$TAKEN" ] || die "nginx -t fails with the module, and did not before: $wrong; to undo it: $undo"
+        finish "installed $names; nginx -t fails as it did before: $wrong" "$undo"
+        return
+    fi
+    all=$(nginx -T 2>/dev/null)
+    if grep -q "^[[:space:]]*load_module[[:space:]].*$MODULE_FILE" <<<"$all"; then
+        finish "installed $names: nginx loads the module from now on" "$undo"
+    else
+        finish "installed $names, but nginx does not load the module: its configuration does not include $(unloaded)" "$undo"
+    fi
+}
+
+# Debian's nginx.conf includes modules-enabled; another one may not, and the link may be gone.
+unloaded() {
+    local link=/etc/nginx/modules-enabled/50-mod-http-websocket.conf
+    if [ -e "$link" ]; then
+        printf '%s; write this line at its top: include /etc/nginx/modules-enabled/*.conf;' "$link"
+    else
+        printf '%s, which was taken away; put it back with: ln -s /usr/share/nginx/modules-available/mod-http-websocket.conf %s' "$link" "$link"
+    fi
 }
 
 finish() {

@@ -265,6 +265,20 @@ build_programs() (
 
 # ---- minimal Debian systems -------------------------------------------------
 
+# A folder is named after a release, and removed as root: no other word goes there.
+DEBIAN_RELEASES=(bookworm trixie forky sid)
+
+check_releases() {
+    local release known
+    [ $# -gt 0 ] || die "no release is named."
+    for release in "$@"; do
+        for known in "${DEBIAN_RELEASES[@]}"; do
+            [ "$release" != "$known" ] || continue 2
+        done
+        die "\"$release\" is none of the releases known here: ${DEBIAN_RELEASES[*]}."
+    done
+}
+
 in_root() {
     local root=$1
     shift

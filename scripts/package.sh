@@ -35,6 +35,7 @@ main() {
         shift
     done
     [ $# -gt 0 ] || set -- "${RELEASES[@]}"
+    check_releases "$@"
 
     need_packages gcc:cc libc6-dev binutils:nm dpkg-dev:dpkg-parsechangelog
     has_libclang || need_packages libclang-dev

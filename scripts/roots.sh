@@ -13,7 +13,7 @@ usage() {
     cat <<'END'
 Usage: scripts/roots.sh [--build] RELEASE...
 
-For each Debian release (bookworm, trixie, forky, ...) makes
+For each Debian release (bookworm, trixie, forky or sid) makes
   target/roots/RELEASE       a minimal system with that release's nginx
   target/roots/RELEASE-dev   its nginx-dev, unpacked: for build.sh --nginx-source
 and prints the release and its nginx version. Needs root. To make one afresh,
@@ -40,6 +40,7 @@ main() {
         shift
     done
     [ $# -gt 0 ] || { usage >&2; exit 2; }
+    check_releases "$@"
     [ "$(id -u)" -eq 0 ] || die "only root can make another Debian system with debootstrap and run nginx in it: run this as root."
     need_packages debootstrap
     for release in "$@"; do

@@ -30,6 +30,7 @@ main() {
         -*) usage >&2; exit 2 ;;
     esac
     [ $# -gt 0 ] || set -- "${RELEASES[@]}"
+    check_releases "$@"
     (cd "$ROOT" && cargo build --quiet -p nginx-tests --bin ws-echo --bin ws-try)
     BIN=${CARGO_TARGET_DIR:-$TARGET}/debug
     trap clean_up EXIT
@@ -85,6 +86,7 @@ try_release() {
     step 'upgrade with tunnels open' upgrade
     step 'remove' remove
     step 'purge' purge
+    step 'remove what a file of the administrator loads' remove_under_own_file
     step 'end nginx' end_nginx
     end_of_release
 }
@@ -98,7 +100,9 @@ step() {
 install_by_script() {
     local undo
     mkdir -p "$COPY/project/target/packages/here"
+    mkdir -p "$COPY/project/debian"
     cp -r "$ROOT/scripts" "$COPY/project/"
+    cp "$ROOT/debian/changelog" "$COPY/project/debian/"
     cp "$COPY"/packages/*.deb "$COPY/project/target/packages/here/"
     quietly /project/scripts/install.sh --dry-run
     [ ! -L "$COPY/$LINK" ] || die "the dry run installed something."
@@ -108,6 +112,28 @@ install_by_script() {
     # shellcheck disable=SC2086 # a command line
     quietly ${undo/apt-get/apt-get -y}
     [ ! -L "$COPY/$LINK" ] || die "\"$undo\" left the module enabled."
+    nginx_takes_configuration
+
+    # Half of it is gone already, and then all.
+    quietly /project/scripts/install.sh
+    quietly dpkg --purge check-websocket
+    # shellcheck disable=SC2086
+    quietly $undo
+    # shellcheck disable=SC2086
+    quietly $undo
+    nginx_takes_configuration
+
+    # The link was taken away, the configuration was broken before, and what is newer is older.
+    quietly /project/scripts/install.sh
+    rm "$COPY/$LINK"
+    quietly /project/scripts/install.sh
+    grep -q '^Done: .*nginx does not load the module: .*which was taken away' "$LOG/packages" || die "it says that nginx loads what it doesn't: $(cat "$LOG/packages")"
+    printf 'nonsense;\n' >"$COPY/etc/nginx/conf.d/broken.conf"
+    in_root "$COPY" /project/scripts/install.sh >"$LOG/packages" 2>&1 </dev/null || true
+    grep -q 'nginx -t fails as it did before: .*unknown directive "nonsense"' "$LOG/packages" || die "the module is blamed for what was broken before: $(cat "$LOG/packages")"
+    rm "$COPY/etc/nginx/conf.d/broken.conf"
+    # shellcheck disable=SC2086
+    quietly $undo
     nginx_takes_configuration
 }
 
@@ -165,6 +191,19 @@ purge() {
     remove_packages dpkg --purge
     [ ! -L "$COPY/$LINK.removed" ] || die "the package was purged, but $LINK.removed is left."
     [ -z "$(find "$COPY/usr" "$COPY/etc" -path '*websocket*' ! -path '*/sites-*' -print -quit)" ] || die "the package was purged, but files are left."
+    nginx_takes_configuration
+}
+
+# The package's link is gone with it; a file in its place is not, and must not be.
+remove_under_own_file() {
+    apt_install
+    cp --remove-destination "$COPY/usr/share/nginx/modules-available/mod-http-websocket.conf" "$COPY/$LINK"
+    nginx_takes_configuration
+    remove_packages dpkg --purge
+    grep -q "^/$LINK still loads ngx_http_websocket_module.so" "$LOG/packages" || die "nothing is said of the file that still loads the module: $(cat "$LOG/packages")"
+    [ -f "$COPY/$LINK" ] || die "a file of the administrator was removed."
+    ! nginx_test || die "nginx takes a configuration whose module is gone."
+    rm "$COPY/$LINK"
     nginx_takes_configuration
 }
 

@@ -54,6 +54,7 @@ main() {
     fi
     stage imports check_imports
     stage clients prepare_clients
+    stage shellcheck check_scripts
     stage formatting cargo fmt --all --check
     stage clippy lint
     stage 'unit tests' cargo test "${FLAGS[@]}" -p websocket-protocol -p websocket-zone -p websocket-status -p check-websocket
@@ -108,8 +109,8 @@ prepare_clients() {
     prepare_node || say "no Node ws: its tests will be skipped."
     want_packages chromium:chromium || say "no Chromium: its tests will be skipped."
     prepare_promtool || say "no promtool: its tests will be skipped."
-    want_packages curl:curl shellcheck:shellcheck man-db:man ||
-        say "no curl, shellcheck or man: the tests that need it will be skipped."
+    want_packages curl:curl shellcheck:shellcheck man-db:man openssl:openssl ||
+        say "no curl, shellcheck, man or openssl: the tests that need it will be skipped."
 }
 
 prepare_python() {
@@ -185,6 +186,14 @@ logged() {
 check_imports() {
     "$ROOT/scripts/check-layers.py" --self-test
     "$ROOT/scripts/check-layers.py"
+}
+
+# All that a shell runs, those that have no ending among them.
+check_scripts() {
+    want_packages shellcheck:shellcheck || { [ -z "${CI:-}" ] && say "no shellcheck: the scripts are not checked." && return; }
+    local scripts
+    mapfile -t scripts < <(git -C "$ROOT" ls-files -z | xargs -0 grep -l -E '^#!.*\b(ba|da)?sh\b' --)
+    shellcheck --external-sources "${scripts[@]}" "$ROOT/scripts/lib.sh"
 }
 
 lint() (

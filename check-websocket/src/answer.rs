@@ -5,7 +5,7 @@ use std::str;
 use websocket_protocol::header::{has_token, is_token, tokens};
 use websocket_protocol::{Cause, Escaped, Remark, ResponseHead, ResponseHeader, first_chunk};
 
-use crate::request::{HIDDEN, Request, is_secret};
+use crate::request::{HIDDEN, Request, is_secret, may_hold_secret};
 
 /// The answer's head, and the beginning of what follows it.
 #[derive(Clone, Debug)]
@@ -65,21 +65,30 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Answer>, String> {
     }))
 }
 
+/// As nginx reads it: three digits, and then nothing but a blank, or a point and what belongs to it.
 fn status(line: &[u8]) -> Option<u16> {
-    let line = str::from_utf8(line.get(..12)?).ok()?;
-    let (version, status) = line.split_once(' ')?;
-    (version.len() == 8 && status.bytes().all(|byte| byte.is_ascii_digit())).then_some(())?;
-    status.parse().ok().filter(|status| *status >= 100)
+    let (version, rest) = line.split_at_checked(8)?;
+    version.last()?.is_ascii_digit().then_some(())?;
+    let (status, rest) = rest
+        .strip_prefix(b" ")?
+        .trim_ascii_start()
+        .split_at_checked(3)?;
+    if !status.iter().all(u8::is_ascii_digit) || !matches!(rest, [] | [b' ' | b'.', ..]) {
+        return None;
+    }
+    let status = str::from_utf8(status).ok()?.parse().ok();
+    status.filter(|status| *status >= 100)
 }
 
 type Header = (Vec<u8>, Vec<u8>);
 
 fn header(line: &[u8]) -> Result<Header, String> {
-    let invalid = || {
-        format!(
+    let invalid = || match may_hold_secret(line) {
+        true => format!("the answer has an invalid header line {HIDDEN}"),
+        false => format!(
             "the answer has the invalid header line \"{}\"",
             Escaped(line)
-        )
+        ),
     };
     let colon = line
         .iter()
@@ -255,6 +264,9 @@ mod tests {
             b"HTTP/1.1 099 \r\n\r\n",
             b"HTTP/1.1 101 \r\nUp\x01grade: websocket\r\n",
             b"HTTP/1.1 101 \r\nno colon\r\n",
+            b"HTTP/1.1 1019 \r\n\r\n",
+            b"HTTP/1.1 101x\r\n\r\n",
+            b"HTTP/1.x 101 \r\n\r\n",
         ] {
             assert!(parse(bytes).is_err(), "{}", Escaped(bytes));
         }
@@ -266,6 +278,38 @@ mod tests {
             .expect("no mistake")
             .expect("complete");
         assert_eq!(answer.shown(), ["HTTP/1.1 200", "set-cookie: (not shown)"]);
+    }
+
+    #[test]
+    fn credentials_in_lines_that_are_none_are_not_shown_either() {
+        for line in [
+            "Set-Cookie : s3cret",
+            "Set-Cookie\t: s3cret",
+            "Set-Cookie s3cret",
+            " set-cookie: s3cret",
+            "X: y\r\n s3cret of the line before",
+            "\x01Authorization: s3cret",
+        ] {
+            let text = format!("HTTP/1.1 101 Switching\r\n{line}\r\n\r\n");
+            let error = parse(text.as_bytes()).expect_err(line);
+            assert!(
+                !error.contains("s3cret") && error.contains(HIDDEN),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_status_as_nginx_reads_it() {
+        for (line, status) in [
+            ("HTTP/1.1 101", Some(101)),
+            ("HTTP/1.1 403.7 Denied", Some(403)),
+            ("HTTP/1.1  200 OK", Some(200)),
+            ("HTTP/1.1 20", None),
+            ("HTTP/1.1101", None),
+        ] {
+            assert_eq!(super::status(line.as_bytes()), status, "{line}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::tls::Certificate;
+use crate::look::Certificate;
 
 /// A certificate this close to its end is worth a word.
 pub const FEW_DAYS: i64 = 14;

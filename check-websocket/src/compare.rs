@@ -7,8 +7,8 @@ use crate::failure::Failure;
 use crate::handshake::{self, Unanswered};
 use crate::options::Walk as Options;
 use crate::request::Request;
+use crate::steps::Walk;
 use crate::tls::Tls;
-use crate::walk::Walk;
 
 /// What the comparison says.
 pub struct Comparison {
@@ -31,6 +31,8 @@ pub enum Verdict {
     BothFail,
     /// Works through nginx, fails directly.
     OnlyThroughNginx,
+    /// The backend speaks what this program doesn't.
+    BackendUnknown,
 }
 
 impl Verdict {
@@ -41,6 +43,7 @@ impl Verdict {
             Self::BackendRefuses => "backend-refuses",
             Self::BothFail => "both-fail",
             Self::OnlyThroughNginx => "only-through-nginx",
+            Self::BackendUnknown => "backend-unknown",
         }
     }
 }
@@ -56,6 +59,10 @@ pub fn compare(front: &mut Walk, backend: &Walk, options: &Options, tls: &Tls) -
     let (through, direct) = (front.failure.clone(), &backend.failure);
     match (through, direct) {
         (None, None) => comparison(Verdict::BothWork, "works through nginx and directly"),
+        (_, Some(direct)) if direct.is_unknown() => comparison(
+            Verdict::BackendUnknown,
+            "there is nothing to compare with: this program can't speak to the backend",
+        ),
         (None, Some(direct)) => comparison(
             Verdict::OnlyThroughNginx,
             &format!(
@@ -252,11 +259,18 @@ fn culprits(front: &Walk, backend: &Walk, options: &Options, tls: &Tls) -> Vec<&
     }
     let mut found = Found::default();
     for change in CHANGES {
+        if options.deadline.is_over() {
+            break;
+        }
+        options.waiting.on(
+            "the backend, with what nginx may have changed",
+            options.timeout(),
+        );
         let Some(request) = (change.request)(&backend.request, backend) else {
             continue;
         };
         if let Some(mut stream) = handshake::open(&backend.target, address, options, tls) {
-            let exchanged = handshake::exchange(&mut stream, &request, options.timeout);
+            let exchanged = handshake::exchange(&mut stream, &request, options.timeout());
             found.add(change, Likeness::of(seen, exchanged));
         }
     }

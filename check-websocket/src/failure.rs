@@ -5,6 +5,7 @@ use std::io;
 use websocket_protocol::{Advice, Cause, Evidence};
 
 use crate::handshake::Unanswered;
+use crate::look;
 use crate::tls;
 
 /// Which side of nginx was tried.
@@ -91,6 +92,19 @@ impl Failure {
         self
     }
 
+    /// Whether it is this program that can't go on: then it is not known whether others can.
+    pub fn is_unknown(&self) -> bool {
+        [TLS_UNSUPPORTED, TOO_BIG].contains(&self.name)
+    }
+
+    /// What is said in front of the name.
+    pub fn verdict(&self) -> &'static str {
+        match self.is_unknown() {
+            true => "can't tell",
+            false => "fails",
+        }
+    }
+
     pub fn problem(mut self, name: &'static str) -> Self {
         self.problem = Some(name);
         self
@@ -159,7 +173,37 @@ fn of_own_tls(seen: String) -> Failure {
     }
 }
 
+/// TLS that this program can't speak, and others may: no verdict on the server.
+const TLS_UNSUPPORTED: &str = "tls-unsupported";
+
+/// A message that is longer than this program reads.
+pub const TOO_BIG: &str = "message-too-big";
+
+fn of_tls_beyond(role: Role, what: &str) -> Failure {
+    let (who, advice) = match role {
+        Role::Front => (
+            "browsers may",
+            "open the address in a browser; compare ssl_protocols, ssl_ciphers and ssl_certificate of the \
+             server block that listens here with what browsers take",
+        ),
+        Role::Backend => (
+            "nginx may",
+            "see nginx's error log for what its own TLS makes of this server; `openssl s_client -connect` tries \
+             it with the same library",
+        ),
+    };
+    Failure::of_tunnel(
+        TLS_UNSUPPORTED,
+        format!("{what}: this program can't go on, {who}"),
+        "The server's TLS is not among what this program speaks. That says nothing of whether it works.",
+        advice,
+    )
+}
+
 pub fn of_tls(role: Role, failed: &tls::Failed) -> Failure {
+    if let tls::Failed::Beyond(what) = failed {
+        return of_tls_beyond(role, what);
+    }
     let failure = match role {
         Role::Front => of_own_tls(failed.text()),
         Role::Backend => Failure::of(Cause::UpstreamTlsFailed, failed.text()),
@@ -183,7 +227,7 @@ pub fn of_tls(role: Role, failed: &tls::Failed) -> Failure {
 }
 
 /// Of a certificate that a browser would not go on with: the server's at the address itself.
-pub fn of_certificate(problem: &tls::Problem) -> Failure {
+pub fn of_certificate(problem: &look::Problem) -> Failure {
     let change = match problem.name {
         "certificate-name" => {
             "give the server block with this server_name a certificate that lists the name; \

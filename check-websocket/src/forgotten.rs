@@ -8,8 +8,8 @@ use crate::failure::Failure;
 use crate::handshake;
 use crate::options::Walk as Options;
 use crate::request::Request;
+use crate::steps::Walk;
 use crate::tls::Tls;
-use crate::walk::Walk;
 
 /// The name of the request for comparison, in its User-Agent.
 const WITHOUT_UPGRADE: &str = "without-upgrade";
@@ -39,8 +39,11 @@ pub fn look(front: &mut Walk, options: &Options, tls: &Tls) -> Option<Request> {
         .without(&HANDSHAKE)
         .with("Connection", "close")
         .named(WITHOUT_UPGRADE);
+    options
+        .waiting
+        .on("the same without Upgrade", options.timeout());
     let mut stream = handshake::open(&front.target, address, options, tls)?;
-    let plain = handshake::exchange(&mut stream, &request, options.timeout).ok();
+    let plain = handshake::exchange(&mut stream, &request, options.timeout()).ok();
     if plain.is_some_and(|plain| is_same(answer, &plain)) {
         let named = name(failure);
         front.failure = Some(named);

@@ -24,11 +24,11 @@ pub enum Unanswered {
 /// Opens another connection to an address that has accepted one: for the handshakes that are only
 /// for comparison. The certificate was judged before.
 pub fn open(target: &Target, address: SocketAddr, options: &Options, tls: &Tls) -> Option<Stream> {
-    let line = Line::connect(address, options.connect_timeout).ok()?;
+    let line = Line::connect(address, options.connect_timeout()).ok()?;
     if !target.secure {
         return Some(Stream::Plain(line));
     }
-    let connected = tls.connect(line, &target.host, &["http/1.1"], options.connect_timeout);
+    let connected = tls.connect(line, &target.host, &["http/1.1"], options.connect_timeout());
     connected.ok().map(|(stream, _)| stream)
 }
 

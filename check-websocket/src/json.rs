@@ -5,17 +5,19 @@ use serde_json::{Map, Value, json};
 use crate::compare::Comparison;
 use crate::conf::Reading;
 use crate::conf::location::Location;
-use crate::conf::reach::{Reached, Stop};
+use crate::conf::reach::Reached;
+use crate::conf::stop::Stop;
 use crate::failure::Failure;
+use crate::page::Page;
 use crate::probes::Probe;
 use crate::report::{Repeats, Report};
+use crate::steps::{Outcome, Step, Walk, milliseconds};
 use crate::trace::{Sent, Trace};
-use crate::walk::{Outcome, Step, Walk, milliseconds};
 
 /// Raised when a field changes its meaning or goes.
 const SCHEMA: u32 = 1;
 
-pub fn report(report: &Report) -> String {
+pub fn report(report: &Report) -> Page {
     let value = json!({
         "schema": SCHEMA,
         "works": report.works(),
@@ -25,11 +27,12 @@ pub fn report(report: &Report) -> String {
         "probes": report.probes.iter().map(probe).collect::<Vec<_>>(),
         "log": report.trace.as_ref().map(trace),
         "repeat": report.repeats.as_ref().map(repeats),
+        "left_out": report.left_out,
     });
-    format!("{value:#}\n")
+    Page::json(&value)
 }
 
-pub fn configuration(reading: &Reading) -> String {
+pub fn configuration(reading: &Reading) -> Page {
     let judgement = &reading.judgement;
     let value = json!({
         "schema": SCHEMA,
@@ -37,8 +40,9 @@ pub fn configuration(reading: &Reading) -> String {
         "address": reading.reached.as_ref().map(reached),
         "locations": judgement.locations.iter().map(location).collect::<Vec<_>>(),
         "notes": judgement.notes,
+        "unread": reading.unread,
     });
-    format!("{value:#}\n")
+    Page::json(&value)
 }
 
 fn walk(walk: &Walk) -> Value {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 
+use crate::deadline::Deadline;
 use crate::target::{Target, parse_port};
+use crate::waiting::Waiting;
 
 /// What to do.
 #[derive(Debug)]
@@ -18,6 +20,7 @@ pub enum Task {
         source: Source,
         /// Where in it: what becomes of a handshake for this address.
         address: Option<Box<Walk>>,
+        deadline: Deadline,
         json: bool,
         quiet: bool,
     },
@@ -43,14 +46,28 @@ pub struct Walk {
     pub resolve: Vec<Resolve>,
     pub family: Option<Family>,
     pub insecure: bool,
-    pub connect_timeout: Duration,
-    pub timeout: Duration,
+    connect_timeout: Duration,
+    timeout: Duration,
+    pub deadline: Deadline,
+    pub waiting: Waiting,
     pub message: Option<String>,
     pub hold: Option<Duration>,
     pub probes: bool,
     pub repeat: u32,
     pub json: bool,
     pub quiet: bool,
+}
+
+impl Walk {
+    /// For the lookup, for each connection and for TLS.
+    pub fn connect_timeout(&self) -> Duration {
+        self.deadline.at_most(self.connect_timeout)
+    }
+
+    /// For an answer, a pong and an echo.
+    pub fn timeout(&self) -> Duration {
+        self.deadline.at_most(self.timeout)
+    }
 }
 
 /// `--resolve host:port:address`, as curl has it.
@@ -84,12 +101,20 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Task, clap
         return Ok(Task::Configuration {
             source,
             address,
+            deadline: deadline(&matches),
             json,
             quiet,
         });
     }
     let walk = walk(&matches, json, quiet);
     Ok(Task::Walk(Box::new(walk)))
+}
+
+/// What is asked for by `--hold` is no waiting that anyone has to be saved from.
+fn deadline(matches: &ArgMatches) -> Deadline {
+    let time = |name: &str| matches.get_one::<Duration>(name).copied();
+    let own = time("deadline").expect("it has a default");
+    Deadline::after(own + time("hold").unwrap_or_default())
 }
 
 fn walk(matches: &ArgMatches, json: bool, quiet: bool) -> Walk {
@@ -124,6 +149,11 @@ fn walk(matches: &ArgMatches, json: bool, quiet: bool) -> Walk {
         insecure: matches.get_flag("insecure"),
         connect_timeout: time("connect-timeout").expect("it has a default"),
         timeout: time("timeout").expect("it has a default"),
+        deadline: deadline(matches),
+        waiting: match quiet {
+            true => Waiting::silent(),
+            false => Waiting::detect(),
+        },
         message: matches.get_one("message").cloned(),
         hold: time("hold"),
         probes: !matches.get_flag("no-probes"),
@@ -146,7 +176,10 @@ fn command() -> Command {
     Command::new("check-websocket")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Tries a WebSocket address the way a browser would, and names what is wrong")
-        .after_help("Exit status: 0 it works, 1 it fails, 2 the command line is wrong.")
+        .after_help(
+            "Exit status: 0 it works, 1 it fails, 2 the command line or the configuration can't be \
+             read, 3 this program can't tell.",
+        )
         .group(
             ArgGroup::new("what")
                 .args(["url", "nginx-conf"])
@@ -222,6 +255,13 @@ fn command() -> Command {
                 "For the answer to the handshake, a pong and an echo",
             )
             .default_value("70s")
+            .value_parser(time),
+            option(
+                "deadline",
+                "TIME",
+                "For all of it, but for --hold; what is left out then is said",
+            )
+            .default_value("60s")
             .value_parser(time),
             option("message", "TEXT", "Send this and expect it back").allow_hyphen_values(true),
             option(

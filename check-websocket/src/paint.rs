@@ -9,6 +9,21 @@ pub struct Paint {
     on: bool,
 }
 
+/// A piece of a line, and its colour.
+pub struct Painted {
+    pub tone: Tone,
+    pub text: String,
+}
+
+#[derive(Clone, Copy)]
+pub enum Tone {
+    Plain,
+    Good,
+    Note,
+    Bad,
+    Faint,
+}
+
 impl Paint {
     /// <https://no-color.org>: set to anything but nothing, there is none.
     pub fn detect() -> Self {
@@ -18,27 +33,47 @@ impl Paint {
         }
     }
 
-    fn paint(self, code: &str, text: &str) -> String {
-        if self.on {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
+    pub fn none() -> Self {
+        Self { on: false }
+    }
+
+    /// What is written in front of a text, and behind it.
+    pub fn codes(self, tone: Tone) -> (&'static str, &'static str) {
+        const OFF: &str = "\x1b[0m";
+        match tone {
+            _ if !self.on => ("", ""),
+            Tone::Plain => ("", ""),
+            Tone::Good => ("\x1b[32m", OFF),
+            Tone::Note => ("\x1b[33m", OFF),
+            Tone::Bad => ("\x1b[1;31m", OFF),
+            Tone::Faint => ("\x1b[2m", OFF),
         }
     }
+}
 
-    pub fn good(self, text: &str) -> String {
-        self.paint("32", text)
+impl Painted {
+    fn of(tone: Tone, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { tone, text }
     }
 
-    pub fn note(self, text: &str) -> String {
-        self.paint("33", text)
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self::of(Tone::Plain, text)
     }
 
-    pub fn bad(self, text: &str) -> String {
-        self.paint("1;31", text)
+    pub fn good(text: impl Into<String>) -> Self {
+        Self::of(Tone::Good, text)
     }
 
-    pub fn faint(self, text: &str) -> String {
-        self.paint("2", text)
+    pub fn note(text: impl Into<String>) -> Self {
+        Self::of(Tone::Note, text)
+    }
+
+    pub fn bad(text: impl Into<String>) -> Self {
+        Self::of(Tone::Bad, text)
+    }
+
+    pub fn faint(text: impl Into<String>) -> Self {
+        Self::of(Tone::Faint, text)
     }
 }

@@ -1,109 +1,117 @@
 //! What people read.
 
-use std::fmt::Write as _;
-
 use crate::failure::Failure;
-use crate::paint::Paint;
+use crate::page::Page;
+use crate::paint::{Paint, Painted};
 use crate::report::Report;
-use crate::walk::{Outcome, Walk, milliseconds};
-
-// Writing into a String can't fail, so its results are dropped throughout.
+use crate::steps::{Outcome, Walk, milliseconds};
 
 /// The whole report.
-pub fn report(report: &Report, paint: Paint) -> String {
-    let mut out = String::new();
-    walk(&mut out, &report.front, paint);
+pub fn report(report: &Report, paint: Paint) -> Page {
+    let mut page = Page::new(paint);
+    walk(&mut page, &report.front);
     for probe in &report.probes {
-        let text = if probe.confused {
-            paint.note(&probe.text)
-        } else {
-            probe.text.clone()
+        let what = Painted::plain(format!("  probe                  {}: ", probe.what));
+        let text = match probe.confused {
+            true => Painted::note(&probe.text),
+            false => Painted::plain(&probe.text),
         };
-        let _ = writeln!(out, "  probe                  {}: {text}", probe.what);
+        page.painted([what, text]);
     }
     if let Some(trace) = &report.trace {
-        let _ = writeln!(out, "  in nginx's logs        client {}:", trace.client);
+        page.line(format!("  in nginx's logs        client {}:", trace.client));
         for sent in &trace.requests {
-            let _ = writeln!(out, "      {}", paint.faint(&sent.text()));
+            below(&mut page, sent.text());
         }
     }
     if let Some(backend) = &report.backend {
-        let _ = writeln!(out);
-        walk(&mut out, backend, paint);
+        page.line("");
+        walk(&mut page, backend);
     }
     if let Some(repeats) = &report.repeats {
-        let _ = write!(out, "\n{} of {} failed", repeats.failed, repeats.count);
+        page.line("");
+        let mut text = format!("{} of {} failed", repeats.failed, repeats.count);
         if let Some([shortest, median, longest]) = repeats.times() {
-            let _ = write!(
-                out,
-                "; handshakes took {shortest} to {longest} ms, {median} in the middle"
-            );
+            text +=
+                &format!("; handshakes took {shortest} to {longest} ms, {median} in the middle");
         }
-        out.push('\n');
+        page.line(text);
     }
-    out.push('\n');
+    page.line("");
     if let Some(comparison) = &report.comparison {
-        let _ = writeln!(out, "{}", comparison.text);
+        page.line(&comparison.text);
         for difference in &comparison.differences {
-            let _ = writeln!(out, "  {difference}");
+            page.line(format!("  {difference}"));
         }
+    }
+    for left_out in &report.left_out {
+        page.painted([Painted::note(left_out)]);
     }
     match &report.front.failure {
-        None => {
-            let _ = writeln!(out, "{}", paint.good("works"));
-        }
-        Some(failed) => failure(&mut out, failed, paint),
+        None => page.painted([Painted::good("works")]),
+        Some(failed) => failure(&mut page, failed),
     }
-    out
+    page
 }
 
-/// One line, for `--quiet`.
-pub fn line(report: &Report) -> Option<String> {
-    let failure = report.front.failure.as_ref()?;
-    Some(format!(
-        "{} fails: {}: {}; {}\n",
-        report.front.target, failure.name, failure.seen, failure.advice
-    ))
+/// One line, for `--quiet`, where it doesn't work.
+pub fn line(report: &Report) -> Page {
+    let mut page = Page::new(Paint::none());
+    if let Some(failure) = &report.front.failure {
+        page.line(format!(
+            "{} {}: {}: {}; {}",
+            report.front.target,
+            failure.verdict(),
+            failure.name,
+            failure.seen,
+            failure.advice
+        ));
+    }
+    page
 }
 
-fn walk(out: &mut String, walk: &Walk, paint: Paint) {
-    let _ = writeln!(out, "{}", walk.target);
+fn walk(page: &mut Page, walk: &Walk) {
+    page.line(&walk.target);
     for step in &walk.steps {
-        let text = match step.outcome {
-            Outcome::Ok => step.text.clone(),
-            Outcome::Note => paint.note(&step.text),
-            Outcome::Failed => paint.bad(&step.text),
-        };
         let time = format!("{:.1} ms", milliseconds(step.time));
-        let _ = writeln!(out, "  {:<9} {time:>11}  {text}", step.name);
+        let head = Painted::plain(format!("  {:<9} {time:>11}  ", step.name));
+        let text = match step.outcome {
+            Outcome::Ok => Painted::plain(&step.text),
+            Outcome::Note => Painted::note(&step.text),
+            Outcome::Failed => Painted::bad(&step.text),
+        };
+        page.painted([head, text]);
         for line in &step.lines {
-            let _ = writeln!(out, "      {}", paint.faint(line));
+            below(page, line);
         }
     }
+}
+
+fn below(page: &mut Page, text: impl Into<String>) {
+    page.painted([Painted::plain("      "), Painted::faint(text)]);
 }
 
 /// More names than these help nobody to choose.
 const FEW: usize = 4;
 
-fn failure(out: &mut String, failure: &Failure, paint: Paint) {
+fn failure(page: &mut Page, failure: &Failure) {
     let name = match failure.problem {
         Some(problem) => format!("{} ({problem})", failure.name),
         None => failure.name.to_owned(),
     };
-    let _ = writeln!(
-        out,
-        "{} {}: {}",
-        paint.bad("fails:"),
-        paint.bad(&name),
-        failure.seen
-    );
-    let _ = writeln!(out, "  what it is: {}", failure.meaning);
-    let _ = writeln!(out, "  advice:     {}", failure.advice);
+    page.painted([
+        Painted::bad(format!("{}:", failure.verdict())),
+        Painted::plain(" "),
+        Painted::bad(name),
+        Painted::plain(format!(": {}", failure.seen)),
+    ]);
+    page.line(format!("  what it is: {}", failure.meaning));
+    page.line(format!("  advice:     {}", failure.advice));
     if let Some(change) = &failure.change {
-        let _ = writeln!(out, "  in nginx:   {change}");
+        page.line(format!("  in nginx:   {change}"));
     }
     if let Some(hint) = failure.hint() {
-        let _ = writeln!(out, "  from here:  {hint}");
+        page.line(format!("  from here:  {hint}"));
     }
     let names: Vec<&str> = failure
         .candidates
@@ -113,14 +121,11 @@ fn failure(out: &mut String, failure: &Failure, paint: Paint) {
     match names.as_slice() {
         [] => {}
         [names @ .., last] if names.len() < FEW => {
-            let _ = writeln!(out, "  could be:   {} or {last}", names.join(", "));
+            page.line(format!("  could be:   {} or {last}", names.join(", ")));
         }
-        names => {
-            let _ = writeln!(
-                out,
-                "  could be:   any of {} causes that look the same from here; --json lists them",
-                names.len()
-            );
-        }
+        names => page.line(format!(
+            "  could be:   any of {} causes that look the same from here; --json lists them",
+            names.len()
+        )),
     }
 }

@@ -1,105 +1,95 @@
 //! What people read of a configuration.
 
-use std::fmt::Write as _;
-
 use crate::conf::Reading;
 use crate::conf::judge::Judgement;
 use crate::conf::location::Location;
 use crate::conf::reach::Reached;
-use crate::paint::Paint;
-
-// Writing into a String can't fail, so its results are dropped throughout.
+use crate::page::Page;
+use crate::paint::{Paint, Painted};
 
 /// The way of an address, or every location that proxies.
-pub fn all(reading: &Reading, paint: Paint) -> String {
-    let mut out = String::new();
+pub fn all(reading: &Reading, paint: Paint) -> Page {
+    let mut page = Page::new(paint);
     match &reading.reached {
-        Some(reached) => way(&mut out, reached, paint),
-        None => locations(&mut out, &reading.judgement, paint),
+        Some(reached) => way(&mut page, reached),
+        None => locations(&mut page, &reading.judgement),
     }
     for note in &reading.judgement.notes {
-        let _ = writeln!(out, "note: {note}");
+        page.line(format!("note: {note}"));
     }
-    out
+    page
 }
 
-fn locations(out: &mut String, judgement: &Judgement, paint: Paint) {
+fn locations(page: &mut Page, judgement: &Judgement) {
     for location in &judgement.locations {
         let verdict = match (location.passes(), location.is_meant()) {
-            (true, _) => paint.good("passes"),
-            (false, true) => paint.bad("fails"),
-            (false, false) => paint.note("no"),
+            (true, _) => Painted::good("passes"),
+            (false, true) => Painted::bad("fails"),
+            (false, false) => Painted::note("no"),
         };
-        let _ = writeln!(
-            out,
-            "{}: {verdict} ({})",
-            title(location),
-            location.by.name()
-        );
-        for problem in &location.problems {
-            let _ = writeln!(out, "  - {problem}");
-        }
-        for remark in &location.remarks {
-            let _ = writeln!(out, "  * {remark}");
-        }
+        page.painted([
+            Painted::plain(format!("{}: ", title(location))),
+            verdict,
+            Painted::plain(format!(" ({})", location.by.name())),
+        ]);
+        reasons(page, &location.problems, &location.remarks);
     }
     if judgement.locations.is_empty() {
-        *out += "no location proxies\n";
+        page.line("no location proxies");
     }
 }
 
-fn way(out: &mut String, reached: &Reached, paint: Paint) {
+fn reasons(page: &mut Page, problems: &[String], remarks: &[String]) {
+    for problem in problems {
+        page.line(format!("  - {problem}"));
+    }
+    for remark in remarks {
+        page.line(format!("  * {remark}"));
+    }
+}
+
+fn way(page: &mut Page, reached: &Reached) {
     let verdict = if reached.passes() {
-        paint.good("passes")
+        Painted::good("passes")
     } else {
-        paint.bad("fails")
+        Painted::bad("fails")
     };
-    let _ = writeln!(out, "{}: {verdict}", reached.url);
+    page.painted([Painted::plain(format!("{}: ", reached.url)), verdict]);
     for (what, stop) in [("server", &reached.server), ("location", &reached.location)] {
         if let Some(stop) = stop {
             let (place, name, why) = (place(&stop.file, stop.line), &stop.name, &stop.why);
-            let _ = writeln!(out, "  {what:<9} {place} {name}: {why}");
+            page.line(format!("  {what:<9} {place} {name}: {why}"));
         }
     }
     if let Some(location) = &reached.judged {
         let (to, by) = (&location.passes_to, location.by.name());
-        let _ = writeln!(out, "  upstream  {to} ({by})");
+        page.line(format!("  upstream  {to} ({by})"));
     }
     for line in &reached.sent {
-        let _ = writeln!(out, "      {}", paint.faint(&format!("> {line}")));
+        page.painted([
+            Painted::plain("      "),
+            Painted::faint(format!("> {line}")),
+        ]);
     }
-    for problem in &reached.problems {
-        let _ = writeln!(out, "  - {problem}");
-    }
-    for remark in &reached.remarks {
-        let _ = writeln!(out, "  * {remark}");
-    }
+    reasons(page, &reached.problems, &reached.remarks);
 }
 
 /// A line for each location that is meant to carry WebSocket and doesn't, for `--quiet`.
-pub fn lines(reading: &Reading) -> String {
-    let mut out = String::new();
+pub fn lines(reading: &Reading) -> Page {
+    let mut page = Page::new(Paint::none());
     if let Some(reached) = &reading.reached {
         if !reached.passes() {
             let problems = reached.problems.join("; ");
-            let _ = writeln!(out, "{} fails: {problems}", reached.url);
+            page.line(format!("{} fails: {problems}", reached.url));
         }
-        return out;
+        return page;
     }
-    for location in reading
-        .judgement
-        .locations
-        .iter()
-        .filter(|l| l.is_meant() && !l.passes())
-    {
-        let _ = writeln!(
-            out,
-            "{} fails: {}",
-            title(location),
-            location.problems.join("; ")
-        );
+    let locations = reading.judgement.locations.iter();
+    for location in locations.filter(|l| l.is_meant() && !l.passes()) {
+        let problems = location.problems.join("; ");
+        page.line(format!("{} fails: {problems}", title(location)));
     }
-    out
+    page
 }
 
 fn title(location: &Location) -> String {

@@ -38,7 +38,7 @@ pub fn probe(
 ) -> Vec<Probe> {
     let ask = |request: Request| {
         let mut stream = handshake::open(target, address, options, tls)?;
-        handshake::exchange(&mut stream, &request, options.timeout).ok()
+        handshake::exchange(&mut stream, &request, options.timeout()).ok()
     };
     let stripped = request
         .again()
@@ -46,13 +46,19 @@ pub fn probe(
         .with("Connection", "close")
         .named(WITHOUT_UPGRADE);
     let old = request.again().over("1.0").named(OVER_HTTP_10);
-    trace.note(&stripped, 1);
-    trace.note(&old, 1);
-    let mut probes = vec![
-        judged(WITHOUT_UPGRADE, "the same without Upgrade", ask(stripped)),
-        judged(OVER_HTTP_10, "the same over HTTP/1.0", ask(old)),
-    ];
-    if target.secure {
+    let mut probes = Vec::new();
+    for (name, what, request) in [
+        (WITHOUT_UPGRADE, "the same without Upgrade", stripped),
+        (OVER_HTTP_10, "the same over HTTP/1.0", old),
+    ] {
+        if options.deadline.is_over() {
+            return probes;
+        }
+        options.waiting.on(what, options.timeout());
+        trace.note(&request, 1);
+        probes.push(judged(name, what, ask(request)));
+    }
+    if target.secure && !options.deadline.is_over() {
         let only_h2_offered = request.again().named(ONLY_H2);
         trace.note(&only_h2_offered, 1);
         probes.push(only_h2(target, address, &only_h2_offered, options, tls));
@@ -93,7 +99,7 @@ fn only_h2(
         confused,
         text: text.to_owned(),
     };
-    let limit = options.connect_timeout;
+    let limit = options.connect_timeout();
     let connected = Line::connect(address, limit).map_err(Failed::from);
     match connected.and_then(|line| tls.connect(line, &target.host, &["h2"], limit)) {
         Err(Failed::NoProtocol) => probe(
@@ -127,6 +133,6 @@ fn only_h2(
 }
 
 fn ask(stream: &mut Stream, request: &Request, options: &Options) -> Option<u16> {
-    let answer = handshake::exchange(stream, request, options.connect_timeout).ok()?;
+    let answer = handshake::exchange(stream, request, options.connect_timeout()).ok()?;
     Some(answer.status)
 }

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use crate::compare::{self, Comparison};
+use crate::deadline::Deadline;
 use crate::failure::Role;
 use crate::forgotten;
 use crate::options::Walk as Options;
 use crate::probes::{self, Probe};
+use crate::steps::{Walk, milliseconds};
 use crate::tls::Tls;
 use crate::trace::Trace;
-use crate::walk::{self, Walk, milliseconds};
+use crate::walk;
 
 pub struct Report {
     /// The first walk that failed, or else the first.
@@ -20,10 +22,13 @@ pub struct Report {
     /// What nginx's logs have of it, if anything was sent.
     pub trace: Option<Trace>,
     pub repeats: Option<Repeats>,
+    /// What was not done because the time for all of it was over.
+    pub left_out: Vec<String>,
 }
 
 /// `--repeat`
 pub struct Repeats {
+    /// How often it was done.
     pub count: u32,
     pub failed: u32,
     /// Of the handshakes that were answered, sorted.
@@ -47,35 +52,44 @@ impl Repeats {
 
 pub fn make(options: &Options) -> Report {
     let tls = Tls::new();
+    let mut left_out = LeftOut {
+        deadline: options.deadline,
+        texts: Vec::new(),
+    };
     let mut front = walk::walk(&options.target, Role::Front, options, &tls);
-    let repeats = (options.repeat > 1).then(|| repeat(&mut front, options, &tls));
+    let repeats = (options.repeat > 1).then(|| repeat(&mut front, options, &tls, &mut left_out));
 
-    let mut trace = trace(&front, options.repeat);
+    let mut trace = trace(&front, repeats.as_ref().map_or(1, |repeats| repeats.count));
     let probes = match (front.address, &mut trace) {
         // Wrong handshakes after one that failed would only add to the log what has to be told
         // apart from it.
         (Some(address), Some(trace)) if options.probes && front.is_open() => {
             let (target, request) = (&front.target, &front.request);
-            probes::probe(target, address, request, options, &tls, trace)
+            let probes = probes::probe(target, address, request, options, &tls, trace);
+            left_out.if_over("handshakes that are wrong on purpose");
+            probes
         }
         _ => Vec::new(),
     };
-    let backend = options.backend.as_ref().map(|target| {
+    let backend = options.backend.as_ref().and_then(|target| {
+        if left_out.if_over("the backend, and what nginx may have changed") {
+            return None;
+        }
         // What holds the connection is looked at on the way that users take.
-        let options = Options {
-            hold: None,
-            ..options.clone()
-        };
-        walk::walk(target, Role::Backend, &options, &tls)
+        let mut options = options.clone();
+        options.hold = None;
+        Some(walk::walk(target, Role::Backend, &options, &tls))
     });
-    let comparison = backend
-        .as_ref()
-        .map(|backend| compare::compare(&mut front, backend, options, &tls));
+    let comparison = backend.as_ref().map(|backend| {
+        let comparison = compare::compare(&mut front, backend, options, &tls);
+        left_out.if_over("some of what nginx may have changed");
+        comparison
+    });
     // What the backend answers by itself is the better proof.
     let is_compared = backend
         .as_ref()
         .is_some_and(|backend| backend.answer.is_some());
-    if !is_compared {
+    if !is_compared && !options.deadline.is_over() {
         let compared = forgotten::look(&mut front, options, &tls);
         if let (Some(request), Some(trace)) = (compared, &mut trace) {
             trace.note(&request, 1);
@@ -88,6 +102,39 @@ pub fn make(options: &Options) -> Report {
         probes,
         trace,
         repeats,
+        left_out: left_out.texts,
+    }
+}
+
+/// Of one walk, and nothing else.
+pub fn only(front: Walk) -> Report {
+    Report {
+        front,
+        backend: None,
+        comparison: None,
+        probes: Vec::new(),
+        trace: None,
+        repeats: None,
+        left_out: Vec::new(),
+    }
+}
+
+struct LeftOut {
+    deadline: Deadline,
+    texts: Vec<String>,
+}
+
+impl LeftOut {
+    fn if_over(&mut self, what: &str) -> bool {
+        let is_over = self.deadline.is_over();
+        // What was left out first stands for the rest.
+        if is_over && self.texts.is_empty() {
+            self.texts.push(format!(
+                "left out, as the {} s for all of it were over (--deadline): {what}",
+                self.deadline.seconds()
+            ));
+        }
+        is_over
     }
 }
 
@@ -100,14 +147,21 @@ fn trace(front: &Walk, count: u32) -> Option<Trace> {
 }
 
 /// Does it again, and leaves the first walk that failed in `front`.
-fn repeat(front: &mut Walk, options: &Options, tls: &Tls) -> Repeats {
+fn repeat(front: &mut Walk, options: &Options, tls: &Tls, left_out: &mut LeftOut) -> Repeats {
     let mut repeats = Repeats {
-        count: options.repeat,
+        count: 0,
         failed: 0,
         handshakes: Vec::new(),
     };
     repeats.note(front);
-    for _ in 1..options.repeat {
+    for done in 1..options.repeat {
+        if left_out.if_over(&format!(
+            "{} of {} times",
+            options.repeat - done,
+            options.repeat
+        )) {
+            break;
+        }
         let next = walk::walk(&options.target, Role::Front, options, tls);
         repeats.note(&next);
         if front.works() && !next.works() {
@@ -120,6 +174,7 @@ fn repeat(front: &mut Walk, options: &Options, tls: &Tls) -> Repeats {
 
 impl Repeats {
     fn note(&mut self, walk: &Walk) {
+        self.count += 1;
         self.failed += u32::from(!walk.works());
         let answered = walk.answer.as_ref().and_then(|_| walk.step("handshake"));
         self.handshakes.extend(answered.map(|step| step.time));

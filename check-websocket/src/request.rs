@@ -144,14 +144,24 @@ impl Request {
 
 pub const HIDDEN: &str = "(not shown)";
 
+const SECRETS: [&[u8]; 4] = [
+    b"authorization",
+    b"cookie",
+    b"proxy-authorization",
+    b"set-cookie",
+];
+
+/// Whether a line that is no header may be one of these all the same, or go on with the one before.
+pub fn may_hold_secret(line: &[u8]) -> bool {
+    let names = |secret: &&[u8]| {
+        let mut windows = line.windows(secret.len());
+        windows.any(|part| part.eq_ignore_ascii_case(secret))
+    };
+    matches!(line, [b' ' | b'\t', ..]) || SECRETS.iter().any(names)
+}
+
 /// Whether a header's value is nobody else's business.
 pub fn is_secret(name: &[u8]) -> bool {
-    const SECRETS: [&[u8]; 4] = [
-        b"authorization",
-        b"cookie",
-        b"proxy-authorization",
-        b"set-cookie",
-    ];
     SECRETS
         .iter()
         .any(|secret| name.eq_ignore_ascii_case(secret))

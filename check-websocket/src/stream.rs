@@ -15,6 +15,9 @@ pub struct Line {
 
 impl Line {
     pub fn connect(address: SocketAddr, limit: Duration) -> io::Result<Self> {
+        if limit.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
         let socket = TcpStream::connect_timeout(&address, limit)?;
         socket.set_nodelay(true)?;
         Ok(Self {

@@ -1,6 +1,7 @@
 //! The address to try: `ws://`, `wss://`, and `http(s)://` for those who copy it from a browser.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// A WebSocket address, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Target {
         }
         Ok(Self {
             secure,
-            host: host.to_owned(),
+            host: as_browsers_write(host),
             port: port.unwrap_or(if secure { 443 } else { 80 }),
             path: if path.starts_with('/') {
                 path.to_owned()
@@ -83,6 +84,15 @@ impl fmt::Display for Target {
         let scheme = if self.secure { "wss" } else { "ws" };
         write!(f, "{scheme}://{}{}", self.authority(), self.path)
     }
+}
+
+/// In small letters, and an IPv6 address in its shortest form: so it goes into Host and Origin.
+fn as_browsers_write(host: &str) -> String {
+    let address = host
+        .parse::<Ipv6Addr>()
+        .ok()
+        .map(|address| address.to_string());
+    address.unwrap_or_else(|| host.to_ascii_lowercase())
 }
 
 /// Splits `host[:port]`, where the host may be an IPv6 address in brackets.
@@ -161,6 +171,8 @@ mod tests {
         let target = Target::parse("https://a:8443").expect("an address");
         assert_eq!(target.origin(), "https://a:8443");
         assert_eq!(target.to_string(), "wss://a:8443/");
+        assert_eq!(authority("WS://LOCALHOST:8080/A"), "localhost:8080");
+        assert_eq!(authority("ws://[2001:DB8:0:0::1]/"), "[2001:db8::1]");
     }
 
     #[test]

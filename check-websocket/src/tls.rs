@@ -4,20 +4,19 @@
 //! The caller decides whether to go on; by default it doesn't, and nothing was sent by then.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ClientConfig, verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::client::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
+use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConnection, DigitallySignedStruct, Error, ProtocolVersion,
-    RootCertStore, SignatureScheme, StreamOwned,
+    AlertDescription, CertificateError, ClientConnection, Error, InvalidMessage, PeerIncompatible,
+    ProtocolVersion, RootCertStore, StreamOwned,
 };
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use crate::look::{Certificate, Look};
 use crate::stream::{Line, Stream};
 
 /// What makes TLS connections, with the roots this host trusts.
@@ -32,51 +31,6 @@ pub struct Shown {
     pub version: &'static str,
     pub alpn: Option<String>,
     pub certificate: Option<Certificate>,
-}
-
-/// The server's certificate and what is wrong with it.
-#[derive(Clone, Debug)]
-pub struct Certificate {
-    pub names: Vec<String>,
-    pub subject: String,
-    pub issuer: String,
-    /// Whole days until it ends; negative once it has.
-    pub days_left: i64,
-    pub chain_length: usize,
-    pub name_matches: bool,
-    /// What is wrong with the chain, if anything.
-    pub chain: Option<Problem>,
-}
-
-/// What is wrong with a certificate: a stable name, and words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    pub name: &'static str,
-    pub text: String,
-}
-
-impl Certificate {
-    /// What stops a browser here, the gravest first.
-    pub fn problem(&self, host: &str) -> Option<Problem> {
-        if !self.name_matches {
-            return Some(Problem {
-                name: "certificate-name",
-                text: format!(
-                    "the certificate is for {}, not for {host}",
-                    self.names_text()
-                ),
-            });
-        }
-        self.chain.clone()
-    }
-
-    pub fn names_text(&self) -> String {
-        if self.names.is_empty() {
-            "no name at all".to_owned()
-        } else {
-            self.names.join(", ")
-        }
-    }
 }
 
 impl Tls {
@@ -101,11 +55,7 @@ impl Tls {
         line.finish_within(limit);
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Failed::Tls(format!("\"{host}\" can't be in a certificate")))?;
-        let look = Arc::new(Look {
-            roots: Arc::clone(&self.roots),
-            provider: Arc::clone(&self.provider),
-            seen: Mutex::new(None),
-        });
+        let look = Arc::new(Look::new(&self.roots, &self.provider));
         let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| Failed::Tls(error.to_string()))?
@@ -117,7 +67,9 @@ impl Tls {
             .map_err(|error| Failed::Tls(error.to_string()))?;
         let mut tls = StreamOwned::new(connection, line);
         while tls.conn.is_handshaking() {
-            tls.conn.complete_io(&mut tls.sock).map_err(Failed::from)?;
+            if let Err(error) = tls.conn.complete_io(&mut tls.sock) {
+                return Err(Failed::of(error, look.beyond()));
+            }
         }
         let shown = Shown {
             version: match tls.conn.protocol_version() {
@@ -129,9 +81,25 @@ impl Tls {
                 .conn
                 .alpn_protocol()
                 .map(|name| String::from_utf8_lossy(name).into_owned()),
-            certificate: look.seen.lock().ok().and_then(|mut seen| seen.take()),
+            certificate: look.certificate(),
         };
         Ok((Stream::Tls(Box::new(tls)), shown))
+    }
+}
+
+impl Tls {
+    /// What a server with this certificate would show.
+    pub fn look(&self, der: &[u8], host: &str) -> Result<Shown, Failed> {
+        let look = Look::new(&self.roots, &self.provider);
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| Failed::Tls(format!("\"{host}\" can't be in a certificate")))?;
+        let verified = look.verify_server_cert(&der.into(), &[], &name, &[], UnixTime::now());
+        verified.map_err(|error| Failed::of(io::Error::other(error), look.beyond()))?;
+        Ok(Shown {
+            version: "TLS",
+            alpn: None,
+            certificate: look.certificate(),
+        })
     }
 }
 
@@ -144,7 +112,31 @@ pub enum Failed {
     NoProtocol,
     TimedOut,
     Closed,
+    /// The server's TLS is not among what this program speaks, and others may: nginx has OpenSSL.
+    Beyond(String),
     Tls(String),
+}
+
+impl Failed {
+    /// Of a handshake in which this much of the certificate could not be checked.
+    fn of(error: io::Error, beyond: Option<String>) -> Self {
+        match (Self::from(error), beyond) {
+            (Self::Tls(_), Some(beyond)) => Self::Beyond(format!("the server has {beyond}")),
+            (failed, _) => failed,
+        }
+    }
+
+    pub fn text(&self) -> String {
+        match self {
+            Self::NotTls => "the answer is not TLS".to_owned(),
+            Self::NoProtocol => {
+                "the server accepts none of the application protocols offered".to_owned()
+            }
+            Self::TimedOut => "the TLS handshake was not answered in time".to_owned(),
+            Self::Closed => "the server closed the connection during the TLS handshake".to_owned(),
+            Self::Beyond(text) | Self::Tls(text) => text.clone(),
+        }
+    }
 }
 
 impl From<io::Error> for Failed {
@@ -153,11 +145,7 @@ impl From<io::Error> for Failed {
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<Error>());
         match (inner, error.kind()) {
-            (Some(Error::InvalidMessage(_)), _) => Self::NotTls,
-            (Some(Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)), _) => {
-                Self::NoProtocol
-            }
-            (Some(inner), _) => Self::Tls(inner.to_string()),
+            (Some(inner), _) => Self::from_rustls(inner),
             (None, io::ErrorKind::TimedOut) => Self::TimedOut,
             (
                 None,
@@ -171,178 +159,37 @@ impl From<io::Error> for Failed {
 }
 
 impl Failed {
-    pub fn text(&self) -> String {
-        match self {
-            Self::NotTls => "the answer is not TLS".to_owned(),
-            Self::NoProtocol => {
-                "the server accepts none of the application protocols offered".to_owned()
+    fn from_rustls(error: &Error) -> Self {
+        const COMMON: &str = "protocol version, cipher, curve or kind of signature";
+        match error {
+            Error::InvalidMessage(
+                InvalidMessage::HandshakePayloadTooLarge
+                | InvalidMessage::CertificatePayloadTooLarge,
+            ) => Self::Beyond("the server's certificates are longer than is read here".to_owned()),
+            Error::InvalidMessage(_) => Self::NotTls,
+            Error::AlertReceived(AlertDescription::NoApplicationProtocol) => Self::NoProtocol,
+            Error::AlertReceived(
+                alert @ (AlertDescription::HandshakeFailure
+                | AlertDescription::InsufficientSecurity
+                | AlertDescription::ProtocolVersion),
+            ) => Self::Beyond(format!(
+                "the server ended the TLS handshake with the alert {alert:?}, most likely because no \
+                 {COMMON} was offered that it takes"
+            )),
+            Error::AlertReceived(AlertDescription::CertificateRequired) => {
+                Self::Beyond("the server wants a certificate of its client".to_owned())
             }
-            Self::TimedOut => "the TLS handshake was not answered in time".to_owned(),
-            Self::Closed => "the server closed the connection during the TLS handshake".to_owned(),
-            Self::Tls(text) => text.clone(),
-        }
-    }
-}
-
-/// Takes any certificate and notes what a browser would make of it. Signatures are checked as
-/// ever: the server has to own the certificate it shows.
-#[derive(Debug)]
-struct Look {
-    roots: Arc<RootCertStore>,
-    provider: Arc<CryptoProvider>,
-    seen: Mutex<Option<Certificate>>,
-}
-
-impl ServerCertVerifier for Look {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        _ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let (_, facts) = X509Certificate::from_der(end_entity)
-            .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
-        let certificate = Certificate {
-            names: names(&facts),
-            subject: facts.subject().to_string(),
-            issuer: facts.issuer().to_string(),
-            days_left: days_left(&facts, now),
-            chain_length: intermediates.len() + 1,
-            name_matches: ParsedCertificate::try_from(end_entity)
-                .and_then(|parsed| verify_server_name(&parsed, name))
-                .is_ok(),
-            chain: self.chain_problem(end_entity, intermediates, &facts, now),
-        };
-        if let Ok(mut seen) = self.seen.lock() {
-            *seen = Some(certificate);
-        }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
-
-impl Look {
-    fn chain_problem(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        facts: &X509Certificate<'_>,
-        now: UnixTime,
-    ) -> Option<Problem> {
-        let validity = facts.validity();
-        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        // The dates first: an expired certificate is also no longer trusted, which says less.
-        if seconds > validity.not_after.timestamp() {
-            let text = format!("the certificate expired {}", ago(-days_left(facts, now)));
-            return Some(Problem {
-                name: "certificate-expired",
-                text,
-            });
-        }
-        if seconds < validity.not_before.timestamp() {
-            let text =
-                "the certificate is not valid yet: check the clocks on both sides".to_owned();
-            return Some(Problem {
-                name: "certificate-not-yet-valid",
-                text,
-            });
-        }
-        let verified = ParsedCertificate::try_from(end_entity).and_then(|parsed| {
-            verify_server_cert_signed_by_trust_anchor(
-                &parsed,
-                &self.roots,
-                intermediates,
-                now,
-                self.provider.signature_verification_algorithms.all,
-            )
-        });
-        let error = verified.err()?;
-        let self_signed = facts.subject() == facts.issuer();
-        Some(match error {
-            _ if self_signed => Problem {
-                name: "certificate-self-signed",
-                text: "the certificate is self-signed and not trusted by this host".to_owned(),
-            },
-            Error::InvalidCertificate(CertificateError::UnknownIssuer) => Problem {
-                name: "certificate-untrusted",
-                text: format!(
-                    "the certificate's chain leads to none that this host trusts; its issuer is {}",
-                    facts.issuer()
-                ),
-            },
+            Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => {
+                Self::Beyond("the server speaks nothing newer than TLS 1.1".to_owned())
+            }
+            Error::PeerIncompatible(reason) => Self::Beyond(format!(
+                "the server's TLS has no {COMMON} in common with what is offered here ({reason:?})"
+            )),
             Error::InvalidCertificate(
-                CertificateError::Expired | CertificateError::ExpiredContext { .. },
-            ) => Problem {
-                name: "certificate-expired",
-                text: "a certificate of the chain has expired".to_owned(),
-            },
-            other => Problem {
-                name: "certificate-untrusted",
-                text: other.to_string(),
-            },
-        })
-    }
-}
-
-fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
-    let Ok(Some(names)) = certificate.subject_alternative_name() else {
-        return Vec::new();
-    };
-    let name = |name: &GeneralName<'_>| match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => match *bytes {
-            [a, b, c, d] => Some(std::net::Ipv4Addr::new(*a, *b, *c, *d).to_string()),
-            bytes => {
-                let bytes: [u8; 16] = bytes.try_into().ok()?;
-                Some(std::net::Ipv6Addr::from(bytes).to_string())
-            }
-        },
-        _ => None,
-    };
-    names.value.general_names.iter().filter_map(name).collect()
-}
-
-fn days_left(certificate: &X509Certificate<'_>, now: UnixTime) -> i64 {
-    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-    certificate
-        .validity()
-        .not_after
-        .timestamp()
-        .saturating_sub(now)
-        .div_euclid(24 * 60 * 60)
-}
-
-fn ago(days: i64) -> String {
-    match days {
-        ..=0 => "today".to_owned(),
-        1 => "a day ago".to_owned(),
-        days => format!("{days} days ago"),
+                CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+                | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
+            ) => Self::Beyond("the server signs in a way that can't be checked here".to_owned()),
+            error => Self::Tls(error.to_string()),
+        }
     }
 }

@@ -1,18 +1,24 @@
 //! The established connection: a ping, an echo, and being silent for a while.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use tungstenite::protocol::Role;
+use tungstenite::error::{CapacityError, ProtocolError};
+use tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tungstenite::{Bytes, Error, Message, WebSocket};
+use websocket_protocol::{Escaped, Scanner};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, TOO_BIG};
 use crate::random;
 use crate::stream::Stream;
 
+/// A message has to be held in memory, and a server may announce 2^63 bytes. Those of real ones
+/// are shorter by far.
+const LONGEST: usize = 64 << 20;
+
 /// A WebSocket that is open.
 pub struct Tunnel {
-    socket: WebSocket<Stream>,
+    socket: WebSocket<Watched>,
     /// Pings of the server so far, which tungstenite answers.
     pings: u32,
 }
@@ -20,7 +26,16 @@ pub struct Tunnel {
 impl Tunnel {
     /// Goes on after the handshake, with what came behind it.
     pub fn new(stream: Stream, rest: Vec<u8>) -> Self {
-        let socket = WebSocket::from_partially_read(stream, rest, Role::Client, None);
+        let mut watched = Watched {
+            stream,
+            scanner: Some(Scanner::new(false)),
+            close_code: None,
+        };
+        watched.watch(&rest);
+        let config = WebSocketConfig::default()
+            .max_frame_size(Some(LONGEST))
+            .max_message_size(Some(LONGEST));
+        let socket = WebSocket::from_partially_read(watched, rest, Role::Client, Some(config));
         Self { socket, pings: 0 }
     }
 
@@ -99,13 +114,14 @@ impl Tunnel {
     pub fn close(mut self) {
         self.socket
             .get_mut()
+            .stream
             .finish_within(Duration::from_millis(500));
         let _ = self.socket.close(None);
         while self.socket.read().is_ok() {}
     }
 
     fn send(&mut self, message: Message, limit: Duration) -> Result<(), Failure> {
-        self.socket.get_mut().finish_within(limit);
+        self.socket.get_mut().stream.finish_within(limit);
         self.socket
             .send(message)
             .map_err(|error| End::of(error).failure())
@@ -122,20 +138,13 @@ impl Tunnel {
             if left.is_zero() {
                 return Ok(None);
             }
-            self.socket.get_mut().finish_within(left);
+            self.socket.get_mut().stream.finish_within(left);
             match self.socket.read() {
                 Ok(Message::Close(frame)) => {
-                    let text = match frame {
-                        Some(frame) => format!(
-                            "the server closed with code {} \"{}\"",
-                            u16::from(frame.code),
-                            websocket_protocol::Escaped(frame.reason.as_bytes())
-                        ),
-                        None => "the server closed without a code".to_owned(),
-                    };
+                    let sent = self.socket.get_ref().close_code;
                     return Err(End {
                         name: "closed",
-                        text,
+                        text: closed(frame.as_ref(), sent),
                     });
                 }
                 Ok(message) => {
@@ -146,6 +155,60 @@ impl Tunnel {
                 Err(error) => return Err(End::of(error)),
             }
         }
+    }
+}
+
+/// A connection, and the code of a Close that came by: tungstenite gives 1002 for each that is not
+/// allowed.
+struct Watched {
+    stream: Stream,
+    /// `None` once it has lost its place.
+    scanner: Option<Scanner>,
+    close_code: Option<u16>,
+}
+
+impl Watched {
+    fn watch(&mut self, bytes: &[u8]) {
+        let Some(scanner) = &mut self.scanner else {
+            return;
+        };
+        let code = &mut self.close_code;
+        let scanned = scanner.scan(bytes, |frame| *code = code.or(frame.close_code));
+        if scanned.is_err() {
+            self.scanner = None;
+        }
+    }
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(buffer)?;
+        self.watch(buffer.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+}
+
+impl Write for Watched {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+fn closed(frame: Option<&CloseFrame>, sent: Option<u16>) -> String {
+    match (frame, sent) {
+        (Some(frame), Some(sent)) if u16::from(frame.code) != sent => {
+            format!("the server closed with code {sent}, which no one may send")
+        }
+        (Some(frame), _) => format!(
+            "the server closed with code {} \"{}\"",
+            u16::from(frame.code),
+            Escaped(frame.reason.as_bytes())
+        ),
+        (None, _) => "the server closed without a code".to_owned(),
     }
 }
 
@@ -165,11 +228,18 @@ impl End {
                 ("ping-timeout", "nothing could be sent".to_owned())
             }
             Error::Io(error) => ("error", error.to_string()),
-            Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)
             | Error::ConnectionClosed
             | Error::AlreadyClosed => (
                 "no-close-frame",
                 "the connection was closed without a Close frame".to_owned(),
+            ),
+            Error::Capacity(CapacityError::MessageTooLong { size, .. }) => (
+                TOO_BIG,
+                format!(
+                    "a message of at least {size} bytes came, which may be right; this program reads no \
+                     more than {LONGEST}"
+                ),
             ),
             error => ("not-websocket-frames", error.to_string()),
         };
@@ -177,6 +247,14 @@ impl End {
     }
 
     fn failure(self) -> Failure {
+        if self.name == TOO_BIG {
+            return Failure::of_tunnel(
+                TOO_BIG,
+                self.text,
+                "A message came that is longer than this program reads. That says nothing of whether it works.",
+                "try an address at which the server sends less by itself",
+            );
+        }
         Failure::of_tunnel(
             self.name,
             self.text,

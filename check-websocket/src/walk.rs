@@ -1,11 +1,10 @@
 //! The way a browser walks to a WebSocket, step by step, until one fails.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
-use crate::answer::Answer;
 use crate::answered;
 use crate::certificate;
 use crate::failure::{self, Failure, Role};
@@ -13,82 +12,51 @@ use crate::handshake;
 use crate::lookup::{self, Found};
 use crate::options::Walk as Options;
 use crate::request::Request;
+use crate::steps::{Outcome, Step, Walk, milliseconds};
 use crate::stream::{Line, Stream};
 use crate::target::Target;
-use crate::tls::Tls;
+use crate::tls::{Shown, Tls};
 use crate::tunnel::Tunnel;
-
-/// What happened on the way to one address.
-pub struct Walk {
-    pub target: Target,
-    pub request: Request,
-    pub steps: Vec<Step>,
-    pub failure: Option<Failure>,
-    pub answer: Option<Answer>,
-    /// The address that accepted.
-    pub address: Option<SocketAddr>,
-    /// This host's own on that connection.
-    pub local: Option<IpAddr>,
-}
-
-/// One step and what it showed.
-pub struct Step {
-    pub name: &'static str,
-    pub outcome: Outcome,
-    pub time: Duration,
-    pub text: String,
-    /// What was sent and what came back, a line each.
-    pub lines: Vec<String>,
-    pub facts: Map<String, Value>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Ok,
-    /// It went on, but something here is worth a look.
-    Note,
-    Failed,
-}
-
-impl Walk {
-    pub fn works(&self) -> bool {
-        self.failure.is_none()
-    }
-
-    /// Whether the handshake was sent and taken, whatever came of the tunnel.
-    pub fn is_open(&self) -> bool {
-        self.step("handshake")
-            .is_some_and(|step| step.outcome != Outcome::Failed)
-    }
-
-    /// Whether the handshake was sent; what failed before is the address's own.
-    pub fn was_asked(&self) -> bool {
-        self.step("handshake").is_some()
-    }
-
-    pub fn step(&self, name: &str) -> Option<&Step> {
-        self.steps.iter().find(|step| step.name == name)
-    }
-}
 
 /// Walks to `target`.
 pub fn walk(target: &Target, role: Role, options: &Options, tls: &Tls) -> Walk {
-    let walk = Walk {
-        target: target.clone(),
-        request: Request::new(target, options),
-        steps: Vec::new(),
-        failure: None,
-        answer: None,
-        address: None,
-        local: None,
-    };
+    walked(target, role, options, |walker| walker.all(tls))
+}
+
+/// The step that such a certificate would make, without a connection.
+pub fn of_certificate(der: &[u8], options: &Options) -> Walk {
+    let shown = Tls::new().look(der, &options.target.host);
+    walked(
+        &options.target,
+        Role::Front,
+        options,
+        |walker| match &shown {
+            Ok(shown) => walker.judge_tls(shown, Duration::ZERO),
+            Err(failed) => Err(failure::of_tls(Role::Front, failed)),
+        },
+    )
+}
+
+fn walked(
+    target: &Target,
+    role: Role,
+    options: &Options,
+    walk: impl FnOnce(&mut Walker<'_>) -> Result<(), Failure>,
+) -> Walk {
     let mut walker = Walker {
-        walk,
+        walk: Walk {
+            target: target.clone(),
+            request: Request::new(target, options),
+            steps: Vec::new(),
+            failure: None,
+            answer: None,
+            address: None,
+            local: None,
+        },
         role,
         options,
-        tls,
     };
-    let failure = walker.all().err();
+    let failure = walk(&mut walker).err();
     Walk {
         failure,
         ..walker.walk
@@ -99,27 +67,31 @@ struct Walker<'a> {
     walk: Walk,
     role: Role,
     options: &'a Options,
-    tls: &'a Tls,
 }
 
 impl Walker<'_> {
-    fn all(&mut self) -> Result<(), Failure> {
+    fn all(&mut self, tls: &Tls) -> Result<(), Failure> {
         let found = self.lookup()?;
         let line = self.tcp(found.addresses())?;
         let mut stream = if self.walk.target.secure {
-            self.tls(line)?
+            self.tls(line, tls)?
         } else {
             Stream::Plain(line)
         };
         let rest = self.handshake(&mut stream)?;
         let mut tunnel = Tunnel::new(stream, rest);
         let options = self.options;
-        self.tunnel("ping", || tunnel.ping(options.timeout))
+        options.waiting.on("a pong", options.timeout());
+        self.tunnel("ping", || tunnel.ping(options.timeout()))
             .map_err(|failure| self.hinted(failure))?;
         if let Some(message) = &options.message {
-            self.tunnel("echo", || tunnel.echo(message, options.timeout))?;
+            options
+                .waiting
+                .on("the message to come back", options.timeout());
+            self.tunnel("echo", || tunnel.echo(message, options.timeout()))?;
         }
         if let Some(time) = options.hold {
+            options.waiting.on("the end of the silence", time);
             self.tunnel("hold", || tunnel.hold(time))?;
         }
         tunnel.close();
@@ -129,11 +101,15 @@ impl Walker<'_> {
     fn lookup(&mut self) -> Result<Found, Failure> {
         let (target, options) = (&self.walk.target, self.options);
         let start = Instant::now();
+        options.waiting.on(
+            &format!("the addresses of {}", target.host),
+            options.connect_timeout(),
+        );
         let found = lookup::lookup(
             target,
             &options.resolve,
             options.family,
-            options.connect_timeout,
+            options.connect_timeout(),
         );
         let time = start.elapsed();
         match found {
@@ -166,7 +142,15 @@ impl Walker<'_> {
             (None, Vec::new(), Vec::new(), Vec::new());
         for &address in addresses {
             let start = Instant::now();
-            let connected = Line::connect(address, self.options.connect_timeout);
+            let limit = self.options.connect_timeout();
+            if limit.is_zero() {
+                lines.push("the other addresses were not tried".to_owned());
+                break;
+            }
+            self.options
+                .waiting
+                .on(&format!("a connection to {address}"), limit);
+            let connected = Line::connect(address, limit);
             let time = milliseconds(start.elapsed());
             let error = connected.as_ref().err().map(ToString::to_string);
             facts.push(json!({"address": address.to_string(), "ms": time, "error": error}));
@@ -219,12 +203,13 @@ impl Walker<'_> {
         Ok(line)
     }
 
-    fn tls(&mut self, line: Line) -> Result<Stream, Failure> {
+    fn tls(&mut self, line: Line, tls: &Tls) -> Result<Stream, Failure> {
         let start = Instant::now();
         let host = self.walk.target.host.clone();
         // Browsers offer HTTP/1.1 alone for a WebSocket.
-        let limit = self.options.connect_timeout;
-        let connected = self.tls.connect(line, &host, &["http/1.1"], limit);
+        let limit = self.options.connect_timeout();
+        self.options.waiting.on(&format!("TLS with {host}"), limit);
+        let connected = tls.connect(line, &host, &["http/1.1"], limit);
         let time = start.elapsed();
         let (stream, shown) = match connected {
             Ok(connected) => connected,
@@ -233,6 +218,12 @@ impl Walker<'_> {
                 return Err(self.fail("tls", time, failure));
             }
         };
+        self.judge_tls(&shown, time)?;
+        Ok(stream)
+    }
+
+    fn judge_tls(&mut self, shown: &Shown, time: Duration) -> Result<(), Failure> {
+        let host = self.walk.target.host.clone();
         let certificate = shown.certificate.as_ref();
         let problem = certificate.and_then(|certificate| certificate.problem(&host));
         // nginx itself doesn't verify an upstream unless told to.
@@ -270,16 +261,20 @@ impl Walker<'_> {
             Some(problem) => {
                 step.lines
                     .push(format!("going on although {}", problem.text));
-                Ok(stream)
+                Ok(())
             }
-            None => Ok(stream),
+            None => Ok(()),
         }
     }
 
     fn handshake(&mut self, stream: &mut Stream) -> Result<Vec<u8>, Failure> {
         let start = Instant::now();
         let request = self.walk.request.clone();
-        let exchanged = handshake::exchange(stream, &request, self.options.timeout);
+        let limit = self.options.timeout();
+        self.options
+            .waiting
+            .on("the answer to the handshake", limit);
+        let exchanged = handshake::exchange(stream, &request, limit);
         let time = start.elapsed();
         let sent = request.shown();
         let shown = |answer: &[String]| -> Vec<String> {
@@ -352,7 +347,13 @@ impl Walker<'_> {
         }
     }
 
-    fn fail(&mut self, name: &'static str, time: Duration, failure: Failure) -> Failure {
+    fn fail(&mut self, name: &'static str, time: Duration, mut failure: Failure) -> Failure {
+        let deadline = &self.options.deadline;
+        if deadline.is_over() {
+            let seconds = deadline.seconds();
+            failure.seen =
+                format!("{}; --deadline ended it after {seconds} s", failure.seen).into();
+        }
         self.note(name, Outcome::Failed, time, failure.seen.to_string());
         failure
     }
@@ -380,16 +381,4 @@ impl Walker<'_> {
     }
 }
 
-impl Step {
-    fn fact(&mut self, name: &str, value: Value) -> &mut Self {
-        self.facts.insert(name.to_owned(), value);
-        self
-    }
-}
-
 const PROTOCOL: &str = "Sec-WebSocket-Protocol";
-
-/// With as many digits as tell something.
-pub fn milliseconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 100_000.0).round() / 100.0
-}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, crypto};
 
 /// A self-signed certificate for `localhost` and `127.0.0.1`.
@@ -66,14 +67,25 @@ impl Certificate {
         }
     }
 
+    /// This certificate in the hands of someone who has another's key.
+    pub fn stolen_by(&self, other: &Self) -> Self {
+        Self {
+            key: other.key.clone(),
+            key_pem: other.key_pem.clone(),
+            ..self.clone()
+        }
+    }
+
     /// What a server needs to present this certificate.
     pub fn server_config(&self) -> Arc<ServerConfig> {
+        let key = provider().key_provider.load_private_key(self.private_key());
+        let shown = CertifiedKey::new(vec![self.der.clone()], key.expect("rcgen's key is a key"));
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("ring has the default versions")
             .with_no_client_auth()
-            .with_single_cert(vec![self.der.clone()], self.private_key())
-            .expect("the key belongs to the certificate");
+            // Not `with_single_cert`, which would not show another's certificate.
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
         Arc::new(config)
     }
 

@@ -2,6 +2,9 @@
 
 use super::scope::Scope;
 
+/// More notes help nobody.
+const ENOUGH: usize = 100;
+
 /// A note for each such directive in force.
 pub fn notes(scope: &Scope<'_>, notes: &mut Vec<String>) {
     const FOLKLORE: [(&str, &str); 4] = [
@@ -30,7 +33,7 @@ pub fn notes(scope: &Scope<'_>, notes: &mut Vec<String>) {
             "{name} ({}) has no effect on tunnels: it {truth}",
             line.place()
         );
-        if !notes.contains(&note) {
+        if notes.len() < ENOUGH && !notes.contains(&note) {
             notes.push(note);
         }
     }

@@ -1,10 +1,11 @@
 //! Whether WebSocket would pass each location that proxies, and why not.
 
+use super::before::{self, Place};
 use super::location::{By, Location, Version};
 use super::parse::Directive;
-use super::scope::{Scope, find, pass};
+use super::scope::{Level, Scope, titled};
 use super::values::Maps;
-use super::{folklore, proxied};
+use super::{access, folklore, proxied, rewrite, unseen};
 
 /// What was found in a configuration.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub struct Judgement {
     pub locations: Vec<Location>,
     /// What concerns no single location.
     pub notes: Vec<String>,
+    /// Where there were too many locations.
+    pub unjudged: Option<String>,
 }
 
 impl Judgement {
@@ -23,6 +26,9 @@ impl Judgement {
     }
 }
 
+/// More locations than these are no longer judged.
+const MAX_LOCATIONS: usize = 20_000;
+
 /// Judges a configuration; the version of nginx decides what its defaults are.
 pub fn judge(directives: &[Directive], version: Option<Version>) -> Judgement {
     let mut judge = Judge {
@@ -30,6 +36,7 @@ pub fn judge(directives: &[Directive], version: Option<Version>) -> Judgement {
         judgement: Judgement {
             locations: Vec::new(),
             notes: Vec::new(),
+            unjudged: None,
         },
     };
     let blocks = |directives: &[Directive]| directives.iter().any(|d| d.name == "http");
@@ -67,46 +74,86 @@ struct Judge {
 impl Judge {
     fn http(&mut self, http: &[Directive]) {
         let maps = Maps::of(http);
-        for server in http.iter().filter(|directive| directive.name == "server") {
+        let level = Level::new(http);
+        for server in level.all("server").iter().copied() {
             if server.block.is_none() {
                 continue;
             }
-            let scope = Scope {
-                levels: vec![http],
-                server: server_name(server.children()),
-                name: String::new(),
-            };
-            self.level(&scope.within(server.children(), String::new()), &maps);
+            let scope = Scope::of(&level, &server_name(server.children()));
+            let server = scope.within(Level::new(server.children()), String::new());
+            self.level(&server, &server, None, &maps);
         }
     }
 
-    /// Goes through the locations of a server or location.
-    fn level(&mut self, scope: &Scope<'_>, maps: &Maps<'_>) {
-        let level = scope.levels.last().copied().unwrap_or_default();
-        for directive in level {
-            let name = match directive.name.as_str() {
-                "location" => format!("location {}", directive.words.join(" ")),
-                "if" => format!("{} if {}", scope.name, directive.words.join(" "))
-                    .trim()
-                    .to_owned(),
+    /// Goes through the locations of a server or location. `around` is the location whose level it
+    /// is.
+    fn level<'a>(
+        &mut self,
+        server: &Scope<'a>,
+        scope: &Scope<'a>,
+        around: Option<&'a Directive>,
+        maps: &Maps<'a>,
+    ) {
+        let level = scope.level();
+        for directive in level.lines {
+            let (name, place, of) = match directive.name.as_str() {
+                "location" => (titled("location", &directive.words), directive, None),
+                "if" => {
+                    let name = titled(&format!("{} if", scope.name), &directive.words);
+                    let place = around.unwrap_or(directive);
+                    (name.trim().to_owned(), place, around.map(|_| &level))
+                }
                 _ => continue,
             };
-            let inner = scope.within(directive.children(), name);
-            self.location(directive, &inner, maps);
-            self.level(&inner, maps);
+            let inner = scope.within(Level::new(directive.children()), name);
+            let own = inner.level();
+            let before = Place {
+                server,
+                directive: place,
+                level: of.unwrap_or(&own),
+                scope: &inner,
+                maps,
+            };
+            self.location(directive, &inner, &before);
+            self.level(server, &inner, Some(place), maps);
         }
     }
 
-    fn location(&mut self, place: &Directive, scope: &Scope<'_>, maps: &Maps<'_>) {
-        let Some(location) = location(place, scope, maps, self.version) else {
+    fn location<'a>(&mut self, line: &'a Directive, scope: &Scope<'a>, before: &Place<'_, 'a>) {
+        let judgement = &mut self.judgement;
+        if judgement.unjudged.is_some() || scope.level().pass().is_none() {
+            return;
+        }
+        if judgement.locations.len() >= MAX_LOCATIONS {
+            let text = "more locations proxy than are judged: from this one on they are not";
+            judgement.unjudged = Some(format!("{}: {text}", line.place()));
+            return;
+        }
+        let lists = ["proxy_set_header", "proxy_hide_header", "proxy_pass_header"];
+        let lines: usize = lists.iter().map(|name| scope.list(name).len()).sum();
+        if before.maps.step(lines).is_none() {
+            judgement.unjudged = Some(format!("{}: {TOO_MUCH}", line.place()));
+            return;
+        }
+        // What a `set` there makes of a variable counts in its lines.
+        let mut maps = before.maps.clone();
+        rewrite::set(before.level, &mut maps);
+        let Some(mut location) = location(line, scope, &maps, self.version) else {
             return;
         };
+        before::judge(&mut location, before);
         if location.is_meant() {
-            folklore::notes(scope, &mut self.judgement.notes);
+            folklore::notes(scope, &mut judgement.notes);
         }
-        self.judgement.locations.push(location);
+        if maps.is_spent() {
+            judgement.unjudged = Some(format!("{}: {TOO_MUCH}", line.place()));
+        }
+        judgement.locations.push(location);
     }
 }
+
+/// Said where a verdict may lack something.
+pub const TOO_MUCH: &str = "there is more to follow than is followed, so not all of it is judged";
 
 /// Judges a location; `None` where it passes nothing on.
 pub fn location(
@@ -115,18 +162,24 @@ pub fn location(
     maps: &Maps<'_>,
     version: Option<Version>,
 ) -> Option<Location> {
-    let pass = pass(scope.levels.last()?)?;
+    let level = scope.level();
+    let pass = level.pass()?;
     let mut location = Location {
-        server: scope.server.clone(),
+        server: scope.server.to_string(),
         name: scope.name.clone(),
-        file: place.file.clone(),
+        file: place.file.to_string(),
         line: place.line,
-        passes_to: format!("{} {}", pass.name, pass.word(0)),
+        passes_to: titled(&pass.name, &pass.words),
         by: By::Nothing,
         problems: Vec::new(),
         remarks: Vec::new(),
     };
-    if scope.is("websocket", "on") {
+    let can = matches!(
+        pass.name.as_str(),
+        "proxy_pass" | "uwsgi_pass" | "scgi_pass"
+    );
+    // What is said of a server as a whole is not meant for its locations of PHP.
+    if scope.is("websocket", "on") && (can || level.find("websocket").is_some()) {
         location.by = By::Module;
     }
     match pass.name.as_str() {
@@ -145,31 +198,18 @@ pub fn location(
             .problems
             .push("fastcgi_pass cannot carry a WebSocket".to_owned()),
     }
-    never_proxied(&mut location, scope);
+    let access = access::judge(location.by, scope, maps);
+    location.problems.extend(access.problems);
+    location.remarks.extend(access.remarks);
+    location.remarks.extend(unseen::remarks(scope));
     Some(location)
-}
-
-/// `return` comes before `proxy_pass`, wherever it is written: in the server, or in the location
-/// itself. That of a location around it is for what stays there.
-fn never_proxied(location: &mut Location, scope: &Scope<'_>) {
-    let server = scope.levels.get(1).filter(|_| scope.levels.len() > 2);
-    let levels = server.into_iter().chain(scope.levels.last());
-    if let Some(line) = levels.filter_map(|level| find(level, "return")).next() {
-        location.problems.push(format!(
-            "return ({}) answers before the request is passed on",
-            line.place()
-        ));
-    }
 }
 
 /// What a server is called in reports.
 pub fn server_name(server: &[Directive]) -> String {
-    let named = find(server, "server_name").map(|line| line.words.join(" "));
-    let listens = || {
-        find(server, "listen")
-            .map_or("80", |line| line.word(0))
-            .to_owned()
-    };
+    let find = |name: &str| server.iter().find(|line| line.name == name);
+    let named = find("server_name").map(|line| titled("", &line.words));
+    let listens = || find("listen").map_or("80", |line| line.word(0)).to_owned();
     named
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| format!("listen {}", listens()))

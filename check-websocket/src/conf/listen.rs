@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::parse::Directive;
-use super::pattern::Pattern;
+use super::pattern::Patterns;
 
 /// Where a request comes in.
 #[derive(Clone, Debug)]
@@ -25,7 +25,11 @@ pub struct Server<'a> {
 }
 
 /// Chooses among the servers of an `http` block. `None` if none listens there.
-pub fn choose<'a>(http: &'a [Directive], arrival: &Arrival<'_>) -> Option<Server<'a>> {
+pub fn choose<'a>(
+    http: &'a [Directive],
+    arrival: &Arrival<'_>,
+    patterns: &Patterns,
+) -> Option<Server<'a>> {
     let servers = http
         .iter()
         .filter(|directive| directive.name == "server" && directive.block.is_some());
@@ -42,7 +46,7 @@ pub fn choose<'a>(http: &'a [Directive], arrival: &Arrival<'_>) -> Option<Server
         listening.retain(|(_, listen)| listen.nearness(address) == Some(nearest));
     }
     let is_tls = listening.iter().any(|(_, listen)| listen.is_tls);
-    let (directive, why) = by_name(&listening, arrival)?;
+    let (directive, why) = by_name(&listening, arrival, patterns)?;
     Some(Server {
         directive,
         is_tls,
@@ -53,11 +57,12 @@ pub fn choose<'a>(http: &'a [Directive], arrival: &Arrival<'_>) -> Option<Server
 fn by_name<'a>(
     listening: &[(&'a Directive, Listen)],
     arrival: &Arrival<'_>,
+    patterns: &Patterns,
 ) -> Option<(&'a Directive, String)> {
     let mut best: Option<(Named, &Directive, &str)> = None;
     for (server, _) in listening {
         for name in names(server) {
-            let Some(named) = Named::of(name, arrival.host) else {
+            let Some(named) = Named::of(name, arrival.host, patterns) else {
                 continue;
             };
             // Of two that are equal the first is taken.
@@ -100,9 +105,9 @@ enum Named {
 }
 
 impl Named {
-    fn of(name: &str, host: &str) -> Option<Self> {
+    fn of(name: &str, host: &str, patterns: &Patterns) -> Option<Self> {
         if let Some(expression) = name.strip_prefix('~') {
-            let matches = Pattern::new(expression, true)?.is_in(host);
+            let matches = patterns.get(expression, true)?.is_in(host);
             return matches.then_some(Self::ByExpression);
         }
         let name = name.to_ascii_lowercase();
@@ -143,7 +148,7 @@ fn listens(server: &Directive) -> impl Iterator<Item = Listen> {
     let ssl_on = server
         .children()
         .iter()
-        .any(|line| line.name == "ssl" && line.word(0) == "on");
+        .any(|line| line.name == "ssl" && line.says("on"));
     let default = lines.is_empty().then_some(Listen {
         address: None,
         families: (true, false),
@@ -217,7 +222,8 @@ mod tests {
             port,
             host,
         };
-        choose(&directives, &arrival).map(|server| (server.directive.line, server.is_tls))
+        choose(&directives, &arrival, &Patterns::new())
+            .map(|server| (server.directive.line, server.is_tls))
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Which location of a server a path reaches, as nginx searches.
 
 use super::parse::Directive;
-use super::pattern::Pattern;
-use super::scope::{Scope, pass};
+use super::scope::{Level, Scope, pass, titled};
+use super::values::Maps;
 
 /// A location, with the levels around it.
 #[derive(Clone)]
@@ -24,17 +24,24 @@ pub enum Found<'a> {
 }
 
 /// Searches, and notes the expressions that can't be judged.
-pub fn search<'a>(scope: &Scope<'a>, path: &str, unknown: &mut Vec<&'a Directive>) -> Found<'a> {
-    let level = scope.levels.last().copied().unwrap_or_default();
+pub fn search<'a>(
+    scope: &Scope<'a>,
+    path: &str,
+    maps: &Maps<'a>,
+    unknown: &mut Vec<&'a Directive>,
+) -> Found<'a> {
+    let level = scope.level();
+    let locations = level.all("location");
+    if maps.step(locations.len()).is_none() {
+        return Found::Nothing;
+    }
     let places = || {
-        level
-            .iter()
-            .filter(|directive| directive.name == "location")
-            .map(|directive| (directive, Kind::of(directive)))
+        let locations = locations.iter().copied();
+        locations.map(|directive| (directive, Kind::of(directive)))
     };
     let place = |directive: &'a Directive, why| Place {
         directive,
-        scope: scope.within(directive.children(), name(directive)),
+        scope: scope.within(Level::new(directive.children()), name(directive)),
         why,
     };
     if let Some((exact, _)) = places().find(|(_, kind)| *kind == Kind::Exact(path)) {
@@ -58,7 +65,7 @@ pub fn search<'a>(scope: &Scope<'a>, path: &str, unknown: &mut Vec<&'a Directive
     let mut found = Found::Nothing;
     if let Some((_, is_last, directive)) = longest {
         let here = place(directive, "it is the longest prefix");
-        found = match search(&here.scope, path, unknown) {
+        found = match search(&here.scope, path, maps, unknown) {
             Found::Nothing => Found::Prefix(here),
             Found::Prefix(inner) => Found::Prefix(inner),
             found => return found,
@@ -75,11 +82,11 @@ pub fn search<'a>(scope: &Scope<'a>, path: &str, unknown: &mut Vec<&'a Directive
         else {
             continue;
         };
-        match Pattern::new(text, ignoring_case) {
+        match maps.patterns().get(text, ignoring_case) {
             None => unknown.push(directive),
             Some(pattern) if pattern.is_in(path) => {
                 let here = place(directive, "its regular expression matches");
-                return match search(&here.scope, path, unknown) {
+                return match search(&here.scope, path, maps, unknown) {
                     Found::Nothing => Found::Final(here),
                     Found::Prefix(inner) => Found::Final(inner),
                     found => found,
@@ -93,27 +100,34 @@ pub fn search<'a>(scope: &Scope<'a>, path: &str, unknown: &mut Vec<&'a Directive
 
 /// `@name` of a server.
 pub fn named<'a>(server: &Scope<'a>, wanted: &str) -> Option<Place<'a>> {
-    let level = server.levels.last().copied().unwrap_or_default();
-    let directive = level
-        .iter()
-        .find(|directive| directive.name == "location" && directive.word(0) == wanted)?;
+    let level = server.level();
+    let mut named = level.all("location").iter().copied();
+    let directive = named.find(|directive| directive.word(0) == wanted)?;
     Some(Place {
         directive,
-        scope: server.within(directive.children(), name(directive)),
+        scope: server.within(Level::new(directive.children()), name(directive)),
         why: "try_files leads there",
     })
 }
 
+/// A path that a location is written for, where it is not an expression.
+pub fn path(directive: &Directive) -> Option<&str> {
+    match Kind::of(directive) {
+        Kind::Exact(text) | Kind::Prefix { text, .. } => Some(text),
+        Kind::Expression { .. } | Kind::Named => None,
+    }
+}
+
 fn name(directive: &Directive) -> String {
-    format!("location {}", directive.words.join(" "))
+    titled("location", &directive.words)
 }
 
 impl<'a> Place<'a> {
     /// The block `if` of it that the request is in.
     pub fn inside(self, block: &'a Directive) -> Self {
-        let name = format!("{} if {}", self.scope.name, block.words.join(" "));
+        let name = titled(&format!("{} if", self.scope.name), &block.words);
         Self {
-            scope: self.scope.within(block.children(), name),
+            scope: self.scope.within(Level::new(block.children()), name),
             ..self
         }
     }
@@ -204,12 +218,8 @@ mod tests {
     #[track_caller]
     fn line(path: &str) -> (usize, &'static str) {
         let directives = parse("a", SERVER).expect("right syntax");
-        let scope = Scope {
-            levels: vec![&directives],
-            server: String::new(),
-            name: String::new(),
-        };
-        match search(&scope, path, &mut Vec::new()) {
+        let scope = Scope::of(&Level::new(&directives), "");
+        match search(&scope, path, &Maps::of(&[]), &mut Vec::new()) {
             Found::Final(place) => (place.directive.line, "final"),
             Found::Prefix(place) => (place.directive.line, "prefix"),
             Found::Slash(place) => (place.directive.line, "slash"),
@@ -241,13 +251,9 @@ mod tests {
     #[test]
     fn named_ones_and_those_that_cannot_be_judged() {
         let directives = parse("a", SERVER).expect("right syntax");
-        let scope = Scope {
-            levels: vec![&directives],
-            server: String::new(),
-            name: String::new(),
-        };
+        let scope = Scope::of(&Level::new(&directives), "");
         let mut unknown = Vec::new();
-        search(&scope, "/never", &mut unknown);
+        search(&scope, "/never", &Maps::of(&[]), &mut unknown);
         assert_eq!(unknown.len(), 1);
         assert_eq!(
             named(&scope, "@named").map(|place| place.directive.line),

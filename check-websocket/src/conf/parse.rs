@@ -1,5 +1,7 @@
 //! nginx's configuration syntax: words, quotes, comments and blocks.
 
+use std::rc::Rc;
+
 use super::lua;
 
 /// A directive with its words, and its block if it has one.
@@ -8,7 +10,7 @@ pub struct Directive {
     pub name: String,
     pub words: Vec<String>,
     pub block: Option<Vec<Directive>>,
-    pub file: String,
+    pub file: Rc<str>,
     pub line: usize,
 }
 
@@ -21,18 +23,49 @@ impl Directive {
         self.block.as_deref().unwrap_or_default()
     }
 
+    /// Whether its value is this, as nginx compares flags.
+    pub fn says(&self, value: &str) -> bool {
+        self.word(0).eq_ignore_ascii_case(value)
+    }
+
     pub fn place(&self) -> String {
         format!("{}:{}", self.file, self.line)
     }
 }
 
+/// Memory for the directives of a configuration, all its files together.
+pub struct Room {
+    left: usize,
+}
+
+const MEMORY: usize = 64 << 20;
+
+impl Room {
+    pub fn new() -> Self {
+        Self { left: MEMORY }
+    }
+
+    fn take(&mut self, bytes: usize) -> Option<()> {
+        self.left = self.left.checked_sub(bytes)?;
+        Some(())
+    }
+}
+
 /// Reads a whole file.
+#[cfg(test)]
 pub fn parse(file: &str, text: &str) -> Result<Vec<Directive>, String> {
+    parse_within(file, text, &mut Room::new())
+}
+
+/// Reads a whole file into what room there is.
+pub fn parse_within(file: &str, text: &str, room: &mut Room) -> Result<Vec<Directive>, String> {
     let mut reader = Reader {
         rest: text,
         line: 1,
-        file,
+        file: file.into(),
         depth: 0,
+        listed: None,
+        room,
     };
     reader.block(false)
 }
@@ -40,9 +73,16 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Directive>, String> {
 struct Reader<'a> {
     rest: &'a str,
     line: usize,
-    file: &'a str,
+    file: Rc<str>,
     depth: usize,
+    /// The depth of a block whose lines are data.
+    listed: Option<usize>,
+    room: &'a mut Room,
 }
+
+/// Blocks whose lines are data that no verdict depends on, a million of them perhaps. What they
+/// include is none either.
+const DATA: [&str; 3] = ["geo", "types", "split_clients"];
 
 enum Token {
     Word(String),
@@ -54,6 +94,9 @@ enum Token {
 
 /// Deeper than any configuration, and far from where the stack ends.
 const MAX_DEPTH: usize = 100;
+
+/// nginx takes no longer words.
+const MAX_WORD: usize = 4096;
 
 impl Reader<'_> {
     fn block(&mut self, inner: bool) -> Result<Vec<Directive>, String> {
@@ -70,6 +113,7 @@ impl Reader<'_> {
             }
             let block = match token {
                 Token::Word(word) => {
+                    self.hold(word.capacity() + 2 * size_of::<String>())?;
                     words.push(word);
                     continue;
                 }
@@ -84,7 +128,14 @@ impl Reader<'_> {
                 }
                 Token::Open => {
                     self.depth += 1;
+                    let is_data = words
+                        .first()
+                        .is_some_and(|name| DATA.contains(&name.as_str()));
+                    if is_data && self.listed.is_none() {
+                        self.listed = Some(self.depth);
+                    }
                     let block = self.block(true)?;
+                    self.listed = self.listed.filter(|depth| *depth != self.depth);
                     self.depth -= 1;
                     Some(block)
                 }
@@ -96,14 +147,30 @@ impl Reader<'_> {
             if words.is_empty() {
                 return Err(self.error("a directive without a name"));
             }
+            if self.listed.is_some_and(|depth| depth <= self.depth) {
+                words.clear();
+                continue;
+            }
+            self.hold(size_of::<Directive>())?;
+            words.shrink_to_fit();
             directives.push(Directive {
                 name: words.remove(0),
                 words: std::mem::take(&mut words),
                 block,
-                file: self.file.to_owned(),
+                file: Rc::clone(&self.file),
                 line,
             });
         }
+    }
+
+    /// Takes room for what is kept.
+    fn hold(&mut self, bytes: usize) -> Result<(), String> {
+        if self.listed.is_some() {
+            return Ok(());
+        }
+        self.room.take(bytes).ok_or_else(|| {
+            self.error("there are more directives than are held in memory, and none is judged")
+        })
     }
 
     fn token(&mut self) -> Result<Token, String> {
@@ -116,7 +183,7 @@ impl Reader<'_> {
             '{' => Token::Open,
             '}' => Token::Close,
             quote @ ('"' | '\'') => Token::Word(self.quoted(quote)?),
-            first => Token::Word(self.bare(first)),
+            first => Token::Word(self.bare(first)?),
         })
     }
 
@@ -141,10 +208,18 @@ impl Reader<'_> {
                 Some(c) => word.push(c),
                 None => return Err(self.error("a quote is not closed")),
             }
+            self.measure(&word)?;
         }
     }
 
-    fn bare(&mut self, first: char) -> String {
+    fn measure(&self, word: &str) -> Result<(), String> {
+        if word.len() > MAX_WORD {
+            return Err(self.error("a word is longer than nginx takes"));
+        }
+        Ok(())
+    }
+
+    fn bare(&mut self, first: char) -> Result<String, String> {
         let mut word = String::new();
         let mut c = first;
         loop {
@@ -155,11 +230,16 @@ impl Reader<'_> {
             match self.rest.chars().next() {
                 // `${name}` is part of a word.
                 Some('{') if c == '$' => {}
-                Some(end) if end.is_ascii_whitespace() || matches!(end, ';' | '{') => return word,
-                None => return word,
+                Some(end) if end.is_ascii_whitespace() || matches!(end, ';' | '{') => {
+                    return Ok(word);
+                }
+                None => return Ok(word),
                 Some(_) => {}
             }
-            let Some(next) = self.next() else { return word };
+            let Some(next) = self.next() else {
+                return Ok(word);
+            };
+            self.measure(&word)?;
             c = next;
         }
     }
@@ -278,5 +358,18 @@ mod tests {
             assert!(error.starts_with(&format!("f:{line}: ")), "{text}: {error}");
         }
         assert!(parse("f", &"a {".repeat(100_000)).is_err());
+        assert!(parse("f", &format!("a {};", "b".repeat(5000))).is_err());
+        assert!(parse("f", &format!("a '{}';", "b".repeat(5000))).is_err());
+    }
+
+    #[test]
+    fn data_is_not_kept_and_what_is_has_its_bounds() {
+        let data = "geo $a { default 0; ranges { x; } 10.0.0.0/8 1; } types { a b; } c d;";
+        let directives = parse("a", data).expect("right syntax");
+        let kept: Vec<usize> = directives.iter().map(|d| d.children().len()).collect();
+        assert_eq!(kept, [0, 0, 0]);
+        let many = "a b;".repeat(2_000_000);
+        let error = parse("a", &many).expect_err("more than is held");
+        assert!(error.contains("more directives than are held"), "{error}");
     }
 }

@@ -1,19 +1,63 @@
 //! Regular expressions as nginx writes them.
 
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use regex::bytes::{Captures, Regex, RegexBuilder};
 
+/// Expressions that were read, of which a configuration may hold any number.
+pub struct Patterns {
+    known: RefCell<HashMap<(String, bool), Option<Pattern>>>,
+    /// How many more are read. Each takes its time and memory.
+    left: Cell<usize>,
+}
+
+const MAX_READ: usize = 20_000;
+const MAX_KNOWN: usize = 256;
+/// Bytes of one, as a program.
+const MAX_SIZE: usize = 256 << 10;
+
+impl Patterns {
+    pub fn new() -> Self {
+        Self {
+            known: RefCell::default(),
+            left: Cell::new(MAX_READ),
+        }
+    }
+
+    /// `None` where it uses what PCRE has and this does not, such as looking ahead, and where there
+    /// were too many.
+    pub fn get(&self, text: &str, ignoring_case: bool) -> Option<Pattern> {
+        let mut known = self.known.borrow_mut();
+        let key = (text.to_owned(), ignoring_case);
+        if let Some(pattern) = known.get(&key) {
+            return pattern.clone();
+        }
+        self.left.set(self.left.get().checked_sub(1)?);
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        let pattern = Pattern::new(text, ignoring_case);
+        known.insert(key, pattern.clone());
+        pattern
+    }
+}
+
 /// An expression of a location, a server name or a rewrite.
-pub struct Pattern(Regex);
+#[derive(Clone)]
+pub struct Pattern(Rc<Regex>);
 
 impl Pattern {
-    /// `None` where it uses what PCRE has and this does not, such as looking ahead.
-    pub fn new(text: &str, ignoring_case: bool) -> Option<Self> {
+    fn new(text: &str, ignoring_case: bool) -> Option<Self> {
         RegexBuilder::new(text)
             .unicode(false)
             .case_insensitive(ignoring_case)
+            .size_limit(MAX_SIZE)
+            .dfa_size_limit(MAX_SIZE)
             .build()
             .ok()
-            .map(Self)
+            .map(|regex| Self(Rc::new(regex)))
     }
 
     pub fn is_in(&self, text: &str) -> bool {
@@ -50,7 +94,7 @@ fn group(captures: &Captures<'_>, number: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Pattern;
+    use super::{Pattern, Patterns};
 
     #[test]
     fn expressions() {
@@ -70,4 +114,17 @@ mod tests {
         assert_eq!(made("/ws/a/b").as_deref(), Some("/a/b?$arg"));
         assert_eq!(made("/other"), None);
     }
+
+    #[test]
+    fn no_more_than_can_be_read() {
+        let patterns = Patterns::new();
+        assert!((0..MAX_READ_FEW).all(|n| patterns.get(&n.to_string(), false).is_some()));
+        patterns.left.set(1);
+        assert!(patterns.get("a", false).is_some());
+        assert!(patterns.get("b", false).is_none());
+        assert!(patterns.get("a", false).is_some());
+        assert!(Patterns::new().get("((a{999}){999}){999}", false).is_none());
+    }
+
+    const MAX_READ_FEW: usize = 300;
 }

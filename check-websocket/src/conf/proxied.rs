@@ -6,7 +6,7 @@ use websocket_protocol::header::has_token;
 
 use super::location::{By, Location, Version};
 use super::parse::Directive;
-use super::scope::{Scope, pass};
+use super::scope::Scope;
 use super::times;
 use super::values::Maps;
 
@@ -18,44 +18,92 @@ pub fn judge(
     version: Option<Version>,
 ) {
     let headers = scope.headers();
-    let upgrade = last(&headers, "Upgrade");
-    let connection = last(&headers, "Connection");
+    let upgrade = Sent::of(headers, "Upgrade", maps);
+    let connection = Sent::of(headers, "Connection", maps);
     if location.by == By::Module {
         redundant(
             location,
             scope,
             maps,
-            [(upgrade, "websocket"), (connection, "upgrade")],
+            [(upgrade.line, "websocket"), (connection.line, "upgrade")],
         );
         times::websocket(location, scope);
     } else {
         let lost = ["Upgrade", "Connection"].map(|name| scope.lost_header(name));
-        if upgrade.is_some() || lost.iter().any(Option::is_some) {
+        if upgrade.line.is_some() || lost.iter().any(Option::is_some) {
             location.by = By::Hand;
         }
-        by_hand(location, scope, maps, version, [upgrade, connection]);
+        by_hand(location, scope, version, [upgrade, connection]);
     }
-    request_is_changed(location, scope, &headers, maps);
+    request_is_changed(location, scope, headers, maps);
+    answer_is_changed(location, scope);
+    no_server(location, scope, maps);
+    times::connect_timeout(location, scope);
     times::read_timeout(location, scope);
+}
+
+/// What is sent of a header. Of several lines nginx sends each that is not empty.
+struct Sent<'a> {
+    /// The last of them.
+    line: Option<&'a Directive>,
+    /// The values together, as far as they can be told.
+    value: String,
+    /// The first that can't be told.
+    unknown: Option<&'a Directive>,
+}
+
+impl<'a> Sent<'a> {
+    fn of(headers: &[&'a Directive], name: &str, maps: &Maps<'_>) -> Self {
+        let named = headers
+            .iter()
+            .filter(|line| line.word(0).eq_ignore_ascii_case(name));
+        let mut sent = Self {
+            line: None,
+            value: String::new(),
+            unknown: None,
+        };
+        for line in named {
+            sent.line = Some(line);
+            match maps.value(line.word(1)) {
+                Some(value) if value.is_empty() => {}
+                Some(value) if sent.value.is_empty() => sent.value = value,
+                Some(value) => sent.value += &format!(", {value}"),
+                None => sent.unknown = sent.unknown.or(Some(line)),
+            }
+        }
+        sent
+    }
 }
 
 fn by_hand(
     location: &mut Location,
     scope: &Scope<'_>,
-    maps: &Maps<'_>,
     version: Option<Version>,
-    [upgrade, connection]: [Option<&Directive>; 2],
+    [upgrade, connection]: [Sent<'_>; 2],
 ) {
     if let Some(problem) = http_version(scope, version) {
         location.problems.push(problem);
     }
     let lines = [
-        ("Upgrade", upgrade, "websocket"),
-        ("Connection", connection, "upgrade"),
+        ("Upgrade", &upgrade, "websocket"),
+        ("Connection", &connection, "upgrade"),
     ];
-    for (name, line, token) in lines {
-        match line {
-            None => location.problems.push(match scope.lost_header(name) {
+    for (name, sent, token) in lines {
+        if has_token(sent.value.as_bytes(), token.as_bytes()) {
+            continue;
+        }
+        match (sent.line, sent.unknown) {
+            (_, Some(line)) => location.remarks.push(format!(
+                "the value of {name} depends on {} ({}), which the configuration does not tell",
+                line.word(1),
+                line.place()
+            )),
+            (Some(line), None) => location.problems.push(format!(
+                "{name} is sent as \"{}\" in a handshake ({}), but must be {token}",
+                sent.value,
+                line.place()
+            )),
+            (None, None) => location.problems.push(match scope.lost_header(name) {
                 Some(lost) => format!(
                     "{name} is not sent: the proxy_set_header of {} is not inherited, because a \
                      level further in has proxy_set_header lines of its own",
@@ -65,21 +113,9 @@ fn by_hand(
                     format!("{name} is not passed on by itself, and no proxy_set_header sets it")
                 }
             }),
-            Some(line) => match maps.value(line.word(1)) {
-                Some(value) if has_token(value.as_bytes(), token.as_bytes()) => {}
-                Some(value) => location.problems.push(format!(
-                    "{name} is sent as \"{value}\" in a handshake ({}), but must be {token}",
-                    line.place()
-                )),
-                None => location.remarks.push(format!(
-                    "the value of {name} depends on {} ({}), which the configuration does not tell",
-                    line.word(1),
-                    line.place()
-                )),
-            },
         }
     }
-    forwards_everything(location, upgrade, connection);
+    forwards_everything(location, upgrade.line, connection.line);
 }
 
 fn http_version(scope: &Scope<'_>, version: Option<Version>) -> Option<String> {
@@ -137,7 +173,7 @@ fn redundant(
         let Some(line) = line.filter(upgrades) else {
             continue;
         };
-        if token == "upgrade" && keeps_alive(&line) || is_needed_elsewhere(scope, line) {
+        if token == "upgrade" && keeps_alive(&line) || is_needed_elsewhere(scope, line, maps) {
             continue;
         }
         location.remarks.push(format!(
@@ -149,14 +185,17 @@ fn redundant(
 }
 
 /// Whether a location without `websocket on`, or one that passes other upgrades on, inherits a line.
-fn is_needed_elsewhere(scope: &Scope<'_>, line: &Directive) -> bool {
-    scope.locations().iter().any(|other| {
-        let needs = !other.is("websocket", "on") || other.is("websocket_other_upgrades", "pass");
-        let proxies = other
-            .levels
-            .last()
-            .is_some_and(|level| pass(level).is_some_and(|pass| pass.name == "proxy_pass"));
-        needs && proxies && other.headers().iter().any(|header| ptr::eq(*header, line))
+fn is_needed_elsewhere(scope: &Scope<'_>, line: &Directive, maps: &Maps<'_>) -> bool {
+    maps.remembered(line, || {
+        let locations = scope.beside(line, maps);
+        locations.iter().any(|other| {
+            let needs =
+                !other.is("websocket", "on") || other.is("websocket_other_upgrades", "pass");
+            let proxies = other.level().pass();
+            needs
+                && proxies.is_some_and(|pass| pass.name == "proxy_pass")
+                && other.headers().iter().any(|header| ptr::eq(*header, line))
+        })
     })
 }
 
@@ -176,34 +215,81 @@ fn request_is_changed(
 
 fn request_is_replaced(location: &mut Location, scope: &Scope<'_>, maps: &Maps<'_>) {
     if let Some(line) = scope.nearest("proxy_method") {
-        if maps
-            .value(line.word(0))
-            .is_some_and(|method| method != "GET")
-        {
-            let text = format!(
-                "proxy_method ({}) makes it {}, but a handshake is a GET",
-                line.place(),
-                line.word(0)
-            );
-            location.problems.push(text);
+        let place = line.place();
+        match maps.value(line.word(0)).as_deref() {
+            Some("GET") => {}
+            Some(method) => location.problems.push(format!(
+                "proxy_method ({place}) makes it {method}, but a handshake is a GET"
+            )),
+            None => location.remarks.push(format!(
+                "the method of proxy_method ({place}) depends on what the configuration does not tell"
+            )),
         }
     }
     if let Some(line) = scope.nearest("proxy_set_body") {
-        let text = format!(
-            "proxy_set_body ({}) gives the handshake a body, which would be taken for frames",
+        location.remarks.push(format!(
+            "proxy_set_body ({}) gives the handshake a body, which most backends refuse or take for frames",
             line.place()
-        );
-        location.problems.push(text);
+        ));
     }
-    if let Some(line) = scope
-        .nearest("proxy_pass_request_headers")
-        .filter(|l| l.word(0) == "off")
-    {
-        let text = format!(
+    let headers = scope.nearest("proxy_pass_request_headers");
+    if let Some(line) = headers.filter(|line| line.says("off")) {
+        location.problems.push(format!(
             "proxy_pass_request_headers off ({}) drops Sec-WebSocket-Key",
             line.place()
-        );
-        location.problems.push(text);
+        ));
+    }
+}
+
+/// An upstream none of whose servers is to be asked.
+fn no_server(location: &mut Location, scope: &Scope<'_>, maps: &Maps<'_>) {
+    let level = scope.level();
+    let Some(to) = level
+        .find("proxy_pass")
+        .and_then(|pass| maps.value(pass.word(0)))
+    else {
+        return;
+    };
+    let to = to.split_once("://").map_or(to.as_str(), |(_, to)| to);
+    let Some(upstream) = maps.upstream(to.split('/').next().unwrap_or_default()) else {
+        return;
+    };
+    let servers = upstream
+        .children()
+        .iter()
+        .filter(|line| line.name == "server");
+    let is_down = |server: &Directive| server.words.iter().skip(1).any(|word| word == "down");
+    if servers.clone().count() > 0 && servers.clone().all(is_down) {
+        location.problems.push(format!(
+            "each server of upstream {} ({}) is down: nginx answers 502",
+            upstream.word(0),
+            upstream.place()
+        ));
+    }
+}
+
+/// Headers of the 101 that a client has to see. nginx writes Connection itself.
+fn answer_is_changed(location: &mut Location, scope: &Scope<'_>) {
+    let passed: Vec<&str> = scope
+        .list("proxy_pass_header")
+        .iter()
+        .map(|line| line.word(0))
+        .collect();
+    for line in scope.list("proxy_hide_header") {
+        let name = line.word(0);
+        if passed.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            continue;
+        }
+        let text = format!("proxy_hide_header {name} ({})", line.place());
+        match name.to_ascii_lowercase().as_str() {
+            "sec-websocket-accept" | "upgrade" => location
+                .problems
+                .push(format!("{text} takes away what the client has to see")),
+            "sec-websocket-protocol" => location.remarks.push(format!(
+                "{text} hides the subprotocol: clients that offered some may close"
+            )),
+            _ => {}
+        }
     }
 }
 

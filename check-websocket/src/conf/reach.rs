@@ -2,14 +2,16 @@
 
 use std::net::IpAddr;
 
-use super::judge::{self, server_name};
+use super::access;
+use super::judge::{self, TOO_MUCH, server_name};
 use super::listen::{self, Arrival};
 use super::locate::{self, Found, Place};
 use super::location::{By, Location, Version};
 use super::parse::Directive;
 use super::rewrite::{self, Outcome};
-use super::scope::Scope;
+use super::scope::{Level, Scope, titled};
 use super::sent;
+use super::stop::{FILES, Stop, answers_by_itself};
 use super::uri::Uri;
 use super::values::Maps;
 use crate::options::Walk;
@@ -29,15 +31,8 @@ pub struct Reached {
     /// Each stops WebSocket.
     pub problems: Vec<String>,
     pub remarks: Vec<String>,
-}
-
-/// A block on the way, and why it is this one.
-#[derive(Debug)]
-pub struct Stop {
-    pub name: String,
-    pub file: String,
-    pub line: usize,
-    pub why: String,
+    /// Where not all could be followed.
+    pub unjudged: Option<String>,
 }
 
 impl Reached {
@@ -61,6 +56,7 @@ pub fn reach(directives: &[Directive], walk: &Walk, version: Option<Version>) ->
         version,
         maps: maps(http, &walk.target, &request),
         request,
+        searches: 0,
         reached: Reached {
             url: walk.target.to_string(),
             server: None,
@@ -69,9 +65,13 @@ pub fn reach(directives: &[Directive], walk: &Walk, version: Option<Version>) ->
             sent: Vec::new(),
             problems: Vec::new(),
             remarks: Vec::new(),
+            unjudged: None,
         },
     };
     way.server();
+    if way.maps.is_spent() {
+        way.reached.unjudged = Some(format!("{}: {TOO_MUCH}", way.reached.url));
+    }
     way.reached
 }
 
@@ -96,6 +96,7 @@ fn maps<'a>(http: &'a [Directive], target: &Target, request: &Request) -> Maps<'
     ] {
         maps.know(name, value);
     }
+    maps.know_all_headers();
     maps
 }
 
@@ -115,11 +116,14 @@ struct Way<'a> {
     version: Option<Version>,
     request: Request,
     maps: Maps<'a>,
+    /// Steps to named locations so far.
+    searches: usize,
     reached: Reached,
 }
 
 /// As often as nginx itself goes on searching.
 const MAX_SEARCHES: usize = 10;
+const ENDLESS: &str = "rewrites lead in a circle from location to location";
 
 impl<'a> Way<'a> {
     fn server(&mut self) {
@@ -130,7 +134,7 @@ impl<'a> Way<'a> {
             port: target.port,
             host: &host,
         };
-        let Some(server) = listen::choose(self.http, &arrival) else {
+        let Some(server) = listen::choose(self.http, &arrival, self.maps.patterns()) else {
             let at = arrival
                 .address
                 .map_or(String::new(), |at| format!(" of {at}"));
@@ -156,17 +160,25 @@ impl<'a> Way<'a> {
             )),
             _ => {}
         }
+        let level = Level::new(server.directive.children());
+        let client = level
+            .find("ssl_verify_client")
+            .filter(|line| line.says("on"));
+        if let Some(line) = client.filter(|_| target.secure) {
+            self.reached.fails(format!(
+                "ssl_verify_client ({}) answers 400 to clients without a certificate",
+                line.place()
+            ));
+        }
         self.within(server.directive);
     }
 
     /// The address the connection goes to, where no resolver has to be asked.
     fn address(&self) -> Option<IpAddr> {
         let target = &self.walk.target;
-        let given = self
-            .walk
-            .resolve
-            .iter()
-            .find(|given| given.port == target.port && given.host == target.host);
+        let given = self.walk.resolve.iter().find(|given| {
+            given.port == target.port && given.host.eq_ignore_ascii_case(&target.host)
+        });
         match target.host.as_str() {
             "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
             host => given.map(|given| given.address).or(host.parse().ok()),
@@ -174,24 +186,36 @@ impl<'a> Way<'a> {
     }
 
     fn within(&mut self, server: &'a Directive) {
-        let level = server.children();
-        let scope = Scope {
-            levels: vec![self.http],
-            server: server_name(level),
-            name: String::new(),
-        };
-        let scope = scope.within(level, String::new());
-        let name = level.iter().find(|line| line.name == "server_name");
+        let scope = Scope::of(&Level::new(self.http), &server_name(server.children()));
+        let level = Level::new(server.children());
+        let scope = scope.within(level.clone(), String::new());
+        let name = level.find("server_name");
         self.maps
             .know("server_name", name.map_or("", |line| line.word(0)));
         let uri = Uri::read(&self.walk.target.path, !scope.is("merge_slashes", "off"));
         self.maps.know("uri", uri.path.as_str());
-        // In the server a changed path is what locations are searched with.
-        let uri = match rewrite::run(level, uri, &mut self.maps, &mut self.reached.remarks) {
-            Outcome::On(uri, _) | Outcome::Again(uri) => uri,
-            Outcome::Answered(why) => return self.reached.fails(why),
-        };
-        self.search(&scope, uri);
+        if let Some(uri) = self.through_server(&level, uri) {
+            self.search(&scope, uri);
+        }
+    }
+
+    /// In the server a changed path is what locations are searched with.
+    fn through_server(&mut self, level: &Level<'a>, uri: Uri) -> Option<Uri> {
+        match rewrite::run(level, uri, &mut self.maps, &mut self.reached.remarks) {
+            Outcome::On(uri, _) | Outcome::Again(uri) => Some(uri),
+            Outcome::Answered(why) => {
+                self.answered(level, why);
+                None
+            }
+        }
+    }
+
+    /// What nginx answers may lead to another page.
+    fn answered(&mut self, level: &Level<'a>, why: String) {
+        self.reached.fails(why);
+        let page = level.find("error_page");
+        let text = page.map(|line| format!("error_page ({}) is not followed", line.place()));
+        self.reached.remarks.extend(text);
     }
 
     fn search(&mut self, server: &Scope<'a>, uri: Uri) {
@@ -199,11 +223,11 @@ impl<'a> Way<'a> {
         let mut is_internal = false;
         for _ in 0..MAX_SEARCHES {
             let mut unknown = Vec::new();
-            let found = locate::search(server, &uri.path, &mut unknown);
+            let found = locate::search(server, &uri.path, &self.maps, &mut unknown);
             for location in unknown {
                 self.reached.remarks.push(format!(
-                    "location {} ({}) is skipped: its regular expression can't be evaluated here",
-                    location.words.join(" "),
+                    "{} ({}) is skipped: its regular expression can't be evaluated here",
+                    titled("location", &location.words),
                     location.place()
                 ));
             }
@@ -218,6 +242,15 @@ impl<'a> Way<'a> {
                     ));
                 }
                 Found::Nothing => {
+                    // The server's own is for what no location takes.
+                    if let Some(line) = server.level().find("try_files") {
+                        match self.try_files(server, server, uri, line) {
+                            Some(again) => uri = again,
+                            None => return,
+                        }
+                        is_internal = true;
+                        continue;
+                    }
                     return self
                         .reached
                         .fails(format!("no location matches {}: {FILES}", uri.path));
@@ -236,19 +269,18 @@ impl<'a> Way<'a> {
             }
             is_internal = true;
         }
-        self.reached
-            .fails("rewrites lead in a circle from location to location");
+        self.reached.fails(ENDLESS);
     }
 
     /// Goes through a location. Gives the path to search with again, if it is to be.
     fn location(&mut self, server: &Scope<'a>, place: Place<'a>, uri: Uri) -> Option<Uri> {
-        let level = place.scope.levels.last().copied().unwrap_or_default();
+        let level = place.scope.level();
         let remarks = &mut self.reached.remarks;
-        let (uri, within) = match rewrite::run(level, uri, &mut self.maps, remarks) {
+        let (uri, within) = match rewrite::run(&level, uri, &mut self.maps, remarks) {
             Outcome::On(uri, within) => (uri, within),
             Outcome::Again(uri) => return Some(uri),
             Outcome::Answered(why) => {
-                self.reached.fails(why);
+                self.answered(&level, why);
                 return None;
             }
         };
@@ -256,8 +288,19 @@ impl<'a> Way<'a> {
             Some(block) => place.inside(block),
             None => place,
         };
-        match level.iter().find(|line| line.name == "try_files") {
-            Some(line) => self.try_files(server, place, uri, line),
+        match level.find("try_files") {
+            Some(line) => {
+                // Before files are looked for, it is looked at who asks.
+                let is_on = place.scope.is("websocket", "on");
+                let by = if is_on { By::Module } else { By::Nothing };
+                let said = access::judge(by, &place.scope, &self.maps);
+                self.reached.remarks.extend(said.remarks);
+                if let Some(why) = said.problems.into_iter().next() {
+                    self.reached.fails(why);
+                    return None;
+                }
+                self.try_files(server, &place.scope, uri, line)
+            }
             None => {
                 self.arrived(&place, &uri);
                 None
@@ -269,7 +312,7 @@ impl<'a> Way<'a> {
     fn try_files(
         &mut self,
         server: &Scope<'a>,
-        place: Place<'a>,
+        scope: &Scope<'a>,
         uri: Uri,
         line: &Directive,
     ) -> Option<Uri> {
@@ -283,15 +326,22 @@ impl<'a> Way<'a> {
         let remark = format!("try_files ({at}) is assumed to find no file");
         self.reached.remarks.push(remark);
         if !last.starts_with('@') {
-            return Some(uri.rewritten(&self.maps.shown(last)));
+            let uri = uri.rewritten(&self.maps.shown(last));
+            self.maps.know("uri", uri.path.as_str());
+            return self.through_server(&server.level(), uri);
         }
+        self.searches += 1;
         match locate::named(server, last) {
+            Some(_) if self.searches > MAX_SEARCHES => {
+                self.reached.fails(ENDLESS);
+                None
+            }
             Some(place) => {
                 self.reached.location = Some(Stop::of(&place));
                 self.location(server, place, uri)
             }
             None => {
-                let from = place.scope.name;
+                let from = &scope.name;
                 self.reached
                     .fails(format!("{from}: there is no location {last}"));
                 None
@@ -341,54 +391,6 @@ impl<'a> Way<'a> {
                  compares them will refuse: set proxy_set_header Host $http_host"
             ));
         }
-    }
-}
-
-const FILES: &str = "nginx answers with files of its own, no upstream is asked";
-
-fn answers_by_itself(scope: &Scope<'_>) -> String {
-    let level = scope.levels.last().copied().unwrap_or_default();
-    let own = [
-        "stub_status",
-        "empty_gif",
-        "flv",
-        "mp4",
-        "dav_methods",
-        "perl",
-        "js_content",
-    ];
-    let content = level
-        .iter()
-        .find(|line| own.contains(&line.name.as_str()) || line.name.starts_with("content_by_lua"));
-    if let Some(line) = content {
-        return format!("{} ({}) answers", line.name, line.place());
-    }
-    match ["alias", "root"]
-        .iter()
-        .find_map(|name| scope.nearest(name))
-    {
-        Some(line) => format!(
-            "nginx answers with files below {} ({}), no upstream is asked",
-            line.word(0),
-            line.place()
-        ),
-        None => FILES.to_owned(),
-    }
-}
-
-impl Stop {
-    fn at(directive: &Directive, name: String, why: String) -> Self {
-        Self {
-            name,
-            file: directive.file.clone(),
-            line: directive.line,
-            why,
-        }
-    }
-
-    fn of(place: &Place<'_>) -> Self {
-        let (name, why) = (place.scope.name.clone(), place.why.to_owned());
-        Self::at(place.directive, name, why)
     }
 }
 

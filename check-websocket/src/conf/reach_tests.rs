@@ -144,7 +144,7 @@ fn the_headers_that_go_upstream() {
         reached.remarks
     );
     for (host, sent) in [
-        ("$http_host", "A.example:81"),
+        ("$http_host", "a.example:81"),
         ("$host", "a.example"),
         ("$host:$server_port", "a.example:81"),
         ("$proxy_host", "b"),

@@ -1,7 +1,7 @@
 //! What `rewrite`, `return`, `set` and `if` make of a request, at one level.
 
 use super::parse::Directive;
-use super::pattern::Pattern;
+use super::scope::{Level, pass};
 use super::uri::Uri;
 use super::values::Maps;
 
@@ -17,7 +17,7 @@ pub enum Outcome<'a> {
 
 /// Goes through a level in its order.
 pub fn run<'a>(
-    level: &'a [Directive],
+    level: &Level<'a>,
     uri: Uri,
     maps: &mut Maps<'a>,
     remarks: &mut Vec<String>,
@@ -29,11 +29,31 @@ pub fn run<'a>(
         maps,
         remarks,
     };
-    match run.level(level) {
+    // Most levels have none of it, and some are long.
+    let has = LINES.iter().any(|name| level.find(name).is_some());
+    let lines = if has { level.lines } else { &[] };
+    match run.level(lines) {
         Some(End::Answered(why)) => Outcome::Answered(why),
         Some(End::Last) => Outcome::Again(run.uri),
         None if run.is_changed => Outcome::Again(run.uri),
         Some(End::Break) | None => Outcome::On(run.uri, run.within),
+    }
+}
+
+/// What a line costs: an expression is compared, or a variable made.
+const LINE: usize = 10;
+
+const LINES: [&str; 5] = ["set", "return", "break", "rewrite", "if"];
+
+/// What `set` makes of variables at a level, wherever nothing decides whether it does.
+pub fn set<'a>(level: &Level<'a>, maps: &mut Maps<'a>) {
+    for line in level.all("set") {
+        if maps.step(LINE).is_none() {
+            return;
+        }
+        if let Some(value) = maps.value(line.word(1)) {
+            maps.know(line.word(0).trim_start_matches('$'), value);
+        }
     }
 }
 
@@ -54,6 +74,13 @@ enum End {
 impl<'a> Run<'a, '_> {
     fn level(&mut self, level: &'a [Directive]) -> Option<End> {
         for line in level {
+            if self.maps.step(LINE).is_none() {
+                self.remarks.push(format!(
+                    "what follows {} is not followed: there is too much of it",
+                    line.place()
+                ));
+                return Some(End::Break);
+            }
             let end = match line.name.as_str() {
                 "set" => {
                     self.set(line);
@@ -87,7 +114,7 @@ impl<'a> Run<'a, '_> {
     }
 
     fn rewrite(&mut self, line: &Directive) -> Option<End> {
-        let Some(pattern) = Pattern::new(line.word(0), false) else {
+        let Some(pattern) = self.maps.patterns().get(line.word(0), false) else {
             self.not_followed(line);
             return None;
         };
@@ -116,9 +143,17 @@ impl<'a> Run<'a, '_> {
     }
 
     fn condition(&mut self, line: &'a Directive) -> Option<End> {
-        match holds(&line.words, self.maps) {
+        let is_file = file_test(&line.words, &self.uri.path);
+        if is_file.is_some() {
+            self.remarks.push(format!(
+                "if {} ({}) is assumed to find no file",
+                line.words.join(" "),
+                line.place()
+            ));
+        }
+        match is_file.or_else(|| holds(&line.words, self.maps)) {
             Some(true) => {
-                if super::scope::pass(line.children()).is_some() {
+                if pass(line.children()).is_some() {
                     self.within = Some(line);
                 }
                 self.level(line.children())
@@ -132,6 +167,10 @@ impl<'a> Run<'a, '_> {
     }
 
     fn not_followed(&mut self, line: &Directive) {
+        // More of them tell nothing new.
+        if self.remarks.len() > 20 {
+            return;
+        }
         self.remarks.push(format!(
             "{} {} ({}) is not followed: the configuration does not tell what it depends on",
             line.name,
@@ -141,6 +180,18 @@ impl<'a> Run<'a, '_> {
     }
 }
 
+/// Whether a test of files holds: a WebSocket's path is none. A folder may be there.
+fn file_test(words: &[String], path: &str) -> Option<bool> {
+    let test = words.first()?.strip_prefix('(')?;
+    let (is_not, test) = match test.strip_prefix('!') {
+        Some(test) => (true, test),
+        None => (false, test),
+    };
+    let is_test =
+        matches!(test, "-f" | "-x") || (matches!(test, "-e" | "-d") && !path.ends_with('/'));
+    is_test.then_some(is_not)
+}
+
 /// A condition with variables that are known.
 fn holds(words: &[String], maps: &Maps<'_>) -> Option<bool> {
     let joined = words.join(" ");
@@ -148,7 +199,11 @@ fn holds(words: &[String], maps: &Maps<'_>) -> Option<bool> {
     let mut parts = inside.splitn(3, ' ');
     let value = maps.value(parts.next()?)?;
     let (operator, other) = (parts.next(), parts.next().unwrap_or_default());
-    let matches = |ignoring_case| Pattern::new(other, ignoring_case).map(|p| p.is_in(&value));
+    let matches = |ignoring_case| {
+        maps.patterns()
+            .get(other, ignoring_case)
+            .map(|p| p.is_in(&value))
+    };
     match operator {
         // `-f` and its like look at files.
         _ if inside.starts_with(['-', '!']) => None,
@@ -176,7 +231,7 @@ mod tests {
         maps.know("host", "a.example");
         let mut remarks = Vec::new();
         let uri = Uri::read("/ws/a?b", true);
-        let end = match run(&directives, uri, &mut maps, &mut remarks) {
+        let end = match run(&Level::new(&directives), uri, &mut maps, &mut remarks) {
             Outcome::On(uri, None) => format!("on {}", uri.with_query(&uri.path)),
             Outcome::On(uri, Some(within)) => format!("in {} {}", within.name, uri.path),
             Outcome::Again(uri) => format!("again {}", uri.path),
@@ -209,6 +264,11 @@ mod tests {
             ),
             ("if ($remote_addr = 1) { return 403; }", "on /ws/a?b", 1),
             ("if (-f $request_filename) { return 403; }", "on /ws/a?b", 1),
+            (
+                "if (!-e $request_filename) { rewrite ^ /b break; }",
+                "on /b?b",
+                1,
+            ),
         ] {
             assert_eq!(end(text), (expected.to_owned(), unknown), "{text}");
         }

@@ -26,11 +26,7 @@ pub fn request(
     client: &Request,
 ) -> Option<Sent> {
     let scope = &place.scope;
-    let pass = scope
-        .levels
-        .last()?
-        .iter()
-        .find(|line| line.name == "proxy_pass")?;
+    let pass = scope.level().find("proxy_pass")?;
     let upstream = Upstream::read(pass, maps);
     let mut maps = maps.clone();
     maps.know("proxy_host", upstream.proxy_host());
@@ -117,14 +113,14 @@ impl Upstream {
 
 /// The lines of `proxy_set_header` in force, and what `websocket on` does for a handshake.
 struct Lines<'a> {
-    set: Vec<&'a Directive>,
+    set: &'a [&'a Directive],
     maps: &'a Maps<'a>,
     by: By,
 }
 
 impl Lines<'_> {
     fn set(&self, name: &str) -> Option<String> {
-        proxied::last(&self.set, name).map(|line| self.maps.shown(line.word(1)))
+        proxied::last(self.set, name).map(|line| self.maps.shown(line.word(1)))
     }
 
     fn upgrade(&self, http: &str) -> Vec<String> {

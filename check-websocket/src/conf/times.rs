@@ -23,6 +23,16 @@ pub fn websocket(location: &mut Location, scope: &Scope<'_>) {
     ));
 }
 
+pub fn connect_timeout(location: &mut Location, scope: &Scope<'_>) {
+    let line = scope.nearest("proxy_connect_timeout");
+    if let Some(line) = line.filter(|line| milliseconds(line.word(0)) == Some(0)) {
+        location.problems.push(format!(
+            "proxy_connect_timeout 0 ({}) is not \"never\": it gives up at once",
+            line.place()
+        ));
+    }
+}
+
 pub fn read_timeout(location: &mut Location, scope: &Scope<'_>) {
     let line = scope.nearest("proxy_read_timeout");
     let time = line.map_or(Some(60_000), |line| milliseconds(line.word(0)));

@@ -1,29 +1,78 @@
 //! What a value with variables is in a request that opens a WebSocket.
 
-use super::parse::Directive;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ptr;
+use std::rc::Rc;
 
-/// The `map` blocks of a configuration, and what else is known of variables.
+use super::parse::Directive;
+use super::pattern::Patterns;
+
+/// The `map` and `upstream` blocks of a configuration, and what else is known of variables.
 #[derive(Clone)]
 pub struct Maps<'a> {
-    maps: Vec<&'a Directive>,
+    maps: Rc<HashMap<String, &'a Directive>>,
+    upstreams: Rc<HashMap<&'a str, &'a Directive>>,
     /// Names, without the `$`, and values; a later one replaces an earlier one.
-    known: Vec<(String, String)>,
+    known: Rc<HashMap<String, String>>,
+    patterns: Rc<Patterns>,
+    /// Whether all headers of the request are known, so that there is no other.
+    is_whole: bool,
+    /// What was found out about a line once, by where it lies.
+    lines: Rc<RefCell<HashMap<usize, bool>>>,
+    /// Entries of maps and variables that are still looked at: each may lead to ten others.
+    left: Rc<Cell<usize>>,
 }
+
+const MAX_STEPS: usize = 20_000_000;
+/// What a variable costs beside the entry of a map.
+const VARIABLE: usize = 20;
+/// nginx itself has room for 4 or 8 KB of a request's head.
+const MAX_VALUE: usize = 16 << 10;
 
 impl<'a> Maps<'a> {
     pub fn of(http: &'a [Directive]) -> Self {
+        let maps = http.iter().filter(|directive| directive.name == "map");
+        let upstreams = http.iter().filter(|directive| directive.name == "upstream");
+        let named = maps.filter_map(|map| {
+            let name = map.word(1).strip_prefix('$')?;
+            Some((name.to_ascii_lowercase(), map))
+        });
         Self {
-            maps: http
-                .iter()
-                .filter(|directive| directive.name == "map")
-                .collect(),
-            known: Vec::new(),
+            // Of two for the same variable nginx takes the later one.
+            maps: Rc::new(named.collect()),
+            upstreams: Rc::new(upstreams.map(|line| (line.word(0), line)).collect()),
+            known: Rc::default(),
+            patterns: Rc::new(Patterns::new()),
+            is_whole: false,
+            lines: Rc::default(),
+            left: Rc::new(Cell::new(MAX_STEPS)),
         }
+    }
+
+    /// What is so of a line, whichever location asks.
+    pub fn remembered(&self, line: &Directive, find_out: impl FnOnce() -> bool) -> bool {
+        let at = ptr::from_ref(line).addr();
+        if let Some(known) = self.lines.borrow().get(&at) {
+            return *known;
+        }
+        let found = find_out();
+        self.lines.borrow_mut().insert(at, found);
+        found
+    }
+
+    pub fn patterns(&self) -> &Patterns {
+        &self.patterns
+    }
+
+    /// From here on the request has no other headers than those that are known.
+    pub fn know_all_headers(&mut self) {
+        self.is_whole = true;
     }
 
     /// From here on a variable has this value.
     pub fn know(&mut self, name: &str, value: impl Into<String>) {
-        self.known.push((name.to_ascii_lowercase(), value.into()));
+        Rc::make_mut(&mut self.known).insert(name.to_ascii_lowercase(), value.into());
     }
 
     /// The value as far as it can be told: what can't stays as it is written.
@@ -38,6 +87,9 @@ impl<'a> Maps<'a> {
             let written = &rest[at..rest.len() - after.len()];
             value += &self.variable(name, 0).unwrap_or_else(|| written.to_owned());
             rest = after;
+            if value.len() > MAX_VALUE {
+                break;
+            }
         }
         value + rest
     }
@@ -59,14 +111,52 @@ impl<'a> Maps<'a> {
             let (name, after) = variable(&rest[at + 1..])?;
             value += &self.variable(name, depth)?;
             rest = after;
+            if value.len() > MAX_VALUE {
+                return None;
+            }
         }
         Some(value + rest)
     }
 
+    /// Of a request that is known as a whole. What it doesn't have is empty.
+    fn of_request(&self, name: &str) -> Option<String> {
+        let known = |name: &str| self.known.get(name).map(String::as_str);
+        let among = |list: Option<&str>, separator: char, name: &str| {
+            let pairs = list.unwrap_or_default().split(separator);
+            let mut pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
+            let found = pairs.find(|(own, _)| own.eq_ignore_ascii_case(name));
+            found.map_or(String::new(), |(_, value)| value.to_owned())
+        };
+        if let Some(name) = name.strip_prefix("cookie_") {
+            return Some(among(known("http_cookie"), ';', name));
+        }
+        if let Some(name) = name.strip_prefix("arg_") {
+            return Some(among(known("args"), '&', name));
+        }
+        name.starts_with("http_").then(String::new)
+    }
+
+    /// The lines of an `upstream` of this name.
+    pub fn upstream(&self, name: &str) -> Option<&'a Directive> {
+        self.upstreams.get(name).copied()
+    }
+
+    /// Takes some of the work that is still done. `None` when there was enough.
+    pub fn step(&self, cost: usize) -> Option<()> {
+        let left = self.left.get().checked_sub(cost);
+        self.left.set(left.unwrap_or_default());
+        left.map(|_| ())
+    }
+
+    /// Whether not all was followed, as there was too much of it.
+    pub fn is_spent(&self) -> bool {
+        self.left.get() == 0
+    }
+
     fn variable(&self, name: &str, depth: usize) -> Option<String> {
+        self.step(VARIABLE)?;
         let lower = name.to_ascii_lowercase();
-        let known = self.known.iter().rev().find(|(known, _)| *known == lower);
-        if let Some((_, value)) = known {
+        if let Some(value) = self.known.get(&lower) {
             return Some(value.clone());
         }
         match lower.as_str() {
@@ -76,12 +166,17 @@ impl<'a> Maps<'a> {
             "request_method" => return Some("GET".to_owned()),
             // The module's, in a handshake.
             "websocket" => return Some("1".to_owned()),
+            name if self.is_whole => {
+                if let Some(value) = self.of_request(name) {
+                    return Some(value);
+                }
+            }
             _ => {}
         }
-        let named = |map: &&&Directive| map.word(1).strip_prefix('$') == Some(name);
-        let map = self.maps.iter().find(named)?;
+        let map = self.maps.get(&lower)?;
+        self.step(map.children().len())?;
         let source = self.within(map.word(0), depth + 1)?;
-        self.within(&look_up(map, &source)?, depth + 1)
+        self.within(&look_up(map, &source, &self.patterns)?, depth + 1)
     }
 }
 
@@ -97,7 +192,7 @@ fn variable(text: &str) -> Option<(&str, &str)> {
 }
 
 /// What a map makes of a value: the exact entry, else a pattern, else the default.
-fn look_up(map: &Directive, source: &str) -> Option<String> {
+fn look_up(map: &Directive, source: &str, patterns: &Patterns) -> Option<String> {
     let entries = || map.children().iter().filter(|entry| entry.words.len() == 1);
     let unescaped = |name: &str| name.strip_prefix('\\').unwrap_or(name).to_owned();
     let exact = entries().find(|entry| {
@@ -109,41 +204,17 @@ fn look_up(map: &Directive, source: &str) -> Option<String> {
         return Some(entry.word(0).to_owned());
     }
     for entry in entries().filter(|entry| entry.name.starts_with('~')) {
-        // What isn't simple enough to be sure of makes the whole map uncertain.
-        if matches(&entry.name[1..], source)? {
+        let (text, ignoring_case) = match entry.name.strip_prefix("~*") {
+            Some(text) => (text, true),
+            None => (&entry.name[1..], false),
+        };
+        // One that can't be judged makes the whole map uncertain.
+        if patterns.get(text, ignoring_case)?.is_in(source) {
             return Some(entry.word(0).to_owned());
         }
     }
     let default = entries().find(|entry| entry.name == "default");
     Some(default.map_or(String::new(), |entry| entry.word(0).to_owned()))
-}
-
-/// Patterns that are plain text, perhaps tied to an end.
-fn matches(pattern: &str, source: &str) -> Option<bool> {
-    let (pattern, source) = match pattern.strip_prefix('*') {
-        Some(pattern) => (pattern.to_ascii_lowercase(), source.to_ascii_lowercase()),
-        None => (pattern.to_owned(), source.to_owned()),
-    };
-    let pattern = pattern
-        .strip_suffix(".*")
-        .map(str::to_owned)
-        .unwrap_or(pattern);
-    let from_start = pattern.strip_prefix('^');
-    let body = from_start.unwrap_or(&pattern);
-    let to_end = body.strip_suffix('$');
-    let body = to_end.unwrap_or(body);
-    if !body
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    {
-        return None;
-    }
-    Some(match (from_start.is_some(), to_end.is_some()) {
-        (true, true) => source == body,
-        (true, false) => source.starts_with(body),
-        (false, true) => source.ends_with(body),
-        (false, false) => source.contains(body),
-    })
 }
 
 #[cfg(test)]
@@ -187,7 +258,8 @@ mod tests {
             Some("one")
         );
         assert_eq!(with("~h2c one; default three;").as_deref(), Some("three"));
-        assert_eq!(with("~.+ one; default three;"), None);
+        assert_eq!(with("~.+ one; default three;").as_deref(), Some("one"));
+        assert_eq!(with("~(?!x) one; default three;"), None);
         assert_eq!(with("h2c one;").as_deref(), Some(""));
         assert_eq!(with("default $a;"), None);
     }
@@ -203,5 +275,22 @@ mod tests {
         );
         maps.know("host", "b.example");
         assert_eq!(maps.value("$host").as_deref(), Some("b.example"));
+    }
+
+    #[test]
+    fn maps_that_multiply_have_an_end() {
+        let ten = |from: &str| format!("${from}").repeat(10);
+        let mut maps = format!(
+            "map $http_upgrade $m0 {{ default {}; }}\n",
+            ten("http_upgrade")
+        );
+        for n in 1..10 {
+            let many = ten(&format!("{{m{}}}", n - 1));
+            maps += &format!("map $http_upgrade $m{n} {{ default \"{many}\"; }}\n");
+        }
+        assert_eq!(value(&maps, "$m9"), None);
+        assert_eq!(value(&maps, "$m1").map(|value| value.len()), Some(900));
+        let circle = "map $http_upgrade $a { default $b; } map $http_upgrade $b { default $a; }";
+        assert_eq!(value(circle, "$a"), None);
     }
 }
