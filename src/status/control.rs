@@ -1,5 +1,7 @@
 //! `websocket_control`: tunnels are closed on request.
 
+use core::fmt;
+
 use nginx_sys::{
     NGX_HTTP_BAD_REQUEST, NGX_HTTP_FORBIDDEN, NGX_HTTP_NOT_FOUND, NGX_HTTP_OK,
     NGX_HTTP_SERVICE_UNAVAILABLE, NGX_HTTP_TOO_MANY_REQUESTS, NGX_LOG_NOTICE, NGX_LOG_WARN,
@@ -57,9 +59,10 @@ fn counted(r: Request<'_>, zone: Zone<'static>, close: &Close, matched: u64) {
             r,
             NGX_LOG_NOTICE as ngx_uint_t,
             format_args!(
-                "websocket_control closes {matched} tunnels with code {} within {} s, action {id}",
+                "websocket_control closes {matched} tunnel{} with code {} {}, action {id}",
+                if matched == 1 { "" } else { "s" },
                 action.code,
-                action.over_ms.div_ceil(1000)
+                Within(action.over_ms)
             ),
         );
         Some(id)
@@ -74,6 +77,18 @@ fn counted(r: Request<'_>, zone: Zone<'static>, close: &Close, matched: u64) {
         matched,
     };
     short(r, NGX_HTTP_OK, |room| posted.write(room));
+}
+
+/// A time in milliseconds, as people say it.
+struct Within(u64);
+
+impl fmt::Display for Within {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("at once"),
+            ms => write!(f, "within {}.{:03} s", ms / 1000, ms % 1000),
+        }
+    }
 }
 
 /// How far is an action?

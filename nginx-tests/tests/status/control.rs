@@ -47,7 +47,8 @@ fn one_tunnel_is_closed_by_its_id() {
         json!({"action": action, "matched": 1, "open": 0, "done": true, "over": 0, "code": 4001, "reason": "bye"})
     );
     second.echo("still here");
-    let line = nginx.wait_for_log("websocket_control closes 1 tunnels with code 4001");
+    let line =
+        nginx.wait_for_log("websocket_control closes 1 tunnel with code 4001 at once, action ");
     assert!(line.contains("[notice]"), "{line}");
     assert!(line.contains("client: 127.0.0.1"), "{line}");
     assert_eq!(nginx.log_lines("websocket_control closes").len(), 1);

@@ -12,7 +12,8 @@ use nginx_tests::client::get;
 use nginx_tests::environment::slowness;
 use nginx_tests::{Client, EchoBackend, Handshake, Nginx, patient, wait_until};
 use serde_json::Value;
-use websocket_zone::{Alone, LabelId, Owners, Place, Writer};
+use websocket_protocol::tunnel::Traffic;
+use websocket_zone::{Alone, LabelId, Noted, Owners, Place, Writer};
 
 use crate::case::{join, status};
 use crate::memory;
@@ -113,11 +114,10 @@ fn fill(writer: &Writer<'_>) {
             http: (1, 1),
         };
         let meter = writer.established(LabelId::OTHER, &place, 5, number, number);
-        let before = websocket_protocol::tunnel::Traffic::NONE;
-        let mut after = before;
+        let mut after = Traffic::NONE;
         // In no order.
         after.from_client.bytes = number * 7919 % TUNNELS as u64;
-        writer.moved(&meter, &before, &after);
+        writer.moved(&meter, &Noted::default(), &after);
     }
 }
 

@@ -50,6 +50,7 @@ fn empty(meanwhile: impl FnOnce(&Nginx)) {
     );
     let posted = close(&nginx, &query);
     assert_eq!(posted["matched"], TUNNELS);
+    nginx.wait_for_log("websocket_control closes 1000 tunnels with code 1012 within 5.000 s");
     let mut times = part(leaving, since);
     times.sort_unstable();
     assert!(

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use websocket_protocol::Cause;
 use websocket_protocol::tunnel::{Count, Reason, Side, Traffic};
 use websocket_status::{About, Answer, Ask, Entry, Metrics, Report};
-use websocket_zone::{Alone, Failed, Memory, Meter, Over, Place, Writer, Zone};
+use websocket_zone::{Alone, Failed, Memory, Meter, Noted, Over, Place, Writer, Zone};
 
 pub const NOW: u64 = 100_000;
 
@@ -95,7 +95,6 @@ pub fn happen(writer: &Writer<'_>, what: &Happening) -> Meter {
         frames: 2,
         messages: 1,
     };
-    let before = Traffic::NONE;
     let after = Traffic {
         from_client: count,
         from_upstream: count,
@@ -103,9 +102,9 @@ pub fn happen(writer: &Writer<'_>, what: &Happening) -> Meter {
         pings_sent: 1,
         ping_rtt: Some(what.number as u32 % 1000),
         moved_at: (what.number % NOW) as usize,
-        ..before
+        ..Traffic::NONE
     };
-    writer.moved(&meter, &before, &after);
+    writer.moved(&meter, &Noted::default(), &after);
     if what.ends {
         let over = Over {
             by: [None, Some(Side::Client), Some(Side::Upstream)][what.cause % 3],
