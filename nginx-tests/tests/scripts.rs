@@ -150,7 +150,7 @@ fn the_highest_version_for_this_tree_is_installed() {
         "{said}"
     );
     assert!(
-        said.contains("To undo it then: dpkg --purge libnginx-mod-http-websocket"),
+        said.contains("To undo it afterwards: dpkg --purge libnginx-mod-http-websocket"),
         "{said}"
     );
 

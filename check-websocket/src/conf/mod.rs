@@ -11,6 +11,7 @@ mod listen;
 mod locate;
 pub mod location;
 mod lua;
+mod needed;
 mod parse;
 mod pattern;
 mod proxied;
