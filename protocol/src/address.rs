@@ -2,12 +2,12 @@
 
 use core::fmt;
 
-use memchr::{memchr, memchr2, memmem, memrchr};
+use memchr::{memchr, memchr3, memmem, memrchr};
 
 use crate::Escaped;
 
-/// Shows an address without what may be a secret in it: the query, the fragment, and a name and
-/// password before the host. All else is shown as [`Escaped`] does.
+/// Shows an address without what may be a secret in it: the query, the fragment, what follows a
+/// `;` in the path, as in `;jsessionid=`, and a name and password before the host. All else is shown as [`Escaped`] does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address<'a>(pub &'a [u8]);
 
@@ -45,7 +45,7 @@ impl fmt::Display for Address<'_> {
 }
 
 fn before_query(address: &[u8]) -> &[u8] {
-    let end = memchr2(b'?', b'#', address).unwrap_or(address.len());
+    let end = memchr3(b'?', b'#', b';', address).unwrap_or(address.len());
     address.get(..end).unwrap_or_default()
 }
 
@@ -77,6 +77,7 @@ mod tests {
                 "https://user:pass@example.com/x@y",
                 "https://...@example.com/x@y",
             ),
+            ("/chat;jsessionid=abc?d=e", "/chat;..."),
             ("//user@example.com", "//...@example.com"),
             ("/a@b/\u{1}\"", "/a@b/\\x01\\x22"),
             ("", ""),

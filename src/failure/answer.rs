@@ -71,7 +71,7 @@ impl<'r> Asked<'r> {
     pub fn of(r: Request<'r>, u: Upstream<'r>, cause: Cause) -> Self {
         static ORIGIN: [Name<()>; 1] = [Name::new("origin", ())];
         let origin = r.headers().named(&ORIGIN).next().map(|(_, value)| value);
-        let sent = SentRequest::read(u.request_head(r));
+        let sent = SentRequest::read(u.request_head(r.has_body()));
         Self {
             sent,
             host: r.host(),

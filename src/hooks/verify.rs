@@ -88,7 +88,7 @@ fn check<'r>(
     let offered = |name: &'static [Name<()>]| r.headers().named(name).map(|(_, value)| value);
     let extensions = offered(&EXTENSIONS);
     if LocationConf::of(r).twins.get().sets_protocol {
-        let sent = SentRequest::read(u.request_head(r));
+        let sent = SentRequest::read(u.request_head(r.has_body()));
         let protocols = sent
             .iter()
             .flat_map(|sent| sent.headers(RequestHeader::Protocol.name()));

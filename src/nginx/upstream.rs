@@ -8,7 +8,6 @@ use nginx_sys::{
     ngx_connection_t, ngx_http_upstream_conf_t, ngx_http_upstream_t, ngx_msec_t, ngx_uint_t,
 };
 
-use super::Request;
 use super::clock::now;
 use super::headers::{self, Headers};
 
@@ -82,24 +81,25 @@ impl<'r> Upstream<'r> {
         self.fields().conf
     }
 
-    /// The beginning of the request `r` as nginx has written it for the upstream, headers included;
+    /// The beginning of the request as nginx has written it for the upstream, headers included;
     /// empty before that. nginx keeps it, to ask the next server the same; but not where it passes a
     /// body on as it comes: then the chain's links are the body's as soon as it is sent.
-    pub fn request_head(self, r: Request<'r>) -> &'r [u8] {
+    pub fn request_head(self, has_body: bool) -> &'r [u8] {
         // SAFETY: NULL, or settings that live as long as the request.
         let is_buffered = unsafe { self.conf().as_ref() }.is_some_and(|c| c.request_buffering != 0);
-        if r.has_body() && !is_buffered {
+        if has_body && !is_buffered {
             return &[];
         }
         // SAFETY: NULL, or a chain of buffers that lives as long as the request. The first one was made
-        // for the head; its bytes go from its start to its last, whatever has been sent of them.
+        // for the head; its bytes go from its start to its last, whatever has been sent of them. One that
+        // has no start stands for bytes that are another's.
         unsafe {
             let Some(first) = self.fields().request_bufs.as_ref() else {
                 return &[];
             };
             let (start, last) = ((*first.buf).start, (*first.buf).last);
             match (last as usize).checked_sub(start as usize) {
-                Some(len) if len > 0 => slice::from_raw_parts(start, len),
+                Some(len) if len > 0 && !start.is_null() => slice::from_raw_parts(start, len),
                 _ => &[],
             }
         }
