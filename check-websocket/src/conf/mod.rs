@@ -13,6 +13,7 @@ pub mod location;
 mod lua;
 mod needed;
 mod parse;
+mod pass;
 mod pattern;
 mod proxied;
 pub mod reach;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::parse::Directive;
-use super::scope::pass;
+use super::pass::pass;
 
 /// The blocks whose lines a location inherits that proxies without `websocket on`, or passes other
 /// upgrades on.

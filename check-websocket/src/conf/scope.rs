@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::needed::Needed;
 use super::parse::Directive;
+use super::pass::PASSES;
 
 /// The lines of a block. There may be a hundred thousand, and each location below asks for a
 /// dozen of them.
@@ -131,22 +132,6 @@ impl<'a> Scope<'a> {
             .copied()
             .find(|header| header.word(0).eq_ignore_ascii_case(name))
     }
-}
-
-const PASSES: [&str; 6] = [
-    "proxy_pass",
-    "grpc_pass",
-    "fastcgi_pass",
-    "uwsgi_pass",
-    "scgi_pass",
-    "memcached_pass",
-];
-
-/// What passes the requests of a block on.
-pub fn pass(block: &[Directive]) -> Option<&Directive> {
-    block
-        .iter()
-        .find(|line| PASSES.contains(&line.name.as_str()))
 }
 
 /// A title of words, not longer than anyone reads.
