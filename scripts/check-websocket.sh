@@ -235,7 +235,7 @@ judge() {
     [ -n "$answer" ] || judge_silence
     tr -d '\r' <"$directory/head" >"$directory/lines"
     code=$(status_of lines)
-    [ -n "$code" ] || fails upstream-response-invalid "\"$(shown "$answer")\" is no status line"
+    [ -n "$code" ] || fails upstream-response-invalid "\"$(shown "$answer")\" is not a status line"
     [ "$code" != 101 ] || judge_switch
     told=$(header X-WebSocket-Cause | head -n 1)
     case $told in *[!a-z0-9-]*) told='' ;; esac

@@ -154,7 +154,7 @@ install_file() {
     run install -D -m 644 "$module" "$directory/$MODULE_FILE.new"
     run mv "$directory/$MODULE_FILE.new" "$directory/$MODULE_FILE"
     finish "put the module into $directory; nginx loads it with this line at the top of its configuration: load_module $directory/$MODULE_FILE;" \
-        "take that line out, reload nginx, and: rm -f $directory/$MODULE_FILE"
+        "remove that line, reload nginx, and: rm -f $directory/$MODULE_FILE"
 }
 
 # ---- saying and doing -------------------------------------------------------

@@ -195,7 +195,7 @@ fn of_tls_beyond(role: Role, what: &str) -> Failure {
     Failure::of_tunnel(
         TLS_UNSUPPORTED,
         format!("{what}: this program can't go on, {who}"),
-        "The server's TLS is not among what this program speaks. That says nothing of whether it works.",
+        "This program does not speak the server's TLS, and can't tell whether it works.",
         advice,
     )
 }

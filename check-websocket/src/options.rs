@@ -259,7 +259,7 @@ fn command() -> Command {
             option(
                 "deadline",
                 "TIME",
-                "For all of it, but for --hold; what is left out then is said",
+                "Limit for the whole run, not counting --hold; what is left out is reported",
             )
             .default_value("60s")
             .value_parser(time),

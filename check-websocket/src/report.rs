@@ -130,7 +130,7 @@ impl LeftOut {
         // What was left out first stands for the rest.
         if is_over && self.texts.is_empty() {
             self.texts.push(format!(
-                "left out, as the {} s for all of it were over (--deadline): {what}",
+                "left out, as the {} s for the whole run were over (--deadline): {what}",
                 self.deadline.seconds()
             ));
         }

@@ -165,7 +165,9 @@ impl Failed {
             Error::InvalidMessage(
                 InvalidMessage::HandshakePayloadTooLarge
                 | InvalidMessage::CertificatePayloadTooLarge,
-            ) => Self::Beyond("the server's certificates are longer than is read here".to_owned()),
+            ) => Self::Beyond(
+                "the server's certificates are longer than this program reads".to_owned(),
+            ),
             Error::InvalidMessage(_) => Self::NotTls,
             Error::AlertReceived(AlertDescription::NoApplicationProtocol) => Self::NoProtocol,
             Error::AlertReceived(
@@ -174,7 +176,7 @@ impl Failed {
                 | AlertDescription::ProtocolVersion),
             ) => Self::Beyond(format!(
                 "the server ended the TLS handshake with the alert {alert:?}, most likely because no \
-                 {COMMON} was offered that it takes"
+                 {COMMON} was offered that it accepts"
             )),
             Error::AlertReceived(AlertDescription::CertificateRequired) => {
                 Self::Beyond("the server wants a certificate of its client".to_owned())

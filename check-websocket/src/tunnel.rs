@@ -201,7 +201,7 @@ impl Write for Watched {
 fn closed(frame: Option<&CloseFrame>, sent: Option<u16>) -> String {
     match (frame, sent) {
         (Some(frame), Some(sent)) if u16::from(frame.code) != sent => {
-            format!("the server closed with code {sent}, which no one may send")
+            format!("the server closed with code {sent}, which must not be sent")
         }
         (Some(frame), _) => format!(
             "the server closed with code {} \"{}\"",
@@ -251,7 +251,7 @@ impl End {
             return Failure::of_tunnel(
                 TOO_BIG,
                 self.text,
-                "A message came that is longer than this program reads. That says nothing of whether it works.",
+                "A message came that is longer than this program reads, which can't tell whether it works.",
                 "try an address at which the server sends less by itself",
             );
         }

@@ -110,7 +110,7 @@ fn password(scope: &Scope<'_>, maps: &Maps<'_>) -> Access {
             "auth_basic ({place}) answers 401 to a handshake without Authorization"
         )),
         _ => Access::Depends(format!(
-            "auth_basic ({place}) asks for a password, which is not looked at"
+            "auth_basic ({place}) asks for a password, which is not checked here"
         )),
     }
 }
@@ -146,7 +146,8 @@ fn origins(said: &mut Said, scope: &Scope<'_>, maps: &Maps<'_>) {
         return;
     }
     if allowed.contains(&None) {
-        let text = format!("websocket_allow_origin ({place}) has a word that can't be judged here");
+        let text =
+            format!("websocket_allow_origin ({place}) has a value that can't be evaluated here");
         return said.remarks.push(text);
     }
     let shown = match origin.as_str() {

@@ -80,7 +80,7 @@ fn end<'a>(
         };
         if !uri.is_unchanged && !is_here(place, &uri, maps) {
             return End::Elsewhere(format!(
-                "the server's rewrite leads to {}, and another location",
+                "the server's rewrite leads to {}, in another location",
                 uri.path
             ));
         }
@@ -96,7 +96,7 @@ fn end<'a>(
         }
         Outcome::Again(uri) => {
             return End::Elsewhere(format!(
-                "rewrite leads to {}, and another location",
+                "rewrite leads to {}, in another location",
                 uri.path
             ));
         }
@@ -122,7 +122,7 @@ fn tried(place: &Place<'_, '_>, uri: &Uri, line: &Directive, maps: &Maps<'_>) ->
     match is_here(place, &uri, maps) {
         true => End::Here,
         false => End::Elsewhere(format!(
-            "try_files ({at}) finds no file and leads to {}, and another location",
+            "try_files ({at}) finds no file and leads to {}, in another location",
             uri.path
         )),
     }
@@ -145,7 +145,7 @@ fn internal(place: &Place<'_, '_>, is_own: bool) -> End {
     match leads_to(place.server.level().lines, path, place.maps) {
         true => End::Here,
         false => End::Answered(format!(
-            "internal ({}) answers 404 to a client",
+            "internal ({}) answers clients with 404",
             line.place()
         )),
     }

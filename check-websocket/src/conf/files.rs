@@ -199,7 +199,7 @@ impl Reading<'_> {
             return Some(vec![Found::Known(*at)]);
         }
         self.unread.push(format!(
-            "{}: {} was not read: what was given is one text, and does not hold it",
+            "{}: {} was not read: the text that was given does not contain it",
             directive.place(),
             directive.word(0)
         ));
@@ -244,7 +244,7 @@ impl Reading<'_> {
         Err(io::Error::other(match kind {
             kind if kind.is_dir() => "it is a directory",
             kind if kind.is_fifo() => "it is a pipe, for which nginx would wait",
-            _ => "it is no file",
+            _ => "it is not a file",
         }))
     }
 }

@@ -125,7 +125,7 @@ impl Judge {
             return;
         }
         if judgement.locations.len() >= MAX_LOCATIONS {
-            let text = "more locations proxy than are judged: from this one on they are not";
+            let text = "too many locations proxy: this one and those after it are not judged";
             judgement.unjudged = Some(format!("{}: {text}", line.place()));
             return;
         }
@@ -153,7 +153,7 @@ impl Judge {
 }
 
 /// Said where a verdict may lack something.
-pub const TOO_MUCH: &str = "there is more to follow than is followed, so not all of it is judged";
+pub const TOO_MUCH: &str = "this takes too much work to follow, so not all of it is judged";
 
 /// Judges a location; `None` where it passes nothing on.
 pub fn location(

@@ -1,7 +1,8 @@
 //! Which location of a server a path reaches, as nginx searches.
 
 use super::parse::Directive;
-use super::scope::{Level, Scope, pass, titled};
+use super::pass::pass;
+use super::scope::{Level, Scope, titled};
 use super::values::Maps;
 
 /// A location, with the levels around it.

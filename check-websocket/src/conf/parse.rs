@@ -169,7 +169,7 @@ impl Reader<'_> {
             return Ok(());
         }
         self.room.take(bytes).ok_or_else(|| {
-            self.error("there are more directives than are held in memory, and none is judged")
+            self.error("there are too many directives to hold in memory, so none is judged")
         })
     }
 
@@ -214,7 +214,7 @@ impl Reader<'_> {
 
     fn measure(&self, word: &str) -> Result<(), String> {
         if word.len() > MAX_WORD {
-            return Err(self.error("a word is longer than nginx takes"));
+            return Err(self.error("a word is longer than nginx accepts"));
         }
         Ok(())
     }
@@ -370,6 +370,6 @@ mod tests {
         assert_eq!(kept, [0, 0, 0]);
         let many = "a b;".repeat(2_000_000);
         let error = parse("a", &many).expect_err("more than is held");
-        assert!(error.contains("more directives than are held"), "{error}");
+        assert!(error.contains("too many directives to hold"), "{error}");
     }
 }

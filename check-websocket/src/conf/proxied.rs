@@ -1,7 +1,5 @@
 //! What a location with `proxy_pass` makes of a handshake, with `websocket on` or by hand.
 
-use std::ptr;
-
 use websocket_protocol::header::has_token;
 
 use super::location::{By, Location, Version};
@@ -173,7 +171,7 @@ fn redundant(
         let Some(line) = line.filter(upgrades) else {
             continue;
         };
-        if token == "upgrade" && keeps_alive(&line) || is_needed_elsewhere(scope, line, maps) {
+        if token == "upgrade" && keeps_alive(&line) || scope.headers_are_needed() {
             continue;
         }
         location.remarks.push(format!(
@@ -182,21 +180,6 @@ fn redundant(
             line.place()
         ));
     }
-}
-
-/// Whether a location without `websocket on`, or one that passes other upgrades on, inherits a line.
-fn is_needed_elsewhere(scope: &Scope<'_>, line: &Directive, maps: &Maps<'_>) -> bool {
-    maps.remembered(line, || {
-        let locations = scope.beside(line, maps);
-        locations.iter().any(|other| {
-            let needs =
-                !other.is("websocket", "on") || other.is("websocket_other_upgrades", "pass");
-            let proxies = other.level().pass();
-            needs
-                && proxies.is_some_and(|pass| pass.name == "proxy_pass")
-                && other.headers().iter().any(|header| ptr::eq(*header, line))
-        })
-    })
 }
 
 /// What makes a handshake into another request. `websocket on` keeps the method, the body and the
@@ -222,7 +205,8 @@ fn request_is_replaced(location: &mut Location, scope: &Scope<'_>, maps: &Maps<'
                 "proxy_method ({place}) makes it {method}, but a handshake is a GET"
             )),
             None => location.remarks.push(format!(
-                "the method of proxy_method ({place}) depends on what the configuration does not tell"
+                "the method depends on {} ({place}), which the configuration does not tell",
+                line.word(0)
             )),
         }
     }
@@ -284,7 +268,7 @@ fn answer_is_changed(location: &mut Location, scope: &Scope<'_>) {
         match name.to_ascii_lowercase().as_str() {
             "sec-websocket-accept" | "upgrade" => location
                 .problems
-                .push(format!("{text} takes away what the client has to see")),
+                .push(format!("{text} removes what the client needs")),
             "sec-websocket-protocol" => location.remarks.push(format!(
                 "{text} hides the subprotocol: clients that offered some may close"
             )),

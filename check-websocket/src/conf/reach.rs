@@ -123,7 +123,7 @@ struct Way<'a> {
 
 /// As often as nginx itself goes on searching.
 const MAX_SEARCHES: usize = 10;
-const ENDLESS: &str = "rewrites lead in a circle from location to location";
+const ENDLESS: &str = "rewrites and try_files lead in a circle from location to location";
 
 impl<'a> Way<'a> {
     fn server(&mut self) {

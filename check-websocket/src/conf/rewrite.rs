@@ -1,7 +1,8 @@
 //! What `rewrite`, `return`, `set` and `if` make of a request, at one level.
 
 use super::parse::Directive;
-use super::scope::{Level, pass};
+use super::pass::pass;
+use super::scope::Level;
 use super::uri::Uri;
 use super::values::Maps;
 

@@ -1,11 +1,12 @@
 //! Levels within levels, and which directive is in force in the innermost.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::ptr;
 use std::rc::Rc;
 
+use super::needed::Needed;
 use super::parse::Directive;
-use super::values::Maps;
+use super::pass::PASSES;
 
 /// The lines of a block. There may be a hundred thousand, and each location below asks for a
 /// dozen of them.
@@ -58,6 +59,8 @@ pub struct Scope<'a> {
     pub server: Rc<str>,
     /// `location /a`, perhaps with `if (…)`.
     pub name: String,
+    /// Of the whole configuration; looked for once, when it is first asked for.
+    needed: Rc<OnceCell<Needed>>,
 }
 
 impl<'a> Scope<'a> {
@@ -66,6 +69,7 @@ impl<'a> Scope<'a> {
             levels: vec![http.clone()],
             server: server.into(),
             name: String::new(),
+            needed: Rc::default(),
         }
     }
 
@@ -76,6 +80,7 @@ impl<'a> Scope<'a> {
             levels,
             server: Rc::clone(&self.server),
             name,
+            needed: Rc::clone(&self.needed),
         }
     }
 
@@ -83,37 +88,6 @@ impl<'a> Scope<'a> {
     pub fn level(&self) -> Level<'a> {
         let last = self.levels.last().cloned();
         last.unwrap_or_else(|| Level::new(&[]))
-    }
-
-    /// The locations and `if` blocks that may inherit a line of one of these levels.
-    pub fn beside(&self, line: &Directive, maps: &Maps<'_>) -> Vec<Self> {
-        let stands = |level: &Level<'a>| {
-            let lines = level.all(&line.name);
-            lines.iter().any(|own| ptr::eq(*own, line))
-        };
-        let depth = self.levels.iter().position(stands).unwrap_or_default();
-        let mut open = vec![Self {
-            levels: self.levels.iter().take(depth + 1).cloned().collect(),
-            server: Rc::clone(&self.server),
-            name: String::new(),
-        }];
-        let mut found = Vec::new();
-        while let Some(scope) = open.pop() {
-            let level = scope.level();
-            for name in ["server", "location", "if"] {
-                for block in level.all(name) {
-                    if maps.step(1).is_none() {
-                        return found;
-                    }
-                    let inner = scope.within(Level::new(block.children()), String::new());
-                    if name != "server" {
-                        found.push(inner.clone());
-                    }
-                    open.push(inner);
-                }
-            }
-        }
-        found
     }
 
     /// The directive in force: the innermost one.
@@ -138,6 +112,17 @@ impl<'a> Scope<'a> {
         self.list("proxy_set_header")
     }
 
+    /// Whether plain requests or other upgrades of some location need these lines too.
+    pub fn headers_are_needed(&self) -> bool {
+        let http = self.levels.first().map_or(&[][..], |level| level.lines);
+        let has_some = |level: &&Level<'_>| !level.all("proxy_set_header").is_empty();
+        let level = self.levels.iter().rev().find(has_some);
+        level.is_some_and(|level| {
+            let needed = self.needed.get_or_init(|| Needed::of(http));
+            needed.has(level.lines)
+        })
+    }
+
     /// A line for this header that a level further in has put out of force.
     pub fn lost_header(&self, name: &str) -> Option<&'a Directive> {
         let lists = self.levels.iter().rev();
@@ -147,22 +132,6 @@ impl<'a> Scope<'a> {
             .copied()
             .find(|header| header.word(0).eq_ignore_ascii_case(name))
     }
-}
-
-const PASSES: [&str; 6] = [
-    "proxy_pass",
-    "grpc_pass",
-    "fastcgi_pass",
-    "uwsgi_pass",
-    "scgi_pass",
-    "memcached_pass",
-];
-
-/// What passes the requests of a block on.
-pub fn pass(block: &[Directive]) -> Option<&Directive> {
-    block
-        .iter()
-        .find(|line| PASSES.contains(&line.name.as_str()))
 }
 
 /// A title of words, not longer than anyone reads.

@@ -71,12 +71,12 @@ fn bounded<R: Read>(
     });
     match receiver.recv_timeout(deadline.left()) {
         Ok(Ok(bytes)) if bytes.len() > MAX_TEXT => Err(format!(
-            "{name}: it is longer than {MAX_TEXT} bytes, which is all that is read"
+            "{name}: it is longer than {MAX_TEXT} bytes, the most that is read"
         )),
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => Err(format!("{name}: {error}")),
         Err(_) => Err(format!(
-            "{name}: its end did not come within {} s (--deadline)",
+            "{name}: it did not end within {} s (--deadline)",
             deadline.seconds()
         )),
     }

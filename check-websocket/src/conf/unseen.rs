@@ -10,7 +10,7 @@ const UNSEEN: [(&str, &str); 22] = [
     ("rewrite_by_lua", "may answer, or lead elsewhere"),
     (
         "content_by_lua",
-        "may answer in the place of what is written here",
+        "may answer in place of what is written here",
     ),
     ("header_filter_by_lua", "may change the answer"),
     ("set_by_lua", "sets a variable"),
@@ -19,25 +19,22 @@ const UNSEEN: [(&str, &str); 22] = [
     ("js_header_filter", "may change the answer"),
     ("perl_set", "sets a variable"),
     ("modsecurity", "may refuse"),
-    (
-        "more_clear_headers",
-        "may take away what the handshake needs",
-    ),
+    ("more_clear_headers", "may remove what the handshake needs"),
     (
         "more_clear_input_headers",
-        "may take away what the handshake needs",
+        "may remove what the handshake needs",
     ),
     ("more_set_headers", "may change the answer"),
     ("more_set_input_headers", "may change the handshake"),
-    ("limit_req", "may refuse who comes too often"),
-    ("limit_conn", "may refuse who has too many connections"),
+    ("limit_req", "may refuse clients that come too often"),
+    ("limit_conn", "may refuse clients with too many connections"),
     ("proxy_ssl_verify", "may refuse the upstream's certificate"),
     (
         "error_page",
-        "may answer, or pass on, in another way when something fails",
+        "may answer, or pass the request on, in another way when something fails",
     ),
     ("valid_referers", "sets $invalid_referer"),
-    ("proxy_bind", "has to be an address of this host"),
+    ("proxy_bind", "must be an address of this host"),
 ];
 
 /// A remark for each of them that is in force.
@@ -45,7 +42,7 @@ pub fn remarks(scope: &Scope<'_>) -> Vec<String> {
     let remark = |(name, what): &(&str, &str)| {
         let line = scope.nearest(name).filter(|line| !line.says("off"))?;
         let (name, place) = (&line.name, line.place());
-        Some(format!("{name} ({place}) is not looked at: it {what}"))
+        Some(format!("{name} ({place}) is not considered: it {what}"))
     };
     UNSEEN.iter().filter_map(remark).collect()
 }

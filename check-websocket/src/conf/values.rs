@@ -1,8 +1,7 @@
 //! What a value with variables is in a request that opens a WebSocket.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::ptr;
 use std::rc::Rc;
 
 use super::parse::Directive;
@@ -18,8 +17,6 @@ pub struct Maps<'a> {
     patterns: Rc<Patterns>,
     /// Whether all headers of the request are known, so that there is no other.
     is_whole: bool,
-    /// What was found out about a line once, by where it lies.
-    lines: Rc<RefCell<HashMap<usize, bool>>>,
     /// Entries of maps and variables that are still looked at: each may lead to ten others.
     left: Rc<Cell<usize>>,
 }
@@ -45,20 +42,8 @@ impl<'a> Maps<'a> {
             known: Rc::default(),
             patterns: Rc::new(Patterns::new()),
             is_whole: false,
-            lines: Rc::default(),
             left: Rc::new(Cell::new(MAX_STEPS)),
         }
-    }
-
-    /// What is so of a line, whichever location asks.
-    pub fn remembered(&self, line: &Directive, find_out: impl FnOnce() -> bool) -> bool {
-        let at = ptr::from_ref(line).addr();
-        if let Some(known) = self.lines.borrow().get(&at) {
-            return *known;
-        }
-        let found = find_out();
-        self.lines.borrow_mut().insert(at, found);
-        found
     }
 
     pub fn patterns(&self) -> &Patterns {

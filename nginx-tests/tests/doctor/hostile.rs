@@ -172,8 +172,8 @@ fn after_handshake(bytes: Vec<u8>) -> ScriptedBackend {
 #[test]
 fn a_close_is_told_as_it_was_sent() {
     for (bytes, text) in [
-        (&[0x88, 2, 0, 0][..], "code 0, which no one may send"),
-        (&[0x88, 2, 0x03, 0xed], "code 1005, which no one may send"),
+        (&[0x88, 2, 0, 0][..], "code 0, which must not be sent"),
+        (&[0x88, 2, 0x03, 0xed], "code 1005, which must not be sent"),
         (&[0x88, 2, 0x03, 0xea], "code 1002 \"\""),
         (&[0x88, 3, 0x0f, 0xa0, b'a'], "code 4000 \"a\""),
         (&[0x88, 0], "without a code"),
