@@ -249,7 +249,7 @@ prepare_package() {
     shift
     rm -rf "$work"
     mkdir -p "$work/source" "$work/prebuilt"
-    tar -C "$ROOT" --exclude=./target --exclude=./.git -cf - . | tar -C "$work/source" --no-same-owner -xf -
+    tar -C "$ROOT" --exclude=target --exclude=./.git -cf - . | tar -C "$work/source" --no-same-owner -xf -
     module=$("$ROOT/scripts/build.sh" "$@" | tail -n 1)
     build_programs
     cp "$module" "$TARGET/programs/release/check-websocket" "$work/prebuilt/"

@@ -19,7 +19,8 @@ installed nginx and runs the end-to-end tests on it.
 
   --all         end-to-end also on the nginx of Debian 13 and of Debian testing,
                 in minimal roots that stay under target/roots (needs root), on
-                an nginx that has the module compiled in, and in part under valgrind
+                an nginx that has the module compiled in, and in part under valgrind;
+                and some inputs of each fuzz target, if Rust's nightly is there
   --applications
                 instead: tries real applications behind the installed nginx, each
                 with the location that docs/applications.md gives. Takes them from
@@ -65,6 +66,7 @@ main() {
         done
         on_compiled_in "$@"
         stage memcheck "$ROOT/scripts/memcheck.sh" --short
+        stage fuzz fuzz
     fi
 }
 
@@ -225,6 +227,12 @@ on_compiled_in() {
     [ $# -gt 0 ] || set -- --test handshake --test injection --test uwsgi_scgi --test differential --test lifecycle --test timeout
     stage 'compiled in: build' build_nginx
     MODULE=compiled-in stage 'compiled in: end-to-end' end_to_end '' "$NGINX" "$@"
+}
+
+# A look at whether the targets run and find nothing at once.
+fuzz() {
+    cargo fuzz --version >/dev/null 2>&1 || logged cargo-fuzz cargo install --locked cargo-fuzz || true
+    "$ROOT/scripts/fuzz.sh" --smoke
 }
 
 # try_applications [ARGUMENT...]
