@@ -267,14 +267,24 @@ fn place(ring: Section, number: u64) -> Option<usize> {
         .map(|place| place as usize)
 }
 
-/// Of all words but its own, each with its place. The products don't wait for one another.
+/// Of all words but its own, each times the factor of its place: parts of two records fit together as
+/// rarely as any two numbers of 64 bits are the same.
 fn checksum(words: &[u64; RECORD]) -> u64 {
-    const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
-    let others = words.iter().zip(1u64..).enumerate();
-    others
-        .filter(|(at, _)| *at != CHECKSUM)
-        .fold(ODD, |sum, (_, (word, place))| {
-            let mixed = (word ^ place.wrapping_mul(ODD)).wrapping_mul(ODD | 1 << 33);
-            sum.wrapping_add(mixed ^ mixed >> 32)
-        })
+    let products = words.iter().zip(&FACTORS);
+    products.fold(0, |sum: u64, (word, factor)| {
+        sum.wrapping_add(word.wrapping_mul(*factor))
+    })
 }
+
+/// Odd, and without a pattern; 0 for the checksum itself.
+const FACTORS: [u64; RECORD] = {
+    let mut factors = [0; RECORD];
+    let mut at = 0;
+    while at < RECORD {
+        let mixed = (at as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        factors[at] = (mixed ^ mixed >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) | 1;
+        at += 1;
+    }
+    factors[CHECKSUM] = 0;
+    factors
+};
