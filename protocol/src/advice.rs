@@ -73,6 +73,9 @@ findings! {
     HostChangedOriginMissing [UpstreamBadRequest UpstreamForbidden]
         "the upstream got another Host than the client sent, and no Origin"
         "check the path; the application may require the client's Host (proxy_set_header Host $http_host), or an Origin"
+    NoneNotAllowed [OriginNotAllowed]
+        "the request has no Origin"
+        "if clients that send no Origin, which browsers always send, may connect, add none to websocket_allow_origin"
     SlashMissing [LocalRedirect UpstreamRedirect]
         "the redirect leads to the same path with a slash behind it"
         "open the address with the slash at its end, or add a \"location =\" for the one without, whose proxy_pass has the slash"
@@ -98,6 +101,7 @@ impl Evidence<'_> {
     pub fn advice(&self, cause: Cause) -> Advice {
         let finding = match cause {
             Cause::UpstreamBadRequest | Cause::UpstreamForbidden => self.origin_finding(),
+            Cause::OriginNotAllowed if self.origin.is_none() => Some(Finding::NoneNotAllowed),
             Cause::LocalRedirect | Cause::UpstreamRedirect if self.leads_to_slash() => {
                 Some(Finding::SlashMissing)
             }
@@ -209,6 +213,19 @@ mod tests {
             ..Evidence::default()
         };
         assert_eq!(evidence.advice(Cause::UpstreamForbidden), Advice::Usual);
+    }
+
+    #[test]
+    fn a_request_without_origin_comes_from_no_page() {
+        let advice = |origin| {
+            let evidence = Evidence {
+                origin,
+                ..Evidence::default()
+            };
+            evidence.advice(Cause::OriginNotAllowed)
+        };
+        assert_eq!(advice(None), Advice::Found(Finding::NoneNotAllowed));
+        assert_eq!(advice(Some(b"https://b.example")), Advice::Usual);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use core::fmt;
 use core::ptr;
 
-use nginx_sys::{NGX_OK, ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_int_t, ngx_msec_t};
+use nginx_sys::{
+    NGX_OK, ngx_core_conf_t, ngx_core_module, ngx_cycle, ngx_cycle_t, ngx_int_t, ngx_msec_t,
+};
 
 use super::warnings::{Advice, warn_at};
 use crate::conf::{LocationConf, MainConf};
@@ -139,7 +141,9 @@ pub unsafe extern "C" fn check_drains(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     let (log, limit, main) = unsafe {
         let core = *(*cycle).conf_ctx.add(ngx_core_module.index);
         (
-            (*cycle).log,
+            // As the warnings of the configuration before it: the new log is not in use yet, and has the
+            // level of what is to be served.
+            (*ngx_cycle).log,
             (*core.cast::<ngx_core_conf_t>()).shutdown_timeout,
             MainConf::of_cycle(cycle),
         )

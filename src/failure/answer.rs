@@ -5,6 +5,7 @@ use core::fmt;
 use nginx_sys::ngx_uint_t;
 use websocket_protocol::{Address, Cause, Escaped, Evidence, SentRequest};
 
+use super::notes::noted;
 use super::tries::note;
 use super::{remark, see};
 use crate::nginx::headers::Name;
@@ -46,6 +47,11 @@ pub fn see_answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, cause: Cau
             r,
             attempt,
             format_args!("upstream answered {status} where 101 was expected{asked}"),
+        ),
+        _ if noted(r.upstream_states()) == Some(Cause::UpstreamClosed) => see(
+            r,
+            attempt,
+            format_args!("upstream closed the connection without an answer{asked}"),
         ),
         _ => {
             let waited = u.waited();

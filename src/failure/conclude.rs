@@ -119,10 +119,13 @@ fn blame(r: Request<'_>, attempt: &Attempt, rule: Cause, ending: Option<Ending>)
             // Not this module's business, but for an error.
             if r.status() < ERROR {
                 Ending::Unknown
-            } else if answered != 0 && matches!(ending, Ending::Failed(_)) {
-                Ending::Failed(rule)
             } else {
-                ending
+                match ending {
+                    Ending::Failed(cause) if answered != 0 || cause.may_be_for_a_broken_rule(0) => {
+                        Ending::Failed(rule)
+                    }
+                    _ => ending,
+                }
             },
         ),
         Some(Ending::Failed(cause)) if cause.may_be_for_a_broken_rule(answered) => {

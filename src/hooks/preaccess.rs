@@ -7,7 +7,7 @@ use nginx_sys::{
     NGX_DECLINED, NGX_HTTP_BAD_REQUEST, NGX_HTTP_INTERNAL_SERVER_ERROR, ngx_http_request_t,
     ngx_int_t,
 };
-use websocket_protocol::{Cause, Refusal, Status, Strictness, Upgrade};
+use websocket_protocol::{Cause, Evidence, Refusal, Seen, Status, Strictness, Upgrade};
 
 use super::{count, report};
 use crate::conf::LocationConf;
@@ -101,6 +101,14 @@ fn enter(r: Request<'_>, twin: *mut *mut c_void) {
 
 /// Answers a request that breaks a rule: the status, with the headers that belong to it.
 fn refuse(r: Request<'_>, attempt: &Attempt, refusal: Refusal<'_>) -> ngx_int_t {
+    let evidence = Evidence {
+        origin: match refusal.seen {
+            Seen::Missing(_) => None,
+            _ => Some(&[]),
+        },
+        ..Evidence::default()
+    };
+    attempt.advice.set(evidence.advice(refusal.cause));
     conclude::refuse(r, attempt, refusal.cause, format_args!("{}", refusal.seen));
     // Whatever answers it instead, no tunnel comes of it.
     r.forget_upgrade();

@@ -12,6 +12,7 @@ fn a_drain_longer_than_the_shutdown() {
              location / {{ {PASS} }} location /b {{ {PASS} }} }}"
         ))
         .main(main)
+        .log_level("error")
         .check();
         assert!(check.ok, "{}", check.output);
         check

@@ -3,6 +3,8 @@
 use nginx_tests::wire::Wire;
 use nginx_tests::{Handshake, ScriptedBackend, http2};
 
+use websocket_protocol::Finding;
+
 use crate::case::{Case, causes};
 
 causes! {
@@ -126,7 +128,9 @@ causes! {
     }
 
     origin_missing: OriginNotAllowed = {
-        of_one_origin(Handshake::new("/")).rejected(403, "no Origin header")
+        of_one_origin(Handshake::new("/"))
+            .found(Finding::NoneNotAllowed)
+            .rejected(403, "no Origin header")
     }
 }
 

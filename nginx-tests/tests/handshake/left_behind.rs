@@ -56,6 +56,23 @@ fn it_is_named_where_the_upstream_answers_with_an_error() {
 }
 
 #[test]
+fn it_is_named_where_the_upstream_closes_without_an_answer() {
+    for request in left_behind() {
+        let backend = ScriptedBackend::start(|conn| conn.read_request().map(drop));
+        let nginx = Nginx::server(ON)
+            .set("BACKEND", backend.address())
+            .allow_log("upstream prematurely closed connection")
+            .start();
+        assert_eq!(Client::connect(nginx.port()).ask(&request).status(), 502);
+        let lines = lines_with(&nginx.stop(), "websocket");
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        let named = "failed: upgrade-missing: no Upgrade header, and upstream closed the connection \
+                     without an answer";
+        assert!(lines[0].contains(named), "{lines:#?}");
+    }
+}
+
+#[test]
 fn what_nginx_itself_answers_keeps_its_own_cause() {
     let server = "location / { deny all; proxy_pass http://%BACKEND%; websocket on; }";
     let nginx = Nginx::server(server)
