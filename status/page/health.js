@@ -33,12 +33,17 @@ const ranked = (counts) => Object.entries(counts).filter(([, count]) => count > 
 const grownCounts = (of) => ranked(Object.fromEntries(Object.keys(of(samples.at(-1)))
   .map((name) => [name, grown((sample) => of(sample)[name] || 0)])));
 
+// Of which causes handshakes failed lately, the most frequent first: at first only the ring can tell.
+function failedLately({ now }, failures) {
+  if (covered() >= ENOUGH) return grownCounts(({ causes }) => causes);
+  const fresh = {};
+  for (const { time, cause } of failures) if (time > now - WINDOW) fresh[cause] = (fresh[cause] || 0) + 1;
+  return ranked(fresh);
+}
+
 // What the answer says of now; `failures` are the last ones, `causes` tells fault, meaning and advice.
 function judge(sample, { causes, failures }) {
-  const early = covered() < ENOUGH;
-  const fresh = {};
-  for (const { time, cause } of failures) if (time > sample.now - WINDOW) fresh[cause] = (fresh[cause] || 0) + 1;
-  const recent = early ? ranked(fresh) : grownCounts(({ causes }) => causes);
+  const early = covered() < ENOUGH, recent = failedLately(sample, failures);
   const theirs = ([cause]) => causes[cause]?.fault === "client";
   const count = (list) => list.reduce((all, [, count]) => all + count, 0);
   const serious = recent.filter((entry) => !theirs(entry)), failed = count(serious), refused = count(recent) - failed;

@@ -72,9 +72,10 @@ const closeTable = new Table("closes", "How tunnels ended, the most frequent fir
   ["Tunnels", "number", ({ count, all }) => share(count, all)],
 ]);
 
-function showTables({ totals, causes, labels, upstreams }) {
+function showTables({ totals, causes, failures, labels, upstreams }) {
+  const lately = Object.fromEntries(failedLately(samples.at(-1), failures));
   const counts = ranked(allCauses(totals)), all = totals.rejected.total + totals.failed.total;
-  const list = counts.map(([cause, count]) => ({ cause, count, all, recent: grown((sample) => sample.causes[cause] || 0), ...causes[cause] }));
+  const list = counts.map(([cause, count]) => ({ cause, count, all, recent: lately[cause] || 0, ...causes[cause] }));
   causeTable.show(list.sort((a, b) => b.recent - a.recent), ({ cause }) => cause, "No handshake has failed.");
 
   const ended = totals.closes.reduce((all, { count }) => all + count, 0);
