@@ -98,7 +98,7 @@ impl Which {
     pub fn means(&self, zone: &Zone<'_>, facts: &Facts<'_>, now: u64) -> bool {
         let since = |time: u64| now.saturating_sub(time);
         // Cut as the table cuts them, so that its tunnels and a worker's own are meant alike.
-        let same = |wanted: &Text, is: &[u8], (_, room): (usize, usize)| {
+        let same = |wanted: &Text, is: &[u8], room: usize| {
             let cut = |text: &[u8]| text.len().min(room * 8);
             wanted.get(..cut(wanted)) == is.get(..cut(is))
         };

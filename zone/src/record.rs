@@ -29,19 +29,21 @@ pub(crate) const LABEL: usize = 1;
 pub(crate) const LENGTHS: usize = 15;
 const TEXTS: usize = 16;
 
-/// Words for each text: client, server, URI, and what stands behind them.
-const CLIENT: (usize, usize) = (TEXTS, 6);
-const SERVER: (usize, usize) = (22, 8);
-const URI: (usize, usize) = (30, 18);
-pub(crate) const UPSTREAM: (usize, usize) = (48, 9);
-pub(crate) const SUBPROTOCOL: (usize, usize) = (57, 7);
+/// Words of each text at most. They stand one behind the other, so that short ones take few words:
+/// client, server, URI, upstream, subprotocol.
+const CLIENT: usize = 6;
+const SERVER: usize = 8;
+const URI: usize = 18;
+pub(crate) const UPSTREAM: usize = 9;
+pub(crate) const SUBPROTOCOL: usize = 7;
 /// Of a failure: a shorter URI, and in the place of the last two what was seen.
-const FAILURE_URI: (usize, usize) = (30, 16);
-const SEEN: (usize, usize) = (46, 18);
-const _: () = assert!(SUBPROTOCOL.0 + SUBPROTOCOL.1 == RECORD && SEEN.0 + SEEN.1 == RECORD);
+const FAILURE_URI: usize = 16;
+const SEEN: usize = 18;
+const _: () = assert!(TEXTS + CLIENT + SERVER + URI + UPSTREAM + SUBPROTOCOL == RECORD);
+const _: () = assert!(TEXTS + CLIENT + SERVER + FAILURE_URI + SEEN == RECORD);
 
-pub(crate) const TUNNEL_TEXTS: [(usize, usize); 5] = [CLIENT, SERVER, URI, UPSTREAM, SUBPROTOCOL];
-pub(crate) const FAILURE_TEXTS: [(usize, usize); 4] = [CLIENT, SERVER, FAILURE_URI, SEEN];
+pub(crate) const TUNNEL_TEXTS: [usize; 5] = [CLIENT, SERVER, URI, UPSTREAM, SUBPROTOCOL];
+pub(crate) const FAILURE_TEXTS: [usize; 4] = [CLIENT, SERVER, FAILURE_URI, SEEN];
 
 impl<'a> Place<'a> {
     pub(crate) fn texts(&self) -> [&'a [u8]; 5] {
@@ -84,19 +86,28 @@ pub(crate) fn path(uri: &[u8]) -> &[u8] {
     end.and_then(|end| uri.get(..end)).unwrap_or(uri)
 }
 
-/// Writes texts into their places, and how long they are.
+/// Writes texts, and how long they are. How many words of the record are in use then.
 pub(crate) fn write_texts<const N: usize>(
     record: &mut [u64; RECORD],
-    places: [(usize, usize); N],
+    rooms: [usize; N],
     texts: [&[u8]; N],
-) {
-    let mut lengths = 0;
-    for (index, ((start, room), text)) in places.into_iter().zip(texts).enumerate() {
-        if let Some(words) = record.get_mut(start..start + room) {
-            lengths |= text::pack(words, text) << (index as u32 * LENGTH_BITS);
-        }
+) -> usize {
+    let (mut lengths, mut at) = (0, TEXTS);
+    for (index, (room, text)) in rooms.into_iter().zip(texts).enumerate() {
+        let words = record.get_mut(at..at + room).unwrap_or_default();
+        let length = text::pack(words, text);
+        lengths |= length << (index as u32 * LENGTH_BITS);
+        at += text::words_of(length);
     }
     set(record, LENGTHS, lengths);
+    at
+}
+
+/// How many words of a record are in use, whatever else is in it.
+pub(crate) fn used(record: &[u64; RECORD]) -> usize {
+    let lengths = record.get(LENGTHS).copied().unwrap_or_default();
+    let texts = (0..TUNNEL_TEXTS.len() as u32).map(|index| lengths >> (index * LENGTH_BITS));
+    (TEXTS + texts.map(text::words_of).sum::<usize>()).min(RECORD)
 }
 
 #[inline]
@@ -106,15 +117,13 @@ pub(crate) fn set(record: &mut [u64; RECORD], at: usize, word: u64) {
     }
 }
 
-pub(crate) fn read_texts<const N: usize>(
-    record: &[u64; RECORD],
-    places: [(usize, usize); N],
-) -> [Text; N] {
+pub(crate) fn read_texts<const N: usize>(record: &[u64; RECORD], rooms: [usize; N]) -> [Text; N] {
     let mut texts = [Text::EMPTY; N];
     let mut lengths = record.get(LENGTHS).copied().unwrap_or_default();
-    for (text, (start, room)) in texts.iter_mut().zip(places) {
-        let words = record.get(start..start + room).unwrap_or_default();
-        *text = Text::read(words, lengths);
+    let mut rest = record.get(TEXTS..).unwrap_or_default();
+    for (text, room) in texts.iter_mut().zip(rooms) {
+        *text = Text::read(rest.get(..room).unwrap_or(rest), lengths);
+        rest = rest.get(text::words_of(lengths)..).unwrap_or_default();
         lengths >>= LENGTH_BITS;
     }
     texts

@@ -173,7 +173,8 @@ impl Zone<'_> {
         for (to, word) in words.iter_mut().zip(record.iter()) {
             *to = word;
         }
-        let is_whole = words.get(CHECKSUM) == Some(&checksum(&words));
+        let used = words.get(..record::used(&words)).unwrap_or(&words);
+        let is_whole = words.get(CHECKSUM) == Some(&checksum(used));
         (is_whole && words.get(NUMBER) == Some(&(number + 1))).then_some(words)
     }
 }
@@ -191,7 +192,7 @@ impl Zone<'_> {
                 what.cause as u64 | if what.is_rejected { REJECTED } else { 0 },
             );
             let [client, server, uri, ..] = what.place.texts();
-            record::write_texts(record, FAILURE_TEXTS, [client, server, uri, what.seen]);
+            record::write_texts(record, FAILURE_TEXTS, [client, server, uri, what.seen])
         });
     }
 
@@ -207,11 +208,12 @@ impl Zone<'_> {
             set_count(record, FROM_CLIENT, what.from_client);
             set_count(record, FROM_UPSTREAM, what.from_upstream);
             record::set(record, RTT, optional(what.ping_rtt));
-            record::write_texts(record, TUNNEL_TEXTS, what.place.texts());
+            record::write_texts(record, TUNNEL_TEXTS, what.place.texts())
         });
     }
 
-    fn push(&self, ring: Section, next: usize, write: impl FnOnce(&mut [u64; RECORD])) {
+    /// `write` says how many words are in use.
+    fn push(&self, ring: Section, next: usize, write: impl FnOnce(&mut [u64; RECORD]) -> usize) {
         if ring.count == 0 {
             return;
         }
@@ -221,10 +223,11 @@ impl Zone<'_> {
         };
         let mut words = [0; RECORD];
         record::set(&mut words, NUMBER, number + 1);
-        write(&mut words);
-        let sum = checksum(&words);
+        let used = write(&mut words);
+        let sum = checksum(words.get(..used).unwrap_or(&words));
         record::set(&mut words, CHECKSUM, sum);
-        self.nth(ring, place).store(&words);
+        self.nth(ring, place)
+            .store(words.get(..used).unwrap_or(&words));
     }
 }
 
@@ -267,9 +270,9 @@ fn place(ring: Section, number: u64) -> Option<usize> {
         .map(|place| place as usize)
 }
 
-/// Of all words but its own, each times the factor of its place: parts of two records fit together as
+/// Of all words in use but its own, each times the factor of its place: parts of two records fit together as
 /// rarely as any two numbers of 64 bits are the same.
-fn checksum(words: &[u64; RECORD]) -> u64 {
+fn checksum(words: &[u64]) -> u64 {
     let products = words.iter().zip(&FACTORS);
     products.fold(0, |sum: u64, (word, factor)| {
         sum.wrapping_add(word.wrapping_mul(*factor))

@@ -201,9 +201,9 @@ impl<'m> Table<'m> {
         for (at, word) in (LABEL..).zip([place.word(label), begun, begun_at, begun_at]) {
             record::set(&mut words, at, word);
         }
-        record::write_texts(&mut words, TUNNEL_TEXTS, place.texts());
+        let used = record::write_texts(&mut words, TUNNEL_TEXTS, place.texts());
         let record = self.zone.record(index);
-        record.store(&words);
+        record.store(words.get(..used).unwrap_or(&words));
         record.publish(ID, id);
         Some(index)
     }

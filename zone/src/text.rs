@@ -56,6 +56,12 @@ impl Text {
 /// A length takes this many bits, with whether the text was cut.
 pub(crate) const LENGTH_BITS: u32 = 9;
 const LENGTH: u64 = 0xFF;
+
+/// How many words a text of this [length](write) takes.
+pub(crate) const fn words_of(length: u64) -> usize {
+    (length & LENGTH).div_ceil(8) as usize
+}
+
 const CUT: u64 = 0x100;
 
 /// Writes as much of the text as the words can hold. How long it is, to be kept.
