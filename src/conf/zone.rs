@@ -48,7 +48,8 @@ fn split(text: &[u8]) -> Option<(&[u8], usize)> {
     let mut digits = string::borrowed(size.get(1..)?);
     // SAFETY: the text is valid and is only read.
     let size = usize::try_from(unsafe { ngx_parse_size(&raw mut digits) }).ok()?;
-    (!name.is_empty() && size > 0).then_some((name, size))
+    // Whole words: what is left is of no use.
+    (!name.is_empty() && size > 0).then_some((name, size - size % size_of::<u64>()))
 }
 
 /// `websocket_history number;`
@@ -63,6 +64,9 @@ pub unsafe extern "C" fn set_history(
         let main = conf.cast::<MainConf>();
         let is_set = (*main).history != conf::UNSET_FLAG;
         let rv = ngx_conf_set_num_slot(cf, command, conf);
+        if !is_set {
+            (*main).history_place = Place::being_read(cf);
+        }
         if is_set || (rv == conf::OK && (*main).history <= LONGEST_HISTORY) {
             return rv;
         }
