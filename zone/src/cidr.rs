@@ -28,11 +28,16 @@ impl Cidr {
         (prefix <= longest).then_some(Self { address, prefix })
     }
 
-    /// Whether an address, as nginx writes it, is within.
+    /// Whether an address, as nginx writes it, is within. A client that has come over IPv4 to a socket for
+    /// IPv6 is in ranges of IPv4, as for `allow` and `deny`.
     pub fn contains(&self, address: &[u8]) -> bool {
         let address = core::str::from_utf8(address).ok();
         let Some(address) = address.and_then(|address| address.parse::<IpAddr>().ok()) else {
             return false;
+        };
+        let address = match self.address {
+            IpAddr::V4(_) => address.to_canonical(),
+            IpAddr::V6(_) => address,
         };
         match (self.address, address) {
             (IpAddr::V4(range), IpAddr::V4(address)) => {
