@@ -102,19 +102,16 @@ pub unsafe fn check(cf: *mut ngx_conf_t, main: &MainConf) -> Result<(), ()> {
     let Some(zone) = main.zone() else {
         return Ok(());
     };
-    let fits = |bytes: usize| Zone::fits(bytes / size_of::<u64>(), zone.history);
-    if fits(zone.size) {
+    let least = Zone::least_words(zone.history) * size_of::<u64>();
+    if zone.size >= least {
         return Ok(());
     }
-    // Kilobytes, as they would be written.
-    let least = (1usize..)
-        .map(|size| size * 4)
-        .find(|size| fits(size * 1024));
     let text = format_args!(
         "websocket zone \"{}\" is too small: with websocket_history {} it has to be at least {}k",
         Text(zone.name),
         zone.history,
-        least.unwrap_or_default()
+        // As it would be written.
+        least.div_ceil(1024)
     );
     // SAFETY: the caller vouches for cf.
     log::place(unsafe { (*cf).log }, NGX_LOG_EMERG, zone.place, text);
