@@ -3,7 +3,8 @@
 use std::net::TcpStream;
 
 use nginx_tests::client::get;
-use nginx_tests::{EchoBackend, Nginx, wait_until, wire::Wire};
+use nginx_tests::environment::nginx_version;
+use nginx_tests::{EchoBackend, Nginx, http2, wait_until, wire::Wire};
 
 const SERVER: &str = "
     server {
@@ -74,4 +75,27 @@ fn a_worker_that_is_to_exit_ends_its_answers() {
         nginx.exiting_worker_pids().is_empty()
     });
     assert!(TcpStream::connect(("127.0.0.1", nginx.port())).is_ok());
+}
+
+/// And doesn't keep its memory until the client would have taken too long.
+#[test]
+fn an_answer_ends_with_its_stream() {
+    let (listen, http2) = if nginx_version() >= (1, 25, 1) {
+        ("", "http2 on;")
+    } else {
+        ("http2", "")
+    };
+    let nginx = Nginx::http(format!(
+        "server {{
+            listen 127.0.0.1:%PORT% {listen};
+            {http2}
+            access_log logs/page.log;
+            send_timeout 1h;
+            location = /page {{ websocket_status html; }}
+        }}"
+    ))
+    .start();
+    let mut wire = Wire::connect(nginx.port()).expect("a connection");
+    http2::give_up(&mut wire, "/page", 1000).expect("nginx reads");
+    nginx.wait_for_access("page.log", 1);
 }
