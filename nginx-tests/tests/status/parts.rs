@@ -61,7 +61,7 @@ fn a_copy_of_a_request_closes_nothing() {
 /// The table is so large that it takes a while to look through.
 #[test]
 fn a_worker_that_is_to_exit_ends_its_answers() {
-    let nginx = Nginx::http(format!("websocket_zone large:8192m; {SERVER}")).start();
+    let nginx = Nginx::http(format!("websocket_zone large:2048m; {SERVER}")).start();
     let mut wire = Wire::connect(nginx.port()).expect("a connection");
     wire.send("GET /json HTTP/1.1\r\nHost: x\r\n\r\n")
         .expect("nginx reads");
