@@ -13,6 +13,8 @@ const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
+const INITIAL_WINDOW_SIZE: u16 = 4;
+const CANCEL: u32 = 8;
 
 /// An answer: its status and body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,29 @@ pub struct Answer {
 ///
 /// Header names are sent as they are, even where HTTP/2 forbids them.
 pub fn get(wire: &mut Wire, target: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
+    ask(wire, &[], target, headers)?;
+    read_answer(wire)
+}
+
+/// Asks for something, takes so many bytes of it at most, and gives up the stream when they have come.
+/// The connection goes on.
+pub fn give_up(wire: &mut Wire, target: &str, bytes: u32) -> io::Result<()> {
+    let mut settings = INITIAL_WINDOW_SIZE.to_be_bytes().to_vec();
+    settings.extend(bytes.to_be_bytes());
+    ask(wire, &settings, target, &[])?;
+    let mut rest = bytes as usize;
+    while rest > 0 {
+        let head = wire.read_bytes(9)?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        wire.read_bytes(length)?;
+        if head[3] == DATA {
+            rest = rest.saturating_sub(length);
+        }
+    }
+    wire.send(frame(RST_STREAM, 0, 1, &CANCEL.to_be_bytes()))
+}
+
+fn ask(wire: &mut Wire, settings: &[u8], target: &str, headers: &[(&str, &str)]) -> io::Result<()> {
     let pseudo = [
         (":method", "GET"),
         (":scheme", "http"),
@@ -41,9 +66,8 @@ pub fn get(wire: &mut Wire, target: &str, headers: &[(&str, &str)]) -> io::Resul
         push_string(&mut block, value);
     }
     wire.send(PREFACE)?;
-    wire.send(frame(SETTINGS, 0, 0, &[]))?;
-    wire.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, &block))?;
-    read_answer(wire)
+    wire.send(frame(SETTINGS, 0, 0, settings))?;
+    wire.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, &block))
 }
 
 fn read_answer(wire: &mut Wire) -> io::Result<Answer> {

@@ -22,6 +22,7 @@ pub struct MainConf {
     pub(super) zone_size: usize,
     pub(super) zone_place: Place,
     pub(super) history: ngx_int_t,
+    pub(super) history_place: Place,
     /// Something is written that needs a zone.
     pub needs_zone: Cell<bool>,
 }
@@ -34,7 +35,7 @@ pub struct ZoneConf<'a> {
     pub size: usize,
     /// How many failed handshakes, and how many tunnels that have ended, are remembered.
     pub history: usize,
-    /// Where it is written.
+    /// Where it is written, or what makes it too small.
     pub place: Place,
 }
 
@@ -77,17 +78,20 @@ impl MainConf {
 
     /// `websocket_zone`, or the one that is there by itself where something needs it.
     pub fn zone(&self) -> Option<ZoneConf<'_>> {
-        let (name, size): (&[u8], _) = match self.zone_name.len {
-            0 if self.needs_zone.get() => DEFAULT_ZONE,
+        let (name, size, place): (&[u8], _, _) = match self.zone_name.len {
+            0 if self.needs_zone.get() => (DEFAULT_ZONE.0, DEFAULT_ZONE.1, self.history_place),
             0 => return None,
-            // SAFETY: a word of the configuration.
-            _ => (unsafe { string::bytes(&self.zone_name) }, self.zone_size),
+            _ => {
+                // SAFETY: a word of the configuration.
+                let name = unsafe { string::bytes(&self.zone_name) };
+                (name, self.zone_size, self.zone_place)
+            }
         };
         Some(ZoneConf {
             name,
             size,
             history: usize::try_from(self.history).unwrap_or(DEFAULT_HISTORY),
-            place: self.zone_place,
+            place,
         })
     }
 
@@ -119,6 +123,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
             zone_size: 0,
             zone_place: Place::NOWHERE,
             history: conf::UNSET_FLAG,
+            history_place: Place::NOWHERE,
             needs_zone: Cell::new(false),
         });
         main.cast()

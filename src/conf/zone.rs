@@ -48,7 +48,8 @@ fn split(text: &[u8]) -> Option<(&[u8], usize)> {
     let mut digits = string::borrowed(size.get(1..)?);
     // SAFETY: the text is valid and is only read.
     let size = usize::try_from(unsafe { ngx_parse_size(&raw mut digits) }).ok()?;
-    (!name.is_empty() && size > 0).then_some((name, size))
+    // Whole words: what is left is of no use.
+    (!name.is_empty() && size > 0).then_some((name, size - size % size_of::<u64>()))
 }
 
 /// `websocket_history number;`
@@ -63,6 +64,9 @@ pub unsafe extern "C" fn set_history(
         let main = conf.cast::<MainConf>();
         let is_set = (*main).history != conf::UNSET_FLAG;
         let rv = ngx_conf_set_num_slot(cf, command, conf);
+        if !is_set {
+            (*main).history_place = Place::being_read(cf);
+        }
         if is_set || (rv == conf::OK && (*main).history <= LONGEST_HISTORY) {
             return rv;
         }
@@ -98,19 +102,16 @@ pub unsafe fn check(cf: *mut ngx_conf_t, main: &MainConf) -> Result<(), ()> {
     let Some(zone) = main.zone() else {
         return Ok(());
     };
-    let fits = |bytes: usize| Zone::fits(bytes / size_of::<u64>(), zone.history);
-    if fits(zone.size) {
+    let least = Zone::least_words(zone.history) * size_of::<u64>();
+    if zone.size >= least {
         return Ok(());
     }
-    // Kilobytes, as they would be written.
-    let least = (1usize..)
-        .map(|size| size * 4)
-        .find(|size| fits(size * 1024));
     let text = format_args!(
         "websocket zone \"{}\" is too small: with websocket_history {} it has to be at least {}k",
         Text(zone.name),
         zone.history,
-        least.unwrap_or_default()
+        // As it would be written.
+        least.div_ceil(1024)
     );
     // SAFETY: the caller vouches for cf.
     log::place(unsafe { (*cf).log }, NGX_LOG_EMERG, zone.place, text);

@@ -55,6 +55,40 @@ impl<'r> Request<'r> {
         unsafe { Self::new(self.fields().main) }
     }
 
+    /// Whether it is the one that its connection's events are for: of a request and its subrequests one
+    /// is at a time, and a subrequest in the background never.
+    pub fn is_active(self) -> bool {
+        // SAFETY: a request has a connection.
+        unsafe { (*self.fields().connection).data.cast() == self.as_ptr() }
+    }
+
+    /// Whether the body of its answer goes anywhere. nginx has a bit for that, `header_only`, which is to
+    /// be seen by who sets it: HEAD; `post_action`, which goes back to HTTP/0.9 when the answer is
+    /// out; a subrequest in the background, which nobody waits for; and `auth_request`, which gives its
+    /// subrequests a body of their own.
+    pub fn takes_body(self) -> bool {
+        if self.method() == b"HEAD" || self.http_version() < 1000 {
+            return false;
+        }
+        // SAFETY: a subrequest's parent lives longer than it, and what is postponed is a list.
+        unsafe {
+            let Some(parent) = self.fields().parent.as_ref() else {
+                return true;
+            };
+            if self.fields().request_body != parent.request_body {
+                return false;
+            }
+            let mut postponed = parent.postponed;
+            while let Some(entry) = postponed.as_ref() {
+                if entry.request == self.as_ptr() {
+                    return true;
+                }
+                postponed = entry.next;
+            }
+            false
+        }
+    }
+
     /// Whether it is a subrequest that the main request itself has made.
     pub fn is_child_of_main(self) -> bool {
         self.fields().parent == self.fields().main

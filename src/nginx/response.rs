@@ -8,7 +8,8 @@ use nginx_sys::{
     NGX_ERROR, NGX_OK, ngx_add_timer, ngx_buf_t, ngx_chain_t, ngx_create_temp_buf, ngx_del_timer,
     ngx_event_t, ngx_handle_write_event, ngx_http_core_loc_conf_t, ngx_http_core_module,
     ngx_http_finalize_request, ngx_http_output_filter, ngx_http_request_t, ngx_http_send_header,
-    ngx_int_t, ngx_post_event, ngx_posted_next_events, ngx_uint_t, off_t,
+    ngx_http_test_reading, ngx_int_t, ngx_msec_t, ngx_post_event, ngx_posted_next_events,
+    ngx_uint_t, off_t,
 };
 
 use super::{Request, string};
@@ -143,20 +144,38 @@ pub fn on_writable(r: Request<'_>, handler: Handler) {
     unsafe { (*r.as_ptr()).write_event_handler = Some(handler) };
 }
 
+/// Has nginx look whether the client is still there, as it does while it sends.
+pub fn end_with_client(r: Request<'_>) {
+    // SAFETY: the request is alive, and its body read.
+    unsafe { (*r.as_ptr()).read_event_handler = Some(ngx_http_test_reading) };
+}
+
 /// Has it called when all others have had their turn.
 pub fn post(r: Request<'_>) {
+    // nginx calls it when it is this one's turn.
+    if !r.is_active() {
+        return;
+    }
     let write = write_event(r);
     // SAFETY: an open connection has its events; nginx takes them out of the queue when it closes it.
     unsafe {
-        if (*write).timer_set() != 0 && (*write).delayed() == 0 {
-            ngx_del_timer(write);
+        // A worker that is to exit waits for timers, but not for what is posted.
+        if (*write).delayed() == 0 {
+            ngx_add_timer(write, NEVER);
         }
         ngx_post_event(write, &raw mut ngx_posted_next_events);
     }
 }
 
+/// Far longer than a turn of the event loop takes.
+const NEVER: ngx_msec_t = 60_000;
+
 /// Has it called when the client takes what was sent, or takes too long to. `false`: that can't be.
 pub fn wait(r: Request<'_>) -> bool {
+    // As in post(); until then it is another one that the client keeps waiting.
+    if !r.is_active() {
+        return true;
+    }
     let write = write_event(r);
     // SAFETY: as in post().
     unsafe {
@@ -188,6 +207,13 @@ pub fn has_timed_out(r: Request<'_>) -> bool {
 
 /// It is over, or nginx is to answer. The request may be gone after that.
 pub fn finish(r: Request<'_>, rc: ngx_int_t) {
+    let write = write_event(r);
+    // SAFETY: as in post(). What else the connection is for is not to be ended by this one's timer.
+    unsafe {
+        if r.is_active() && (*write).timer_set() != 0 && (*write).delayed() == 0 {
+            ngx_del_timer(write);
+        }
+    }
     // SAFETY: the request is alive; whoever calls this looks at it no more.
     unsafe { ngx_http_finalize_request(r.as_ptr(), rc) };
 }

@@ -23,6 +23,8 @@ pub(super) fn begin(r: Request<'_>) -> ngx_int_t {
     // SAFETY: this is the content handler, and gives back what that says.
     unsafe {
         match r.method() {
+            // A copy of a request is none.
+            b"POST" if !r.is_active() => NGX_HTTP_FORBIDDEN as ngx_int_t,
             b"POST" => r.read_body(close),
             b"GET" | b"HEAD" => r.read_body(tell),
             _ => reply::not_allowed(r, c"GET, HEAD, POST"),

@@ -46,7 +46,7 @@ pub(super) fn send_head(r: Request<'_>, head: &Head) -> Option<ngx_int_t> {
         }
     }
     let rc = response::send_head(r, head);
-    (rc != NGX_OK as ngx_int_t || r.method() == b"HEAD").then_some(rc)
+    (rc != NGX_OK as ngx_int_t || !r.takes_body()).then_some(rc)
 }
 
 /// Answers that a method is not one of those.

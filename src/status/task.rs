@@ -57,7 +57,10 @@ enum Step {
 /// Sends an answer whose header is sent. The request may be gone after that.
 pub(super) fn send(r: Request<'_>, answer: Answer<'static>) {
     match Room::new(r, PIECE) {
-        Some(room) => begin(r, Task::Send { answer, room }),
+        Some(room) => {
+            response::end_with_client(r);
+            begin(r, Task::Send { answer, room });
+        }
         None => response::finish(r, NO_MEMORY),
     }
 }

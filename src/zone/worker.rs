@@ -38,9 +38,16 @@ pub unsafe fn in_force(cycle: *mut ngx_cycle_t) {
     unsafe {
         match (writer(), MainConf::of_cycle(cycle)) {
             _ if ngx_test_config != 0 => {}
-            // A process that is master and worker at once keeps what it counts in.
-            (Some(writer), Some(main)) => labels::assign(writer, main),
-            _ => memory::attach(cycle),
+            // A process that is master and worker at once keeps what it counts in, and its timer.
+            (Some(writer), main) => {
+                if let Some((event, _)) = (*TIMER.0.get()).as_mut() {
+                    event.log = (*cycle).log;
+                }
+                if let Some(main) = main {
+                    labels::assign(writer, main);
+                }
+            }
+            (None, _) => memory::attach(cycle),
         }
     }
 }

@@ -28,11 +28,16 @@ impl Cidr {
         (prefix <= longest).then_some(Self { address, prefix })
     }
 
-    /// Whether an address, as nginx writes it, is within.
+    /// Whether an address, as nginx writes it, is within. A client that has come over IPv4 to a socket for
+    /// IPv6 is in ranges of IPv4, as for `allow` and `deny`.
     pub fn contains(&self, address: &[u8]) -> bool {
         let address = core::str::from_utf8(address).ok();
         let Some(address) = address.and_then(|address| address.parse::<IpAddr>().ok()) else {
             return false;
+        };
+        let address = match self.address {
+            IpAddr::V4(_) => address.to_canonical(),
+            IpAddr::V6(_) => address,
         };
         match (self.address, address) {
             (IpAddr::V4(range), IpAddr::V4(address)) => {
@@ -93,6 +98,9 @@ mod tests {
             ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::1"),
             ("::1", "::1", "::2"),
             ("::/0", "ff::", "1.2.3.4"),
+            ("10.0.0.0/8", "::ffff:10.0.0.1", "::ffff:11.0.0.1"),
+            ("::ffff:0.0.0.0/96", "::ffff:10.0.0.1", "10.0.0.1"),
+            ("10.0.0.0/8", "10.0.0.1", "::10.0.0.1"),
         ] {
             let range = Cidr::parse(range).unwrap();
             assert!(range.contains(within.as_bytes()), "{range:?} {within}");

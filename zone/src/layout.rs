@@ -118,11 +118,30 @@ impl Layout {
             chunks,
         })
     }
+
+    /// The least number of words from which on all are enough. With a little more there may be room for
+    /// one more of something else, and less for the tunnels: so some that are less would do, too.
+    pub fn least_words(history: usize) -> usize {
+        let is_enough = |words: &usize| Self::new(*words, history).is_some();
+        let lines = |from: usize| (line(from)..).step_by(LINE);
+        let first = lines(2 * RECORD * history).find(is_enough).unwrap_or(0);
+        let last = lines(first)
+            .take(MOST_MORE / LINE)
+            .filter(|words| !is_enough(words))
+            .last();
+        last.map_or(first, |words| words + LINE)
+    }
 }
+
+/// More words than it takes for what there is only more of sometimes.
+const MOST_MORE: usize = 32 * 1024;
+
+/// Words of a cache line.
+const LINE: usize = 8;
 
 /// So many words, up to the end of a cache line.
 const fn line(words: usize) -> usize {
-    words.next_multiple_of(8)
+    words.next_multiple_of(LINE)
 }
 
 #[cfg(test)]
@@ -156,6 +175,19 @@ mod tests {
         assert!(layout.chunks.count * CHUNK_TUNNELS >= 500, "{layout:?}");
         assert!(layout.label_blocks.count >= 90);
         assert!(layout.slots.count >= 64);
+    }
+
+    #[test]
+    fn whatever_is_more_than_the_least_is_enough() {
+        for history in [0, 3, 256, 1000, 65_536] {
+            let least = Layout::least_words(history);
+            assert_eq!(Layout::new(least - LINE, history), None);
+            let more = (least..least + 500_000).step_by(LINE - 1);
+            assert!(
+                more.clone()
+                    .all(|words| Layout::new(words, history).is_some())
+            );
+        }
     }
 
     #[test]

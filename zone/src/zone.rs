@@ -47,9 +47,9 @@ impl<'m> Zone<'m> {
         Header(Words::new(words)).is_there()
     }
 
-    /// Whether so many words are enough for rings of this length.
-    pub fn fits(words: usize, history: usize) -> bool {
-        Layout::new(words, history).is_some()
+    /// How many words are enough for rings of this length, as are all greater numbers.
+    pub fn least_words(history: usize) -> usize {
+        Layout::least_words(history)
     }
 
     /// Whether it is what is wanted: its name and the length of its rings.

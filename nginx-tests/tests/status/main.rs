@@ -8,6 +8,7 @@ mod hostile;
 mod many;
 mod metrics;
 mod observing;
+mod parts;
 mod slices;
 mod values;
 

@@ -125,6 +125,25 @@ fn the_least_size_that_is_named_is_enough() {
     assert!(!check(&format!("{less}k")).ok);
 }
 
+/// There is none in the configuration that could be told of.
+#[test]
+fn a_history_that_is_too_long_for_the_zone_that_is_there_by_itself() {
+    let check = Nginx::http(
+        "server { listen 127.0.0.1:%PORT%; location / { websocket_status; } }
+        websocket_history 60000;",
+    )
+    .check();
+    let emerg = check.at_level("emerg");
+    assert_eq!(emerg.len(), 1, "{check:?}");
+    assert!(
+        emerg[0]
+            .contains("websocket zone \"websocket\" is too small: with websocket_history 60000"),
+        "{check:?}"
+    );
+    let place = format!("nginx.conf:{}", check.line_of("websocket_history"));
+    assert!(emerg[0].ends_with(&place), "{check:?}");
+}
+
 /// At the http level.
 #[track_caller]
 fn refused(line: &str, words: &str) {

@@ -1,6 +1,7 @@
 //! The zone through reloads and the deaths of workers.
 
 use std::fs;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -308,4 +309,42 @@ fn a_single_process_counts_too() {
     established(nginx.port()).close_politely();
     wait_until("it to be over", || zone.ends() == (0..1));
     assert!(adds_up(zone) && zone.workers() == 1);
+}
+
+/// Nothing else than the process that counts is there to have it meanwhile.
+#[test]
+fn a_single_process_counts_on_whatever_it_reads() {
+    let backend = EchoBackend::start();
+    let nginx = Nginx::http(http("websocket_zone one:1m;"))
+        .set("BACKEND", backend.address())
+        .single_process()
+        .start();
+    let zone = zone(&nginx);
+    let mut client = established(nginx.port());
+    let all = nginx.config().to_owned();
+    let (rest, _) = all.split_once("http {").expect("an http block");
+    let listens = || TcpStream::connect(("127.0.0.1", nginx.port())).is_ok();
+    fs::write(nginx.path("nginx.conf"), rest).unwrap();
+    nginx.signal(Signal::HUP);
+    wait_until("nginx to listen no more", || !listens());
+    fs::write(nginx.path("nginx.conf"), &all).unwrap();
+    nginx.signal(Signal::HUP);
+    wait_until("nginx to listen again", listens);
+    client.echo("again");
+    client.close_politely();
+    wait_until("it to be over", || zone.ends() == (0..1));
+    assert!(adds_up(zone) && zone.workers() == 1);
+}
+
+#[test]
+fn a_zone_of_any_size_is_the_same_after_a_reload() {
+    let backend = EchoBackend::start();
+    let nginx = Nginx::http(http("websocket_zone one:1000003;"))
+        .set("BACKEND", backend.address())
+        .start();
+    established(nginx.port()).close_politely();
+    wait_until("it to be over", || zone(&nginx).ends() == (0..1));
+    nginx.reload();
+    assert_eq!(zone(&nginx).ends(), 0..1);
+    assert!(nginx.log_lines("counters begin at zero").is_empty());
 }

@@ -77,6 +77,8 @@ fn counters_and_tunnels_survive_a_binary_upgrade() {
     assert_eq!(zone_of(new.0).totals().established(), 15);
     assert!(adds_up(zone));
 
+    // nginx takes no USR2 while the master before is there.
+    old.wait_for_end();
     // Once more, by the master that has the memory from another; and back again.
     kill(new.0, Signal::USR2);
     let newest = Daemon(wait_for("the newest master", || {
@@ -100,11 +102,17 @@ fn counters_and_tunnels_survive_a_binary_upgrade() {
 /// A master that is nobody's child, ended with the test.
 struct Daemon(u32);
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        kill(self.0, Signal::TERM);
+impl Daemon {
+    fn wait_for_end(&self) {
         wait_until("the daemon to end", || {
             !fs::exists(format!("/proc/{}", self.0)).unwrap_or(false)
         });
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        kill(self.0, Signal::TERM);
+        self.wait_for_end();
     }
 }
