@@ -4,15 +4,14 @@ use core::fmt;
 
 use nginx_sys::{
     NGX_HTTP_BAD_REQUEST, NGX_HTTP_FORBIDDEN, NGX_HTTP_NOT_FOUND, NGX_HTTP_OK,
-    NGX_HTTP_SERVICE_UNAVAILABLE, NGX_HTTP_TOO_MANY_REQUESTS, NGX_LOG_NOTICE, NGX_LOG_WARN,
-    ngx_http_request_t, ngx_int_t, ngx_uint_t,
+    NGX_HTTP_TOO_MANY_REQUESTS, NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_http_request_t, ngx_int_t,
+    ngx_uint_t,
 };
 use websocket_protocol::RequestAuthority;
 use websocket_status::{Close, Closing, Sender, action, write_error};
 use websocket_zone::Zone;
 
-use super::reply::{self, short};
-use super::serve::NO_ZONE;
+use super::reply::{self, short, zone};
 use super::task;
 use crate::nginx::headers::Name;
 use crate::nginx::{Request, log};
@@ -115,17 +114,6 @@ unsafe extern "C" fn tell(r: *mut ngx_http_request_t) {
             write_error(room, "there is no such action, or it is forgotten")
         }),
     }
-}
-
-/// What all workers look at. Where there is nothing, the request is answered.
-fn zone(r: Request<'_>) -> Option<Zone<'static>> {
-    let zone = zone::writer().map(|writer| writer.zone());
-    if zone.is_none() {
-        short(r, NGX_HTTP_SERVICE_UNAVAILABLE, |room| {
-            write_error(room, NO_ZONE)
-        });
-    }
-    zone
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

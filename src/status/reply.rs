@@ -2,10 +2,16 @@
 
 use core::ffi::CStr;
 
-use nginx_sys::{NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_NOT_ALLOWED, NGX_OK, ngx_int_t};
+use nginx_sys::{
+    NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_NOT_ALLOWED, NGX_HTTP_SERVICE_UNAVAILABLE, NGX_OK,
+    ngx_int_t,
+};
+use websocket_status::write_error;
+use websocket_zone::Zone;
 
 use crate::nginx::response::{self, Head, Room};
 use crate::nginx::{Request, string};
+use crate::zone;
 
 pub(super) const NO_MEMORY: ngx_int_t = NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t;
 
@@ -32,6 +38,18 @@ fn send_short(r: Request<'_>, status: u32, write: impl FnOnce(&mut [u8]) -> usiz
         Some(rc) => rc,
         None => room.send(r, true),
     }
+}
+
+/// What all workers count in. Where there is nothing, the request is answered, and may be gone.
+pub(super) fn zone(r: Request<'_>) -> Option<Zone<'static>> {
+    const NO_ZONE: &str = "this worker counts nothing: the error log says why";
+    let zone = zone::writer().map(|writer| writer.zone());
+    if zone.is_none() {
+        short(r, NGX_HTTP_SERVICE_UNAVAILABLE, |room| {
+            write_error(room, NO_ZONE)
+        });
+    }
+    zone
 }
 
 /// Sends the header. `Some`: that was all, or went wrong.

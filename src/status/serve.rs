@@ -3,8 +3,7 @@
 use core::slice;
 
 use nginx_sys::{
-    NGINX_VERSION, NGX_HTTP_BAD_REQUEST, NGX_HTTP_OK, NGX_HTTP_SERVICE_UNAVAILABLE,
-    ngx_http_request_t, ngx_int_t, ngx_palloc,
+    NGINX_VERSION, NGX_HTTP_BAD_REQUEST, NGX_HTTP_OK, ngx_http_request_t, ngx_int_t, ngx_palloc,
 };
 use websocket_status::{
     About, Answer, Ask, Entry, Format, Metrics, POLICY, Report, format, write_error,
@@ -36,9 +35,7 @@ unsafe extern "C" fn answer(r: *mut ngx_http_request_t) {
     let error = |status, text: &dyn core::fmt::Display| {
         reply::short(r, status, |room| write_error(room, text));
     };
-    let Some(zone) = zone::writer().map(|writer| writer.zone()) else {
-        return error(NGX_HTTP_SERVICE_UNAVAILABLE, &NO_ZONE);
-    };
+    let Some(zone) = reply::zone(r) else { return };
     let fixed = LocationConf::of(r).status().and_then(fixed);
     let format = match format(fixed, r.query(), accept(r)) {
         Ok(format) => format,
@@ -74,9 +71,6 @@ unsafe extern "C" fn answer(r: *mut ngx_http_request_t) {
         None => task::send(r, answer),
     }
 }
-
-/// What is said where nothing is counted.
-pub(super) const NO_ZONE: &str = "this worker counts nothing: the error log says why";
 
 fn fixed(status: Status) -> Option<Format> {
     match status {
