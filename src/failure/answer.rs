@@ -8,7 +8,6 @@ use websocket_protocol::{Address, Cause, Escaped, Evidence, SentRequest};
 use super::notes::noted;
 use super::tries::note;
 use super::{remark, see};
-use crate::nginx::headers::Name;
 use crate::nginx::{Request, Upstream};
 use crate::request::Attempt;
 
@@ -75,13 +74,11 @@ pub struct Asked<'r> {
 
 impl<'r> Asked<'r> {
     pub fn of(r: Request<'r>, u: Upstream<'r>, cause: Cause) -> Self {
-        static ORIGIN: [Name<()>; 1] = [Name::new("origin", ())];
-        let origin = r.headers().named(&ORIGIN).next().map(|(_, value)| value);
         let sent = SentRequest::read(u.request_head(r.has_body()));
         Self {
             sent,
             host: r.host(),
-            origin: sent.map_or(origin, |sent| sent.header("Origin")),
+            origin: sent.map_or(r.origin(), |sent| sent.header("Origin")),
             location: u.redirect(),
             cause,
         }

@@ -41,6 +41,14 @@ impl<'r> Headers<'r> {
     }
 }
 
+impl<'r> Headers<'r> {
+    /// The value of the first with this name.
+    pub fn first(self, name: &'static Name<()>) -> Option<&'r [u8]> {
+        let mut found = self.named(slice::from_ref(name));
+        found.next().map(|((), value)| value)
+    }
+}
+
 impl<'r> Iterator for Headers<'r> {
     type Item = &'r ngx_table_elt_t;
 

@@ -213,6 +213,11 @@ impl<'r> Request<'r> {
         unsafe { (*self.as_ptr()).headers_in.host.as_ref() }.map(headers::value)
     }
 
+    pub fn origin(self) -> Option<&'r [u8]> {
+        static ORIGIN: Name<()> = Name::new("origin", ());
+        self.headers().first(&ORIGIN)
+    }
+
     /// Whether nginx has noted an Upgrade header.
     pub fn has_upgrade(self) -> bool {
         !self.fields().headers_in.upgrade.is_null()

@@ -138,8 +138,7 @@ pub fn line<'r>(r: Request<'r>) -> RequestLine<'r> {
 }
 
 fn check_origin<'r>(r: Request<'r>, allowed: &[origin::Origin]) -> Option<Refusal<'r>> {
-    static ORIGIN: [Name<()>; 1] = [Name::new("origin", ())];
-    let origin = r.headers().named(&ORIGIN).next().map(|(_, value)| value);
+    let origin = r.origin();
     let authority = RequestAuthority {
         secure: r.is_secure(),
         host: r.host().unwrap_or_default(),

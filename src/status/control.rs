@@ -116,27 +116,13 @@ unsafe extern "C" fn tell(r: *mut ngx_http_request_t) {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Header {
-    Control,
-    FetchSite,
-    Origin,
-}
-
 fn sender(r: Request<'_>) -> Sender<'_> {
-    static HEADERS: [Name<Header>; 3] = [
-        Name::new("x-websocket-control", Header::Control),
-        Name::new("sec-fetch-site", Header::FetchSite),
-        Name::new("origin", Header::Origin),
-    ];
-    let find = |wanted| {
-        let mut values = r.headers().named(&HEADERS);
-        values.find_map(|(header, value)| (header == wanted).then_some(value))
-    };
+    static CONTROL: Name<()> = Name::new("x-websocket-control", ());
+    static FETCH_SITE: Name<()> = Name::new("sec-fetch-site", ());
     Sender {
-        control: find(Header::Control),
-        fetch_site: find(Header::FetchSite),
-        origin: find(Header::Origin),
+        control: r.headers().first(&CONTROL),
+        fetch_site: r.headers().first(&FETCH_SITE),
+        origin: r.origin(),
         authority: RequestAuthority {
             secure: r.is_secure(),
             host: r.host().unwrap_or_default(),

@@ -82,9 +82,8 @@ fn fixed(status: Status) -> Option<Format> {
 }
 
 fn accept(r: Request<'_>) -> &[u8] {
-    static ACCEPT: [Name<()>; 1] = [Name::new("accept", ())];
-    let mut values = r.headers().named(&ACCEPT);
-    values.next().map_or(b"", |((), value)| value)
+    static ACCEPT: Name<()> = Name::new("accept", ());
+    r.headers().first(&ACCEPT).unwrap_or_default()
 }
 
 fn about<'m>(r: Request<'_>) -> About<'m> {
