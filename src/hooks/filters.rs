@@ -194,6 +194,7 @@ fn is_switching(r: Request<'_>, status: ngx_uint_t) -> bool {
 fn switch(r: Request<'_>, attempt: &Attempt) {
     let before = attempt.joined();
     if r.upstream().is_some_and(|u| attempt.switch(u)) {
+        r.send_unbuffered();
         tries::current(r, attempt);
         attempt.handshake_time.set(Some(r.elapsed()));
         report::established(r, attempt);

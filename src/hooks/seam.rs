@@ -20,7 +20,7 @@ use super::{own_loop, verify};
 use crate::conf::LocationConf;
 use crate::failure::{conclude, listen as failure_listen, tries};
 use crate::inject::JOINING_VARIABLE;
-use crate::nginx::{Request, Upstream, string};
+use crate::nginx::{Request, Upstream, pool, string};
 use crate::request::state::RequestFunction;
 use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage};
 
@@ -89,7 +89,21 @@ fn join(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) {
             (*upstream).reinit_request = Some(reinit_request);
             (*upstream).finalize_request = Some(finalize_request);
             (*request).log_handler = Some(listen);
+            spare(r);
         }
+    }
+}
+
+/// What nginx is about to write for the upstream is of no use once it has gone out, and as long as the
+/// client's headers: it lies apart, to be freed when the tunnel begins. Whatever the request's memory
+/// lacks from here on is little: the blocks that nginx takes for all the rest hold a page.
+fn spare(r: Request<'_>) {
+    // Below it are the chain links, buffers and short texts that nginx makes in between.
+    const SMALL: usize = 128;
+    // SAFETY: the request is alive, so its pool is.
+    unsafe {
+        pool::grow_by_little(r.pool());
+        pool::put_apart(r.pool(), SMALL);
     }
 }
 
@@ -111,6 +125,7 @@ pub fn step_aside(r: Request<'_>, joined: Joined) {
             (*upstream).finalize_request = joined.finalize_request;
         }
         (*r.as_ptr()).log_handler = joined.log_handler;
+        pool::put_together(r.pool());
     }
 }
 
@@ -145,8 +160,11 @@ unsafe extern "C" fn process_header(r: *mut ngx_http_request_t) -> ngx_int_t {
         return NGX_ERROR as ngx_int_t;
     };
     let version = request.http_version();
-    // SAFETY: nginx's own function, with what nginx gave us.
-    let rc = unsafe { original(r) };
+    // SAFETY: the request is alive, so its pool is; nginx's own function, with what nginx gave us.
+    let rc = unsafe {
+        pool::put_together(request.pool());
+        original(r)
+    };
     stand_in_front_again(attempt, u);
 
     if rc == NGX_OK as ngx_int_t {

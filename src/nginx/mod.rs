@@ -15,6 +15,7 @@ pub mod pool;
 pub mod request;
 pub mod response;
 pub mod string;
+pub mod tls;
 pub mod upstream;
 
 pub use request::Request;

@@ -3,8 +3,10 @@
 use core::fmt::{self, Write};
 use core::{mem, ptr, slice};
 
-use nginx_sys::{ngx_array_create, ngx_array_push, ngx_array_t, ngx_palloc, ngx_pnalloc};
-use nginx_sys::{ngx_pool_t, ngx_str_t};
+use nginx_sys::{
+    ngx_array_create, ngx_array_push, ngx_array_t, ngx_pagesize, ngx_palloc, ngx_pnalloc,
+    ngx_pool_t, ngx_str_t,
+};
 
 /// The longest text that [`format`] makes; the rest is cut.
 const MAX_TEXT: usize = 1024;
@@ -42,6 +44,62 @@ pub unsafe fn has_room(pool: *const ngx_pool_t, size: usize) -> bool {
 
 /// As much as `ngx_palloc()` may skip, `NGX_ALIGNMENT` at most.
 const ALIGNMENT: usize = 16;
+
+/// From here on the pool grows by small blocks, as one does that was made with [`SMALL_BLOCK`]. What its
+/// first block has left is lost, so nothing is done where that is much.
+///
+/// # Safety
+/// `pool` must be valid.
+pub unsafe fn grow_by_little(pool: *mut ngx_pool_t) {
+    // SAFETY: a pool is the beginning of its first block, which has `d.end` as its end.
+    unsafe {
+        let left = ((*pool).d.end as usize).saturating_sub((*pool).d.last as usize);
+        if first_block(pool) <= SMALL_BLOCK || left > MAY_BE_LOST {
+            return;
+        }
+        // nginx makes a block as large as the first one is by its end, and finds no room in that one.
+        let end = pool.byte_add(SMALL_BLOCK).cast();
+        (*pool).d.end = end;
+        (*pool).d.last = end;
+        put_together(pool);
+    }
+}
+
+/// From here on what is larger than this many bytes lies in memory of its own, which `ngx_pfree()` can
+/// give back; until [`put_together`].
+///
+/// # Safety
+/// `pool` must be valid.
+pub unsafe fn put_apart(pool: *mut ngx_pool_t, above: usize) {
+    // SAFETY: the caller vouches for the pool.
+    unsafe { (*pool).max = above.min(largest(pool)) };
+}
+
+/// From here on what a block has room for lies in one, as usual.
+///
+/// # Safety
+/// `pool` must be valid.
+pub unsafe fn put_together(pool: *mut ngx_pool_t) {
+    // SAFETY: the caller vouches for the pool.
+    unsafe { (*pool).max = largest(pool) };
+}
+
+const SMALL_BLOCK: usize = 1024;
+const MAY_BE_LOST: usize = 256;
+
+/// What `ngx_create_pool()` takes for the most that lies in a block, for a pool of this size.
+unsafe fn largest(pool: *const ngx_pool_t) -> usize {
+    // SAFETY: nginx sets this once, when it starts.
+    let page = unsafe { ngx_pagesize };
+    // SAFETY: the caller vouches for the pool.
+    let room = unsafe { first_block(pool) }.saturating_sub(size_of::<ngx_pool_t>());
+    room.min(page.saturating_sub(1))
+}
+
+unsafe fn first_block(pool: *const ngx_pool_t) -> usize {
+    // SAFETY: the caller vouches for the pool.
+    unsafe { (*pool).d.end as usize }.saturating_sub(pool as usize)
+}
 
 /// A new array with room for `capacity` elements of `T`.
 ///

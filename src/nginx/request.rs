@@ -13,7 +13,7 @@ use nginx_sys::{
 };
 
 use super::headers::{self, Headers, Name};
-use super::{Upstream, pool, string};
+use super::{Upstream, pool, string, tls};
 
 /// A request that one of nginx's callbacks was given. What it lends lives in the request's memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -249,6 +249,15 @@ impl<'r> Request<'r> {
     #[cfg(not(ngx_feature = "http_ssl"))]
     pub fn is_secure(self) -> bool {
         false
+    }
+
+    /// What is sent to the client from here on is not gathered in a buffer that nginx keeps.
+    pub fn send_unbuffered(self) {
+        // A stream of HTTP/2 shares its connection with others.
+        if !self.is_stream() {
+            // SAFETY: a request has a connection, which is open.
+            unsafe { tls::send_past(self.fields().connection) };
+        }
     }
 
     /// Whether it came without TLS to a port where nginx speaks it.

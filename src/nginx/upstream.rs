@@ -1,11 +1,12 @@
 //! A request's upstream.
 
 use core::marker::PhantomData;
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 use core::slice;
 
 use nginx_sys::{
-    ngx_connection_t, ngx_http_upstream_conf_t, ngx_http_upstream_t, ngx_msec_t, ngx_uint_t,
+    NGX_OK, ngx_connection_t, ngx_http_upstream_conf_t, ngx_http_upstream_t, ngx_msec_t, ngx_pfree,
+    ngx_pool_t, ngx_uint_t,
 };
 
 use super::clock::now;
@@ -101,6 +102,26 @@ impl<'r> Upstream<'r> {
             match (last as usize).checked_sub(start as usize) {
                 Some(len) if len > 0 && !start.is_null() => slice::from_raw_parts(start, len),
                 _ => &[],
+            }
+        }
+    }
+
+    /// Frees that beginning, if all of it has gone out and its memory is its own: nobody is asked again.
+    /// `pool` is the request's.
+    pub fn forget_request_head(self, has_body: bool, pool: *mut ngx_pool_t) {
+        let head = self.request_head(has_body);
+        // SAFETY: as in request_head(), which has found bytes; nginx takes any address.
+        unsafe {
+            let Some(first) = self.fields().request_bufs.as_ref() else {
+                return;
+            };
+            let buffer = first.buf;
+            let is_out = !head.is_empty() && (*buffer).pos == (*buffer).last;
+            if is_out && ngx_pfree(pool, (*buffer).start.cast()) == NGX_OK as isize {
+                (*buffer).start = ptr::null_mut();
+                (*buffer).pos = ptr::null_mut();
+                (*buffer).last = ptr::null_mut();
+                (*buffer).end = ptr::null_mut();
             }
         }
     }

@@ -14,6 +14,7 @@ use super::drain::Link;
 use super::settings;
 use crate::conf::LocationConf;
 use crate::nginx::clock::now;
+use crate::nginx::tls;
 use crate::zone;
 
 /// Takes the place of nginx's loop, which is about to begin: `handlers` are called in its stead, each
@@ -63,6 +64,8 @@ pub unsafe fn take_over(
         make_empty(&mut (*u).buffer);
         make_empty(&mut (*u).from_client);
         ngx_pfree((*r).pool, start.cast());
+        tls::free(client);
+        tls::free(upstream);
 
         (*r).read_event_handler = handlers.client_read;
         (*r).write_event_handler = handlers.client_write;
