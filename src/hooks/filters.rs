@@ -93,9 +93,13 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
     // SAFETY: nginx gives a request that is alive, and a chain for it.
     unsafe {
         let request = Request::new(r);
+        let mut head = ptr::null_mut();
         if let Some(attempt) = request::in_place(request) {
             if attempt.remark.is_expected() {
                 remark::pass(request, attempt, chain);
+            }
+            if attempt.joined().is_some_and(is_switched) {
+                head = request.waiting_head();
             }
         }
         let rc = next_body_filter(r, chain);
@@ -103,12 +107,14 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
             return rc;
         };
         match attempt.joined() {
-            Some(joined) if matches!(joined.stage, Stage::Switched) => {
-                begin_tunnel(request, attempt, joined, rc)
-            }
+            Some(joined) if is_switched(joined) => begin_tunnel(request, attempt, joined, head, rc),
             _ => rc,
         }
     }
+}
+
+fn is_switched(joined: Joined) -> bool {
+    matches!(joined.stage, Stage::Switched)
 }
 
 /// # Safety
@@ -226,8 +232,14 @@ const UPGRADE_REQUIRED: ngx_uint_t = 426;
 /// The client has been told, if `rc` says so: the bytes are ours from here, or nginx's loop's.
 ///
 /// What `limit_rate` has held back of the 101 goes out now. It is for responses, and of a tunnel's end
-/// nothing would be sent later.
-fn begin_tunnel(r: Request<'_>, attempt: &Attempt, joined: Joined, rc: ngx_int_t) -> ngx_int_t {
+/// nothing would be sent later. `head` is what it lies in.
+fn begin_tunnel(
+    r: Request<'_>,
+    attempt: &Attempt,
+    joined: Joined,
+    head: *mut u8,
+    rc: ngx_int_t,
+) -> ngx_int_t {
     let Some(u) = joined.upstream(r) else {
         return rc;
     };
@@ -238,6 +250,7 @@ fn begin_tunnel(r: Request<'_>, attempt: &Attempt, joined: Joined, rc: ngx_int_t
     } else {
         rc
     };
+    seam::spend(r, u, head, rc == OK);
     if rc != OK || !tunnel::begin(r, attempt) {
         attempt.carry(Carrier::Nginx(None));
         count::carried_by_nginx(attempt);

@@ -11,8 +11,8 @@ use core::{ptr, slice};
 use nginx_sys::{
     NGX_AGAIN, NGX_ERROR, NGX_HTTP_CLIENT_CLOSED_REQUEST, NGX_HTTP_UPSTREAM_INVALID_HEADER,
     NGX_HTTP_VAR_NOCACHEABLE, NGX_HTTP_VAR_NOHASH, NGX_MAX_ERROR_STR, NGX_OK, ngx_conf_t,
-    ngx_http_add_variable, ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t, ngx_uint_t,
-    u_char,
+    ngx_http_add_variable, ngx_http_request_t, ngx_http_variable_value_t, ngx_int_t,
+    ngx_table_elt_t, ngx_uint_t, u_char,
 };
 use websocket_protocol::Cause;
 
@@ -23,6 +23,7 @@ use crate::inject::JOINING_VARIABLE;
 use crate::nginx::{Request, Upstream, pool, string};
 use crate::request::state::RequestFunction;
 use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage};
+use crate::tunnel::Tunnel;
 
 /// Makes the joining variable known to nginx, by itself and not in the hash of variables, so that
 /// finding it costs no look-up. `None` when there is no memory.
@@ -94,16 +95,35 @@ fn join(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) {
     }
 }
 
-/// What nginx is about to write for the upstream is of no use once it has gone out, and as long as the
-/// client's headers: it lies apart, to be freed when the tunnel begins. Whatever the request's memory
-/// lacks from here on is little: the blocks that nginx takes for all the rest hold a page.
+/// What nginx writes from here on, the request for the upstream and the 101 for the client, is of no use
+/// once it has gone out: it lies apart, to be freed when the tunnel begins. And where the request's
+/// memory has no room for what stays, another block of a page would be as good as empty.
 fn spare(r: Request<'_>) {
-    // Below it are the chain links, buffers and short texts that nginx makes in between.
+    // What stays: chain links, buffers' headers and copies of short headers, each smaller than this.
     const SMALL: usize = 128;
+    const ALL_SMALL: usize = 950;
+    // And a list of headers. It lies apart as well where the tunnel, which is larger, fits in its place.
+    const LIST: usize = 8 * size_of::<ngx_table_elt_t>();
+    // All, with a 101 that does not lie apart.
+    const ALL: usize = ALL_SMALL + LIST + 200;
     // SAFETY: the request is alive, so its pool is.
     unsafe {
-        pool::grow_by_little(r.pool());
-        pool::put_apart(r.pool(), SMALL);
+        let has_tunnel_s = pool::has_room(r.pool(), ALL_SMALL + size_of::<Tunnel>());
+        if !pool::has_room(r.pool(), ALL) {
+            pool::grow_by_little(r.pool());
+        }
+        pool::put_apart(r.pool(), if has_tunnel_s { SMALL } else { LIST });
+    }
+}
+
+/// The tunnel is about to begin: nothing lies apart from here on. What has gone out is freed: the request,
+/// and the `head` of the 101 if it `is_sent`.
+pub fn spend(r: Request<'_>, u: Upstream<'_>, head: *mut u8, is_sent: bool) {
+    // SAFETY: the request is alive, so its pool is.
+    unsafe { pool::put_together(r.pool()) };
+    u.forget_request_head(r.has_body(), r.pool());
+    if is_sent {
+        r.forget_sent(head);
     }
 }
 
@@ -160,11 +180,8 @@ unsafe extern "C" fn process_header(r: *mut ngx_http_request_t) -> ngx_int_t {
         return NGX_ERROR as ngx_int_t;
     };
     let version = request.http_version();
-    // SAFETY: the request is alive, so its pool is; nginx's own function, with what nginx gave us.
-    let rc = unsafe {
-        pool::put_together(request.pool());
-        original(r)
-    };
+    // SAFETY: nginx's own function, with what nginx gave us.
+    let rc = unsafe { original(r) };
     stand_in_front_again(attempt, u);
 
     if rc == NGX_OK as ngx_int_t {

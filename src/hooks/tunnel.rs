@@ -52,9 +52,6 @@ pub fn begin(r: Request<'_>, attempt: &Attempt) -> bool {
             // SAFETY: it has just begun, and no reference to it is left.
             count::moved(attempt, unsafe { tunnel.as_ref() });
             attempt.carry(Carrier::Module(tunnel));
-            if let Some(u) = r.upstream() {
-                u.forget_request_head(r.has_body(), r.pool());
-            }
             true
         }
         None => false,

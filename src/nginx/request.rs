@@ -8,8 +8,8 @@ use core::ptr::{self, NonNull};
 use nginx_sys::{
     NGX_DONE, NGX_HTTP_SPECIAL_RESPONSE, NGX_HTTP_VERSION_9, NGX_HTTP_VERSION_20, ngx_del_timer,
     ngx_http_clean_header, ngx_http_read_client_request_body, ngx_http_request_t,
-    ngx_http_upstream_state_t, ngx_int_t, ngx_list_push, ngx_log_t, ngx_msec_t, ngx_pool_t,
-    ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
+    ngx_http_upstream_state_t, ngx_int_t, ngx_list_push, ngx_log_t, ngx_msec_t, ngx_pfree,
+    ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
 };
 
 use super::headers::{self, Headers, Name};
@@ -257,6 +257,26 @@ impl<'r> Request<'r> {
         if !self.is_stream() {
             // SAFETY: a request has a connection, which is open.
             unsafe { tls::send_past(self.fields().connection) };
+        }
+    }
+
+    /// Where the head of its response lies, as long as nginx holds that back to send it with what follows;
+    /// NULL where there is nothing, or more.
+    pub fn waiting_head(self) -> *mut u8 {
+        // SAFETY: what is to be sent is a chain of buffers.
+        unsafe {
+            match self.fields().out.as_ref() {
+                Some(link) if link.next.is_null() => (*link.buf).start,
+                _ => ptr::null_mut(),
+            }
+        }
+    }
+
+    /// Frees it, if all has been sent and its memory is its own.
+    pub fn forget_sent(self, head: *mut u8) {
+        if !head.is_null() && self.fields().out.is_null() {
+            // SAFETY: the request is alive; nginx looks for the address and takes any.
+            unsafe { ngx_pfree(self.pool(), head.cast()) };
         }
     }
 

@@ -142,11 +142,31 @@ impl Duplex {
         Head::parse(bytes)
     }
 
-    fn write_all(&mut self, mut bytes: &[u8]) {
+    pub fn write_all(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let count = self.write(bytes).expect("the peer reads");
             bytes = &bytes[count..];
         }
+    }
+
+    /// Has both directions of its TLS go on with new keys (TLS 1.3), from what is written next.
+    pub fn renew_keys(&mut self) {
+        let tls = self.tls.as_mut().expect("it speaks TLS");
+        tls.refresh_traffic_keys().expect("TLS 1.3");
+    }
+
+    /// Reads so many bytes.
+    pub fn read_exactly(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let mut done = 0;
+        while done < count {
+            match self.read(&mut bytes[done..]).expect("bytes come") {
+                Some(0) => panic!("the connection ended after {done} bytes"),
+                Some(more) => done += more,
+                None => rest(),
+            }
+        }
+        bytes
     }
 
     /// Writes what fits now.
