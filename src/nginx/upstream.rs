@@ -6,7 +6,7 @@ use core::slice;
 
 use nginx_sys::{
     NGX_OK, ngx_connection_t, ngx_http_upstream_conf_t, ngx_http_upstream_t, ngx_msec_t, ngx_pfree,
-    ngx_pool_t, ngx_uint_t,
+    ngx_pnalloc, ngx_pool_t, ngx_uint_t,
 };
 
 use super::clock::now;
@@ -107,21 +107,31 @@ impl<'r> Upstream<'r> {
     }
 
     /// Frees that beginning, if all of it has gone out and its memory is its own: nobody is asked again.
-    /// `pool` is the request's.
+    /// `pool` is the request's. What log lines quote of it, the address, is copied.
     pub fn forget_request_head(self, has_body: bool, pool: *mut ngx_pool_t) {
-        let head = self.request_head(has_body);
-        // SAFETY: as in request_head(), which has found bytes; nginx takes any address.
+        let head = self.request_head(has_body).as_ptr_range();
+        // SAFETY: as in request_head(), whose bytes nobody looks at any more; nginx takes any address.
         unsafe {
             let Some(first) = self.fields().request_bufs.as_ref() else {
                 return;
             };
-            let buffer = first.buf;
-            let is_out = !head.is_empty() && (*buffer).pos == (*buffer).last;
-            if is_out && ngx_pfree(pool, (*buffer).start.cast()) == NGX_OK as isize {
-                (*buffer).start = ptr::null_mut();
-                (*buffer).pos = ptr::null_mut();
-                (*buffer).last = ptr::null_mut();
-                (*buffer).end = ptr::null_mut();
+            let buffer = &mut *first.buf;
+            if head.is_empty() || buffer.pos != buffer.last {
+                return;
+            }
+            let uri = self.fields().uri;
+            if head.contains(&uri.data.cast_const()) {
+                let copy = ngx_pnalloc(pool, uri.len).cast::<u8>();
+                if copy.is_null() {
+                    return;
+                }
+                ptr::copy_nonoverlapping(uri.data, copy, uri.len);
+                (*self.as_ptr()).uri.data = copy;
+            }
+            if ngx_pfree(pool, buffer.start.cast()) == NGX_OK as isize {
+                let nothing = ptr::null_mut();
+                (buffer.start, buffer.pos) = (nothing, nothing);
+                (buffer.last, buffer.end) = (nothing, nothing);
             }
         }
     }
