@@ -6,7 +6,7 @@ use nginx_sys::{
     ngx_buf_t, ngx_http_request_t, ngx_http_upstream_t, ngx_msec_t, ngx_pfree, ngx_post_event,
     ngx_posted_events,
 };
-use websocket_protocol::tunnel::{self as rules, Side};
+use websocket_protocol::tunnel::{self as rules, Guard, Side};
 
 use super::buffers::Buffer;
 use super::carry::{Handlers, Tunnel, mask, random, told};
@@ -14,6 +14,7 @@ use super::drain::Link;
 use super::settings;
 use crate::conf::LocationConf;
 use crate::nginx::clock::now;
+use crate::nginx::pool;
 use crate::zone;
 
 /// Takes the place of nginx's loop, which is about to begin: `handlers` are called in its stead, each
@@ -41,7 +42,7 @@ pub unsafe fn take_over(
         if upstream.is_null() || (*upstream).read.is_null() || (*client).buffered() != 0 {
             return None;
         }
-        place.write(Tunnel::new(r, conf, &*u));
+        place.write(Tunnel::new(r, conf, &*u)?);
         // Nobody else knows of it yet.
         let tunnel = &mut *place.as_ptr();
 
@@ -109,13 +110,15 @@ fn make_empty(buffer: &mut ngx_buf_t) {
 }
 
 impl Tunnel {
+    /// `None`: there is no memory.
+    ///
     /// # Safety
     /// The request must be alive, with nginx's own handlers in place.
     unsafe fn new(
         r: *mut ngx_http_request_t,
         conf: &LocationConf,
         u: &ngx_http_upstream_t,
-    ) -> Self {
+    ) -> Option<Self> {
         // SAFETY: the caller vouches for the request.
         let (limits, client_read, client_write) = unsafe {
             (
@@ -124,9 +127,18 @@ impl Tunnel {
                 (*r).write_event_handler,
             )
         };
-        Self {
+        let mut rules = rules::Tunnel::new(limits, now(), random(), mask());
+        if let Some(guard) = Guard::new(&settings::bounds(conf), now()) {
+            // SAFETY: the request is alive, so its pool is; the guard lies in it as long as the tunnel
+            // does, which is the only one to know of it.
+            rules.hold_to(unsafe { pool::place((*r).pool, guard)?.as_mut() });
+        }
+        if let Some(lifetime) = settings::lifetime(conf) {
+            rules.live(lifetime, now(), random());
+        }
+        Some(Self {
             r,
-            rules: rules::Tunnel::new(limits, now(), random(), mask()),
+            rules,
             from_client: None,
             from_upstream: None,
             close_text: None,
@@ -140,7 +152,7 @@ impl Tunnel {
             },
             begins: true,
             link: Link::new(told),
-        }
+        })
     }
 
     /// Takes in bytes that nginx had read before the tunnel began. `false`: there is no memory.

@@ -46,6 +46,14 @@ pub(super) struct Parting {
 }
 
 impl Parting {
+    /// Without a text, and so without a farewell.
+    pub fn of_code(code: u16) -> Self {
+        Self {
+            code: code.to_ne_bytes(),
+            to_client: 0,
+        }
+    }
+
     pub fn code(self) -> u16 {
         u16::from_ne_bytes(self.code)
     }
