@@ -44,6 +44,7 @@ pub const TO_UPSTREAM: ngx_uint_t = 2;
 
 /// Close codes (RFC 6455 section 7.4, IANA's registry).
 pub const GOING_AWAY: u16 = 1001;
+pub const POLICY_VIOLATION: u16 = 1008;
 pub const SERVICE_RESTART: u16 = 1012;
 
 /// nginx hands the nearest timer to the kernel as an `int` of milliseconds: more would wrap.

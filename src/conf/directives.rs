@@ -16,7 +16,7 @@ use super::words::{
     Setter, set_allow_origin, set_buffer_size, set_choice, set_drain, set_flag, set_message_size,
     set_number, set_ping, set_rate, set_time_or_off,
 };
-use super::{LocationConf, MainConf, status, zone};
+use super::{LocationConf, MainConf, lifetime, status, zone};
 use crate::nginx::string;
 use crate::types::{OtherUpgrades, Verify};
 
@@ -184,8 +184,8 @@ pub static mut COMMANDS: [ngx_command_t; 23] = [
     ),
     directive(
         c"websocket_max_lifetime",
-        NGX_CONF_TAKE1,
-        set_time_or_off,
+        NGX_CONF_TAKE12,
+        lifetime::set_max_lifetime,
         offset_of!(LocationConf, max_lifetime),
         ptr::null_mut(),
     ),

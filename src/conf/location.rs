@@ -12,6 +12,7 @@ use nginx_sys::{
 use websocket_protocol::{Scanner, Strictness};
 use websocket_zone::LabelId;
 
+use super::lifetime::MaxLifetime;
 use super::note::{Note, Notes};
 use super::origin;
 use crate::nginx::conf::Place;
@@ -37,7 +38,7 @@ pub struct LocationConf {
     pub(super) ping_interval: ngx_msec_t,
     pub(super) ping_timeout: ngx_msec_t,
     pub(super) ping_to: ngx_uint_t,
-    pub(super) max_lifetime: ngx_msec_t,
+    pub(super) max_lifetime: Option<MaxLifetime>,
     pub(super) max_message_size: off_t,
     pub(super) rate: usize,
     pub(super) drain: ngx_msec_t,
@@ -270,8 +271,8 @@ impl LocationConf {
         })
     }
 
-    pub fn max_lifetime(&self) -> Option<ngx_msec_t> {
-        limit(self.max_lifetime)
+    pub fn max_lifetime(&self) -> Option<MaxLifetime> {
+        self.max_lifetime
     }
 
     pub fn max_message_size(&self) -> Option<u64> {

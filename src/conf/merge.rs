@@ -10,6 +10,7 @@ use nginx_sys::{
 use websocket_protocol::Strictness;
 use websocket_zone::LabelId;
 
+use super::lifetime::MaxLifetime;
 use super::location::{Level, Twins};
 use super::note::Notes;
 use super::words::DEFAULT_PING_TIMEOUT;
@@ -43,7 +44,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         ping_interval: conf::UNSET,
         ping_timeout: conf::UNSET,
         ping_to: conf::UNSET,
-        max_lifetime: conf::UNSET,
+        max_lifetime: None,
         max_message_size: -1,
         rate: conf::UNSET,
         drain: conf::UNSET,
@@ -154,8 +155,8 @@ pub unsafe extern "C" fn merge(
     conf::merge(
         &mut this.max_lifetime,
         above.max_lifetime,
-        conf::UNSET,
-        LONGEST_TIMEOUT,
+        None,
+        MaxLifetime::OFF,
     );
     conf::merge(&mut this.max_message_size, above.max_message_size, -1, 0);
     conf::merge(&mut this.rate, above.rate, conf::UNSET, 0);

@@ -7,12 +7,12 @@ use core::fmt;
 use nginx_sys::{
     NGX_LOG_EMERG, ngx_array_t, ngx_command_t, ngx_conf_enum_t, ngx_conf_set_enum_slot,
     ngx_conf_set_flag_slot, ngx_conf_set_num_slot, ngx_conf_set_off_slot, ngx_conf_set_size_slot,
-    ngx_conf_t, ngx_msec_t, ngx_parse_time, ngx_str_t,
+    ngx_conf_t, ngx_msec_t, ngx_str_t,
 };
 
 use super::{LocationConf, origin};
 use crate::nginx::string::{self, Text};
-use crate::nginx::{conf, log};
+use crate::nginx::{clock, conf, log};
 use crate::types::{GOING_AWAY, LONGEST_TIMEOUT, SERVICE_RESTART, TO_CLIENT, TO_UPSTREAM};
 
 /// What nginx has a directive read by.
@@ -292,11 +292,8 @@ unsafe extern "C" fn read_origins(
 }
 
 /// Milliseconds, more than none.
-fn parse_time(text: &[u8]) -> Option<ngx_msec_t> {
-    let mut text = string::borrowed(text);
-    // SAFETY: the text is valid and is only read.
-    let time = unsafe { ngx_parse_time(&raw mut text, 0) };
-    ngx_msec_t::try_from(time).ok().filter(|&time| time > 0)
+pub(super) fn parse_time(text: &[u8]) -> Option<ngx_msec_t> {
+    clock::parse_time(text).filter(|&time| time > 0)
 }
 
 /// Bits of `TO_…`.
@@ -331,7 +328,7 @@ pub(super) fn refuse(cf: *mut ngx_conf_t, expected: fmt::Arguments<'_>) -> *mut 
 }
 
 /// Refuses a parameter.
-fn unknown(cf: *mut ngx_conf_t, text: &[u8], choices: &str) -> *mut c_char {
+pub(super) fn unknown(cf: *mut ngx_conf_t, text: &[u8], choices: &str) -> *mut c_char {
     refuse_parameter(cf, "invalid", text, format_args!(", {choices}"))
 }
 

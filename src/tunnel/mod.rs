@@ -12,6 +12,7 @@
 pub mod buffers;
 mod carry;
 pub mod drain;
+mod lifetime;
 mod pump;
 mod settings;
 mod socket;

@@ -3,10 +3,10 @@
 use core::num::{NonZeroU32, NonZeroU64};
 
 use nginx_sys::{ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_request_t, ngx_msec_t};
-use websocket_protocol::tunnel::{Bounds, Lifetime, Limits, Ping};
+use websocket_protocol::tunnel::{Bounds, Limits, Ping};
 
 use crate::conf::LocationConf;
-use crate::types::{GOING_AWAY, TO_CLIENT, TO_UPSTREAM};
+use crate::types::{TO_CLIENT, TO_UPSTREAM};
 
 /// The limits of a request's tunnel. What bounds a blocked write is what nginx has for that.
 ///
@@ -47,15 +47,6 @@ pub fn bounds(conf: &LocationConf) -> Bounds {
         message_rate: None,
         message_timeout: None,
     }
-}
-
-/// How old a location's tunnels may become.
-pub fn lifetime(conf: &LocationConf) -> Option<Lifetime> {
-    conf.max_lifetime().map(|age| Lifetime {
-        age,
-        code: GOING_AWAY,
-        is_spread: true,
-    })
 }
 
 /// nginx's timers are no longer than an `int` of milliseconds; none of them is off when it is 0.

@@ -11,10 +11,10 @@ use websocket_protocol::tunnel::{self as rules, Guard, Side};
 use super::buffers::Buffer;
 use super::carry::{Handlers, Tunnel, mask, random, told};
 use super::drain::Link;
-use super::settings;
+use super::{lifetime, settings};
 use crate::conf::LocationConf;
 use crate::nginx::clock::now;
-use crate::nginx::pool;
+use crate::nginx::{Request, pool};
 use crate::zone;
 
 /// Takes the place of nginx's loop, which is about to begin: `handlers` are called in its stead, each
@@ -133,7 +133,8 @@ impl Tunnel {
             // does, which is the only one to know of it.
             rules.hold_to(unsafe { pool::place((*r).pool, guard)?.as_mut() });
         }
-        if let Some(lifetime) = settings::lifetime(conf) {
+        // SAFETY: the caller vouches for the request.
+        if let Some(lifetime) = lifetime::of(unsafe { Request::new(r) }, conf) {
             rules.live(lifetime, now(), random());
         }
         Some(Self {

@@ -1,5 +1,6 @@
 //! Words that are refused: the line names the directive and what it would take.
 
+use nginx_tests::Nginx;
 use nginx_tests::nginx::assert_refused;
 
 #[test]
@@ -43,13 +44,17 @@ fn a_time_that_is_none() {
         "websocket_max_lifetime",
         "websocket_drain",
     ] {
+        let or = match name {
+            "websocket_max_lifetime" => "a variable, or",
+            _ => "or",
+        };
         for word in ["on", "0", "0s", "soon", "-1s", "\"\""] {
             let shown = word.trim_matches('"');
             assert_refused(
                 &format!("{name} {word};"),
                 &format!(
                     "invalid value \"{shown}\" in \"{name}\" directive, it must be a time above zero, \
-                     such as \"30s\", or \"off\" in"
+                     such as \"30s\", {or} \"off\" in"
                 ),
             );
         }
@@ -114,6 +119,28 @@ fn parameters() {
             &format!("duplicate parameter \"{second}\" in \"websocket_ping\" directive in"),
         );
     }
+    for word in [
+        "code=",
+        "1001",
+        "code=999",
+        "code=1004",
+        "code=1006",
+        "code=1015",
+        "code=2000",
+        "code=5000",
+        "code=+1008",
+        "code=65537",
+        "code=x",
+    ] {
+        assert_refused(
+            &format!("websocket_max_lifetime 1s {word};"),
+            &format!(
+                "invalid parameter \"{word}\" in \"websocket_max_lifetime\" directive, it must be \
+                 \"code=number\", with a code that may be sent: 1000 to 1003, 1007 to 1014, or 3000 \
+                 to 4999 in"
+            ),
+        );
+    }
     for word in ["code=1000", "code=", "1001"] {
         assert_refused(
             &format!("websocket_drain 1s {word};"),
@@ -155,6 +182,7 @@ fn too_few_words_or_too_many() {
         ("websocket_handshake", "strict lenient"),
         ("websocket_ping", "1s to=both timeout=1s to=both"),
         ("websocket_drain", "1s code=1001 code=1012"),
+        ("websocket_max_lifetime", "1s code=1001 code=1008"),
         ("websocket_allow_origin", ""),
     ] {
         assert_refused(
@@ -162,4 +190,16 @@ fn too_few_words_or_too_many() {
             &format!("invalid number of arguments in \"{name}\" directive in"),
         );
     }
+}
+
+#[test]
+fn values_that_nginx_cannot_read() {
+    assert_refused("websocket_max_lifetime 1h$;", "invalid variable name in");
+    let unknown = "location / { websocket on; proxy_pass http://127.0.0.1:1; websocket_max_lifetime $nothing; }";
+    let check = Nginx::server(unknown).check();
+    assert!(!check.ok);
+    assert!(
+        check.output.contains("unknown \"nothing\" variable"),
+        "{check:?}"
+    );
 }

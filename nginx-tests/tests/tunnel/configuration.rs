@@ -11,6 +11,8 @@ fn duplicates_are_refused() {
         "websocket_ping 1s;",
         "websocket_ping off;",
         "websocket_max_lifetime 1h;",
+        "websocket_max_lifetime off;",
+        "websocket_max_lifetime $arg_life;",
         "websocket_max_message_size 1m;",
         "websocket_rate 1k;",
         "websocket_drain off;",

@@ -291,7 +291,7 @@ fn a_message_that_is_too_big_is_met_when_its_time_has_come() {
         message: NonZeroU64::new(5),
         ..ten(0, Excess::Delay)
     });
-    let too_big = b"\x82\x86\0\0\0\0123456";
+    let too_big = b"\x82\x86\0\0\0\x00123456";
     world.sends(Side::Client, [MASKED, MASKED, too_big].concat());
     assert_eq!(world.upstream.got, MASKED);
     world.wait(199);
@@ -305,7 +305,7 @@ fn a_message_that_is_too_big_is_met_when_its_time_has_come() {
 
 #[test]
 fn of_two_faults_the_first_is_named() {
-    let too_big = b"\x82\x86\0\0\0\0123456";
+    let too_big = b"\x82\x86\0\0\0\x00123456";
     for (stream, reason) in [
         ([too_big, BINARY].concat(), Reason::MessageTooBig),
         ([BINARY, too_big].concat(), Reason::MessageRate),
