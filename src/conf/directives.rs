@@ -16,7 +16,7 @@ use super::words::{
     Setter, set_allow_origin, set_buffer_size, set_choice, set_drain, set_flag, set_message_size,
     set_number, set_ping, set_rate, set_time_or_off,
 };
-use super::{LocationConf, MainConf, lifetime, status, zone};
+use super::{LocationConf, MainConf, lifetime, message_rate, status, zone};
 use crate::nginx::string;
 use crate::types::{OtherUpgrades, Verify};
 
@@ -97,7 +97,7 @@ const fn main_directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 23] = [
+pub static mut COMMANDS: [ngx_command_t; 25] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -201,6 +201,20 @@ pub static mut COMMANDS: [ngx_command_t; 23] = [
         NGX_CONF_TAKE1,
         set_rate,
         offset_of!(LocationConf, rate),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_message_rate",
+        NGX_CONF_TAKE123,
+        message_rate::set_message_rate,
+        offset_of!(LocationConf, message_rate),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_message_timeout",
+        NGX_CONF_TAKE1,
+        set_time_or_off,
+        offset_of!(LocationConf, message_timeout),
         ptr::null_mut(),
     ),
     directive(

@@ -9,12 +9,13 @@ use nginx_sys::{
     ngx_array_t, ngx_flag_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_msec_t,
     ngx_str_t, ngx_uint_t, off_t,
 };
+use websocket_protocol::tunnel::MessageRate;
 use websocket_protocol::{Scanner, Strictness};
 use websocket_zone::LabelId;
 
 use super::lifetime::MaxLifetime;
 use super::note::{Note, Notes};
-use super::origin;
+use super::{message_rate, origin};
 use crate::nginx::conf::Place;
 use crate::nginx::{Request, module, pool, string};
 use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, Status, Verify};
@@ -41,6 +42,8 @@ pub struct LocationConf {
     pub(super) max_lifetime: Option<MaxLifetime>,
     pub(super) max_message_size: off_t,
     pub(super) rate: usize,
+    pub(super) message_rate: message_rate::Written,
+    pub(super) message_timeout: ngx_msec_t,
     pub(super) drain: ngx_msec_t,
     pub(super) drain_code: ngx_uint_t,
     pub(super) advice: ngx_flag_t,
@@ -171,6 +174,8 @@ impl LocationConf {
             offset_of!(Self, max_lifetime),
             offset_of!(Self, max_message_size),
             offset_of!(Self, rate),
+            offset_of!(Self, message_rate),
+            offset_of!(Self, message_timeout),
             offset_of!(Self, drain),
         ];
         fields.into_iter().filter_map(|field| self.note(field))
@@ -284,6 +289,16 @@ impl LocationConf {
     /// Bytes per second from the client.
     pub fn rate(&self) -> Option<usize> {
         (self.rate > 0).then_some(self.rate)
+    }
+
+    /// How often the client may begin a message.
+    pub fn message_rate(&self) -> Option<MessageRate> {
+        self.message_rate.flatten()
+    }
+
+    /// For how long no message may go by, milliseconds.
+    pub fn message_timeout(&self) -> Option<ngx_msec_t> {
+        limit(self.message_timeout)
     }
 
     /// Over what time tunnels leave a worker that is to exit, milliseconds.

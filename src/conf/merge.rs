@@ -14,7 +14,7 @@ use super::lifetime::MaxLifetime;
 use super::location::{Level, Twins};
 use super::note::Notes;
 use super::words::DEFAULT_PING_TIMEOUT;
-use super::{LocationConf, MainConf};
+use super::{LocationConf, MainConf, message_rate};
 use crate::nginx::conf::Place;
 use crate::nginx::{conf, string};
 use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify};
@@ -47,6 +47,8 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         max_lifetime: None,
         max_message_size: -1,
         rate: conf::UNSET,
+        message_rate: None,
+        message_timeout: conf::UNSET,
         drain: conf::UNSET,
         drain_code: conf::UNSET,
         advice: conf::UNSET_FLAG,
@@ -160,6 +162,18 @@ pub unsafe extern "C" fn merge(
     );
     conf::merge(&mut this.max_message_size, above.max_message_size, -1, 0);
     conf::merge(&mut this.rate, above.rate, conf::UNSET, 0);
+    conf::merge(
+        &mut this.message_rate,
+        above.message_rate,
+        None,
+        message_rate::OFF,
+    );
+    conf::merge(
+        &mut this.message_timeout,
+        above.message_timeout,
+        conf::UNSET,
+        LONGEST_TIMEOUT,
+    );
     conf::merge(&mut this.drain, above.drain, conf::UNSET, LONGEST_TIMEOUT);
     conf::merge(
         &mut this.drain_code,

@@ -332,7 +332,7 @@ pub(super) fn unknown(cf: *mut ngx_conf_t, text: &[u8], choices: &str) -> *mut c
     refuse_parameter(cf, "invalid", text, format_args!(", {choices}"))
 }
 
-fn repeated(cf: *mut ngx_conf_t, text: &[u8]) -> *mut c_char {
+pub(super) fn repeated(cf: *mut ngx_conf_t, text: &[u8]) -> *mut c_char {
     refuse_parameter(cf, "duplicate", text, format_args!(""))
 }
 

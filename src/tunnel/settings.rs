@@ -44,8 +44,8 @@ pub fn bounds(conf: &LocationConf) -> Bounds {
     Bounds {
         message: conf.max_message_size().and_then(NonZeroU64::new),
         rate: conf.rate().and_then(|rate| NonZeroU64::new(rate as u64)),
-        message_rate: None,
-        message_timeout: None,
+        message_rate: conf.message_rate(),
+        message_timeout: time(conf.message_timeout()),
     }
 }
 

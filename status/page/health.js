@@ -13,8 +13,10 @@ const ENDS = {
   "idle-timeout": "nothing moved for websocket_timeout; websocket_ping keeps quiet tunnels open",
   "send-timeout": "a side took nothing of what was sent to it",
   "ping-timeout": "a side did not answer a ping",
+  "message-timeout": "no message went by",
   "lifetime": "it reached websocket_max_lifetime",
   "message-too-big": "a message was too large",
+  "message-rate": "messages came too fast",
   "drain": "its worker was to exit, within websocket_drain",
   "worker-shutdown": "its worker did not wait any longer",
   "worker-died": "its worker was killed or crashed: see the error log",
@@ -22,7 +24,7 @@ const ENDS = {
   "error": "nginx could not go on: see the error log",
 };
 // Those that are nobody's wish.
-const CUTS = /error|gateway|big|^(idle|send|ping)-|^worker/;
+const CUTS = /error|gateway|^message|^(idle|send|ping)-|^worker/;
 
 const SIGNS = { ok: "M7 12.5l3.5 3.5L17 9", warn: "M12 6.5v7M12 17.3v.1", bad: "M8 8l8 8M16 8l-8 8", none: "M7.5 12h9" };
 

@@ -42,6 +42,7 @@ fn a_time_that_is_none() {
         "websocket_timeout",
         "websocket_ping",
         "websocket_max_lifetime",
+        "websocket_message_timeout",
         "websocket_drain",
     ] {
         let or = match name {
@@ -83,6 +84,24 @@ fn a_size_that_is_none() {
             "websocket_rate",
             &["fast", "off", "1m/s"],
             "a size per second, such as \"128k\", or 0 for no limit",
+        ),
+        (
+            "websocket_message_rate",
+            &[
+                "fast",
+                "10",
+                "r/s",
+                "10r/h",
+                "0r/s",
+                "0r/m",
+                "-1r/s",
+                "+1r/s",
+                "1.5r/s",
+                "rate=10r/s",
+                "71582789r/s",
+                "4294967296r/m",
+            ],
+            "a rate above zero, such as \"10r/s\" or \"30r/m\", or \"off\"",
         ),
     ] {
         for word in words {
@@ -141,6 +160,33 @@ fn parameters() {
             ),
         );
     }
+    for word in [
+        "burst=",
+        "burst=-1",
+        "burst=few",
+        "burst=4294967296",
+        "nodelay",
+        "20",
+    ] {
+        assert_refused(
+            &format!("websocket_message_rate 1r/s {word};"),
+            &format!(
+                "invalid parameter \"{word}\" in \"websocket_message_rate\" directive, it must be \
+                 \"burst=number\", \"delay\" or \"close\" in"
+            ),
+        );
+    }
+    for (first, second) in [
+        ("burst=1", "burst=2"),
+        ("delay", "close"),
+        ("close", "delay"),
+        ("close", "close"),
+    ] {
+        assert_refused(
+            &format!("websocket_message_rate 1r/s {first} {second};"),
+            &format!("duplicate parameter \"{second}\" in \"websocket_message_rate\" directive in"),
+        );
+    }
     for word in ["code=1000", "code=", "1001"] {
         assert_refused(
             &format!("websocket_drain 1s {word};"),
@@ -182,6 +228,9 @@ fn too_few_words_or_too_many() {
         ("websocket_handshake", "strict lenient"),
         ("websocket_ping", "1s to=both timeout=1s to=both"),
         ("websocket_drain", "1s code=1001 code=1012"),
+        ("websocket_message_rate", ""),
+        ("websocket_message_rate", "1r/s burst=1 close close"),
+        ("websocket_message_timeout", "1s 2s"),
         ("websocket_max_lifetime", "1s code=1001 code=1008"),
         ("websocket_allow_origin", ""),
     ] {

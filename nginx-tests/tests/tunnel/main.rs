@@ -11,6 +11,8 @@ mod drain;
 mod ends;
 mod fairness;
 mod lifetime;
+mod message_rate;
+mod message_timeout;
 mod ping;
 mod pump;
 mod soak;

@@ -16,7 +16,7 @@ pub struct Bounds {
 }
 
 /// How often messages may begin. Control frames are none, and fragments begin none but with the first.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageRate {
     /// Messages per minute, one as soon as the time for it has passed.
     pub per_minute: NonZeroU32,
