@@ -13,8 +13,8 @@ use super::carry::{Handlers, Tunnel, mask, random, told};
 use super::drain::Link;
 use super::{lifetime, settings};
 use crate::conf::LocationConf;
+use crate::nginx::Request;
 use crate::nginx::clock::now;
-use crate::nginx::{Request, pool};
 use crate::zone;
 
 /// Takes the place of nginx's loop, which is about to begin: `handlers` are called in its stead, each
@@ -22,8 +22,8 @@ use crate::zone;
 /// nginx goes on alone.
 ///
 /// # Safety
-/// The request must be alive and upgraded; `place` must have room for a tunnel as long as it is alive,
-/// and [`Tunnel::let_go`] must be called before that goes. The handlers must find the tunnel there.
+/// The request must be alive and upgraded; `place` must have room for the location's [`size`] as long as it
+/// is alive, and [`Tunnel::let_go`] must be called before that goes. The handlers must find the tunnel there.
 pub unsafe fn take_over(
     r: *mut ngx_http_request_t,
     conf: &LocationConf,
@@ -42,7 +42,12 @@ pub unsafe fn take_over(
         if upstream.is_null() || (*upstream).read.is_null() || (*client).buffered() != 0 {
             return None;
         }
-        place.write(Tunnel::new(r, conf, &*u)?);
+        place.write(Tunnel::new(r, conf, &*u));
+        if let Some(guard) = Guard::new(settings::bounds(conf), now()) {
+            let behind = place.add(1).cast::<Guard>();
+            behind.write(guard);
+            (*place.as_ptr()).rules.hold_to(&mut *behind.as_ptr());
+        }
         // Nobody else knows of it yet.
         let tunnel = &mut *place.as_ptr();
 
@@ -85,6 +90,18 @@ pub unsafe fn take_over(
     Some(place)
 }
 
+/// How many bytes a location's tunnels take: what holds messages to their bounds lies behind the tunnel,
+/// where there are some.
+pub fn size(conf: &LocationConf) -> usize {
+    const { assert!(align_of::<Guard>() <= align_of::<Tunnel>()) };
+    let guard = if settings::bounds(conf).is_any() {
+        size_of::<Guard>()
+    } else {
+        0
+    };
+    size_of::<Tunnel>() + guard
+}
+
 /// What nginx has read and not passed on.
 ///
 /// # Safety
@@ -110,15 +127,13 @@ fn make_empty(buffer: &mut ngx_buf_t) {
 }
 
 impl Tunnel {
-    /// `None`: there is no memory.
-    ///
     /// # Safety
     /// The request must be alive, with nginx's own handlers in place.
     unsafe fn new(
         r: *mut ngx_http_request_t,
         conf: &LocationConf,
         u: &ngx_http_upstream_t,
-    ) -> Option<Self> {
+    ) -> Self {
         // SAFETY: the caller vouches for the request.
         let (limits, client_read, client_write) = unsafe {
             (
@@ -128,16 +143,11 @@ impl Tunnel {
             )
         };
         let mut rules = rules::Tunnel::new(limits, now(), random(), mask());
-        if let Some(guard) = Guard::new(&settings::bounds(conf), now()) {
-            // SAFETY: the request is alive, so its pool is; the guard lies in it as long as the tunnel
-            // does, which is the only one to know of it.
-            rules.hold_to(unsafe { pool::place((*r).pool, guard)?.as_mut() });
-        }
         // SAFETY: the caller vouches for the request.
         if let Some(lifetime) = lifetime::of(unsafe { Request::new(r) }, conf) {
             rules.live(lifetime, now(), random());
         }
-        Some(Self {
+        Self {
             r,
             rules,
             from_client: None,
@@ -153,7 +163,7 @@ impl Tunnel {
             },
             begins: true,
             link: Link::new(told),
-        })
+        }
     }
 
     /// Takes in bytes that nginx had read before the tunnel began. `false`: there is no memory.

@@ -15,6 +15,16 @@ pub struct Bounds {
     pub message_timeout: Option<NonZeroU32>,
 }
 
+impl Bounds {
+    /// Whether there are any.
+    pub const fn is_any(&self) -> bool {
+        self.message.is_some()
+            || self.rate.is_some()
+            || self.message_rate.is_some()
+            || self.message_timeout.is_some()
+    }
+}
+
 /// How often messages may begin. Control frames are none, and fragments begin none but with the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageRate {

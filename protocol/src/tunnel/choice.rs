@@ -96,7 +96,8 @@ impl Direction {
         let (in_time, exceeds) = guard.may_pass(&self.scanner, unsent, now);
         self.exceeds |= exceeds;
         let mut passes = unsent.get(..in_time).unwrap_or(unsent);
-        let admitted = guard.message.map(|limit| self.scanner.admit(passes, limit));
+        let limit = guard.bounds.message.map(u64::from);
+        let admitted = limit.map(|limit| self.scanner.admit(passes, limit));
         if let Some(Ok(admitted)) = admitted {
             if admitted.exceeded {
                 self.exceeds = true;

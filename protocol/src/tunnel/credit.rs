@@ -1,7 +1,8 @@
 //! A rate: so many bytes, or messages, in so much time.
 
-use core::num::{NonZeroU32, NonZeroU64};
+use core::num::NonZeroU64;
 
+use super::bounds::MessageRate;
 use super::time::Time;
 
 /// What a rate earns, in fractions so small that each millisecond earns a whole number of them.
@@ -34,12 +35,14 @@ impl Rate {
             most: count.get().saturating_mul(1000),
         }
     }
+}
 
-    /// So many per minute, and so many more at once. What comes within the shortest pause comes at once.
-    pub fn per_minute(count: NonZeroU32, burst: u32) -> Self {
+impl From<MessageRate> for Rate {
+    /// What comes within the shortest pause comes at once.
+    fn from(rate: MessageRate) -> Self {
         const ONE: u64 = 60_000;
-        let per_ms = NonZeroU64::from(count);
-        let at_once = u64::from(burst).saturating_add(1).saturating_mul(ONE);
+        let per_ms = NonZeroU64::from(rate.per_minute);
+        let at_once = u64::from(rate.burst).saturating_add(1).saturating_mul(ONE);
         let within_a_pause = per_ms.get().saturating_mul(SHORTEST_PAUSE as u64);
         Self {
             per_ms,
@@ -53,9 +56,10 @@ impl Rate {
 }
 
 impl Credit {
-    pub fn new(rate: Rate, now: Time) -> Self {
+    /// All that can be saved up at this rate, if there is one.
+    pub fn new(rate: Option<Rate>, now: Time) -> Self {
         Self {
-            saved: rate.most,
+            saved: rate.map_or(0, |rate| rate.most),
             at: now,
         }
     }
@@ -92,6 +96,9 @@ impl Credit {
 
 #[cfg(test)]
 mod tests {
+    use core::num::NonZeroU32;
+
+    use super::super::bounds::Excess;
     use super::*;
 
     fn bytes(count: u64) -> Rate {
@@ -99,7 +106,11 @@ mod tests {
     }
 
     fn messages(count: u32, burst: u32) -> Rate {
-        Rate::per_minute(NonZeroU32::new(count).unwrap(), burst)
+        Rate::from(MessageRate {
+            per_minute: NonZeroU32::new(count).unwrap(),
+            burst,
+            excess: Excess::Delay,
+        })
     }
 
     /// What may go by at a time, if nothing keeps the sender waiting.
@@ -111,7 +122,7 @@ mod tests {
     #[test]
     fn a_second_s_worth_is_there_at_the_start_and_no_more() {
         for start in [0, 5, Time::MAX - 3] {
-            let mut credit = Credit::new(bytes(700), start);
+            let mut credit = Credit::new(Some(bytes(700)), start);
             assert_eq!(available(&mut credit, bytes(700), start), 700);
             let later = start.wrapping_add(60_000);
             assert_eq!(available(&mut credit, bytes(700), later), 700);
@@ -124,7 +135,7 @@ mod tests {
         let seconds = rates.map(|count| (bytes(count), count * 10));
         let minutes = [6, 42, 600, 60_006].map(|count| (messages(count, 0), u64::from(count) / 6));
         for (rate, in_ten_seconds) in seconds.into_iter().chain(minutes) {
-            let mut credit = Credit::new(rate, 0);
+            let mut credit = Credit::new(Some(rate), 0);
             credit.spend(rate, credit.whole(rate));
             let mut came = 0;
             for now in 1..=10_000 {
@@ -139,7 +150,7 @@ mod tests {
     #[test]
     fn a_pause_lasts_until_there_is_one() {
         let rate = bytes(2);
-        let mut credit = Credit::new(rate, 0);
+        let mut credit = Credit::new(Some(rate), 0);
         assert_eq!(credit.whole(rate), 2);
         credit.spend(rate, 2);
         assert_eq!(available(&mut credit, rate, 100), 0);
@@ -148,7 +159,7 @@ mod tests {
         credit.spend(rate, 1);
         assert_eq!(credit.pause(rate), 500);
         // Shorter ones are not worth the trouble.
-        let mut credit = Credit::new(bytes(1000), 0);
+        let mut credit = Credit::new(Some(bytes(1000)), 0);
         credit.spend(bytes(1000), 1000);
         assert_eq!(credit.pause(bytes(1000)), 20);
     }
@@ -163,7 +174,7 @@ mod tests {
             (messages(60_000, 0), 20, 20),
             (messages(60_000, 99), 100, 20),
         ] {
-            let mut credit = Credit::new(rate, 7);
+            let mut credit = Credit::new(Some(rate), 7);
             assert_eq!(available(&mut credit, rate, 100_007), at_once, "{rate:?}");
             credit.spend(rate, at_once);
             assert_eq!(credit.pause(rate), pause, "{rate:?}");
@@ -173,7 +184,7 @@ mod tests {
     #[test]
     fn who_is_kept_waiting_saves_it_all_up() {
         let rate = messages(60, 1);
-        let mut credit = Credit::new(rate, 0);
+        let mut credit = Credit::new(Some(rate), 0);
         credit.earn(rate, true, 10_000);
         assert_eq!(credit.whole(rate), 12);
         // It is not taken away again, but no more is added.
@@ -185,7 +196,7 @@ mod tests {
     #[test]
     fn no_rate_is_too_large() {
         for rate in [bytes(u64::MAX), messages(u32::MAX, u32::MAX)] {
-            let mut credit = Credit::new(rate, 0);
+            let mut credit = Credit::new(Some(rate), 0);
             assert!(available(&mut credit, rate, Time::MAX / 2) > u64::from(u32::MAX));
             credit.spend(rate, u64::MAX);
             assert_eq!(credit.whole(rate), 0);

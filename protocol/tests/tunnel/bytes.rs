@@ -32,7 +32,7 @@ fn bytes_go_by_and_are_counted() {
 #[test]
 fn a_refused_write_is_offered_the_same_bytes_again() {
     let terms = messages_of(1000, Limits::default());
-    let mut guard = Guard::new(&terms.bounds, 0).unwrap();
+    let mut guard = Guard::new(terms.bounds, 0).unwrap();
     let mut tunnel = Tunnel::new(terms.limits, 0, 0, MASK);
     tunnel.hold_to(&mut guard);
     let mut unsent = MASKED.to_vec();

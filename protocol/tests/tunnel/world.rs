@@ -98,7 +98,7 @@ impl World {
     pub fn new(terms: impl Into<Terms>, start: Time) -> Self {
         let terms = terms.into();
         let mut tunnel = Tunnel::new(terms.limits, start, RANDOM, MASK);
-        if let Some(guard) = Guard::new(&terms.bounds, start) {
+        if let Some(guard) = Guard::new(terms.bounds, start) {
             tunnel.hold_to(Box::leak(Box::new(guard)));
         }
         if let Some(age) = terms.lifetime {
