@@ -2,7 +2,7 @@
 
 use core::ffi::{c_char, c_void};
 
-use nginx_sys::{ngx_command_t, ngx_conf_t, ngx_msec_t};
+use nginx_sys::{ngx_command_t, ngx_conf_t};
 use websocket_protocol::ControlFrame;
 
 use super::LocationConf;
@@ -10,32 +10,7 @@ use super::words::{IS_DUPLICATE, noted, parse_time, refuse, unknown};
 use crate::nginx::conf;
 use crate::nginx::string;
 use crate::nginx::value::Value;
-use crate::types::{GOING_AWAY, POLICY_VIOLATION};
-
-/// What is written of the age at which tunnels end.
-#[derive(Clone, Copy, PartialEq)]
-pub struct MaxLifetime {
-    pub age: Age,
-    /// The code of the Close.
-    pub code: u16,
-}
-
-impl MaxLifetime {
-    pub const OFF: Option<Self> = Some(Self {
-        age: Age::Any,
-        code: GOING_AWAY,
-    });
-}
-
-#[derive(Clone, Copy, PartialEq)]
-pub enum Age {
-    /// `off`
-    Any,
-    /// Milliseconds.
-    Fixed(ngx_msec_t),
-    /// What each request's value says.
-    Of(Value),
-}
+use crate::types::{Age, GOING_AWAY, MaxLifetime, POLICY_VIOLATION};
 
 /// `time | $variable | off [code=number]`
 pub unsafe extern "C" fn set_max_lifetime(

@@ -13,12 +13,14 @@ use websocket_protocol::tunnel::MessageRate;
 use websocket_protocol::{Scanner, Strictness};
 use websocket_zone::LabelId;
 
-use super::lifetime::MaxLifetime;
 use super::note::{Note, Notes};
-use super::{message_rate, origin};
+use super::origin;
 use crate::nginx::conf::Place;
 use crate::nginx::{Request, module, pool, string};
-use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, Status, Verify};
+use crate::types::{
+    LONGEST_TIMEOUT, MaxLifetime, MaxMessageRate, OtherUpgrades, Ping, SERVICE_RESTART, Status,
+    Verify,
+};
 
 /// What a location makes of the module's directives. nginx's setters write into it, so an unset
 /// value is nginx's own.
@@ -42,7 +44,7 @@ pub struct LocationConf {
     pub(super) max_lifetime: Option<MaxLifetime>,
     pub(super) max_message_size: off_t,
     pub(super) rate: usize,
-    pub(super) message_rate: message_rate::Written,
+    pub(super) message_rate: Option<MaxMessageRate>,
     pub(super) message_timeout: ngx_msec_t,
     pub(super) drain: ngx_msec_t,
     pub(super) drain_code: ngx_uint_t,
@@ -293,7 +295,7 @@ impl LocationConf {
 
     /// How often the client may begin a message.
     pub fn message_rate(&self) -> Option<MessageRate> {
-        self.message_rate.flatten()
+        self.message_rate.and_then(|rate| rate.0)
     }
 
     /// For how long no message may go by, milliseconds.

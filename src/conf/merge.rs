@@ -10,14 +10,15 @@ use nginx_sys::{
 use websocket_protocol::Strictness;
 use websocket_zone::LabelId;
 
-use super::lifetime::MaxLifetime;
 use super::location::{Level, Twins};
 use super::note::Notes;
 use super::words::DEFAULT_PING_TIMEOUT;
-use super::{LocationConf, MainConf, message_rate};
+use super::{LocationConf, MainConf};
 use crate::nginx::conf::Place;
 use crate::nginx::{conf, string};
-use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify};
+use crate::types::{
+    LONGEST_TIMEOUT, MaxLifetime, MaxMessageRate, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify,
+};
 
 /// `websocket_timeout` when it is not written, milliseconds.
 const DEFAULT_TIMEOUT: ngx_msec_t = 60 * 60 * 1000;
@@ -166,7 +167,7 @@ pub unsafe extern "C" fn merge(
         &mut this.message_rate,
         above.message_rate,
         None,
-        message_rate::OFF,
+        MaxMessageRate::OFF,
     );
     conf::merge(
         &mut this.message_timeout,

@@ -10,11 +10,7 @@ use websocket_protocol::tunnel::{Excess, MessageRate};
 use super::LocationConf;
 use super::words::{IS_DUPLICATE, noted, refuse, repeated, unknown};
 use crate::nginx::{conf, string};
-
-/// What is written: a rate, or that there is none.
-pub type Written = Option<Option<MessageRate>>;
-
-pub const OFF: Written = Some(None);
+use crate::types::MaxMessageRate;
 
 /// `off | rate [burst=number] [delay|close]`
 pub unsafe extern "C" fn set_message_rate(
@@ -70,11 +66,11 @@ unsafe extern "C" fn read(
             }
         }
     }
-    this.message_rate = Some(rate.map(|per_minute| MessageRate {
+    this.message_rate = Some(MaxMessageRate(rate.map(|per_minute| MessageRate {
         per_minute,
         burst: burst.unwrap_or(0),
         excess: excess.unwrap_or(Excess::Delay),
-    }));
+    })));
     conf::OK
 }
 

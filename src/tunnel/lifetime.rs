@@ -5,9 +5,9 @@ use websocket_protocol::Escaped;
 use websocket_protocol::tunnel::Lifetime;
 
 use crate::conf::LocationConf;
-use crate::conf::lifetime::Age;
 use crate::nginx::value::Value;
 use crate::nginx::{Request, clock, log};
+use crate::types::Age;
 
 /// The lifetime of a request's tunnel, which begins now.
 pub fn of(r: Request<'_>, conf: &LocationConf) -> Option<Lifetime> {
