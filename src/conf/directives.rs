@@ -97,7 +97,7 @@ const fn main_directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 23] = [
+pub static mut COMMANDS: [ngx_command_t; 24] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -139,6 +139,13 @@ pub static mut COMMANDS: [ngx_command_t; 23] = [
         set_choice,
         offset_of!(LocationConf, log_level),
         ptr::addr_of_mut!(LOG_LEVEL).cast(),
+    ),
+    directive(
+        c"websocket_log_open",
+        NGX_CONF_FLAG,
+        set_flag,
+        offset_of!(LocationConf, log_open),
+        ptr::null_mut(),
     ),
     directive(
         c"websocket_cause_header",

@@ -28,6 +28,7 @@ pub struct LocationConf {
     pub(super) timeout: ngx_msec_t,
     pub(super) verify: ngx_uint_t,
     pub(super) log_level: ngx_uint_t,
+    pub(super) log_open: ngx_flag_t,
     pub(super) cause_header: ngx_flag_t,
     /// Array of [`origin::Origin`]; NULL when origins are not checked.
     pub(super) allow_origin: *mut ngx_array_t,
@@ -234,6 +235,17 @@ impl LocationConf {
 
     pub fn log_level(&self) -> ngx_uint_t {
         self.log_level
+    }
+
+    /// Whether the access log has a line when a tunnel begins, too.
+    pub fn logs_open(&self) -> bool {
+        self.log_open == 1
+    }
+
+    /// Where that is written.
+    pub fn log_open_place(&self) -> Place {
+        let note = self.note(offset_of!(Self, log_open));
+        note.map_or(Place::NOWHERE, |note| note.place)
     }
 
     pub fn has_cause_header(&self) -> bool {

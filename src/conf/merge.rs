@@ -35,6 +35,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         timeout: conf::UNSET,
         verify: conf::UNSET,
         log_level: conf::UNSET,
+        log_open: conf::UNSET_FLAG,
         cause_header: conf::UNSET_FLAG,
         allow_origin: ptr::without_provenance_mut(conf::UNSET),
         tunnel: conf::UNSET_FLAG,
@@ -118,6 +119,7 @@ pub unsafe extern "C" fn merge(
         conf::UNSET,
         NGX_LOG_ERR as ngx_uint_t,
     );
+    conf::merge(&mut this.log_open, above.log_open, conf::UNSET_FLAG, 0);
     conf::merge(
         &mut this.cause_header,
         above.cause_header,

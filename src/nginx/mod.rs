@@ -16,6 +16,7 @@ pub mod request;
 pub mod response;
 pub mod string;
 pub mod upstream;
+pub mod variables;
 
 pub use request::Request;
 pub use upstream::Upstream;
