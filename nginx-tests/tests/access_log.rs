@@ -245,6 +245,7 @@ fn a_worker_that_is_killed_has_said_what_it_began() {
     .allow_log("exited on signal")
     .start();
     let mut client = join(&nginx, "/");
+    nginx.wait_for_access("line", 1);
     let killed = nginx.worker_pids()[0];
     let pid = i32::try_from(killed).ok().and_then(Pid::from_raw);
     kill_process(pid.unwrap(), Signal::KILL).unwrap();

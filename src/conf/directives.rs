@@ -14,7 +14,7 @@ use websocket_protocol::Strictness;
 
 use super::words::{
     Setter, set_allow_origin, set_buffer_size, set_choice, set_drain, set_flag, set_message_size,
-    set_number, set_ping, set_rate, set_time_or_off,
+    set_number, set_ping, set_rate, set_time_or_off, set_upstream_drain,
 };
 use super::{LocationConf, MainConf, status, zone};
 use crate::nginx::string;
@@ -97,7 +97,7 @@ const fn main_directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 24] = [
+pub static mut COMMANDS: [ngx_command_t; 25] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -215,6 +215,13 @@ pub static mut COMMANDS: [ngx_command_t; 24] = [
         NGX_CONF_TAKE12,
         set_drain,
         offset_of!(LocationConf, drain),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_upstream_drain",
+        NGX_CONF_TAKE12,
+        set_upstream_drain,
+        offset_of!(LocationConf, upstream_drain),
         ptr::null_mut(),
     ),
     directive(

@@ -49,6 +49,8 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         rate: conf::UNSET,
         drain: conf::UNSET,
         drain_code: conf::UNSET,
+        upstream_drain: conf::UNSET,
+        upstream_drain_code: conf::UNSET,
         advice: conf::UNSET_FLAG,
         status: conf::UNSET,
         control: conf::UNSET_FLAG,
@@ -165,6 +167,18 @@ pub unsafe extern "C" fn merge(
     conf::merge(
         &mut this.drain_code,
         above.drain_code,
+        conf::UNSET,
+        SERVICE_RESTART.into(),
+    );
+    conf::merge(
+        &mut this.upstream_drain,
+        above.upstream_drain,
+        conf::UNSET,
+        LONGEST_TIMEOUT,
+    );
+    conf::merge(
+        &mut this.upstream_drain_code,
+        above.upstream_drain_code,
         conf::UNSET,
         SERVICE_RESTART.into(),
     );

@@ -7,7 +7,7 @@ use core::fmt;
 use nginx_sys::{
     NGX_LOG_EMERG, ngx_array_t, ngx_command_t, ngx_conf_enum_t, ngx_conf_set_enum_slot,
     ngx_conf_set_flag_slot, ngx_conf_set_num_slot, ngx_conf_set_off_slot, ngx_conf_set_size_slot,
-    ngx_conf_t, ngx_msec_t, ngx_parse_time, ngx_str_t,
+    ngx_conf_t, ngx_msec_t, ngx_parse_time, ngx_str_t, ngx_uint_t,
 };
 
 use super::{LocationConf, origin};
@@ -166,21 +166,51 @@ pub unsafe extern "C" fn set_drain(
     conf: *mut c_void,
 ) -> *mut c_char {
     // SAFETY: as in set_flag().
+    unsafe {
+        let code = &raw mut (*conf.cast::<LocationConf>()).drain_code;
+        set_leave(cf, command, conf, code)
+    }
+}
+
+/// Likewise.
+pub unsafe extern "C" fn set_upstream_drain(
+    cf: *mut ngx_conf_t,
+    command: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: as in set_flag().
+    unsafe {
+        let code = &raw mut (*conf.cast::<LocationConf>()).upstream_drain_code;
+        set_leave(cf, command, conf, code)
+    }
+}
+
+/// A time within which tunnels leave, and the code of their Close.
+///
+/// # Safety
+/// The first three must be what nginx gave to the directive's setter, and `code` a field beside.
+unsafe fn set_leave(
+    cf: *mut ngx_conf_t,
+    command: *mut ngx_command_t,
+    conf: *mut c_void,
+    code: *mut ngx_uint_t,
+) -> *mut c_char {
+    // SAFETY: the caller vouches for them.
     let rv = unsafe { set_time_or_off(cf, command, conf) };
     if rv != conf::OK {
         return rv;
     }
-    // SAFETY: as above.
-    let (this, words) = unsafe { (&mut *conf.cast::<LocationConf>(), conf::words(cf)) };
-    this.drain_code = SERVICE_RESTART.into();
-    if let Some(word) = words.get(2) {
-        // SAFETY: a word of the configuration.
-        match unsafe { string::bytes(word) } {
-            b"code=1001" => this.drain_code = GOING_AWAY.into(),
-            b"code=1012" => {}
-            text => return unknown(cf, text, "it must be \"code=1001\" or \"code=1012\""),
+    // SAFETY: as above; a word of the configuration.
+    let chosen = unsafe { conf::words(cf).get(2).map(|word| string::bytes(word)) };
+    let chosen = match chosen {
+        Some(b"code=1001") => GOING_AWAY,
+        None | Some(b"code=1012") => SERVICE_RESTART,
+        Some(text) => {
+            return unknown(cf, text, "it must be \"code=1001\" or \"code=1012\"");
         }
-    }
+    };
+    // SAFETY: the caller vouches for the field.
+    unsafe { *code = chosen.into() };
     conf::OK
 }
 
@@ -300,7 +330,7 @@ fn parse_time(text: &[u8]) -> Option<ngx_msec_t> {
 }
 
 /// Bits of `TO_…`.
-fn parse_sides(text: &[u8]) -> Option<nginx_sys::ngx_uint_t> {
+fn parse_sides(text: &[u8]) -> Option<ngx_uint_t> {
     match text {
         b"client" => Some(TO_CLIENT),
         b"upstream" => Some(TO_UPSTREAM),

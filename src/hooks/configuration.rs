@@ -7,7 +7,7 @@ use nginx_sys::{
     ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_int_t,
 };
 
-use super::{access, access_log, filters, log_phase, peer, preaccess, seam};
+use super::{access, access_log, filters, log_phase, peer, preaccess, seam, tunnel};
 use crate::conf::{MainConf, zone};
 use crate::inject::fields::Modules;
 use crate::inject::twin;
@@ -85,6 +85,7 @@ pub unsafe extern "C" fn in_force(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     unsafe {
         advice::check_drains(cycle);
         crate::zone::in_force(cycle);
+        tunnel::in_force(cycle);
     }
     OK
 }
