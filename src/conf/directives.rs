@@ -12,9 +12,10 @@ use nginx_sys::{
 };
 use websocket_protocol::Strictness;
 
+use super::leave::{set_drain, set_upstream_drain};
 use super::words::{
-    Setter, set_allow_origin, set_buffer_size, set_choice, set_drain, set_flag, set_message_size,
-    set_number, set_ping, set_rate, set_time_or_off, set_upstream_drain,
+    Setter, set_allow_origin, set_buffer_size, set_choice, set_flag, set_message_size, set_number,
+    set_ping, set_rate, set_time_or_off,
 };
 use super::{LocationConf, MainConf, status, zone};
 use crate::nginx::string;

@@ -13,7 +13,7 @@ use nginx_sys::{
 use super::{LocationConf, origin};
 use crate::nginx::string::{self, Text};
 use crate::nginx::{conf, log};
-use crate::types::{GOING_AWAY, LONGEST_TIMEOUT, SERVICE_RESTART, TO_CLIENT, TO_UPSTREAM};
+use crate::types::{LONGEST_TIMEOUT, TO_CLIENT, TO_UPSTREAM};
 
 /// What nginx has a directive read by.
 pub type Setter =
@@ -156,61 +156,6 @@ pub unsafe extern "C" fn set_ping(
     }
     this.ping_timeout = timeout.unwrap_or(DEFAULT_PING_TIMEOUT);
     this.ping_to = to.unwrap_or(TO_CLIENT);
-    conf::OK
-}
-
-/// `off | time [code=1001|1012]`
-pub unsafe extern "C" fn set_drain(
-    cf: *mut ngx_conf_t,
-    command: *mut ngx_command_t,
-    conf: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: as in set_flag().
-    unsafe {
-        let code = &raw mut (*conf.cast::<LocationConf>()).drain_code;
-        set_leave(cf, command, conf, code)
-    }
-}
-
-/// Likewise.
-pub unsafe extern "C" fn set_upstream_drain(
-    cf: *mut ngx_conf_t,
-    command: *mut ngx_command_t,
-    conf: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: as in set_flag().
-    unsafe {
-        let code = &raw mut (*conf.cast::<LocationConf>()).upstream_drain_code;
-        set_leave(cf, command, conf, code)
-    }
-}
-
-/// A time within which tunnels leave, and the code of their Close.
-///
-/// # Safety
-/// The first three must be what nginx gave to the directive's setter, and `code` a field beside.
-unsafe fn set_leave(
-    cf: *mut ngx_conf_t,
-    command: *mut ngx_command_t,
-    conf: *mut c_void,
-    code: *mut ngx_uint_t,
-) -> *mut c_char {
-    // SAFETY: the caller vouches for them.
-    let rv = unsafe { set_time_or_off(cf, command, conf) };
-    if rv != conf::OK {
-        return rv;
-    }
-    // SAFETY: as above; a word of the configuration.
-    let chosen = unsafe { conf::words(cf).get(2).map(|word| string::bytes(word)) };
-    let chosen = match chosen {
-        Some(b"code=1001") => GOING_AWAY,
-        None | Some(b"code=1012") => SERVICE_RESTART,
-        Some(text) => {
-            return unknown(cf, text, "it must be \"code=1001\" or \"code=1012\"");
-        }
-    };
-    // SAFETY: the caller vouches for the field.
-    unsafe { *code = chosen.into() };
     conf::OK
 }
 
@@ -361,7 +306,7 @@ pub(super) fn refuse(cf: *mut ngx_conf_t, expected: fmt::Arguments<'_>) -> *mut 
 }
 
 /// Refuses a parameter.
-fn unknown(cf: *mut ngx_conf_t, text: &[u8], choices: &str) -> *mut c_char {
+pub(super) fn unknown(cf: *mut ngx_conf_t, text: &[u8], choices: &str) -> *mut c_char {
     refuse_parameter(cf, "invalid", text, format_args!(", {choices}"))
 }
 

@@ -417,7 +417,7 @@ fn a_configuration_that_is_refused_takes_nothing_away() {
     // As late as the worker would look again.
     let mut all: Vec<Client> = first.into_iter().chain(second).collect();
     assert!(all[0].silent_for(Duration::from_millis(1200)));
-    stay(&nginx, all.drain(..).collect());
+    stay(&nginx, all);
 }
 
 #[test]
