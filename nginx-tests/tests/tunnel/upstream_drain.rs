@@ -142,13 +142,14 @@ fn what_else_changes_is_no_matter() {
     let mut nginx = pair.start(&chat(&format!("{BOTH} keepalive 4;"), lines));
     let (first, second) = pair.join(&nginx, 2);
     // Another order, weight, method; one of two lines with an address is down; the name in capitals.
-    nginx.reload_with(
-        &chat(
-            "least_conn; server %SECOND% weight=7 max_fails=0; server %FIRST% down; server %FIRST%;",
-            lines,
-        )
-        .replace("upstream chat", "upstream CHAT"),
-    );
+    let mut servers =
+        "least_conn; server %SECOND% weight=7 max_fails=0; server %FIRST% down; server %FIRST%;"
+            .to_owned();
+    if nginx_version() >= (1, 30, 0) {
+        servers = servers.replace("max_fails=0", "drain");
+    }
+    let next = chat(&servers, lines).replace("upstream chat", "upstream CHAT");
+    nginx.reload_with(&next);
     stay(&nginx, first.into_iter().chain(second).collect());
     let all = all_ended(&nginx, 4);
     assert!(all.iter().all(|end| end.why().1 == "normal"), "{all:?}");
