@@ -57,6 +57,7 @@ unsafe fn is_anywhere(cycle: *const ngx_cycle_t, is: impl Fn(&LocationConf) -> b
 pub unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {
     zone::exit_process();
     tunnel::buffers::exit_process();
+    tunnel::roster::exit_process();
 }
 
 /// nginx's own loop is about to begin: takes its place, where the location wants it. Whether it has.

@@ -142,6 +142,12 @@ pub fn look(log: *mut ngx_log_t) -> bool {
     }
 }
 
+/// The worker exits.
+pub fn exit_process() {
+    // SAFETY: as in known().
+    unsafe { *KNOWN.0.get() = None };
+}
+
 /// `None` where it is known already, or cannot be read: if the master is about to write, there will be
 /// another look.
 fn read_known(log: *mut ngx_log_t) -> Option<Known> {

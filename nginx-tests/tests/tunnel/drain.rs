@@ -42,7 +42,7 @@ pub fn part_all(clients: Vec<Client>, code: u16, since: Instant) -> Vec<Duration
 
 /// Asserts that no quarter of a time has none or nearly all.
 #[track_caller]
-pub fn assert_spread(times: &[Duration], over: Duration) {
+fn assert_spread(times: &[Duration], over: Duration) {
     for quarter in 0..4 {
         let range = over * quarter / 4..over * (quarter + 1) / 4;
         let count = times.iter().filter(|time| range.contains(*time)).count();
