@@ -29,7 +29,10 @@ bench/README.md says what the figures mean. Without a scenario, all of them run:
   --before FILE        another build of the module: the peer before
   --peers A,B          which peers of module, before, zone (with a websocket_zone),
                        off (the module's location is off: for plain requests),
-                       relay and stock; ratios are to the last one (module,stock; with --before module,before)
+                       haproxy, envoy, relay and stock; ratios are to the last
+                       one (module,stock; with --before module,before); all:
+                       module,haproxy,envoy,relay,stock. Whichever of the others
+                       is asked for, scripts/bench-peers.sh installs
   --json               results as JSON
   --markdown           results as a table
   --wrap COMMAND       what to run nginx under, such as a profiler
@@ -37,21 +40,24 @@ END_OF_USAGE
 }
 
 main() {
-    local argument flags module
+    local argument before="" flags module others=()
     for argument in "$@"; do
         case $argument in
             -h | --help) usage; return ;;
         esac
+        [ "$before" != --peers ] || mapfile -t others < <(others_of "$argument")
+        before=$argument
     done
 
     need_build_packages
+    [ "${#others[@]}" -eq 0 ] || "$ROOT/scripts/bench-peers.sh" "${others[@]}" >/dev/null
     module=$("$ROOT/scripts/build.sh" | tail -n 1)
     mapfile -t flags < <(cargo_flags)
     cargo build --release --manifest-path "$ROOT/Cargo.toml" -p bench "${flags[@]}" >&2
     mkdir -p "$TARGET/bench"
     # In this shell's place, so that Ctrl-C and kill reach what has something to end.
     set -- "${CARGO_TARGET_DIR:-$TARGET}/release/bench" --nginx "$(command -v nginx)" \
-        --module "$module" --directory "$TARGET/bench" "$@"
+        --module "$module" --directory "$TARGET/bench" --programs "$TARGET/bench-peers/programs" "$@"
     if has_network_of_its_own; then
         exec unshare --net sh -c "$PREPARE_NETWORK"' && exec "$@"' sh "$@"
     fi
@@ -59,6 +65,27 @@ main() {
         cat /proc/sys/net/ipv4/tcp_congestion_control
     )); a network of its own takes root, and the packages util-linux and iproute2."
     exec "$@"
+}
+
+# others_of A,B   those of the peers that are to be installed, one a line.
+others_of() {
+    local peer peers
+    IFS=, read -r -a peers <<<"$1"
+    for peer in "${peers[@]}"; do
+        case $peer in
+            all) printf '%s\n' "${OTHERS[@]}" ;;
+            *) for_other "$peer" ;;
+        esac
+    done
+}
+
+OTHERS=(haproxy envoy)
+
+for_other() {
+    local other
+    for other in "${OTHERS[@]}"; do
+        [ "$other" != "$1" ] || printf '%s\n' "$other"
+    done
 }
 
 # A network in which nothing but the kernel's usual settings has an effect: no

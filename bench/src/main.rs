@@ -16,9 +16,11 @@ mod options;
 mod peer;
 mod perf;
 mod process;
+mod program;
 mod relay;
 mod report;
 mod result;
+mod running;
 mod scenario;
 mod statistics;
 mod stream;
@@ -58,6 +60,10 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     let laboratory = measure::Laboratory::new(options)?;
+    let versions = versions(options)?;
+    if options.format == Format::Text {
+        print!("{}", report::versions(&versions));
+    }
     let mut results = Vec::new();
     for scenario in &options.scenarios {
         let result = laboratory
@@ -71,7 +77,15 @@ fn run(options: &Options) -> Result<()> {
     match options.format {
         Format::Text => {}
         Format::Markdown => print!("{}", report::markdown(&results)),
-        Format::Json => println!("{}", report::json(&results)),
+        Format::Json => println!("{}", report::json(&results, &versions)),
     }
     Ok(())
+}
+
+/// What each peer is.
+fn versions(options: &Options) -> Result<Vec<(&'static str, String)>> {
+    let peers = options.peers.iter();
+    peers
+        .map(|peer| Ok((peer.name, peer.program.version(&options.setup)?)))
+        .collect()
 }

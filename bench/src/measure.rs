@@ -9,10 +9,11 @@ use crate::backend::Served;
 use crate::flood;
 use crate::load::{self, Link};
 use crate::options::Options;
-use crate::peer::{Peer, Running, Site};
+use crate::peer::{Peer, Site};
 use crate::perf::{self, Counter};
 use crate::process::{self, Cores};
 use crate::result::Result;
+use crate::running::Running;
 use crate::scenario::{Figure, Kind, Scenario};
 use crate::statistics::percentile;
 use crate::tls::Certificate;
@@ -77,16 +78,37 @@ impl<'a> Laboratory<'a> {
         progress("");
         Ok(Outcome {
             scenario: scenario.clone(),
-            peers: self.options.peers.iter().map(|peer| peer.name).collect(),
+            peers: self.peers(scenario).iter().map(|peer| peer.name).collect(),
             runs,
         })
     }
 
     /// One run of every peer.
     fn run(&self, scenario: &Scenario, run: usize) -> Result<Run> {
+        let peers = self.peers(scenario);
+        if !scenario.is_alone() {
+            return self.session(scenario, &peers, run);
+        }
+        let mut turns = vec![Figures::new(); peers.len()];
+        for index in order(peers.len(), run) {
+            let rounds = self.session(scenario, &peers[index..=index], run)?;
+            turns[index] = rounds.into_iter().flatten().next().unwrap_or_default();
+        }
+        Ok(vec![turns])
+    }
+
+    /// Those that can do what is measured.
+    fn peers(&self, scenario: &Scenario) -> Vec<&'static Peer> {
+        let all = self.options.peers.iter().copied();
+        all.filter(|peer| peer.program.speaks_tls() || !scenario.tls)
+            .collect()
+    }
+
+    /// From the start of some peers to their end.
+    fn session(&self, scenario: &Scenario, peers: &[&'static Peer], run: usize) -> Result<Run> {
         let mut world = World::new()?;
         // A tunnel takes two descriptors in the proxy, and two here for each peer.
-        let each = 2 * self.options.peers.len();
+        let each = 2 * peers.len();
         let needed = (each * scenario.connections + 100) as u64;
         if needed > self.open_files {
             return Err(format!("{needed} open files are needed (ulimit -n)").into());
@@ -95,17 +117,11 @@ impl<'a> Laboratory<'a> {
             setup: &self.options.setup,
             certificate: &self.certificate,
             backend: world.backend.address()?,
-            // With few left, nginx closes connections that have not sent anything yet.
-            connections: 3 * scenario.connections + 500,
+            clients: scenario.connections,
             core: self.cores.proxy,
         };
-        let start = |peer: &&'static Peer| peer.start(&site);
-        let peers: Vec<Running> = self
-            .options
-            .peers
-            .iter()
-            .map(start)
-            .collect::<Result<_>>()?;
+        let start = |peer: &&'static Peer| Running::start(peer, &site);
+        let peers: Vec<Running> = peers.iter().map(start).collect::<Result<_>>()?;
         let rounds = match scenario.kind {
             Kind::Idle { .. } => self.idle(scenario, &mut world, &peers),
             Kind::Fairness(_) => self.fair(scenario, &mut world, &peers, run),
@@ -134,17 +150,17 @@ impl<'a> Laboratory<'a> {
         for round in 0..self.rounds(TURN) {
             let mut turns = vec![Figures::new(); peers.len()];
             for index in order(peers.len(), run + round) {
-                let before = process::cpu_time(peers[index].worker)?;
+                let before = peers[index].cpu_time()?;
                 let slice = world.slice(index, TURN)?;
                 world.settle(SETTLE)?;
-                let cpu = process::cpu_time(peers[index].worker)? - before;
+                let cpu = peers[index].cpu_time()? - before;
                 turns[index] = figures(scenario, &slice, cpu);
                 operations[index] += slice.operations;
             }
             rounds.push(turns);
         }
         for (index, counter) in counters.into_iter().enumerate() {
-            let memory = process::memory(peers[index].worker)? as f64;
+            let memory = peers[index].memory()? as f64;
             let instructions = counter.map(Counter::finish).transpose()?.flatten();
             for turns in &mut rounds {
                 turns[index].insert(Figure::Memory, memory);
@@ -195,13 +211,18 @@ impl<'a> Laboratory<'a> {
             let first = self.add_load(scenario, world, peer, 1);
             world.slice(first, Duration::ZERO)?;
             world.settle(SILENCE)?;
-            let before = process::memory(peer.worker)?;
+            let before = [peer.memory()?, process::kernel_memory()?];
             let load = self.add_load(scenario, world, peer, scenario.connections);
             world.slice(load, Duration::ZERO)?;
             world.settle(SILENCE)?;
-            let after = process::memory(peer.worker)?;
-            let each = (after as f64 - before as f64) / scenario.connections as f64;
-            let figures = [(Figure::TunnelMemory, each), (Figure::Memory, after as f64)];
+            let after = [peer.memory()?, process::kernel_memory()?];
+            let tunnels = scenario.connections as f64;
+            let each = |what: usize| (after[what] as f64 - before[what] as f64) / tunnels;
+            let figures = [
+                (Figure::TunnelMemory, each(0)),
+                (Figure::KernelMemory, each(1)),
+                (Figure::Memory, after[0] as f64),
+            ];
             turns.push(figures.into());
         }
         Ok(vec![turns])
@@ -228,7 +249,7 @@ impl<'a> Laboratory<'a> {
     }
 
     fn attach(&self, peers: &[Running]) -> Result<Vec<Option<Counter>>> {
-        let attach = |peer: &Running| Counter::attach(peer.worker);
+        let attach = |peer: &Running| Counter::attach(&peer.processes());
         let counts = |peer| self.counts_instructions.then(|| attach(peer)).transpose();
         peers.iter().map(counts).collect()
     }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::peer::{BEFORE, DEFAULT_PEERS, DEFAULT_PEERS_WITH_BEFORE, PEERS, Peer, Setup};
+use crate::peer::{
+    ALL_PEERS, BEFORE, DEFAULT_PEERS, DEFAULT_PEERS_WITH_BEFORE, PEERS, Peer, Setup,
+};
 use crate::result::Result;
 use crate::scenario::Scenario;
 
@@ -27,14 +29,16 @@ With -cN, N connections: echo-64k-d4-c8-tls
   --before FILE    another build of the module: the peer before
   --peers A,B      which peers of module, before, zone (with a websocket_zone),
                    off (the module's location is off: for plain
-                   requests), relay and stock; ratios are to the
-                   last one (module,stock; with --before module,before)
+                   requests), haproxy, envoy, relay and stock; ratios are to
+                   the last one (module,stock; with --before module,before);
+                   all: those that users would pick instead, and relay
   --json           results as JSON
   --markdown       results as a table in Markdown
   --wrap COMMAND   what to run the proxy under, such as a profiler
 
   --nginx FILE     the nginx to measure
   --module FILE    the module, built for it
+  --programs DIR   where haproxy and envoy are
   --directory DIR  where the peers run; what was in it is lost";
 
 pub enum Command {
@@ -82,6 +86,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
             nginx: PathBuf::new(),
             module: PathBuf::new(),
             before: None,
+            programs: None,
             wrap: Vec::new(),
             directory: PathBuf::new(),
         },
@@ -96,6 +101,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
             "--nginx" => nginx = Some(value()?.into()),
             "--module" => module = Some(value()?.into()),
             "--before" => options.setup.before = Some(std::path::absolute(value()?)?),
+            "--programs" => options.setup.programs = Some(std::path::absolute(value()?)?),
             "--directory" => directory = Some(value()?.into()),
             "--runs" => options.runs = runs(&value()?)?,
             "--seconds" => options.measured = seconds(&value()?)?,
@@ -157,6 +163,7 @@ fn seconds(text: &str) -> Result<Duration> {
 }
 
 fn peers(names: &str) -> Result<Vec<&'static Peer>> {
+    let names = if names == "all" { ALL_PEERS } else { names };
     let find = |name| {
         let found = PEERS.iter().find(|peer| peer.name == name);
         found.ok_or_else(|| format!("there is no peer \"{name}\"").into())

@@ -57,6 +57,14 @@ impl Outcome {
     }
 }
 
+/// `module: nginx 1.22.1`
+pub fn versions(versions: &[(&str, String)]) -> String {
+    let lines = versions
+        .iter()
+        .map(|(name, version)| format!("{name}: {version}\n"));
+    lines.collect()
+}
+
 pub fn text(outcome: &Outcome) -> String {
     let scenario = &outcome.scenario;
     let mut text = format!(
@@ -137,9 +145,13 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
     text
 }
 
-pub fn json(outcomes: &[Outcome]) -> String {
+pub fn json(outcomes: &[Outcome], versions: &[(&str, String)]) -> String {
     let outcomes: Vec<Value> = outcomes.iter().map(outcome_json).collect();
-    json!({ "scenarios": outcomes }).to_string()
+    let versions = versions
+        .iter()
+        .map(|(name, version)| ((*name).to_owned(), json!(version)));
+    let versions: Map<String, Value> = versions.collect();
+    json!({ "versions": versions, "scenarios": outcomes }).to_string()
 }
 
 fn outcome_json(outcome: &Outcome) -> Value {

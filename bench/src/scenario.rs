@@ -64,6 +64,9 @@ pub enum Figure {
     Instructions,
     /// KiB of the proxy's memory for each tunnel.
     TunnelMemory,
+    /// KiB of the kernel's memory for each tunnel: its four sockets, of which the proxy has two, and
+    /// what waits in them.
+    KernelMemory,
     /// KiB of the proxy's memory, all of it.
     Memory,
     /// How long half of the requests waited at most, all but one in a hundred, and all.
@@ -170,6 +173,12 @@ impl Scenario {
         }
     }
 
+    /// Whether each peer runs by itself, one after the other, as together they would be too many
+    /// connections.
+    pub const fn is_alone(&self) -> bool {
+        matches!(self.kind, Kind::Idle { .. })
+    }
+
     pub const fn operation(&self) -> &'static str {
         match self.kind {
             Kind::Handshake => "handshake",
@@ -217,6 +226,7 @@ impl Figure {
             Self::Busy => "core busy %".to_owned(),
             Self::Instructions => format!("instructions/{operation}"),
             Self::TunnelMemory => "KiB/tunnel".to_owned(),
+            Self::KernelMemory => "kernel KiB/tunnel".to_owned(),
             Self::Memory => "KiB in all".to_owned(),
             Self::WaitMedian => "wait ms, median".to_owned(),
             Self::WaitP99 => "wait ms, 99th percentile".to_owned(),
@@ -234,6 +244,7 @@ impl Figure {
             Self::Busy => "core_busy_percent",
             Self::Instructions => "user_instructions_per_operation",
             Self::TunnelMemory => "kib_per_tunnel",
+            Self::KernelMemory => "kernel_kib_per_tunnel",
             Self::Memory => "kib",
             Self::WaitMedian => "wait_ms_median",
             Self::WaitP99 => "wait_ms_p99",
