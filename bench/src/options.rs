@@ -29,16 +29,17 @@ With -cN, N connections: echo-64k-d4-c8-tls
   --before FILE    another build of the module: the peer before
   --peers A,B      which peers of module, before, zone (with a websocket_zone),
                    off (the module's location is off: for plain
-                   requests), haproxy, envoy, relay and stock; ratios are to
-                   the last one (module,stock; with --before module,before);
-                   all: those that users would pick instead, and relay
+                   requests), haproxy, envoy, caddy, traefik, apache, relay
+                   and stock; ratios are to the last one (module,stock; with
+                   --before module,before); all: module, those that users would
+                   pick instead, relay and stock
   --json           results as JSON
   --markdown       results as a table in Markdown
   --wrap COMMAND   what to run the proxy under, such as a profiler
 
   --nginx FILE     the nginx to measure
   --module FILE    the module, built for it
-  --programs DIR   where haproxy and envoy are
+  --programs DIR   where haproxy, envoy, caddy, traefik and apache2 are
   --directory DIR  where the peers run; what was in it is lost";
 
 pub enum Command {

@@ -39,13 +39,13 @@ pub const DEFAULT_PEERS: &str = "module,stock";
 pub const DEFAULT_PEERS_WITH_BEFORE: &str = "module,before";
 
 /// What users would pick instead, beside what there is.
-pub const ALL_PEERS: &str = "module,haproxy,envoy,relay,stock";
+pub const ALL_PEERS: &str = "module,haproxy,envoy,caddy,traefik,apache,relay,stock";
 
 /// The peer that is another build of the module.
 pub const BEFORE: &str = "before";
 
 /// All there are; ratios are to the last of those that run.
-pub static PEERS: [Peer; 8] = [
+pub static PEERS: [Peer; 11] = [
     Peer::module("module", "on", ""),
     Peer::module(BEFORE, "on", ""),
     Peer::module("zone", "on", "websocket_zone websocket:64m;"),
@@ -59,6 +59,24 @@ pub static PEERS: [Peer; 8] = [
         "envoy",
         Program::Envoy,
         &[("envoy.yaml", include_str!("../peers/envoy.yaml"))],
+    ),
+    Peer::of(
+        "caddy",
+        Program::Caddy,
+        &[("Caddyfile", include_str!("../peers/Caddyfile"))],
+    ),
+    Peer::of(
+        "traefik",
+        Program::Traefik,
+        &[
+            ("traefik.yaml", include_str!("../peers/traefik.yaml")),
+            ("routes.yaml", include_str!("../peers/traefik-routes.yaml")),
+        ],
+    ),
+    Peer::of(
+        "apache",
+        Program::Apache,
+        &[("apache.conf", include_str!("../peers/apache.conf"))],
     ),
     Peer::of(
         "relay",

@@ -17,6 +17,10 @@ pub enum Program {
     Relay,
     Haproxy,
     Envoy,
+    Caddy,
+    Traefik,
+    /// A parent that serves nothing, and one child with many threads.
+    Apache,
 }
 
 pub const ERROR_LOG: &str = "error.log";
@@ -38,15 +42,25 @@ impl Program {
                 "warning",
                 "--config-path",
             ],
+            Self::Caddy => &["run", "--adapter", "caddyfile", "--config"],
+            Self::Traefik => &["--configFile"],
+            Self::Apache => &["-d", ".", "-DFOREGROUND", "-f"],
         };
         command.args(arguments).arg(directory.join(config));
+        if matches!(self, Self::Caddy | Self::Traefik) {
+            command.env("GOMAXPROCS", "1");
+            // Where they would keep things for later.
+            for name in ["HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
+                command.env(name, directory);
+            }
+        }
         command.current_dir(directory);
         Ok(command)
     }
 
     /// Whether those that serve are children of the process that is started.
     pub const fn forks(self) -> bool {
-        matches!(self, Self::Nginx)
+        matches!(self, Self::Nginx | Self::Apache)
     }
 
     pub const fn speaks_tls(self) -> bool {
@@ -59,27 +73,29 @@ impl Program {
         match self {
             Self::Nginx => Signal::QUIT,
             Self::Haproxy => Signal::USR1,
-            Self::Relay | Self::Envoy => Signal::TERM,
+            Self::Apache => Signal::WINCH,
+            Self::Relay | Self::Envoy | Self::Caddy | Self::Traefik => Signal::TERM,
         }
     }
 
-    /// What it says by itself as it ends, and all is well.
-    pub fn is_farewell(self, line: &str) -> bool {
-        match self {
-            Self::Haproxy => {
-                line.contains("SIGUSR1") || line.contains(" stopped (") || line.contains("exit")
-            }
-            Self::Envoy => line.contains("caught ENVOY_SIGTERM"),
-            Self::Nginx | Self::Relay => false,
-        }
+    /// What it says of its start and its end, and all is well.
+    pub fn is_routine(self, line: &str) -> bool {
+        let words: &[&str] = match self {
+            Self::Haproxy => &[" stopped ("],
+            Self::Envoy => &["caught ENVOY_SIGTERM"],
+            Self::Apache => &[":notice]"],
+            Self::Nginx | Self::Relay | Self::Caddy | Self::Traefik => &[],
+        };
+        words.iter().any(|word| line.contains(word))
     }
 
     /// Its name and version, as it says itself.
     pub fn version(self, setup: &Setup) -> Result<String> {
         let argument = match self {
             Self::Relay => return Ok(concat!("bench ", env!("CARGO_PKG_VERSION")).to_owned()),
-            Self::Nginx | Self::Haproxy => "-v",
+            Self::Nginx | Self::Haproxy | Self::Apache => "-v",
             Self::Envoy => "--version",
+            Self::Caddy | Self::Traefik => "version",
         };
         let path = self.path(setup)?;
         let output = Command::new(&path)
@@ -102,6 +118,9 @@ impl Program {
             Self::Relay => "bench",
             Self::Haproxy => "HAProxy",
             Self::Envoy => "Envoy",
+            Self::Caddy => "Caddy",
+            Self::Traefik => "Traefik",
+            Self::Apache => "Apache",
         }
     }
 
@@ -111,6 +130,9 @@ impl Program {
             Self::Relay => return Ok(env::current_exe()?),
             Self::Haproxy => "haproxy",
             Self::Envoy => "envoy",
+            Self::Caddy => "caddy",
+            Self::Traefik => "traefik",
+            Self::Apache => "apache2",
         };
         let programs = setup.programs.as_ref();
         let programs = programs.ok_or_else(|| format!("{} takes --programs DIR", self.name()))?;

@@ -138,7 +138,7 @@ impl Running {
         let program = self.peer.program;
         let lines = text
             .lines()
-            .filter(|line| !line.starts_with("==") && !program.is_farewell(line));
+            .filter(|line| !line.starts_with("==") && !program.is_routine(line));
         lines.take(20).collect::<Vec<_>>().join("\n")
     }
 }
