@@ -244,7 +244,7 @@ impl Connection {
             served.handshakes += 1;
             http::SWITCHING
         } else {
-            served.pages += 1;
+            served.pages += u64::from(!http::is_for(input, b"/ws/ready"));
             http::PAGE
         };
         self.buffer[..answer.len()].copy_from_slice(answer);

@@ -41,6 +41,9 @@ pub const PROGRAM_HANDSHAKE: &[u8] = program_handshake!("/ws");
 pub const SINK_HANDSHAKE: &[u8] = program_handshake!("/ws/sink");
 pub const SOURCE_HANDSHAKE: &[u8] = program_handshake!("/ws/source");
 
+/// Whether there is a way to the backend: a request that doesn't count.
+pub const READY: &[u8] = b"GET /ws/ready HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
 /// The key is RFC 6455's own example, and so is the answer to it.
 pub const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
     Upgrade: websocket\r\n\

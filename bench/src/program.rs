@@ -63,6 +63,11 @@ impl Program {
         matches!(self, Self::Nginx | Self::Apache)
     }
 
+    /// Whether it listens before it knows where requests go.
+    pub const fn opens_early(self) -> bool {
+        matches!(self, Self::Traefik)
+    }
+
     pub const fn speaks_tls(self) -> bool {
         !matches!(self, Self::Relay)
     }

@@ -1,6 +1,7 @@
 //! Peers at work.
 
 use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 
+use crate::http;
 use crate::peer::{Peer, Site};
 use crate::process;
 use crate::program::ERROR_LOG;
@@ -18,6 +20,7 @@ use crate::result::Result;
 const OUTPUT: &str = "output";
 const DEADLINE: Duration = Duration::from_secs(10);
 const STEP: Duration = Duration::from_millis(5);
+const UNANSWERED: Duration = Duration::from_millis(100);
 
 /// A peer at work. Dropped, it is ended.
 pub struct Running {
@@ -120,7 +123,8 @@ impl Running {
             let forked = !program.forks() || !process::children(child.id()).is_empty();
             let answers = |address| TcpStream::connect(address).is_ok();
             let tls_answers = || !program.speaks_tls() || answers(self.tls_address);
-            if forked && answers(self.address) && tls_answers() {
+            let passes_on = || !program.opens_early() || passes_on(self.address);
+            if forked && answers(self.address) && tls_answers() && passes_on() {
                 return Ok(());
             }
             thread::sleep(STEP);
@@ -157,6 +161,18 @@ impl Drop for Running {
             let _ = child.wait();
         }
     }
+}
+
+/// Whether a request goes to the backend. Nobody works there while peers start, so an answer that comes
+/// is the proxy's own.
+fn passes_on(address: SocketAddrV4) -> bool {
+    let ask = || {
+        let mut socket = TcpStream::connect(address)?;
+        socket.set_read_timeout(Some(UNANSWERED))?;
+        socket.write_all(http::READY)?;
+        socket.read(&mut [0])
+    };
+    ask().is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 fn ended(child: &mut Child, limit: Duration) -> bool {
