@@ -7,6 +7,7 @@
 
 mod backend;
 mod epoll;
+mod figures;
 mod flood;
 mod frame;
 mod http;

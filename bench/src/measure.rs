@@ -1,12 +1,11 @@
 //! Runs: every peer started, warmed up, measured in turns and stopped, over and over.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use crate::backend::Served;
-use crate::flood;
+use crate::figures::{self, Figures};
 use crate::load::{self, Link};
 use crate::options::Options;
 use crate::peer::{Peer, Site};
@@ -15,7 +14,6 @@ use crate::process::{self, Cores};
 use crate::result::Result;
 use crate::running::Running;
 use crate::scenario::{Figure, Kind, Scenario};
-use crate::statistics::percentile;
 use crate::tls::Certificate;
 use crate::world::{Slice, World};
 
@@ -36,9 +34,6 @@ pub struct Laboratory<'a> {
     open_files: u64,
     counts_instructions: bool,
 }
-
-/// What a peer's turn came to.
-pub type Figures = BTreeMap<Figure, f64>;
 
 /// Rounds in which each peer had a turn.
 pub type Run = Vec<Vec<Figures>>;
@@ -124,7 +119,9 @@ impl<'a> Laboratory<'a> {
         let peers: Vec<Running> = peers.iter().map(start).collect::<Result<_>>()?;
         let rounds = match scenario.kind {
             Kind::Idle { .. } => self.idle(scenario, &mut world, &peers),
-            Kind::Fairness(_) => self.fair(scenario, &mut world, &peers, run),
+            Kind::Fairness(_) | Kind::Many | Kind::Latency => {
+                self.waits(scenario, &mut world, &peers, run)
+            }
             _ => self.busy(scenario, &mut world, &peers, run),
         };
         let rounds = rounds.map_err(|error| blame(&*error, &peers))?;
@@ -154,7 +151,7 @@ impl<'a> Laboratory<'a> {
                 let slice = world.slice(index, TURN)?;
                 world.settle(SETTLE)?;
                 let cpu = peers[index].cpu_time()? - before;
-                turns[index] = figures(scenario, &slice, cpu);
+                turns[index] = figures::of_turn(scenario, &slice, cpu);
                 operations[index] += slice.operations;
             }
             rounds.push(turns);
@@ -174,7 +171,7 @@ impl<'a> Laboratory<'a> {
     }
 
     /// The whole run is one turn of each peer, cut in pieces: the longest wait of a piece says little.
-    fn fair(
+    fn waits(
         &self,
         scenario: &Scenario,
         world: &mut World,
@@ -182,16 +179,34 @@ impl<'a> Laboratory<'a> {
         run: usize,
     ) -> Result<Run> {
         self.warm_up(scenario, world, peers)?;
-        let mut totals: Vec<Slice> = peers.iter().map(|_| Slice::default()).collect();
-        for round in 0..self.rounds(LONG_TURN) {
-            for index in order(peers.len(), run + round) {
-                totals[index] += world.slice(index, LONG_TURN)?;
-                world.settle(SETTLE)?;
+        let mut loads: Vec<usize> = (0..peers.len()).collect();
+        if scenario.kind == Kind::Latency {
+            for (load, peer) in loads.iter_mut().zip(peers) {
+                let most = world.slice(*load, WARM_UP)?.rate();
+                let half = load::at_rate(most / 2.0, scenario.connections);
+                *load = world.add(self.link(scenario, peer), half);
+                world.slice(*load, WARM_UP)?;
             }
         }
-        Ok(vec![totals.into_iter().map(waits).collect()])
+        let mut totals: Vec<Slice> = peers.iter().map(|_| Slice::default()).collect();
+        let mut times = vec![0; peers.len()];
+        for round in 0..self.rounds(LONG_TURN) {
+            for index in order(peers.len(), run + round) {
+                let before = peers[index].cpu_time()?;
+                totals[index] += world.slice(loads[index], LONG_TURN)?;
+                world.settle(SETTLE)?;
+                times[index] += peers[index].cpu_time()? - before;
+            }
+        }
+        let totals = totals.into_iter().zip(times);
+        Ok(vec![
+            totals
+                .map(|(total, cpu)| figures::waits(scenario, total, cpu))
+                .collect(),
+        ])
     }
 
+    /// Each load has its peer's number.
     fn warm_up(&self, scenario: &Scenario, world: &mut World, peers: &[Running]) -> Result<()> {
         for peer in peers {
             let load = self.add_load(scenario, world, peer, scenario.connections);
@@ -235,17 +250,21 @@ impl<'a> Laboratory<'a> {
         peer: &Running,
         connections: usize,
     ) -> usize {
+        let link = self.link(scenario, peer);
+        world.add(link, load::new(scenario, connections))
+    }
+
+    fn link(&self, scenario: &Scenario, peer: &Running) -> Link {
         let (address, tls) = if scenario.tls {
             (peer.tls_address, Some(self.certificate.client.clone()))
         } else {
             (peer.address, None)
         };
-        let link = Link {
+        Link {
             address,
             tls,
             token: 0,
-        };
-        world.add(link, load::new(scenario, connections))
+        }
     }
 
     fn attach(&self, peers: &[Running]) -> Result<Vec<Option<Counter>>> {
@@ -255,49 +274,12 @@ impl<'a> Laboratory<'a> {
     }
 }
 
-/// A turn's figures. Something was done in it: each connection ends what it begins.
-fn figures(scenario: &Scenario, slice: &Slice, cpu: u64) -> Figures {
-    let (operations, wall) = (slice.operations as f64, slice.wall.as_secs_f64());
-    let mut figures = Figures::from([
-        (Figure::Cpu, cpu as f64 / 1e3 / operations),
-        (Figure::Rate, operations / wall),
-        (Figure::Busy, cpu as f64 / 1e7 / wall),
-    ]);
-    if scenario.payload() > 0 {
-        let bytes = operations * scenario.payload() as f64;
-        figures.insert(Figure::Throughput, bytes / 1e6 / wall);
-    }
-    figures
-}
-
 /// ABBA: neither is always the first.
 fn order(peers: usize, round: usize) -> impl Iterator<Item = usize> {
     (0..peers).map(move |place| match round % 2 {
         0 => place,
         _ => peers - 1 - place,
     })
-}
-
-/// What requests waited beside a flood, and what that came to.
-fn waits(total: Slice) -> Figures {
-    let bytes = total.messages as f64 * flood::PAYLOAD as f64;
-    let mut figures = Figures::from([
-        (Figure::Throughput, bytes / 1e6 / total.wall.as_secs_f64()),
-        (Figure::Pause, milliseconds(&total.pause)),
-    ]);
-    let waits: Vec<f64> = total.waits.iter().map(milliseconds).collect();
-    for (figure, part) in [
-        (Figure::WaitMedian, 0.5),
-        (Figure::WaitP99, 0.99),
-        (Figure::WaitLongest, 1.0),
-    ] {
-        figures.extend(percentile(waits.clone(), part).map(|wait| (figure, wait)));
-    }
-    figures
-}
-
-fn milliseconds(duration: &Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }
 
 /// A line that the next one overwrites, for someone who watches.
@@ -337,7 +319,7 @@ fn check_counts(scenario: &Scenario, world: &mut World) -> Result<()> {
             frames: messages,
             pages: done,
         },
-        Kind::Echo { .. } | Kind::Idle { .. } => Served {
+        _ => Served {
             handshakes,
             frames: done,
             ..Served::default()

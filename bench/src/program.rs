@@ -88,7 +88,8 @@ impl Program {
         let words: &[&str] = match self {
             Self::Haproxy => &[" stopped ("],
             Self::Envoy => &["caught ENVOY_SIGTERM"],
-            Self::Apache => &[":notice]"],
+            // The last: a client has gone that it still had something for.
+            Self::Apache => &[":notice]", "AH10221"],
             Self::Nginx | Self::Relay | Self::Caddy | Self::Traefik => &[],
         };
         words.iter().any(|word| line.contains(word))

@@ -5,7 +5,8 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use crate::measure::{Figures, Outcome, Run};
+use crate::figures::Figures;
+use crate::measure::{Outcome, Run};
 use crate::scenario::{Figure, Target};
 use crate::statistics::{Spread, median};
 

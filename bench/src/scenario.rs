@@ -31,6 +31,12 @@ pub enum Kind {
     },
     /// Plain requests beside tunnels that carry all they can, in one direction.
     Fairness(Direction),
+    /// What one client says, sent to all.
+    Broadcast,
+    /// Many tunnels with little traffic: a message a second in each.
+    Many,
+    /// Messages at half of the rate that the peer is capable of, beside a slow reader.
+    Latency,
     /// Tunnels that were opened with many headers, or with few: nginx keeps what came of them.
     Idle {
         browser: bool,
@@ -69,9 +75,11 @@ pub enum Figure {
     KernelMemory,
     /// KiB of the proxy's memory, all of it.
     Memory,
-    /// How long half of the requests waited at most, all but one in a hundred, and all.
+    /// How long half of the requests or messages waited at most, all but one in a hundred, all but one
+    /// in a thousand, and all.
     WaitMedian,
     WaitP99,
+    WaitP999,
     WaitLongest,
     /// How long the generator was kept from its work at most: a wait may be longer by a few of these.
     Pause,
@@ -128,6 +136,9 @@ impl Scenario {
             Some("handshake") => (Kind::Handshake, 32),
             Some("plain") => (Kind::Plain, 32),
             Some("idle") => (Kind::Idle { browser: false }, 2000),
+            Some("broadcast") => (Kind::Broadcast, 1000),
+            Some("many") => (Kind::Many, 5000),
+            Some("latency") => (Kind::Latency, 32),
             Some("fairness") => match parts.next() {
                 Some("up") => (Kind::Fairness(Direction::Up), 8),
                 Some("down") => (Kind::Fairness(Direction::Down), 8),
@@ -176,14 +187,14 @@ impl Scenario {
     /// Whether each peer runs by itself, one after the other, as together they would be too many
     /// connections.
     pub const fn is_alone(&self) -> bool {
-        matches!(self.kind, Kind::Idle { .. })
+        matches!(self.kind, Kind::Idle { .. } | Kind::Many)
     }
 
     pub const fn operation(&self) -> &'static str {
         match self.kind {
             Kind::Handshake => "handshake",
             Kind::Plain | Kind::Fairness(_) => "request",
-            Kind::Echo { .. } => "message",
+            Kind::Echo { .. } | Kind::Broadcast | Kind::Many | Kind::Latency => "message",
             Kind::Idle { .. } => "tunnel",
         }
     }
@@ -230,6 +241,7 @@ impl Figure {
             Self::Memory => "KiB in all".to_owned(),
             Self::WaitMedian => "wait ms, median".to_owned(),
             Self::WaitP99 => "wait ms, 99th percentile".to_owned(),
+            Self::WaitP999 => "wait ms, 99.9th percentile".to_owned(),
             Self::WaitLongest => "wait ms, longest".to_owned(),
             Self::Pause => "generator's pause ms".to_owned(),
         }
@@ -248,6 +260,7 @@ impl Figure {
             Self::Memory => "kib",
             Self::WaitMedian => "wait_ms_median",
             Self::WaitP99 => "wait_ms_p99",
+            Self::WaitP999 => "wait_ms_p99_9",
             Self::WaitLongest => "wait_ms_longest",
             Self::Pause => "generator_pause_ms",
         }
@@ -289,6 +302,7 @@ mod tests {
             "fairness-8",
             "idle-d2",
             "plain-browser",
+            "many-d2",
             "handshake-c0",
             "plain-",
         ] {
