@@ -23,6 +23,13 @@ bench/README.md says what the figures mean. Without a scenario, all of them run:
                        all they can to the backend, or from it
   handshake-tls ...    each of them over TLS
 
+and these where they are named, each also over TLS:
+
+  broadcast            what one client says, sent to 1,000
+  many                 5,000 tunnels with a message a second each
+  latency              how long a message takes at half of the rate that the peer
+                       is capable of, beside a client that reads slowly
+
   --runs N             how often each peer is started and measured (5)
   --seconds S          how long it is measured each time (2)
   --quick              two short runs: shows that all works, not what it costs
@@ -36,6 +43,9 @@ bench/README.md says what the figures mean. Without a scenario, all of them run:
                        scripts/bench-peers.sh installs
   --json               results as JSON
   --markdown           results as a table
+  --svg DIR            a chart of each scenario, there
+  --page FILE          measure what the marks of this page say, with all peers
+                       where nothing else is said, and write it between them
   --wrap COMMAND       what to run nginx under, such as a profiler
 END_OF_USAGE
 }
@@ -46,7 +56,10 @@ main() {
         case $argument in
             -h | --help) usage; return ;;
         esac
-        [ "$before" != --peers ] || mapfile -t others < <(others_of "$argument")
+        case $before in
+            --peers) mapfile -t others < <(others_of "$argument") ;;
+            --page) [ "${#others[@]}" -gt 0 ] || others=("${OTHERS[@]}") ;;
+        esac
         before=$argument
     done
 

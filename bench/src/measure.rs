@@ -59,7 +59,13 @@ impl<'a> Laboratory<'a> {
         })
     }
 
-    pub fn measure(&self, scenario: &Scenario) -> Result<Outcome> {
+    pub fn measure(&self, scenario: &Scenario, peers: &[&'static Peer]) -> Result<Outcome> {
+        // Those that can do what is measured.
+        let peers: Vec<_> = peers
+            .iter()
+            .copied()
+            .filter(|peer| peer.program.speaks_tls() || !scenario.tls)
+            .collect();
         let mut runs = Vec::new();
         for run in 0..self.options.runs {
             progress(&format!(
@@ -68,21 +74,20 @@ impl<'a> Laboratory<'a> {
                 run + 1,
                 self.options.runs
             ));
-            runs.push(self.run(scenario, run)?);
+            runs.push(self.run(scenario, &peers, run)?);
         }
         progress("");
         Ok(Outcome {
             scenario: scenario.clone(),
-            peers: self.peers(scenario).iter().map(|peer| peer.name).collect(),
+            peers: peers.iter().map(|peer| peer.name).collect(),
             runs,
         })
     }
 
     /// One run of every peer.
-    fn run(&self, scenario: &Scenario, run: usize) -> Result<Run> {
-        let peers = self.peers(scenario);
+    fn run(&self, scenario: &Scenario, peers: &[&'static Peer], run: usize) -> Result<Run> {
         if !scenario.is_alone() {
-            return self.session(scenario, &peers, run);
+            return self.session(scenario, peers, run);
         }
         let mut turns = vec![Figures::new(); peers.len()];
         for index in order(peers.len(), run) {
@@ -90,13 +95,6 @@ impl<'a> Laboratory<'a> {
             turns[index] = rounds.into_iter().flatten().next().unwrap_or_default();
         }
         Ok(vec![turns])
-    }
-
-    /// Those that can do what is measured.
-    fn peers(&self, scenario: &Scenario) -> Vec<&'static Peer> {
-        let all = self.options.peers.iter().copied();
-        all.filter(|peer| peer.program.speaks_tls() || !scenario.tls)
-            .collect()
     }
 
     /// From the start of some peers to their end.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use rustix::process::getuid;
 
 use crate::program::Program;
+use crate::result::Result;
 use crate::tls::Certificate;
 
 /// What peers are made of, and where.
@@ -123,6 +124,16 @@ impl Peer {
             websocket,
             http,
         }
+    }
+
+    /// What it is, as it says itself.
+    pub fn version(&self, setup: &Setup) -> Result<String> {
+        let version = self.program.version(setup)?;
+        Ok(match self.websocket {
+            "" => version,
+            // All crates here have one version.
+            _ => format!("{version}, module {}", env!("CARGO_PKG_VERSION")),
+        })
     }
 
     /// A file as this run needs it.

@@ -97,6 +97,27 @@ fn in_sockets(sockstat: &str) -> Option<u64> {
     words.nth(1)?.parse().ok()
 }
 
+/// The kernel and the processor, a line each.
+pub fn machine() -> String {
+    let read = |file| fs::read_to_string(file).unwrap_or_default();
+    let release = read("/proc/sys/kernel/osrelease");
+    // Behind a dash stands who built it.
+    let release = release
+        .trim()
+        .split('-')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let info = read("/proc/cpuinfo");
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let model = model
+        .unwrap_or("unknown")
+        .trim_start_matches([' ', '\t', ':']);
+    format!("kernel: Linux {release}\nprocessor: {model}\n")
+}
+
 pub fn children(pid: u32) -> Vec<u32> {
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     let list = list.unwrap_or_default();

@@ -190,6 +190,22 @@ impl Scenario {
         matches!(self.kind, Kind::Idle { .. } | Kind::Many)
     }
 
+    /// What a page shows of it; the rest is for whoever looks closer.
+    pub const fn headlines(&self) -> &'static [Figure] {
+        match self.kind {
+            Kind::Handshake | Kind::Plain | Kind::Echo { .. } | Kind::Broadcast => &[Figure::Cpu],
+            Kind::Idle { .. } => &[Figure::TunnelMemory, Figure::KernelMemory, Figure::Memory],
+            Kind::Many => &[Figure::Cpu, Figure::WaitP99],
+            Kind::Latency => &[
+                Figure::Rate,
+                Figure::WaitMedian,
+                Figure::WaitP99,
+                Figure::WaitP999,
+            ],
+            Kind::Fairness(_) => &[Figure::WaitP99, Figure::Throughput],
+        }
+    }
+
     pub const fn operation(&self) -> &'static str {
         match self.kind {
             Kind::Handshake => "handshake",
