@@ -42,6 +42,15 @@ pub struct Ping {
     pub to: ngx_uint_t,
 }
 
+/// `websocket_upstream_drain`
+#[derive(Clone, Copy)]
+pub struct UpstreamDrain {
+    /// Milliseconds.
+    pub within: ngx_msec_t,
+    /// The code of the Close.
+    pub code: u16,
+}
+
 /// `websocket_max_lifetime`
 #[derive(Clone, Copy, PartialEq)]
 pub struct MaxLifetime {

@@ -37,6 +37,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         timeout: conf::UNSET,
         verify: conf::UNSET,
         log_level: conf::UNSET,
+        log_open: conf::UNSET_FLAG,
         cause_header: conf::UNSET_FLAG,
         allow_origin: ptr::without_provenance_mut(conf::UNSET),
         tunnel: conf::UNSET_FLAG,
@@ -52,6 +53,8 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         message_timeout: conf::UNSET,
         drain: conf::UNSET,
         drain_code: conf::UNSET,
+        upstream_drain: conf::UNSET,
+        upstream_drain_code: conf::UNSET,
         advice: conf::UNSET_FLAG,
         status: conf::UNSET,
         control: conf::UNSET_FLAG,
@@ -122,6 +125,7 @@ pub unsafe extern "C" fn merge(
         conf::UNSET,
         NGX_LOG_ERR as ngx_uint_t,
     );
+    conf::merge(&mut this.log_open, above.log_open, conf::UNSET_FLAG, 0);
     conf::merge(
         &mut this.cause_header,
         above.cause_header,
@@ -179,6 +183,18 @@ pub unsafe extern "C" fn merge(
     conf::merge(
         &mut this.drain_code,
         above.drain_code,
+        conf::UNSET,
+        SERVICE_RESTART.into(),
+    );
+    conf::merge(
+        &mut this.upstream_drain,
+        above.upstream_drain,
+        conf::UNSET,
+        LONGEST_TIMEOUT,
+    );
+    conf::merge(
+        &mut this.upstream_drain_code,
+        above.upstream_drain_code,
         conf::UNSET,
         SERVICE_RESTART.into(),
     );

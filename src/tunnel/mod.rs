@@ -14,6 +14,7 @@ mod carry;
 pub mod drain;
 mod lifetime;
 mod pump;
+pub mod roster;
 mod settings;
 mod socket;
 mod take_over;

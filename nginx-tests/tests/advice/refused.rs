@@ -44,6 +44,7 @@ fn a_time_that_is_none() {
         "websocket_max_lifetime",
         "websocket_message_timeout",
         "websocket_drain",
+        "websocket_upstream_drain",
     ] {
         let or = match name {
             "websocket_max_lifetime" => "a variable, or",
@@ -187,14 +188,16 @@ fn parameters() {
             &format!("duplicate parameter \"{second}\" in \"websocket_message_rate\" directive in"),
         );
     }
-    for word in ["code=1000", "code=", "1001"] {
-        assert_refused(
-            &format!("websocket_drain 1s {word};"),
-            &format!(
-                "invalid parameter \"{word}\" in \"websocket_drain\" directive, it must be \
-                 \"code=1001\" or \"code=1012\" in"
-            ),
-        );
+    for name in ["websocket_drain", "websocket_upstream_drain"] {
+        for word in ["code=1000", "code=", "1001"] {
+            assert_refused(
+                &format!("{name} 1s {word};"),
+                &format!(
+                    "invalid parameter \"{word}\" in \"{name}\" directive, it must be \
+                     \"code=1001\" or \"code=1012\" in"
+                ),
+            );
+        }
     }
 }
 
@@ -232,6 +235,7 @@ fn too_few_words_or_too_many() {
         ("websocket_message_rate", "1r/s burst=1 close close"),
         ("websocket_message_timeout", "1s 2s"),
         ("websocket_max_lifetime", "1s code=1001 code=1008"),
+        ("websocket_upstream_drain", ""),
         ("websocket_allow_origin", ""),
     ] {
         assert_refused(

@@ -46,7 +46,7 @@ pub(super) struct Parting {
 }
 
 impl Parting {
-    /// Without a text, and so without a farewell.
+    /// Of a Close that has no reason, so that nothing else is to be kept of it.
     pub fn of_code(code: u16) -> Self {
         Self {
             code: code.to_ne_bytes(),
