@@ -74,9 +74,17 @@ impl World {
         self.loads.iter_mut().map(|(_, load)| &*load.account())
     }
 
-    /// Closes every client's connection.
-    pub fn clear(&mut self) {
+    /// Closes every client's connection, and waits until the proxies have closed theirs.
+    pub fn clear(&mut self) -> Result<()> {
         self.loads.clear();
+        let end = Instant::now() + STALLED;
+        while !self.backend.is_quiet() {
+            if Instant::now() > end {
+                return Err("tunnels whose clients are gone are still open at the backend".into());
+            }
+            self.turn(TURN)?;
+        }
+        Ok(())
     }
 
     /// Lets a load work for a time, and finish what it has begun by then.
