@@ -93,8 +93,8 @@ impl World {
         let (link, load) = &mut self.loads[index];
         let account = load.account();
         let (before, messages) = (account.done, account.messages);
+        let mut progress = (account.progress(), start);
         load.resume(link, &self.epoll)?;
-        let mut progress = (before, start);
         let (mut last, mut pause) = (start, Duration::ZERO);
         loop {
             let now = Instant::now();
@@ -113,8 +113,8 @@ impl World {
                     });
                 }
             }
-            if account.done != progress.0 {
-                progress = (account.done, now);
+            if account.progress() != progress.0 {
+                progress = (account.progress(), now);
             } else if now - progress.1 > STALLED {
                 let waiting = account.in_flight;
                 return Err(format!("{waiting} operations don't end").into());
