@@ -24,6 +24,7 @@ mod report;
 mod result;
 mod running;
 mod scenario;
+mod setup;
 mod statistics;
 mod stream;
 mod svg;

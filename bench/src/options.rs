@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::page::Block;
-use crate::peer::{
-    ALL_PEERS, BEFORE, DEFAULT_PEERS, DEFAULT_PEERS_WITH_BEFORE, PEERS, Peer, Setup,
-};
+use crate::peer::{ALL_PEERS, BEFORE, DEFAULT_PEERS, DEFAULT_PEERS_WITH_BEFORE, PEERS, Peer};
 use crate::result::Result;
 use crate::scenario::Scenario;
+use crate::setup::Setup;
 
 pub const USAGE: &str = "\
 Usage: bench --nginx FILE --module FILE --directory DIR [SCENARIO…] [OPTION…]
