@@ -16,7 +16,7 @@ import sys
 
 HOST = "127.0.0.1"
 # More would only wait for a processor, and some cases have a second.
-AT_ONCE = 16
+AT_ONCE = 8
 
 
 async def main():
@@ -89,27 +89,38 @@ async def outcomes(run):
 
 
 def outcome(result):
-    """The verdict on a case; beside it what it would be without the Pings that came.
-
-    No one who is tested sends a Ping of his own, so none is among what a case expects.
-    """
-    verdict = apart = result.behavior.value
     received = result.received or []
     others = [event for event in received if event[0] != "ping"]
+    # No one who is tested sends a Ping of his own.
     pings = len(received) - len(others)
-    if pings and verdict == "FAILED":
-        same = [name for name, events in result.expected.items() if list(events) == others]
-        apart = (same + [verdict])[0]
     return {
         "case": result.case_id,
-        "behavior": verdict,
-        "apart": apart,
+        "behavior": result.behavior.value,
+        "apart": apart_from_pings(result, others) if pings else result.behavior.value,
         "close": result.behavior_close.value,
         "code": result.remote_close_code,
         "pings": pings,
         "reason": f"{result.result} {result.result_close}",
         "wire": [repr(event)[:120] for event in result.wirelog[-40:]],
     }
+
+
+# They wait in the middle of a frame of their own, and the answer to a Ping goes into it.
+PONG_WITHIN_A_FRAME = ["6.4.3", "6.4.4"]
+
+
+def apart_from_pings(result, others):
+    """The verdict on a case were it not for the Pings; None where a Ping has changed its course.
+
+    A case that lists no events closes the connection at any that it gets.
+    """
+    verdict = result.behavior.value
+    if verdict != "FAILED":
+        return verdict
+    if not result.expected or result.case_id in PONG_WITHIN_A_FRAME:
+        return None
+    same = [name for name, events in result.expected.items() if list(events) == others]
+    return (same + [verdict])[0]
 
 
 # ---- who is tested -----------------------------------------------------------
@@ -169,12 +180,18 @@ def connection(url, options):
 
 async def relayed(connect, **options):
     """A server on a free port that carries the bytes of each connection over another one."""
+    # The loop itself does not hold them.
+    tasks = set()
 
     async def carry(reader, writer):
+        task = asyncio.current_task()
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
         try:
             there, back = await connect()
         except OSError:
-            return writer.close()
+            writer.close()
+            return
         await asyncio.gather(pump(reader, back), pump(there, writer))
 
     return await asyncio.start_server(carry, HOST, 0, **options)

@@ -8,17 +8,13 @@ use serde_json::Value;
 /// How often a case that ended differently is played again, by itself.
 const AGAIN: usize = 5;
 
-/// The cases that wait in the middle of a frame of their own. Whoever plays them answers a Ping at once,
-/// and so puts its Pong into that frame: what is wrong with the text is there sooner.
-const PONG_WITHIN_A_FRAME: [&str; 2] = ["6.4.3", "6.4.4"];
-
 /// How a case ended.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub case: String,
     pub verdict: Verdict,
-    /// The verdict were it not for the Pings.
-    pub apart_from_pings: Verdict,
+    /// The verdict were it not for the Pings; `None` where one has changed the course of the case.
+    pub apart_from_pings: Option<Verdict>,
     /// How many Pings came to the side that tests.
     pub pings: u64,
     /// What went over the wire at the end, for whoever reads of a difference.
@@ -38,15 +34,15 @@ impl Outcome {
     pub fn read(value: &Value) -> Self {
         let text = |name: &str| value[name].as_str().expect("a text").to_owned();
         let verdict = |behavior: &str| Verdict {
-            behavior: text(behavior),
+            behavior: behavior.to_owned(),
             close: text("close"),
             code: value["code"].as_u64(),
         };
         let wire = value["wire"].as_array().expect("a list");
         Self {
             case: text("case"),
-            verdict: verdict("behavior"),
-            apart_from_pings: verdict("apart"),
+            verdict: verdict(&text("behavior")),
+            apart_from_pings: value["apart"].as_str().map(verdict),
             pings: value["pings"].as_u64().expect("a number"),
             wire: wire.iter().map(Value::to_string).collect(),
             reason: text("reason"),
@@ -98,14 +94,14 @@ pub fn compare(
         let mut seen = (BTreeSet::new(), BTreeSet::new());
         let mut tries = 0;
         loop {
-            seen.0.insert(one.verdict.clone());
-            seen.1.insert(other.apart_from_pings.clone());
-            if !seen.0.is_disjoint(&seen.1) {
-                found.count(&other, tries);
-                break;
-            }
-            if other.pings > 0 && PONG_WITHIN_A_FRAME.contains(&&*other.case) {
+            let Some(verdict) = other.apart_from_pings.clone() else {
                 found.pinged.push(other.case);
+                break;
+            };
+            seen.0.insert(one.verdict.clone());
+            seen.1.insert(verdict);
+            if !seen.0.is_disjoint(&seen.1) {
+                found.count(other, tries);
                 break;
             }
             if tries == AGAIN {
@@ -126,20 +122,16 @@ pub fn compare(
 }
 
 impl Comparison {
-    fn count(&mut self, through: &Outcome, tries: usize) {
-        if through.verdict != through.apart_from_pings {
-            return self.pinged.push(through.case.clone());
+    fn count(&mut self, through: Outcome, tries: usize) {
+        let Outcome { case, verdict, .. } = through;
+        if Some(&verdict) != through.apart_from_pings.as_ref() {
+            return self.pinged.push(case);
         }
         if tries > 0 {
-            self.again.push(through.case.clone());
+            self.again.push(case);
         }
-        let Verdict {
-            behavior, close, ..
-        } = &through.apart_from_pings;
-        *self
-            .same
-            .entry((behavior.clone(), close.clone()))
-            .or_default() += 1;
+        let kind = (verdict.behavior, verdict.close);
+        *self.same.entry(kind).or_default() += 1;
     }
 }
 
@@ -174,7 +166,7 @@ mod tests {
     fn outcome(case: &str, behavior: &str, apart: &str) -> Outcome {
         Outcome::read(&json!({
             "case": case, "behavior": behavior, "apart": apart, "close": "OK", "code": 1000,
-            "pings": u64::from(behavior != apart), "reason": "", "wire": [],
+            "pings": 0, "reason": "", "wire": [],
         }))
     }
 
