@@ -5,6 +5,7 @@
 //! references only, so that nothing here stands in the way of nginx calling back.
 
 pub mod certificate;
+mod client;
 pub mod clock;
 pub mod conf;
 pub mod headers;
