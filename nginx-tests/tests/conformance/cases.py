@@ -172,7 +172,7 @@ async def echo(connection):
 def connection(url, options):
     from websockets.asyncio.client import connect
 
-    return connect(url, max_size=None, ping_interval=None, **options)
+    return connect(url, max_size=None, ping_interval=None, open_timeout=60, **options)
 
 
 # ---- TLS around those who know none ------------------------------------------
