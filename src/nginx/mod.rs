@@ -19,6 +19,7 @@ pub mod request;
 pub mod response;
 pub mod string;
 pub mod upstream;
+pub mod value;
 pub mod variables;
 
 pub use request::Request;
