@@ -6,6 +6,7 @@
 
 pub mod block;
 pub mod certificate;
+mod client;
 pub mod clock;
 pub mod conf;
 pub mod headers;
