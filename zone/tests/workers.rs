@@ -140,7 +140,7 @@ proptest! {
                     let worker = &mut workers[index];
                     if tunnel < worker.tunnels.len() {
                         let meter = worker.tunnels.swap_remove(tunnel);
-                        worker.writer.ended(&meter, &PLACE, &over(Reason::Normal));
+                        worker.writer.ended(&meter, || PLACE, &over(Reason::Normal));
                         ended += 1;
                     }
                 }
@@ -193,7 +193,7 @@ fn a_thousand_workers_that_stop_in_the_middle_of_everything() {
                         .map(|_| writer.established(label, &PLACE, 1, 0, 0))
                         .collect();
                     for meter in meters.iter().take(7) {
-                        writer.ended(meter, &PLACE, &over(Reason::Normal));
+                        writer.ended(meter, || PLACE, &over(Reason::Normal));
                     }
                     (&living).give_back(writer.slot());
                 }
@@ -292,7 +292,7 @@ fn an_action_is_seen_once_by_every_worker_and_its_progress_by_all() {
         (progress.matched, progress.open, progress.waiting),
         (3, 3, 0)
     );
-    writers[0].ended(&meters[0], &PLACE, &over(Reason::Control));
+    writers[0].ended(&meters[0], || PLACE, &over(Reason::Control));
     assert_eq!(zone.progress(id).open, 2);
     // The second is killed.
     (&living).give_back(writers[1].slot());

@@ -116,7 +116,7 @@ pub fn happen(writer: &Writer<'_>, what: &Happening) -> Meter {
             ping_rtt: None,
             time: what.number,
         };
-        writer.ended(&meter, &place, &over);
+        writer.ended(&meter, || place, &over);
     }
     meter
 }
