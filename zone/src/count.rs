@@ -186,13 +186,13 @@ impl Writer<'_> {
         let record = meter.record.and_then(|line| self.table.numbers(line));
         let (from_client, from_upstream) = (&traffic.from_client, &traffic.from_upstream);
         if noted.from_client.count(&hot[FROM_CLIENT..], from_client) {
-            record.inspect(|record| record.from_client(from_client));
+            record.inspect(|record| record.set_from_client(from_client));
         }
         if noted
             .from_upstream
             .count(&hot[FROM_UPSTREAM..], from_upstream)
         {
-            record.inspect(|record| record.from_upstream(from_upstream));
+            record.inspect(|record| record.set_from_upstream(from_upstream));
         }
         let pings = noted.pings.replace(traffic.pings_sent);
         if pings != traffic.pings_sent {
@@ -202,9 +202,9 @@ impl Writer<'_> {
         if noted.pongs.replace(traffic.pongs) != traffic.pongs {
             let rtt = traffic.ping_rtt.unwrap_or_default();
             observe(self.block(meter.block), Kind::PingRtt, rtt.into());
-            record.inspect(|record| record.rtt(traffic.ping_rtt));
+            record.inspect(|record| record.set_rtt(traffic.ping_rtt));
         }
-        record.inspect(|record| record.state(traffic));
+        record.inspect(|record| record.set_state(traffic));
     }
 
     /// A tunnel is over. `place` is asked if it is not in the table.

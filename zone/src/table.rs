@@ -295,23 +295,23 @@ pub(crate) struct Moving<'m>(&'m [AtomicU64; NUMBERS]);
 
 impl Moving<'_> {
     #[inline]
-    pub fn from_client(self, count: &Count) {
+    pub fn set_from_client(self, count: &Count) {
         self.set_count(FROM_CLIENT, count);
     }
 
     #[inline]
-    pub fn from_upstream(self, count: &Count) {
+    pub fn set_from_upstream(self, count: &Count) {
         self.set_count(FROM_UPSTREAM, count);
     }
 
     #[inline]
-    pub fn rtt(self, rtt: Option<u32>) {
+    pub fn set_rtt(self, rtt: Option<u32>) {
         self.set(RTT, optional(rtt));
     }
 
     /// What waits, and when something last moved.
     #[inline]
-    pub fn state(self, traffic: &Traffic) {
+    pub fn set_state(self, traffic: &Traffic) {
         self.set(MOVED_AT, traffic.moved_at as u64);
         self.set(FOR_UPSTREAM, traffic.waiting_for_upstream as u64);
         self.set(FOR_CLIENT, traffic.waiting_for_client as u64);
