@@ -40,6 +40,7 @@ impl<'m> Blocks<'m> {
 
     /// The block for a label or upstream in a slot: one that there is, from a worker before perhaps, or
     /// a new one. `None`: there is no room.
+    #[cold]
     pub fn find_or_add(self, slot: usize, id: usize) -> Option<Line> {
         let key = key(slot, id);
         let found = self.keys.iter().position(|found| found == key);

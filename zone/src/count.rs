@@ -280,9 +280,13 @@ impl Writer<'_> {
     }
 
     fn closed(&self, action: u64) {
-        if action == 0 {
-            return;
+        if action != 0 {
+            self.note_closed(action);
         }
+    }
+
+    #[cold]
+    fn note_closed(&self, action: u64) {
         let progress = Progress::of(mailbox::place(action));
         let words = self.zone.slot(self.slot);
         if words.get(progress.action) == action {

@@ -262,25 +262,31 @@ impl<'m> Table<'m> {
 
     /// A free record, which is in use from now on.
     fn find(&self) -> Option<Line> {
-        if self.is_full.get() {
-            return None;
+        if !self.has_room(self.hint.get()) {
+            self.hint.set(self.other_chunk()?);
         }
-        let own = owned(self.slot);
-        let all = 0..self.zone.layout.owners.count;
-        let chunk = Some(self.hint.get())
-            .filter(|hint| self.has_room(*hint))
-            .or_else(|| all.clone().find(|chunk| self.has_room(*chunk)))
-            .or_else(|| all.clone().find(|chunk| self.owners.claim(*chunk, own)));
-        let Some(chunk) = chunk else {
-            self.is_full.set(true);
-            return None;
-        };
-        self.hint.set(chunk);
+        let chunk = self.hint.get();
         let words = self.zone.chunk(chunk);
         let used = words.get(USED);
         let place = used.trailing_ones() as usize;
         words.set(USED, used | 1 << place);
         Line::of(self.zone.record_start(chunk * CHUNK_TUNNELS + place))
+    }
+
+    /// A chunk with a free record: one of this worker's, or one that nobody has.
+    #[cold]
+    fn other_chunk(&self) -> Option<usize> {
+        if self.is_full.get() {
+            return None;
+        }
+        let own = owned(self.slot);
+        let mut all = 0..self.zone.layout.owners.count;
+        let found = all
+            .clone()
+            .find(|chunk| self.has_room(*chunk))
+            .or_else(|| all.find(|chunk| self.owners.claim(*chunk, own)));
+        self.is_full.set(found.is_none());
+        found
     }
 
     /// Whether a chunk is this worker's and not full.

@@ -87,13 +87,20 @@ pub(crate) fn pack(room: usize, text: &[u8], mut put: impl FnMut(u64)) -> u64 {
         put(match kept.last_chunk() {
             // Some of the last eight bytes are in the word before.
             Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * rest.len()),
-            None => rest
-                .iter()
-                .rev()
-                .fold(0, |word, byte| word << 8 | u64::from(*byte)),
+            None => short_word(rest),
         });
     }
     kept.len() as u64 | if kept.len() < text.len() { CUT } else { 0 }
+}
+
+/// Of less than eight bytes: such as overlap are the same in both places.
+fn short_word(bytes: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let [first, last] = [first, last].map(|half| u64::from(u32::from_le_bytes(*half)));
+        return first | last << (8 * (bytes.len() - 4));
+    }
+    let at = |place: usize| u64::from(bytes.get(place).copied().unwrap_or_default());
+    at(0) | at(1) << 8 | at(2) << 16
 }
 
 /// Whether it is this text that was [written](write), with this length, and not cut.

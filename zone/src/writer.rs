@@ -189,10 +189,13 @@ impl<'m> Writer<'m> {
     pub(crate) fn label_block(&self, label: LabelId) -> Option<Line> {
         let LabelId(id) = label;
         let block = block_of(self.labels, self.slot, &self.label_blocks, id as usize);
-        block.or_else(|| {
-            self.note(Full::Labels);
-            self.labels.find_or_add(self.slot, OTHER)
-        })
+        block.or_else(|| self.other_label_block())
+    }
+
+    #[cold]
+    fn other_label_block(&self) -> Option<Line> {
+        self.note(Full::Labels);
+        self.labels.find_or_add(self.slot, OTHER)
     }
 
     /// The block of an upstream, or that of all others. `None`: there is no room for either.
@@ -252,15 +255,21 @@ impl<'m> Writer<'m> {
 
     pub(crate) fn next_id(&self) -> u64 {
         if self.ids.get() == self.last_id.get() {
-            let first = self.zone.header().0.add_shared(NEXT_ID, IDS);
-            self.ids.set(first);
-            self.last_id.set(first.wrapping_add(IDS));
+            self.take_ids();
         }
         let id = self.ids.get();
         self.ids.set(id.wrapping_add(1));
         id
     }
 
+    #[cold]
+    fn take_ids(&self) {
+        let first = self.zone.header().0.add_shared(NEXT_ID, IDS);
+        self.ids.set(first);
+        self.last_id.set(first.wrapping_add(IDS));
+    }
+
+    #[cold]
     pub(crate) fn note(&self, what: Full) {
         self.full.set(self.full.get() | what as u64);
     }
@@ -281,8 +290,8 @@ fn block_of(
     id: usize,
 ) -> Option<Line> {
     let place = found.get(id)?;
-    if place.get().is_none() {
+    place.get().or_else(|| {
         place.set(blocks.find_or_add(slot, id));
-    }
-    place.get()
+        place.get()
+    })
 }
