@@ -15,8 +15,8 @@ use crate::nginx::response::{self, Room};
 use crate::nginx::{Request, log};
 use crate::zone::monotonic;
 
-/// How much of an answer is made before it is sent.
-const PIECE: usize = 32 * 1024;
+/// How much of an answer is made before it is sent: to send more at a time would keep others waiting, too.
+const PIECE: usize = 8 * 1024;
 
 // There is one in a request, in its place.
 #[allow(clippy::large_enum_variant)]

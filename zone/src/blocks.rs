@@ -52,6 +52,12 @@ impl<'m> Blocks<'m> {
         self.blocks.start + index * self.blocks.size
     }
 
+    /// The one of this index, if it is in use.
+    pub fn get(self, index: usize) -> Option<Words<'m>> {
+        let is_used = self.keys.get(index) != 0;
+        is_used.then(|| self.memory.part(self.start(index), self.blocks.size))
+    }
+
     /// All of them, with the slot and the id.
     pub fn iter(self) -> impl Iterator<Item = (usize, usize, Words<'m>)> {
         let owned = self.keys.iter().enumerate().filter(|(_, key)| *key != 0);

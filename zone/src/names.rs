@@ -123,6 +123,16 @@ impl<'m> Names<'m> {
         })
     }
 
+    /// Tells the ids that stand for the same name as this one. Mostly there is no other, and then no name
+    /// has to be looked at.
+    pub fn same_as(self, id: usize) -> impl Fn(usize) -> bool {
+        let hash = self.entry(id).get(HASH);
+        let is_same = |entry: Words<'_>| entry.seen(STATE) == READY && entry.get(HASH) == hash;
+        let mut all = (id != OTHER).then(|| self.way(hash)).into_iter().flatten();
+        let others = all.any(|other| other != id && is_same(self.entry(other)));
+        move |other| other == id || (others && self.is_same(id, other))
+    }
+
     /// Whether two ids stand for one name.
     pub fn is_same(self, a: usize, b: usize) -> bool {
         let hash = |id: usize| self.entry(id).get(HASH);

@@ -125,7 +125,7 @@ pub fn writer(zone: Zone<'_>) -> Writer<'_> {
     Writer::claim(zone, &Alone).unwrap()
 }
 
-const ABOUT: About<'_> = About {
+pub const ABOUT: About<'_> = About {
     nginx: "1.22.1",
     control: Some(b"/a\"b/close"),
     time: 1_764_127_360_123,
