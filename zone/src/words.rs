@@ -124,6 +124,14 @@ impl<'m> Words<'m> {
         })
     }
 
+    /// Makes a word that has one value another. Whether it had it.
+    pub fn exchange(self, at: usize, from: u64, to: u64) -> bool {
+        self.0.get(at).is_some_and(|word| {
+            word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+        })
+    }
+
     /// Whoever [sees](Self::seen) this value sees what was written before.
     pub fn publish(self, at: usize, value: u64) {
         if let Some(word) = self.0.get(at) {
