@@ -16,7 +16,7 @@ fn a_worker_without_a_slot_counts_when_there_is_one() {
         .start();
     let zone = zone(&nginx);
     // It keeps its worker, and that its slot, over the reload.
-    let mut old = established(nginx.port());
+    let old = established(nginx.port());
     let mut others = AllSlots::hold(&nginx);
     nginx.reload();
     nginx.wait_for_log("has no room for another worker: this one counts nothing until there is");
