@@ -56,6 +56,12 @@ impl Backend {
         self.listener.local_addr()
     }
 
+    /// Whether the proxies have closed all tunnels.
+    pub fn is_quiet(&self) -> bool {
+        let mut open = self.connections.iter().flatten();
+        !open.any(|connection| connection.is_websocket)
+    }
+
     pub fn ready(&mut self, epoll: &Epoll, event: Readiness) -> Result<()> {
         if event.token == LISTENER {
             return self.accept(epoll);

@@ -124,8 +124,9 @@ impl<'a> Laboratory<'a> {
         };
         let rounds = rounds.map_err(|error| blame(&*error, &peers))?;
         check_counts(scenario, &mut world)?;
-        world.clear();
-        // The proxy closes its side towards the backend.
+        let closed = world.clear();
+        closed.map_err(|error| blame(&*error, &peers))?;
+        // What else it has to clean up.
         world.settle(SILENCE)?;
         peers.into_iter().try_for_each(Running::stop)?;
         Ok(rounds)

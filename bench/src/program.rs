@@ -90,7 +90,9 @@ impl Program {
             Self::Envoy => &["caught ENVOY_SIGTERM"],
             // The last: a client has gone that it still had something for.
             Self::Apache => &[":notice]", "AH10221"],
-            Self::Nginx | Self::Relay | Self::Caddy | Self::Traefik => &[],
+            // It says goodbye in tunnels that are no more.
+            Self::Caddy => &["cleanup: write"],
+            Self::Nginx | Self::Relay | Self::Traefik => &[],
         };
         words.iter().any(|word| line.contains(word))
     }

@@ -309,6 +309,14 @@ mod tests {
             }
         ));
         assert_eq!(Scenario::all().unwrap().len(), 18);
+        for (name, kind, connections) in [
+            ("broadcast", Kind::Broadcast, 1000),
+            ("many-tls", Kind::Many, 5000),
+            ("latency-c8", Kind::Latency, 8),
+        ] {
+            let scenario = Scenario::parse(name).unwrap();
+            assert!(scenario.kind == kind && scenario.connections == connections);
+        }
         for wrong in [
             "",
             "echo",

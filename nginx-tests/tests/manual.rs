@@ -457,6 +457,7 @@ fn written(code: &str, default: &str, words: &str, setter: &str) -> String {
     match default {
         "ptr::null_mut()" => "—".to_owned(),
         "LONGEST_TIMEOUT" if is_time => "off".to_owned(),
+        off if off.ends_with("::OFF") => "off".to_owned(),
         "0" if words == "NGX_CONF_FLAG" => "off".to_owned(),
         "1" if words == "NGX_CONF_FLAG" => "on".to_owned(),
         _ => {

@@ -17,7 +17,7 @@ use super::words::{
     Setter, set_allow_origin, set_buffer_size, set_choice, set_flag, set_message_size, set_number,
     set_ping, set_rate, set_time_or_off,
 };
-use super::{LocationConf, MainConf, status, zone};
+use super::{LocationConf, MainConf, lifetime, message_rate, status, zone};
 use crate::nginx::string;
 use crate::types::{OtherUpgrades, Verify};
 
@@ -98,7 +98,7 @@ const fn main_directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 25] = [
+pub static mut COMMANDS: [ngx_command_t; 27] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -192,8 +192,8 @@ pub static mut COMMANDS: [ngx_command_t; 25] = [
     ),
     directive(
         c"websocket_max_lifetime",
-        NGX_CONF_TAKE1,
-        set_time_or_off,
+        NGX_CONF_TAKE12,
+        lifetime::set_max_lifetime,
         offset_of!(LocationConf, max_lifetime),
         ptr::null_mut(),
     ),
@@ -209,6 +209,20 @@ pub static mut COMMANDS: [ngx_command_t; 25] = [
         NGX_CONF_TAKE1,
         set_rate,
         offset_of!(LocationConf, rate),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_message_rate",
+        NGX_CONF_TAKE123,
+        message_rate::set_message_rate,
+        offset_of!(LocationConf, message_rate),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_message_timeout",
+        NGX_CONF_TAKE1,
+        set_time_or_off,
+        offset_of!(LocationConf, message_timeout),
         ptr::null_mut(),
     ),
     directive(

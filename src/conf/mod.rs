@@ -3,9 +3,11 @@
 
 pub mod directives;
 mod leave;
+pub mod lifetime;
 pub mod location;
 pub mod main;
 pub mod merge;
+pub mod message_rate;
 pub mod note;
 pub mod origin;
 pub mod peer;

@@ -7,12 +7,12 @@ use core::fmt;
 use nginx_sys::{
     NGX_LOG_EMERG, ngx_array_t, ngx_command_t, ngx_conf_enum_t, ngx_conf_set_enum_slot,
     ngx_conf_set_flag_slot, ngx_conf_set_num_slot, ngx_conf_set_off_slot, ngx_conf_set_size_slot,
-    ngx_conf_t, ngx_msec_t, ngx_parse_time, ngx_str_t, ngx_uint_t,
+    ngx_conf_t, ngx_msec_t, ngx_str_t, ngx_uint_t,
 };
 
 use super::{LocationConf, origin};
 use crate::nginx::string::{self, Text};
-use crate::nginx::{conf, log};
+use crate::nginx::{clock, conf, log};
 use crate::types::{LONGEST_TIMEOUT, TO_CLIENT, TO_UPSTREAM};
 
 /// What nginx has a directive read by.
@@ -267,11 +267,8 @@ unsafe extern "C" fn read_origins(
 }
 
 /// Milliseconds, more than none.
-fn parse_time(text: &[u8]) -> Option<ngx_msec_t> {
-    let mut text = string::borrowed(text);
-    // SAFETY: the text is valid and is only read.
-    let time = unsafe { ngx_parse_time(&raw mut text, 0) };
-    ngx_msec_t::try_from(time).ok().filter(|&time| time > 0)
+pub(super) fn parse_time(text: &[u8]) -> Option<ngx_msec_t> {
+    clock::parse_time(text).filter(|&time| time > 0)
 }
 
 /// Bits of `TO_…`.
@@ -310,7 +307,7 @@ pub(super) fn unknown(cf: *mut ngx_conf_t, text: &[u8], choices: &str) -> *mut c
     refuse_parameter(cf, "invalid", text, format_args!(", {choices}"))
 }
 
-fn repeated(cf: *mut ngx_conf_t, text: &[u8]) -> *mut c_char {
+pub(super) fn repeated(cf: *mut ngx_conf_t, text: &[u8]) -> *mut c_char {
     refuse_parameter(cf, "duplicate", text, format_args!(""))
 }
 

@@ -66,7 +66,7 @@ pub fn begin(r: Request<'_>, attempt: &Attempt) -> bool {
     if !conf.has_tunnel() {
         return false;
     }
-    let Some(place) = attempt.make_room(r) else {
+    let Some(place) = attempt.make_room(r, tunnel::size(conf)) else {
         return false;
     };
     // SAFETY: the request is alive and upgraded, and its state has the tunnel for the handlers; what

@@ -18,6 +18,7 @@ pub mod request;
 pub mod response;
 pub mod string;
 pub mod upstream;
+pub mod value;
 pub mod variables;
 
 pub use request::Request;

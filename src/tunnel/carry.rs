@@ -20,7 +20,7 @@ use crate::nginx::{pool, string};
 /// An established connection. It goes when the request's memory does.
 pub struct Tunnel {
     pub(super) r: *mut ngx_http_request_t,
-    pub(super) rules: rules::Tunnel,
+    pub(super) rules: rules::Tunnel<'static>,
     pub(super) from_client: Option<Buffer>,
     pub(super) from_upstream: Option<Buffer>,
     /// The text of the first Close, in the request's memory: few tunnels need room for one, and those

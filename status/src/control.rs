@@ -3,7 +3,7 @@
 use core::fmt;
 use core::str;
 
-use websocket_protocol::{OriginRule, RequestAuthority};
+use websocket_protocol::{ControlFrame, OriginRule, RequestAuthority};
 use websocket_zone::{Action, Progress, Text, Which, Zone};
 
 use crate::ask::label;
@@ -90,7 +90,7 @@ fn close_code<'q>(parameter: &Parameter<'q>) -> Result<u16, Wrong<'q>> {
     parameter.parsed(expected, |text| {
         let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
         let code = text.parse().ok().filter(|_| is_plain);
-        code.filter(|code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999))
+        code.filter(|code| ControlFrame::may_close_with(*code))
     })
 }
 
