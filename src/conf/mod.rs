@@ -16,5 +16,5 @@ mod words;
 pub mod zone;
 
 pub use location::LocationConf;
-pub use main::MainConf;
+pub use main::{MainConf, ZoneConf};
 pub use peer::PeerConf;

@@ -74,8 +74,6 @@ pub fn begin(r: Request<'_>, attempt: &Attempt) -> bool {
     // latest.
     match unsafe { tunnel::take_over(r.as_ptr(), conf, HANDLERS, place) } {
         Some(tunnel) => {
-            // SAFETY: it has just begun, and no reference to it is left.
-            count::moved(attempt, unsafe { tunnel.as_ref() });
             attempt.carry(Carrier::Module(tunnel));
             true
         }
