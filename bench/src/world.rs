@@ -34,6 +34,13 @@ pub struct Slice {
     pub pause: Duration,
 }
 
+impl Slice {
+    /// Operations a second.
+    pub fn rate(&self) -> f64 {
+        self.operations as f64 / self.wall.as_secs_f64()
+    }
+}
+
 impl AddAssign for Slice {
     fn add_assign(&mut self, other: Self) {
         self.operations += other.operations;
@@ -67,9 +74,17 @@ impl World {
         self.loads.iter_mut().map(|(_, load)| &*load.account())
     }
 
-    /// Closes every client's connection.
-    pub fn clear(&mut self) {
+    /// Closes every client's connection, and waits until the proxies have closed theirs.
+    pub fn clear(&mut self) -> Result<()> {
         self.loads.clear();
+        let end = Instant::now() + STALLED;
+        while !self.backend.is_quiet() {
+            if Instant::now() > end {
+                return Err("tunnels whose clients are gone are still open at the backend".into());
+            }
+            self.turn(TURN)?;
+        }
+        Ok(())
     }
 
     /// Lets a load work for a time, and finish what it has begun by then.
@@ -78,8 +93,8 @@ impl World {
         let (link, load) = &mut self.loads[index];
         let account = load.account();
         let (before, messages) = (account.done, account.messages);
+        let mut progress = (account.progress(), start);
         load.resume(link, &self.epoll)?;
-        let mut progress = (before, start);
         let (mut last, mut pause) = (start, Duration::ZERO);
         loop {
             let now = Instant::now();
@@ -98,8 +113,8 @@ impl World {
                     });
                 }
             }
-            if account.done != progress.0 {
-                progress = (account.done, now);
+            if account.progress() != progress.0 {
+                progress = (account.progress(), now);
             } else if now - progress.1 > STALLED {
                 let waiting = account.in_flight;
                 return Err(format!("{waiting} operations don't end").into());

@@ -12,11 +12,12 @@ use nginx_sys::{
 };
 use websocket_protocol::Strictness;
 
+use super::leave::{set_drain, set_upstream_drain};
 use super::words::{
-    Setter, set_allow_origin, set_buffer_size, set_choice, set_drain, set_flag, set_message_size,
-    set_number, set_ping, set_rate, set_time_or_off,
+    Setter, set_allow_origin, set_buffer_size, set_choice, set_flag, set_message_size, set_number,
+    set_ping, set_rate, set_time_or_off,
 };
-use super::{LocationConf, MainConf, status, zone};
+use super::{LocationConf, MainConf, lifetime, message_rate, status, zone};
 use crate::nginx::string;
 use crate::types::{OtherUpgrades, Verify};
 
@@ -97,7 +98,7 @@ const fn main_directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 23] = [
+pub static mut COMMANDS: [ngx_command_t; 27] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -139,6 +140,13 @@ pub static mut COMMANDS: [ngx_command_t; 23] = [
         set_choice,
         offset_of!(LocationConf, log_level),
         ptr::addr_of_mut!(LOG_LEVEL).cast(),
+    ),
+    directive(
+        c"websocket_log_open",
+        NGX_CONF_FLAG,
+        set_flag,
+        offset_of!(LocationConf, log_open),
+        ptr::null_mut(),
     ),
     directive(
         c"websocket_cause_header",
@@ -184,8 +192,8 @@ pub static mut COMMANDS: [ngx_command_t; 23] = [
     ),
     directive(
         c"websocket_max_lifetime",
-        NGX_CONF_TAKE1,
-        set_time_or_off,
+        NGX_CONF_TAKE12,
+        lifetime::set_max_lifetime,
         offset_of!(LocationConf, max_lifetime),
         ptr::null_mut(),
     ),
@@ -204,10 +212,31 @@ pub static mut COMMANDS: [ngx_command_t; 23] = [
         ptr::null_mut(),
     ),
     directive(
+        c"websocket_message_rate",
+        NGX_CONF_TAKE123,
+        message_rate::set_message_rate,
+        offset_of!(LocationConf, message_rate),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_message_timeout",
+        NGX_CONF_TAKE1,
+        set_time_or_off,
+        offset_of!(LocationConf, message_timeout),
+        ptr::null_mut(),
+    ),
+    directive(
         c"websocket_drain",
         NGX_CONF_TAKE12,
         set_drain,
         offset_of!(LocationConf, drain),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_upstream_drain",
+        NGX_CONF_TAKE12,
+        set_upstream_drain,
+        offset_of!(LocationConf, upstream_drain),
         ptr::null_mut(),
     ),
     directive(

@@ -9,6 +9,7 @@ use nginx_sys::{
     ngx_array_t, ngx_flag_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_msec_t,
     ngx_str_t, ngx_uint_t, off_t,
 };
+use websocket_protocol::tunnel::MessageRate;
 use websocket_protocol::{Scanner, Strictness};
 use websocket_zone::LabelId;
 
@@ -16,7 +17,10 @@ use super::note::{Note, Notes};
 use super::origin;
 use crate::nginx::conf::Place;
 use crate::nginx::{Request, module, pool, string};
-use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, Status, Verify};
+use crate::types::{
+    LONGEST_TIMEOUT, MaxLifetime, MaxMessageRate, OtherUpgrades, Ping, SERVICE_RESTART, Status,
+    UpstreamDrain, Verify,
+};
 
 /// What a location makes of the module's directives. nginx's setters write into it, so an unset
 /// value is nginx's own.
@@ -28,6 +32,7 @@ pub struct LocationConf {
     pub(super) timeout: ngx_msec_t,
     pub(super) verify: ngx_uint_t,
     pub(super) log_level: ngx_uint_t,
+    pub(super) log_open: ngx_flag_t,
     pub(super) cause_header: ngx_flag_t,
     /// Array of [`origin::Origin`]; NULL when origins are not checked.
     pub(super) allow_origin: *mut ngx_array_t,
@@ -37,11 +42,15 @@ pub struct LocationConf {
     pub(super) ping_interval: ngx_msec_t,
     pub(super) ping_timeout: ngx_msec_t,
     pub(super) ping_to: ngx_uint_t,
-    pub(super) max_lifetime: ngx_msec_t,
+    pub(super) max_lifetime: Option<MaxLifetime>,
     pub(super) max_message_size: off_t,
     pub(super) rate: usize,
+    pub(super) message_rate: Option<MaxMessageRate>,
+    pub(super) message_timeout: ngx_msec_t,
     pub(super) drain: ngx_msec_t,
     pub(super) drain_code: ngx_uint_t,
+    pub(super) upstream_drain: ngx_msec_t,
+    pub(super) upstream_drain_code: ngx_uint_t,
     pub(super) advice: ngx_flag_t,
     /// `websocket_status`: a [`Status`], or unset.
     pub(super) status: ngx_uint_t,
@@ -161,6 +170,10 @@ impl LocationConf {
         self.note(offset_of!(Self, drain))
     }
 
+    pub fn upstream_drain_written(&self) -> Option<&Note> {
+        self.note(offset_of!(Self, upstream_drain))
+    }
+
     /// The directives in force here that only tunnels of this module heed.
     pub fn tunnel_written(&self) -> impl Iterator<Item = &Note> {
         let fields = [
@@ -170,7 +183,10 @@ impl LocationConf {
             offset_of!(Self, max_lifetime),
             offset_of!(Self, max_message_size),
             offset_of!(Self, rate),
+            offset_of!(Self, message_rate),
+            offset_of!(Self, message_timeout),
             offset_of!(Self, drain),
+            offset_of!(Self, upstream_drain),
         ];
         fields.into_iter().filter_map(|field| self.note(field))
     }
@@ -236,6 +252,17 @@ impl LocationConf {
         self.log_level
     }
 
+    /// Whether the access log has a line when a tunnel begins, too.
+    pub fn logs_open(&self) -> bool {
+        self.log_open == 1
+    }
+
+    /// Where that is written.
+    pub fn log_open_place(&self) -> Place {
+        let note = self.note(offset_of!(Self, log_open));
+        note.map_or(Place::NOWHERE, |note| note.place)
+    }
+
     pub fn has_cause_header(&self) -> bool {
         self.cause_header == 1
     }
@@ -270,8 +297,8 @@ impl LocationConf {
         })
     }
 
-    pub fn max_lifetime(&self) -> Option<ngx_msec_t> {
-        limit(self.max_lifetime)
+    pub fn max_lifetime(&self) -> Option<MaxLifetime> {
+        self.max_lifetime
     }
 
     pub fn max_message_size(&self) -> Option<u64> {
@@ -285,6 +312,16 @@ impl LocationConf {
         (self.rate > 0).then_some(self.rate)
     }
 
+    /// How often the client may begin a message.
+    pub fn message_rate(&self) -> Option<MessageRate> {
+        self.message_rate.and_then(|rate| rate.0)
+    }
+
+    /// For how long no message may go by, milliseconds.
+    pub fn message_timeout(&self) -> Option<ngx_msec_t> {
+        limit(self.message_timeout)
+    }
+
     /// Over what time tunnels leave a worker that is to exit, milliseconds.
     pub fn drain(&self) -> Option<ngx_msec_t> {
         limit(self.drain)
@@ -292,6 +329,19 @@ impl LocationConf {
 
     pub fn drain_code(&self) -> u16 {
         u16::try_from(self.drain_code).unwrap_or(SERVICE_RESTART)
+    }
+
+    /// How tunnels leave a server that a reload has taken away.
+    pub fn upstream_drain(&self) -> Option<UpstreamDrain> {
+        Some(UpstreamDrain {
+            within: limit(self.upstream_drain)?,
+            code: u16::try_from(self.upstream_drain_code).unwrap_or(SERVICE_RESTART),
+        })
+    }
+
+    /// Whether tunnels are to know that their worker is to exit.
+    pub fn heeds_exit(&self) -> bool {
+        self.drain().is_some() || self.upstream_drain().is_some()
     }
 
     /// `websocket_status`

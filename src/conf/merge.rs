@@ -16,7 +16,9 @@ use super::words::DEFAULT_PING_TIMEOUT;
 use super::{LocationConf, MainConf};
 use crate::nginx::conf::Place;
 use crate::nginx::{conf, string};
-use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify};
+use crate::types::{
+    LONGEST_TIMEOUT, MaxLifetime, MaxMessageRate, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify,
+};
 
 /// `websocket_timeout` when it is not written, milliseconds.
 const DEFAULT_TIMEOUT: ngx_msec_t = 60 * 60 * 1000;
@@ -35,6 +37,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         timeout: conf::UNSET,
         verify: conf::UNSET,
         log_level: conf::UNSET,
+        log_open: conf::UNSET_FLAG,
         cause_header: conf::UNSET_FLAG,
         allow_origin: ptr::without_provenance_mut(conf::UNSET),
         tunnel: conf::UNSET_FLAG,
@@ -43,11 +46,15 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         ping_interval: conf::UNSET,
         ping_timeout: conf::UNSET,
         ping_to: conf::UNSET,
-        max_lifetime: conf::UNSET,
+        max_lifetime: None,
         max_message_size: -1,
         rate: conf::UNSET,
+        message_rate: None,
+        message_timeout: conf::UNSET,
         drain: conf::UNSET,
         drain_code: conf::UNSET,
+        upstream_drain: conf::UNSET,
+        upstream_drain_code: conf::UNSET,
         advice: conf::UNSET_FLAG,
         status: conf::UNSET,
         control: conf::UNSET_FLAG,
@@ -118,6 +125,7 @@ pub unsafe extern "C" fn merge(
         conf::UNSET,
         NGX_LOG_ERR as ngx_uint_t,
     );
+    conf::merge(&mut this.log_open, above.log_open, conf::UNSET_FLAG, 0);
     conf::merge(
         &mut this.cause_header,
         above.cause_header,
@@ -154,15 +162,39 @@ pub unsafe extern "C" fn merge(
     conf::merge(
         &mut this.max_lifetime,
         above.max_lifetime,
-        conf::UNSET,
-        LONGEST_TIMEOUT,
+        None,
+        MaxLifetime::OFF,
     );
     conf::merge(&mut this.max_message_size, above.max_message_size, -1, 0);
     conf::merge(&mut this.rate, above.rate, conf::UNSET, 0);
+    conf::merge(
+        &mut this.message_rate,
+        above.message_rate,
+        None,
+        MaxMessageRate::OFF,
+    );
+    conf::merge(
+        &mut this.message_timeout,
+        above.message_timeout,
+        conf::UNSET,
+        LONGEST_TIMEOUT,
+    );
     conf::merge(&mut this.drain, above.drain, conf::UNSET, LONGEST_TIMEOUT);
     conf::merge(
         &mut this.drain_code,
         above.drain_code,
+        conf::UNSET,
+        SERVICE_RESTART.into(),
+    );
+    conf::merge(
+        &mut this.upstream_drain,
+        above.upstream_drain,
+        conf::UNSET,
+        LONGEST_TIMEOUT,
+    );
+    conf::merge(
+        &mut this.upstream_drain_code,
+        above.upstream_drain_code,
         conf::UNSET,
         SERVICE_RESTART.into(),
     );

@@ -2,9 +2,12 @@
 //! end of the configuration is `inject`'s and `advice`'s.
 
 pub mod directives;
+mod leave;
+pub mod lifetime;
 pub mod location;
 pub mod main;
 pub mod merge;
+pub mod message_rate;
 pub mod note;
 pub mod origin;
 pub mod peer;
@@ -13,5 +16,5 @@ mod words;
 pub mod zone;
 
 pub use location::LocationConf;
-pub use main::MainConf;
+pub use main::{MainConf, ZoneConf};
 pub use peer::PeerConf;

@@ -15,7 +15,7 @@ use nginx_sys::{
 
 use websocket_protocol::Cause;
 
-use super::{access, count, own_loop, report, seam, tunnel};
+use super::{access, access_log, count, own_loop, report, seam, tunnel};
 use crate::conf::LocationConf;
 use crate::failure::{conclude, remark, see, tries};
 use crate::nginx::{Request, Upstream, string};
@@ -143,12 +143,17 @@ fn look_at_response(r: Request<'_>) {
                 // Another response takes the place of the upstream's.
                 attempt.remark.stop();
             }
+            let is_handshake = !matches!(attempt.state(), State::LeftBehind);
             seam::conclude(r, attempt);
             tell(r, attempt, status);
+            if is_handshake {
+                refuse_the_rest(r);
+            }
         }
         None if status >= 300 => {
             if let Some(attempt) = conclude::remember_unjudged(r) {
                 tell(r, attempt, status);
+                refuse_the_rest(r);
             }
         }
         None => {}
@@ -226,6 +231,14 @@ fn tell(r: Request<'_>, attempt: &Attempt, status: ngx_uint_t) {
     }
 }
 
+/// A client that goes on before it has the answer to its handshake takes the connection for a tunnel, or
+/// wants someone else to. What it has sent is never to be read as a request.
+fn refuse_the_rest(r: Request<'_>) {
+    if !r.is_post_action() && r.has_bytes_behind() {
+        r.end_connection();
+    }
+}
+
 const SWITCHING: ngx_uint_t = NGX_HTTP_SWITCHING_PROTOCOLS as ngx_uint_t;
 const UPGRADE_REQUIRED: ngx_uint_t = 426;
 
@@ -256,6 +269,7 @@ fn begin_tunnel(
         count::carried_by_nginx(attempt);
         own_loop::prepare(r, u);
     }
+    access_log::opened(r);
     rc
 }
 

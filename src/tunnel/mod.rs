@@ -12,11 +12,13 @@
 pub mod buffers;
 mod carry;
 pub mod drain;
+mod lifetime;
 mod pump;
+pub mod roster;
 mod settings;
 mod socket;
 mod take_over;
 
 pub use carry::{Event, Handlers, Tunnel, each, hand_back};
-pub use take_over::take_over;
+pub use take_over::{size, take_over};
 pub use websocket_protocol::tunnel::{Side, Summary};

@@ -16,7 +16,7 @@ const MAX_ROUNDS: u32 = 16;
 
 /// One direction of a tunnel, for a turn.
 pub struct Pump<'a> {
-    pub rules: &'a mut rules::Tunnel,
+    pub rules: &'a mut rules::Tunnel<'static>,
     /// The unsent bytes of this direction.
     pub buffer: &'a mut Option<Buffer>,
     pub memory: Memory,
@@ -71,7 +71,7 @@ impl Pump<'_> {
     fn write(&mut self) -> bool {
         while !self.rules.is_empty(self.from) {
             let unsent = front(self.buffer, usize::MAX);
-            let write = self.rules.next_write(self.from, unsent);
+            let write = self.rules.next_write(self.from, unsent, now);
             let bytes = match write {
                 Write::Nothing => return true,
                 Write::Drop(count) => {

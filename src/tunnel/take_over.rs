@@ -6,13 +6,14 @@ use nginx_sys::{
     ngx_buf_t, ngx_http_request_t, ngx_http_upstream_t, ngx_msec_t, ngx_pfree, ngx_post_event,
     ngx_posted_events,
 };
-use websocket_protocol::tunnel::{self as rules, Side};
+use websocket_protocol::tunnel::{self as rules, Guard, Side};
 
 use super::buffers::Buffer;
 use super::carry::{Handlers, Tunnel, mask, random, told};
 use super::drain::Link;
-use super::settings;
+use super::{lifetime, settings};
 use crate::conf::LocationConf;
+use crate::nginx::Request;
 use crate::nginx::clock::now;
 use crate::nginx::tls;
 use crate::zone;
@@ -22,8 +23,8 @@ use crate::zone;
 /// nginx goes on alone.
 ///
 /// # Safety
-/// The request must be alive and upgraded; `place` must have room for a tunnel as long as it is alive,
-/// and [`Tunnel::let_go`] must be called before that goes. The handlers must find the tunnel there.
+/// The request must be alive and upgraded; `place` must have room for the location's [`size`] as long as it
+/// is alive, and [`Tunnel::let_go`] must be called before that goes. The handlers must find the tunnel there.
 pub unsafe fn take_over(
     r: *mut ngx_http_request_t,
     conf: &LocationConf,
@@ -43,6 +44,11 @@ pub unsafe fn take_over(
             return None;
         }
         place.write(Tunnel::new(r, conf, &*u));
+        if let Some(guard) = Guard::new(settings::bounds(conf), now()) {
+            let behind = place.add(1).cast::<Guard>();
+            behind.write(guard);
+            (*place.as_ptr()).rules.hold_to(&mut *behind.as_ptr());
+        }
         // Nobody else knows of it yet.
         let tunnel = &mut *place.as_ptr();
 
@@ -72,7 +78,7 @@ pub unsafe fn take_over(
         (*u).read_event_handler = handlers.upstream_read;
         (*u).write_event_handler = handlers.upstream_write;
         // Who walks the worker's queue goes from a link to the tunnel around it.
-        let is_late = (conf.drain().is_some() || zone::writer().is_some())
+        let is_late = (conf.heeds_exit() || zone::writer().is_some())
             && Link::enter(&raw mut (*place.as_ptr()).link);
         let tunnel = &mut *place.as_ptr();
         if is_late {
@@ -85,6 +91,18 @@ pub unsafe fn take_over(
         }
     }
     Some(place)
+}
+
+/// How many bytes a location's tunnels take: what holds messages to their bounds lies behind the tunnel,
+/// where there are some.
+pub fn size(conf: &LocationConf) -> usize {
+    const { assert!(align_of::<Guard>() <= align_of::<Tunnel>()) };
+    let guard = if settings::bounds(conf).is_any() {
+        size_of::<Guard>()
+    } else {
+        0
+    };
+    size_of::<Tunnel>() + guard
 }
 
 /// What nginx has read and not passed on.
@@ -127,9 +145,14 @@ impl Tunnel {
                 (*r).write_event_handler,
             )
         };
+        let mut rules = rules::Tunnel::new(limits, now(), random(), mask());
+        // SAFETY: the caller vouches for the request.
+        if let Some(lifetime) = lifetime::of(unsafe { Request::new(r) }, conf) {
+            rules.live(lifetime, now(), random());
+        }
         Self {
             r,
-            rules: rules::Tunnel::new(limits, now(), random(), mask()),
+            rules,
             from_client: None,
             from_upstream: None,
             close_text: None,

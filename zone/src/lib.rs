@@ -13,6 +13,8 @@
 //! - *Ids of causes, reasons, labels and upstreams* are places in tables of names in the memory, so that
 //!   another version of the program, with more of them, goes on with the same memory.
 //!
+//! Apart from that a [`Roster`] says which servers a configuration has, to workers of the one before it.
+//!
 //! ```
 //! use core::sync::atomic::AtomicU64;
 //! use websocket_zone::{Alone, Memory, Place, Writer, Zone};
@@ -42,6 +44,7 @@ mod names;
 mod read;
 mod record;
 mod rings;
+mod roster;
 mod slots;
 mod table;
 mod text;
@@ -50,14 +53,15 @@ mod writer;
 mod zone;
 
 pub use cidr::Cidr;
-pub use count::{Failed, Meter, Noted, Over};
+pub use count::{Failed, Meter, Noted};
 pub use counters::{CauseName, Closes, Code, Counters, UpstreamCounters};
 pub use header::Memory;
 pub use histogram::{BOUNDS, Histogram, Kind};
 pub use mailbox::{Action, Facts, Progress, Which};
 pub use read::{Label, Upstream};
 pub use record::Place;
-pub use rings::{Ended, Failure};
+pub use rings::{Ended, Failure, Over};
+pub use roster::Roster;
 pub use slots::{Alone, Owners};
 pub use table::{Numbers, Tunnel};
 pub use text::Text;

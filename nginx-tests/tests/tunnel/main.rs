@@ -1,6 +1,7 @@
 //! The tunnel: what it carries, how long, within which bounds, and how it ends.
 
 mod case;
+mod daemon;
 mod duplex;
 
 mod answers;
@@ -11,9 +12,13 @@ mod drain;
 mod ends;
 mod fairness;
 mod idle;
+mod lifetime;
+mod message_rate;
+mod message_timeout;
 mod ping;
 mod pump;
 mod soak;
 mod stress;
 mod stuck;
 mod time;
+mod upstream_drain;

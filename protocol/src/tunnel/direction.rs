@@ -70,8 +70,8 @@ pub(super) struct Direction {
     /// When the receiver last took some of it.
     taken: Time,
     pub ended: bool,
-    /// The message that is too big has been seen.
-    pub too_big: bool,
+    /// A message that must not pass has been seen.
+    pub exceeds: bool,
 }
 
 impl Direction {
@@ -92,7 +92,7 @@ impl Direction {
             heard: now,
             taken: now,
             ended: false,
-            too_big: false,
+            exceeds: false,
         }
     }
 
@@ -188,6 +188,18 @@ impl Direction {
         self.stuck.get_or_insert(now);
     }
 
+    /// All that can be written is written.
+    pub fn starve(&mut self) {
+        self.starved = true;
+        self.stuck = None;
+    }
+
+    /// What comes from the sender waits for its time: until now nobody is to blame for silence.
+    pub fn excuse(&mut self, now: Time) {
+        self.heard = now;
+        self.stuck = Some(now);
+    }
+
     /// It is told now that the sender's bytes are no frames. Whether it had to be.
     pub fn tell(&mut self) -> bool {
         let is_news = self.is_unframed();
@@ -276,7 +288,7 @@ impl Direction {
     /// Whether more may be read from the sender, as far as the receiver is concerned.
     #[inline]
     pub fn takes_more(&self) -> bool {
-        self.stuck.is_none() && (!self.too_big || self.passage != Passage::Open)
+        self.stuck.is_none() && (!self.exceeds || self.passage != Passage::Open)
     }
 
     pub fn ours<'a>(&'a self, farewell: &'a [u8]) -> &'a [u8] {
@@ -309,6 +321,11 @@ impl Direction {
     /// Whether what has come so far is WebSocket frames.
     pub fn are_frames(&self) -> bool {
         self.kind == Kind::Frames
+    }
+
+    /// What follows the bytes, if they are.
+    pub fn frames(&self) -> Option<&Scanner> {
+        self.are_frames().then_some(&self.scanner)
     }
 
     /// Whether it is to be told that they are not.

@@ -35,12 +35,18 @@ pub enum Reason {
     SendTimeout,
     /// A side did not answer a Ping.
     PingTimeout,
+    /// No message went by for too long.
+    MessageTimeout,
     /// The tunnel was old enough.
     Lifetime,
     /// The client's message was larger than the limit, or 1009: a side got one that is too big for it.
     MessageTooBig,
+    /// The client's messages came too fast.
+    MessageRate,
     /// The process is to end, and asked for it in time.
     Drain,
+    /// The process is to end, and the upstream's server is one that its successor does not have.
+    UpstreamDrain,
     /// Somebody asked for it.
     Control,
     /// The process is to end, and cut it off.
@@ -82,9 +88,12 @@ impl Reason {
             Self::IdleTimeout => "idle-timeout",
             Self::SendTimeout => "send-timeout",
             Self::PingTimeout => "ping-timeout",
+            Self::MessageTimeout => "message-timeout",
             Self::Lifetime => "lifetime",
             Self::MessageTooBig => "message-too-big",
+            Self::MessageRate => "message-rate",
             Self::Drain => "drain",
+            Self::UpstreamDrain => "upstream-drain",
             Self::Control => "control",
             Self::WorkerShutdown => "worker-shutdown",
             Self::Error => "error",
@@ -95,7 +104,12 @@ impl Reason {
     pub const fn is_abnormal(self) -> bool {
         !matches!(
             self,
-            Self::Normal | Self::Lifetime | Self::Drain | Self::Control | Self::WorkerShutdown
+            Self::Normal
+                | Self::Lifetime
+                | Self::Drain
+                | Self::UpstreamDrain
+                | Self::Control
+                | Self::WorkerShutdown
         )
     }
 }
@@ -126,6 +140,25 @@ pub struct Summary<'a> {
     pub ping_rtt: Option<u32>,
     /// How long client and upstream had been silent when nginx closed the tunnel, milliseconds.
     pub silent: (Time, Time),
+    /// How the client's rate of messages was held.
+    pub delays: Delays,
+}
+
+/// Messages of the client's that had to wait for their time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delays {
+    /// How often one had to.
+    pub count: u64,
+    /// For how long in all.
+    pub milliseconds: u64,
+}
+
+impl Delays {
+    /// None had to.
+    pub const NONE: Self = Self {
+        count: 0,
+        milliseconds: 0,
+    };
 }
 
 /// What went by in one direction.
@@ -174,6 +207,14 @@ impl fmt::Display for Summary<'_> {
         }
         let (client, upstream) = (self.from_client, self.from_upstream);
         write!(f, ", {client} from client, {upstream} from upstream")?;
+        if self.delays != Delays::NONE {
+            let Delays {
+                count,
+                milliseconds,
+            } = self.delays;
+            let times = Counted(count, "time");
+            write!(f, ", client delayed {times} for {milliseconds} ms in all")?;
+        }
         match self.ping_rtt {
             Some(rtt) => write!(f, ", ping rtt {rtt} ms"),
             None => Ok(()),
@@ -212,6 +253,7 @@ mod tests {
             from_upstream: count(1, 1),
             ping_rtt: None,
             silent: (5, 6),
+            delays: Delays::NONE,
         }
     }
 
@@ -232,6 +274,13 @@ mod tests {
             "by nginx: idle-timeout 1001, client silent for 5 ms, upstream for 6 ms, 19 bytes "
         ));
         assert!(text.ends_with(", ping rtt 7 ms"));
+        let delays = Delays {
+            count: 3,
+            milliseconds: 1250,
+        };
+        let text = Summary { delays, ..summary }.to_string();
+        let end = ", client delayed 3 times for 1250 ms in all, ping rtt 7 ms";
+        assert!(text.ends_with(end), "{text}");
     }
 
     #[test]
@@ -249,6 +298,7 @@ mod tests {
     fn what_an_operator_wants_to_know() {
         assert!(Reason::SendTimeout.is_abnormal() && Reason::Reset.is_abnormal());
         assert!(!Reason::Normal.is_abnormal() && !Reason::Drain.is_abnormal());
+        assert!(!Reason::UpstreamDrain.is_abnormal());
     }
 
     #[test]

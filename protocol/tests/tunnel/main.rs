@@ -2,12 +2,14 @@
 //! until it is moved.
 
 mod answers;
+mod bounds;
 mod bytes;
 mod case;
 mod closes;
 mod departs;
 mod ends;
 mod orders;
+mod silence;
 mod time;
 mod traffic;
 mod world;
