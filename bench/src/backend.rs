@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::net::sockopt;
 
 use crate::epoll::{Epoll, Readiness};
-use crate::flood::{End, Halt};
+use crate::flood::{self, End, Halt};
 use crate::frame::{self, Header, MAX_HEADER};
 use crate::http;
 use crate::result::Result;
@@ -53,6 +53,11 @@ impl Backend {
 
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// How many connections it has.
+    pub fn open(&self) -> usize {
+        self.connections.iter().flatten().count()
     }
 
     pub fn ready(&mut self, epoll: &Epoll, event: Readiness) -> Result<()> {
@@ -111,7 +116,7 @@ impl Flood {
     }
 
     fn advance(&mut self, socket: &mut Stream, served: &mut Served) -> Result<Halt> {
-        let received = self.end.receive(socket)?;
+        let received = self.end.receive(socket, flood::AT_ONCE)?;
         for _ in 0..self.end.take_marks() {
             if self.is_source && !self.end.flows() {
                 self.end.start();

@@ -20,6 +20,7 @@ mod relay;
 mod report;
 mod result;
 mod scenario;
+mod slow;
 mod statistics;
 mod stream;
 mod tls;

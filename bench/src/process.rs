@@ -70,6 +70,15 @@ pub fn memory(pid: u32) -> Result<u64> {
     Ok(kib.ok_or("smaps_rollup has no Pss")?)
 }
 
+/// The memory of TCP's queues in KiB, those of all processes.
+pub fn tcp_memory() -> Result<u64> {
+    let text = fs::read_to_string("/proc/net/sockstat")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("TCP:"));
+    let pages = line.and_then(|line| line.split(" mem ").nth(1)?.trim().parse::<u64>().ok());
+    let pages = pages.ok_or("/proc/net/sockstat has no TCP mem")?;
+    Ok(pages * (rustix::param::page_size() as u64 >> 10))
+}
+
 pub fn children(pid: u32) -> Vec<u32> {
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
     let list = list.unwrap_or_default();

@@ -31,6 +31,8 @@ pub enum Kind {
     },
     /// Plain requests beside tunnels that carry all they can, in one direction.
     Fairness(Direction),
+    /// Tunnels from a backend that sends all it can to clients that read a little.
+    SlowReaders,
     /// Tunnels that were opened with many headers, or with few: nginx keeps what came of them.
     Idle {
         browser: bool,
@@ -64,6 +66,10 @@ pub enum Figure {
     Instructions,
     /// KiB of the proxy's memory for each tunnel.
     TunnelMemory,
+    /// The same when the tunnels are gone.
+    LeftMemory,
+    /// KiB in the kernel's queues for each tunnel, those of its two other ends too.
+    KernelMemory,
     /// KiB of the proxy's memory, all of it.
     Memory,
     /// How long half of the requests waited at most, all but one in a hundred, and all.
@@ -75,7 +81,7 @@ pub enum Figure {
 }
 
 /// The scenarios that run when none is named; each also exists as `…-tls`.
-pub const ALL: [&str; 9] = [
+pub const ALL: [&str; 10] = [
     "handshake",
     "plain",
     "echo-125",
@@ -83,6 +89,7 @@ pub const ALL: [&str; 9] = [
     "echo-1m",
     "idle",
     "idle-browser",
+    "slow-readers",
     "fairness-up",
     "fairness-down",
 ];
@@ -125,6 +132,7 @@ impl Scenario {
             Some("handshake") => (Kind::Handshake, 32),
             Some("plain") => (Kind::Plain, 32),
             Some("idle") => (Kind::Idle { browser: false }, 2000),
+            Some("slow") if parts.next() == Some("readers") => (Kind::SlowReaders, 250),
             Some("fairness") => match parts.next() {
                 Some("up") => (Kind::Fairness(Direction::Up), 8),
                 Some("down") => (Kind::Fairness(Direction::Down), 8),
@@ -175,7 +183,7 @@ impl Scenario {
             Kind::Handshake => "handshake",
             Kind::Plain | Kind::Fairness(_) => "request",
             Kind::Echo { .. } => "message",
-            Kind::Idle { .. } => "tunnel",
+            Kind::SlowReaders | Kind::Idle { .. } => "tunnel",
         }
     }
 }
@@ -217,6 +225,8 @@ impl Figure {
             Self::Busy => "core busy %".to_owned(),
             Self::Instructions => format!("instructions/{operation}"),
             Self::TunnelMemory => "KiB/tunnel".to_owned(),
+            Self::LeftMemory => "KiB/tunnel, afterwards".to_owned(),
+            Self::KernelMemory => "KiB/tunnel in the kernel".to_owned(),
             Self::Memory => "KiB in all".to_owned(),
             Self::WaitMedian => "wait ms, median".to_owned(),
             Self::WaitP99 => "wait ms, 99th percentile".to_owned(),
@@ -234,6 +244,8 @@ impl Figure {
             Self::Busy => "core_busy_percent",
             Self::Instructions => "user_instructions_per_operation",
             Self::TunnelMemory => "kib_per_tunnel",
+            Self::LeftMemory => "kib_per_tunnel_afterwards",
+            Self::KernelMemory => "kib_per_tunnel_in_the_kernel",
             Self::Memory => "kib",
             Self::WaitMedian => "wait_ms_median",
             Self::WaitP99 => "wait_ms_p99",
@@ -268,7 +280,7 @@ mod tests {
                 depth: 4
             }
         ));
-        assert_eq!(Scenario::all().unwrap().len(), 18);
+        assert_eq!(Scenario::all().unwrap().len(), 20);
         for wrong in [
             "",
             "echo",
@@ -277,6 +289,7 @@ mod tests {
             "fairness",
             "fairness-8",
             "idle-d2",
+            "slow",
             "plain-browser",
             "handshake-c0",
             "plain-",

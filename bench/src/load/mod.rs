@@ -6,6 +6,7 @@ mod exchange;
 mod fairness;
 mod handshake;
 mod plain;
+mod slow;
 
 pub use contract::{Account, Link, Load};
 
@@ -23,6 +24,7 @@ pub fn new(scenario: &Scenario, connections: usize) -> Box<dyn Load> {
             connections,
         )),
         Kind::Fairness(direction) => Box::new(fairness::FairnessLoad::new(direction, connections)),
+        Kind::SlowReaders => Box::new(slow::SlowLoad::new(connections)),
         Kind::Idle { browser } => {
             let handshake = match browser {
                 true => http::BROWSER_HANDSHAKE,
