@@ -10,6 +10,7 @@ mod credit;
 mod direction;
 mod events;
 mod farewell;
+mod flood;
 mod limits;
 mod next;
 mod ours;
@@ -24,6 +25,7 @@ mod write;
 
 pub use close::CLOSE_TIMEOUT;
 pub use farewell::Farewell;
+pub use flood::{Flood, Sizes};
 pub use limits::{Limits, Ping, Side};
 pub use next::Next;
 pub use state::Tunnel;
