@@ -132,7 +132,7 @@ impl Scenario {
             Some("handshake") => (Kind::Handshake, 32),
             Some("plain") => (Kind::Plain, 32),
             Some("idle") => (Kind::Idle { browser: false }, 2000),
-            Some("slow") if parts.next() == Some("readers") => (Kind::SlowReaders, 250),
+            Some("slow") if parts.next() == Some("readers") => (Kind::SlowReaders, 100),
             Some("fairness") => match parts.next() {
                 Some("up") => (Kind::Fairness(Direction::Up), 8),
                 Some("down") => (Kind::Fairness(Direction::Down), 8),

@@ -25,12 +25,7 @@ impl Laboratory<'_> {
         Ok(vec![turns])
     }
 
-    fn slow_turn(
-        &self,
-        scenario: &Scenario,
-        world: &mut World,
-        peer: &Running,
-    ) -> Result<Figures> {
+    fn slow_turn(&self, scenario: &Scenario, world: &mut World, peer: &Running) -> Result<Figures> {
         // What a proxy allocates once, for its first tunnels, is not a tunnel's.
         let first = self.add_load(scenario, world, peer, 1);
         world.slice(first, STEP)?;
@@ -47,9 +42,8 @@ impl Laboratory<'_> {
         until_closed(world, open)?;
         let left = process::memory(peer.worker)?;
 
-        let each = |after: u64, before: u64| {
-            (after as f64 - before as f64) / scenario.connections as f64
-        };
+        let each =
+            |after: u64, before: u64| (after as f64 - before as f64) / scenario.connections as f64;
         Ok(Figures::from([
             (Figure::TunnelMemory, each(held, before)),
             (Figure::LeftMemory, each(left, before)),

@@ -13,8 +13,8 @@ use nginx_sys::{
 use websocket_protocol::Strictness;
 
 use super::words::{
-    Setter, set_allow_origin, set_buffer_size, set_choice, set_drain, set_flag, set_message_size,
-    set_number, set_ping, set_rate, set_time_or_off,
+    Setter, set_allow_origin, set_buffer_size, set_choice, set_drain, set_flag, set_large_buffers,
+    set_message_size, set_number, set_ping, set_rate, set_time_or_off,
 };
 use super::{LocationConf, MainConf, status, zone};
 use crate::nginx::string;
@@ -97,7 +97,7 @@ const fn main_directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 23] = [
+pub static mut COMMANDS: [ngx_command_t; 24] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -173,6 +173,13 @@ pub static mut COMMANDS: [ngx_command_t; 23] = [
         NGX_CONF_TAKE1,
         set_number,
         offset_of!(LocationConf, buffers),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_large_buffers",
+        NGX_CONF_TAKE12,
+        set_large_buffers,
+        offset_of!(LocationConf, large_buffers),
         ptr::null_mut(),
     ),
     directive(

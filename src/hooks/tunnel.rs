@@ -32,7 +32,7 @@ pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
 /// `exit_process`
 pub unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {
     zone::exit_process();
-    tunnel::buffers::exit_process();
+    tunnel::stock::exit_process();
 }
 
 /// nginx's own loop is about to begin: takes its place, where the location wants it. Whether it has.

@@ -15,6 +15,7 @@ pub mod drain;
 mod pump;
 mod settings;
 mod socket;
+pub mod stock;
 mod take_over;
 
 pub use carry::{Event, Handlers, Tunnel, each, hand_back};

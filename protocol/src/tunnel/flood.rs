@@ -1,6 +1,6 @@
 //! How much is read from a side at once.
 
-/// How often in a row a side has sent more than a buffer holds.
+/// How often a side has sent more than a buffer holds, in all turns since one in which little came.
 ///
 /// Mostly little comes, and all of it at once. Where more has come than a usual buffer holds, it pays to
 /// ask what the receiver's socket has room for: what that can't take would have to be kept, for as long
@@ -15,11 +15,11 @@
 /// let mut flood = Flood::default();
 /// assert_eq!(flood.size(sizes, || None), sizes.usual);
 /// for _ in 0..3 {
-///     flood.read(sizes.usual, sizes.usual, sizes);
+///     flood.read(sizes.usual, sizes.usual);
 /// }
 /// assert_eq!(flood.size(sizes, || Some(1 << 20)), sizes.large);
 /// assert_eq!(flood.size(sizes, || Some(0)), sizes.small);
-/// flood.read(125, sizes.large, sizes);
+/// flood.turned(125, sizes);
 /// assert_eq!(flood.size(sizes, || None), sizes.usual);
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,10 +42,16 @@ const SEVERAL: u8 = 2;
 impl Flood {
     /// A read has taken so many bytes; there was room for so many.
     #[inline]
-    pub fn read(&mut self, count: usize, room: usize, sizes: Sizes) {
+    pub fn read(&mut self, count: usize, room: usize) {
         if count == room {
             self.0 = self.0.saturating_add(1);
-        } else if count < sizes.usual {
+        }
+    }
+
+    /// A turn is over in which so much came.
+    #[inline]
+    pub fn turned(&mut self, count: usize, sizes: Sizes) {
+        if count < sizes.usual {
             self.0 = 0;
         }
     }
@@ -75,25 +81,37 @@ mod tests {
         large: 256,
     };
 
-    fn after(reads: &[(usize, usize)]) -> Flood {
+    /// Each is a turn: its reads, of how much and with how much room.
+    fn after(turns: &[&[(usize, usize)]]) -> Flood {
         let mut flood = Flood::default();
-        for &(count, room) in reads {
-            flood.read(count, room, SIZES);
+        for reads in turns {
+            for &(count, room) in *reads {
+                flood.read(count, room);
+            }
+            flood.turned(reads.iter().map(|(count, _)| count).sum(), SIZES);
         }
         flood
     }
 
+    const FULL: (usize, usize) = (64, 64);
+
     #[test]
     fn what_comes_at_once_is_read_without_a_question() {
-        for reads in [&[][..], &[(63, 64)], &[(64, 64), (64, 64), (63, 256)]] {
-            let size = after(reads).size(SIZES, || panic!("nobody wants to know"));
+        let turns: [&[&[_]]; 4] = [
+            &[],
+            &[&[(63, 64)]],
+            &[&[(30, 64), (40, 64)]],
+            &[&[FULL, FULL], &[(63, 256)]],
+        ];
+        for turns in turns {
+            let size = after(turns).size(SIZES, || panic!("nobody wants to know"));
             assert_eq!(size, SIZES.usual);
         }
     }
 
     #[test]
     fn a_flood_gets_a_large_buffer_where_all_of_it_can_be_passed_on() {
-        let flood = after(&[(64, 64), (64, 64)]);
+        let flood = after(&[&[FULL], &[FULL, (1, 64)]]);
         for (room, size) in [
             (Some(usize::MAX), 256),
             (Some(256), 256),
@@ -106,22 +124,22 @@ mod tests {
             assert_eq!(flood.size(SIZES, || room), size, "{room:?}");
         }
         // One full buffer is no flood yet.
-        assert_eq!(after(&[(64, 64)]).size(SIZES, || Some(1000)), 64);
+        assert_eq!(after(&[&[FULL]]).size(SIZES, || Some(1000)), 64);
     }
 
     #[test]
     fn a_flood_lasts_as_long_as_more_comes_than_a_usual_buffer_holds() {
-        let flood = [(64, 64), (64, 64), (256, 256), (64, 256), (16, 16)];
+        let flood: [&[_]; 4] = [&[FULL, FULL], &[(256, 256)], &[(64, 256)], &[(16, 16); 4]];
         assert_eq!(after(&flood).size(SIZES, || Some(256)), 256);
-        let over = [&flood[..], &[(15, 16)]].concat();
+        let over = [&flood[..], &[&[(16, 16), (47, 256)]]].concat();
         assert_eq!(after(&over).size(SIZES, || Some(256)), 64);
-        let endless = vec![(64, 64); 1000];
+        let endless = vec![&[FULL][..]; 1000];
         assert_eq!(after(&endless).size(SIZES, || Some(256)), 256);
     }
 
     #[test]
     fn sizes_that_are_out_of_order_are_not_used() {
-        let flood = after(&[(64, 64), (64, 64)]);
+        let flood = after(&[&[FULL, FULL]]);
         for large in [0, 64] {
             let sizes = Sizes { large, ..SIZES };
             assert_eq!(flood.size(sizes, || Some(1000)), 64);
