@@ -13,10 +13,11 @@ use crate::conf::LocationConf;
 use crate::nginx::clock::now;
 use crate::nginx::pool;
 
-/// Reads at once at most this often, and this much, so that one busy tunnel doesn't keep the worker from
-/// others.
+/// Reads at once at most this often, and moves about this much, so that one busy tunnel doesn't keep the
+/// worker from others. TLS takes more time for less.
 const MAX_ROUNDS: u32 = 16;
 const MAX_BYTES: usize = 256 << 10;
+const MAX_BYTES_OF_TLS: usize = 128 << 10;
 
 /// What is read for a receiver that takes hardly anything: a record of TLS.
 const SMALL: usize = 16 << 10;
@@ -57,14 +58,14 @@ impl Pump<'_> {
         let mut received = 0;
         let mut rounds = 0;
         while self.write() {
-            if rounds == MAX_ROUNDS || received >= MAX_BYTES {
+            if rounds == MAX_ROUNDS || received >= MAX_BYTES_OF_TLS && received >= self.most() {
                 if self.source.is_readable() {
                     self.source.post();
                 }
                 break;
             }
             rounds += 1;
-            match self.read() {
+            match self.read(received) {
                 0 => break,
                 count => received += count,
             }
@@ -125,9 +126,20 @@ impl Pump<'_> {
         true
     }
 
-    /// Reads once. 0: there is nothing to read for now, or nothing that may be.
+    /// How much is moved in a turn.
+    #[cold]
+    fn most(&self) -> usize {
+        if self.source.is_tls() || self.sink.is_tls() {
+            MAX_BYTES_OF_TLS
+        } else {
+            MAX_BYTES
+        }
+    }
+
+    /// Reads once, after so much that came in this turn. 0: there is nothing to read for now, or nothing
+    /// that may be.
     #[inline(always)]
-    fn read(&mut self) -> usize {
+    fn read(&mut self, received: usize) -> usize {
         if !self.source.is_readable() {
             if self.source.has_ended() {
                 self.rules.ended(self.from);
@@ -142,10 +154,13 @@ impl Pump<'_> {
         if most == 0 {
             return 0;
         }
-        let Some((room, size)) = self.room() else {
+        let Some((room, mut size)) = self.room() else {
             self.rules.give_up();
             return 0;
         };
+        if size > self.memory.sizes.usual {
+            size = size.min(self.most().saturating_sub(received));
+        }
         if size == 0 {
             return 0;
         }
