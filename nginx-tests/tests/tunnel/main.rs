@@ -10,6 +10,7 @@ mod configuration;
 mod drain;
 mod ends;
 mod fairness;
+mod flood;
 mod ping;
 mod pump;
 mod soak;
