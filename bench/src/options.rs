@@ -17,6 +17,8 @@ Scenarios, each also with -tls at the end; all of them when none is named:
                under way in each tunnel (1)
   idle         the memory of tunnels that are open and silent; idle-browser
                with the handshake of a browser, which has more headers
+  slow-readers the memory of tunnels whose clients read less than is sent to
+               them, and what is left of it when they are gone
   fairness-up  how long a plain request waits beside tunnels that carry all they
                can to the backend; fairness-down, from it
 With -cN, N connections: echo-64k-d4-c8-tls

@@ -5,7 +5,7 @@ use core::ffi::{c_char, c_void};
 use core::ptr;
 
 use nginx_sys::{
-    NGX_LOG_ERR, ngx_conf_t, ngx_http_conf_ctx_t, ngx_int_t, ngx_msec_t, ngx_pcalloc, ngx_uint_t,
+    NGX_LOG_ERR, ngx_conf_t, ngx_http_conf_ctx_t, ngx_msec_t, ngx_pcalloc, ngx_uint_t,
 };
 use websocket_protocol::Strictness;
 use websocket_zone::LabelId;
@@ -17,9 +17,6 @@ use super::{LocationConf, MainConf};
 use crate::nginx::conf::Place;
 use crate::nginx::{conf, string};
 use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify};
-
-/// `websocket_large_buffers` when it is not written.
-const DEFAULT_LARGE_BUFFERS: (ngx_int_t, usize) = (4, 256 << 10);
 
 /// `websocket_timeout` when it is not written, milliseconds.
 const DEFAULT_TIMEOUT: ngx_msec_t = 60 * 60 * 1000;
@@ -44,7 +41,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         buffer_size: conf::UNSET,
         buffers: conf::UNSET_FLAG,
         large_buffers: conf::UNSET_FLAG,
-        large_buffer_size: 0,
+        large_buffer_size: conf::UNSET,
         ping_interval: conf::UNSET,
         ping_timeout: conf::UNSET,
         ping_to: conf::UNSET,
@@ -143,13 +140,18 @@ pub unsafe extern "C" fn merge(
         64 * 1024,
     );
     conf::merge(&mut this.buffers, above.buffers, conf::UNSET_FLAG, 64);
-    // Both are of one directive.
-    if this.large_buffers == conf::UNSET_FLAG {
-        (this.large_buffers, this.large_buffer_size) = match above.large_buffers {
-            conf::UNSET_FLAG => DEFAULT_LARGE_BUFFERS,
-            number => (number, above.large_buffer_size),
-        };
-    }
+    conf::merge(
+        &mut this.large_buffers,
+        above.large_buffers,
+        conf::UNSET_FLAG,
+        4,
+    );
+    conf::merge(
+        &mut this.large_buffer_size,
+        above.large_buffer_size,
+        conf::UNSET,
+        256 * 1024,
+    );
     conf::merge(
         &mut this.ping_interval,
         above.ping_interval,

@@ -295,7 +295,7 @@ unsafe extern "C" fn read_large_buffers(
     let mut words = words.iter().map(|word| unsafe { string::bytes(word) });
     match (words.nth(1), words.next()) {
         (Some(b"off" | b"0"), None) => {
-            this.large_buffers = 0;
+            (this.large_buffers, this.large_buffer_size) = (0, 0);
             conf::OK
         }
         (Some(number), Some(size)) => match (parse_number(number), parse_size(size)) {
