@@ -33,6 +33,12 @@ pub enum Kind {
     Fairness(Direction),
     /// Tunnels from a backend that sends all it can to clients that read a little.
     SlowReaders,
+    /// What one client says, sent to all.
+    Broadcast,
+    /// Many tunnels with little traffic: a message a second in each.
+    Many,
+    /// Messages at half of the rate that the peer is capable of, beside a slow reader.
+    Latency,
     /// Tunnels that were opened with many headers, or with few: nginx keeps what came of them.
     Idle {
         browser: bool,
@@ -68,13 +74,16 @@ pub enum Figure {
     TunnelMemory,
     /// The same when the tunnels are gone.
     LeftMemory,
-    /// KiB in the kernel's queues for each tunnel, those of its two other ends too.
+    /// KiB of the kernel's memory for each tunnel: its four sockets, of which the proxy has two, and
+    /// what waits in them.
     KernelMemory,
     /// KiB of the proxy's memory, all of it.
     Memory,
-    /// How long half of the requests waited at most, all but one in a hundred, and all.
+    /// How long half of the requests or messages waited at most, all but one in a hundred, all but one
+    /// in a thousand, and all.
     WaitMedian,
     WaitP99,
+    WaitP999,
     WaitLongest,
     /// How long the generator was kept from its work at most: a wait may be longer by a few of these.
     Pause,
@@ -133,6 +142,9 @@ impl Scenario {
             Some("plain") => (Kind::Plain, 32),
             Some("idle") => (Kind::Idle { browser: false }, 2000),
             Some("slow") if parts.next() == Some("readers") => (Kind::SlowReaders, 100),
+            Some("broadcast") => (Kind::Broadcast, 1000),
+            Some("many") => (Kind::Many, 5000),
+            Some("latency") => (Kind::Latency, 32),
             Some("fairness") => match parts.next() {
                 Some("up") => (Kind::Fairness(Direction::Up), 8),
                 Some("down") => (Kind::Fairness(Direction::Down), 8),
@@ -178,11 +190,37 @@ impl Scenario {
         }
     }
 
+    /// Whether each peer runs by itself, one after the other, as together they would be too many
+    /// connections.
+    pub const fn is_alone(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Idle { .. } | Kind::Many | Kind::SlowReaders
+        )
+    }
+
+    /// What a page shows of it; the rest is for whoever looks closer.
+    pub const fn headlines(&self) -> &'static [Figure] {
+        match self.kind {
+            Kind::Handshake | Kind::Plain | Kind::Echo { .. } | Kind::Broadcast => &[Figure::Cpu],
+            Kind::Idle { .. } => &[Figure::TunnelMemory, Figure::KernelMemory, Figure::Memory],
+            Kind::SlowReaders => &[Figure::TunnelMemory, Figure::LeftMemory],
+            Kind::Many => &[Figure::Cpu, Figure::WaitP99],
+            Kind::Latency => &[
+                Figure::Rate,
+                Figure::WaitMedian,
+                Figure::WaitP99,
+                Figure::WaitP999,
+            ],
+            Kind::Fairness(_) => &[Figure::WaitP99, Figure::Throughput],
+        }
+    }
+
     pub const fn operation(&self) -> &'static str {
         match self.kind {
             Kind::Handshake => "handshake",
             Kind::Plain | Kind::Fairness(_) => "request",
-            Kind::Echo { .. } => "message",
+            Kind::Echo { .. } | Kind::Broadcast | Kind::Many | Kind::Latency => "message",
             Kind::SlowReaders | Kind::Idle { .. } => "tunnel",
         }
     }
@@ -226,10 +264,11 @@ impl Figure {
             Self::Instructions => format!("instructions/{operation}"),
             Self::TunnelMemory => "KiB/tunnel".to_owned(),
             Self::LeftMemory => "KiB/tunnel, afterwards".to_owned(),
-            Self::KernelMemory => "KiB/tunnel in the kernel".to_owned(),
+            Self::KernelMemory => "kernel KiB/tunnel".to_owned(),
             Self::Memory => "KiB in all".to_owned(),
             Self::WaitMedian => "wait ms, median".to_owned(),
             Self::WaitP99 => "wait ms, 99th percentile".to_owned(),
+            Self::WaitP999 => "wait ms, 99.9th percentile".to_owned(),
             Self::WaitLongest => "wait ms, longest".to_owned(),
             Self::Pause => "generator's pause ms".to_owned(),
         }
@@ -245,10 +284,11 @@ impl Figure {
             Self::Instructions => "user_instructions_per_operation",
             Self::TunnelMemory => "kib_per_tunnel",
             Self::LeftMemory => "kib_per_tunnel_afterwards",
-            Self::KernelMemory => "kib_per_tunnel_in_the_kernel",
+            Self::KernelMemory => "kernel_kib_per_tunnel",
             Self::Memory => "kib",
             Self::WaitMedian => "wait_ms_median",
             Self::WaitP99 => "wait_ms_p99",
+            Self::WaitP999 => "wait_ms_p99_9",
             Self::WaitLongest => "wait_ms_longest",
             Self::Pause => "generator_pause_ms",
         }
@@ -291,6 +331,7 @@ mod tests {
             "idle-d2",
             "slow",
             "plain-browser",
+            "many-d2",
             "handshake-c0",
             "plain-",
         ] {

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use crate::measure::{Figures, Laboratory, Run, SILENCE};
-use crate::peer::Running;
+use crate::figures::Figures;
+use crate::measure::{Laboratory, Run, SILENCE};
 use crate::process;
 use crate::result::Result;
+use crate::running::Running;
 use crate::scenario::{Figure, Scenario};
 use crate::world::World;
 
@@ -16,7 +17,7 @@ const STEP: Duration = Duration::from_secs(1);
 const MOST_STEPS: usize = 30;
 
 impl Laboratory<'_> {
-    /// One peer after the other: their kernel queues would not fit beside one another.
+    /// Peers run alone: their kernel queues would not fit beside one another.
     pub fn slow(&self, scenario: &Scenario, world: &mut World, peers: &[Running]) -> Result<Run> {
         let mut turns = Vec::new();
         for peer in peers {
@@ -31,16 +32,16 @@ impl Laboratory<'_> {
         world.slice(first, STEP)?;
         world.leave(first);
         world.settle(SILENCE)?;
-        let (before, kernel_before) = (process::memory(peer.worker)?, process::tcp_memory()?);
+        let (before, kernel_before) = (peer.memory()?, process::kernel_memory()?);
         let open = world.backend.open();
 
         let load = self.add_load(scenario, world, peer, scenario.connections);
         until_still(world, load)?;
-        let (held, kernel_held) = (process::memory(peer.worker)?, process::tcp_memory()?);
+        let (held, kernel_held) = (peer.memory()?, process::kernel_memory()?);
 
         world.leave(load);
         until_closed(world, open)?;
-        let left = process::memory(peer.worker)?;
+        let left = peer.memory()?;
 
         let each =
             |after: u64, before: u64| (after as f64 - before as f64) / scenario.connections as f64;

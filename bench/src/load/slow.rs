@@ -1,138 +1,70 @@
-//! Tunnels from a backend that sends all it can to clients that read a little each second.
+//! A client that reads slowly what the backend sends without end.
 
 use std::time::{Duration, Instant};
 
-use crate::epoll::Epoll;
-use crate::flood::{End, Halt};
+use crate::epoll::{Epoll, unless_blocked};
+use crate::flood::End;
 use crate::http;
-use crate::load::contract::{Account, Link, Load, OPENING_AT_ONCE};
+use crate::load::contract::Link;
 use crate::load::exchange::Exchange;
 use crate::result::Result;
 use crate::stream::Stream;
 
-/// What each client reads, and how often.
-const SIP: usize = 1 << 10;
-const EVERY: Duration = Duration::from_secs(1);
+/// One megabyte a second, in pieces.
+const PIECE: usize = 10_000;
+const EVERY: Duration = Duration::from_millis(10);
 
-pub struct SlowLoad {
-    tunnels: Vec<Tunnel>,
-    wanted: usize,
-    opening: usize,
-    /// Whose turn to read it is, and when.
-    next: usize,
-    due: Instant,
-    account: Account,
-}
-
-struct Tunnel {
-    stream: Stream,
-    /// The handshake, while it lasts.
-    exchange: Option<Exchange>,
+pub struct SlowReader {
+    stream: Option<Stream>,
+    exchange: Exchange,
+    is_open: bool,
+    /// Asks for the flood.
     end: End,
+    /// When it reads next.
+    due: Instant,
+    scratch: Vec<u8>,
 }
 
-/// The slots: one that is ready all the time, and the tunnels.
-const CLOCK: usize = 0;
-const TUNNELS: usize = 1;
-
-impl SlowLoad {
-    pub fn new(tunnels: usize) -> Self {
+impl SlowReader {
+    pub fn new() -> Self {
         Self {
-            tunnels: Vec::with_capacity(tunnels),
-            wanted: tunnels,
-            opening: 0,
-            next: 0,
+            stream: None,
+            exchange: Exchange::new(),
+            is_open: false,
+            end: End::of_client(),
             due: Instant::now(),
-            account: Account::default(),
+            scratch: vec![0; PIECE],
         }
     }
 
-    fn open_more(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
-        while self.tunnels.len() < self.wanted && self.opening < OPENING_AT_ONCE {
-            let index = self.tunnels.len();
-            self.tunnels.push(Tunnel {
-                stream: link.connect(epoll, TUNNELS + index, index as u64)?,
-                exchange: Some(Exchange::new()),
-                end: End::of_client(),
-            });
-            self.opening += 1;
-            self.account.in_flight += 1;
-            self.tunnel(link, epoll, index)?;
+    /// Goes on with the handshake; tells whether that ended it.
+    pub fn open(&mut self, link: &Link, epoll: &Epoll, slot: usize) -> Result<bool> {
+        if self.is_open {
+            return Ok(false);
         }
-        Ok(())
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            none => none.insert(link.connect(epoll, slot, slot as u64)?),
+        };
+        let exchange = &mut self.exchange;
+        self.is_open = exchange.advance(stream, http::ENDLESS_HANDSHAKE, http::switched)?;
+        if self.is_open {
+            self.end.mark();
+            self.end.send(stream)?;
+        }
+        Ok(self.is_open)
     }
 
-    /// What a tunnel has to send: its handshake, and the wish for a flood. It is not read here.
-    fn tunnel(&mut self, link: &Link, epoll: &Epoll, index: usize) -> Result<()> {
-        let Some(tunnel) = self.tunnels.get_mut(index) else {
+    pub fn advance(&mut self, now: Instant) -> Result<()> {
+        let Some(stream) = self.stream.as_mut().filter(|_| self.is_open) else {
             return Ok(());
         };
-        if let Some(exchange) = &mut tunnel.exchange {
-            if !exchange.advance(&mut tunnel.stream, http::SOURCE_HANDSHAKE, http::switched)? {
-                return Ok(());
-            }
-            tunnel.exchange = None;
-            tunnel.end.mark();
-            self.opening -= 1;
-            self.account.in_flight -= 1;
-            self.account.handshakes += 1;
-            tunnel.end.send(&mut tunnel.stream)?;
-            return self.open_more(link, epoll);
-        }
-        tunnel.end.send(&mut tunnel.stream)?;
-        Ok(())
-    }
-
-    /// Each reads once a second, one after the other.
-    fn tick(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
-        let (now, pause) = (Instant::now(), EVERY / self.wanted as u32);
-        while self.account.running && self.due <= now {
-            self.due += pause;
-            self.next = (self.next + 1) % self.wanted;
-            if let Some(tunnel) = self.tunnels.get_mut(self.next) {
-                tunnel.sip(&mut self.account)?;
+        if self.due <= now {
+            self.due = now + EVERY;
+            if unless_blocked(stream.discard(&mut self.scratch))? == Some(0) {
+                return Err("the proxy closed the tunnel of the slow reader".into());
             }
         }
-        if self.account.running || self.account.in_flight > 0 {
-            epoll.again(link.token | CLOCK as u64);
-        }
-        Ok(())
-    }
-}
-
-impl Load for SlowLoad {
-    fn resume(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
-        self.account.running = true;
-        self.due = Instant::now();
-        epoll.again(link.token | CLOCK as u64);
-        self.open_more(link, epoll)
-    }
-
-    fn ready(&mut self, link: &Link, epoll: &Epoll, slot: usize, closed: bool) -> Result<()> {
-        if closed {
-            return Err("the proxy closed a tunnel that is in use".into());
-        }
-        match slot.checked_sub(TUNNELS) {
-            None => self.tick(link, epoll),
-            Some(index) => self.tunnel(link, epoll, index),
-        }
-    }
-
-    fn account(&mut self) -> &mut Account {
-        &mut self.account
-    }
-}
-
-impl Tunnel {
-    fn sip(&mut self, account: &mut Account) -> Result<()> {
-        if self.exchange.is_some() {
-            return Ok(());
-        }
-        if self.end.receive(&mut self.stream, SIP)? == Halt::Ended {
-            return Err("the proxy closed a tunnel that is in use".into());
-        }
-        account.messages += self.end.take_frames();
-        account.done += 1;
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ fn duplicates_are_refused() {
         "websocket_max_message_size 1m;",
         "websocket_rate 1k;",
         "websocket_drain off;",
+        "websocket_upstream_drain off;",
     ] {
         let check = Nginx::server(format!("location / {{ {line} {line} }}")).check();
         let emerg = check.at_level("emerg");
@@ -28,9 +29,11 @@ fn duplicates_are_refused() {
 fn good_values_are_taken_at_every_level() {
     let lines = "websocket_tunnel on; websocket_buffer_size 1k; websocket_buffers 0;
         websocket_large_buffers 2 1m; websocket_ping 30s timeout=5s to=both; websocket_max_lifetime 1d;
-        websocket_max_message_size 1g; websocket_rate 10m; websocket_drain 30s code=1001;";
+        websocket_max_message_size 1g; websocket_rate 10m; websocket_drain 30s code=1001;
+        websocket_upstream_drain 30s code=1012;";
     let off = "websocket_tunnel off; websocket_large_buffers off; websocket_ping off; websocket_max_lifetime off;
-        websocket_max_message_size 0; websocket_rate 0; websocket_drain off;";
+        websocket_max_message_size 0; websocket_rate 0; websocket_drain off;
+        websocket_upstream_drain off;";
     let http = format!(
         "{lines}
         server {{

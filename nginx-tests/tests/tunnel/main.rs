@@ -1,6 +1,7 @@
 //! The tunnel: what it carries, how long, within which bounds, and how it ends.
 
 mod case;
+mod daemon;
 mod duplex;
 
 mod answers;
@@ -17,3 +18,4 @@ mod soak;
 mod stress;
 mod stuck;
 mod time;
+mod upstream_drain;
