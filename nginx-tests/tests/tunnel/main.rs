@@ -11,6 +11,7 @@ mod configuration;
 mod drain;
 mod ends;
 mod fairness;
+mod flood;
 mod lifetime;
 mod message_rate;
 mod message_timeout;
