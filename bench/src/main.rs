@@ -25,6 +25,7 @@ mod result;
 mod running;
 mod scenario;
 mod setup;
+mod slow;
 mod statistics;
 mod stream;
 mod svg;

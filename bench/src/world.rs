@@ -51,6 +51,24 @@ impl AddAssign for Slice {
     }
 }
 
+/// A load whose connections are closed: what remains is its account.
+struct Gone(Account);
+
+impl Load for Gone {
+    fn resume(&mut self, _: &Link, _: &Epoll) -> Result<()> {
+        Ok(())
+    }
+
+    /// The event is older than the end.
+    fn ready(&mut self, _: &Link, _: &Epoll, _: usize, _: bool) -> Result<()> {
+        Ok(())
+    }
+
+    fn account(&mut self) -> &mut Account {
+        &mut self.0
+    }
+}
+
 impl World {
     pub fn new() -> Result<Self> {
         let epoll = Epoll::new()?;
@@ -72,6 +90,13 @@ impl World {
 
     pub fn accounts(&mut self) -> impl Iterator<Item = &Account> {
         self.loads.iter_mut().map(|(_, load)| &*load.account())
+    }
+
+    /// Closes a load's connections.
+    pub fn leave(&mut self, index: usize) {
+        let (_, load) = &mut self.loads[index];
+        let account = mem::take(load.account());
+        *load = Box::new(Gone(account));
     }
 
     /// Closes every client's connection, and waits until the proxies have closed theirs.

@@ -14,8 +14,8 @@ use websocket_protocol::Strictness;
 
 use super::leave::{set_drain, set_upstream_drain};
 use super::words::{
-    Setter, set_allow_origin, set_buffer_size, set_choice, set_flag, set_message_size, set_number,
-    set_ping, set_rate, set_time_or_off,
+    Setter, set_allow_origin, set_buffer_size, set_choice, set_flag, set_large_buffers,
+    set_message_size, set_number, set_ping, set_rate, set_time_or_off,
 };
 use super::{LocationConf, MainConf, lifetime, message_rate, status, zone};
 use crate::nginx::string;
@@ -98,7 +98,7 @@ const fn main_directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 27] = [
+pub static mut COMMANDS: [ngx_command_t; 28] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -181,6 +181,13 @@ pub static mut COMMANDS: [ngx_command_t; 27] = [
         NGX_CONF_TAKE1,
         set_number,
         offset_of!(LocationConf, buffers),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_large_buffers",
+        NGX_CONF_TAKE12,
+        set_large_buffers,
+        offset_of!(LocationConf, large_buffers),
         ptr::null_mut(),
     ),
     directive(

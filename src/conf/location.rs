@@ -39,6 +39,8 @@ pub struct LocationConf {
     pub(super) tunnel: ngx_flag_t,
     pub(super) buffer_size: usize,
     pub(super) buffers: ngx_int_t,
+    pub(super) large_buffers: ngx_int_t,
+    pub(super) large_buffer_size: usize,
     pub(super) ping_interval: ngx_msec_t,
     pub(super) ping_timeout: ngx_msec_t,
     pub(super) ping_to: ngx_uint_t,
@@ -179,6 +181,7 @@ impl LocationConf {
         let fields = [
             offset_of!(Self, buffer_size),
             offset_of!(Self, buffers),
+            offset_of!(Self, large_buffers),
             offset_of!(Self, ping_interval),
             offset_of!(Self, max_lifetime),
             offset_of!(Self, max_message_size),
@@ -286,6 +289,12 @@ impl LocationConf {
     /// How many free buffers a worker keeps.
     pub fn buffers(&self) -> usize {
         usize::try_from(self.buffers).unwrap_or(0)
+    }
+
+    /// How many large buffers a worker lends, and how much each holds.
+    pub fn large_buffers(&self) -> (usize, usize) {
+        let number = usize::try_from(self.large_buffers).unwrap_or(0);
+        (number, self.large_buffer_size)
     }
 
     pub fn ping(&self) -> Option<Ping> {

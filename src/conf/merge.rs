@@ -43,6 +43,8 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         tunnel: conf::UNSET_FLAG,
         buffer_size: conf::UNSET,
         buffers: conf::UNSET_FLAG,
+        large_buffers: conf::UNSET_FLAG,
+        large_buffer_size: conf::UNSET,
         ping_interval: conf::UNSET,
         ping_timeout: conf::UNSET,
         ping_to: conf::UNSET,
@@ -146,6 +148,18 @@ pub unsafe extern "C" fn merge(
         64 * 1024,
     );
     conf::merge(&mut this.buffers, above.buffers, conf::UNSET_FLAG, 64);
+    conf::merge(
+        &mut this.large_buffers,
+        above.large_buffers,
+        conf::UNSET_FLAG,
+        4,
+    );
+    conf::merge(
+        &mut this.large_buffer_size,
+        above.large_buffer_size,
+        conf::UNSET,
+        256 * 1024,
+    );
     conf::merge(
         &mut this.ping_interval,
         above.ping_interval,

@@ -56,7 +56,7 @@ unsafe fn is_anywhere(cycle: *const ngx_cycle_t, is: impl Fn(&LocationConf) -> b
 /// `exit_process`
 pub unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {
     zone::exit_process();
-    tunnel::buffers::exit_process();
+    tunnel::stock::exit_process();
     tunnel::roster::exit_process();
 }
 

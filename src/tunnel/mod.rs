@@ -17,6 +17,7 @@ mod pump;
 pub mod roster;
 mod settings;
 mod socket;
+pub mod stock;
 mod take_over;
 
 pub use carry::{Event, Handlers, Tunnel, each, hand_back};

@@ -6,7 +6,7 @@ use nginx_sys::{
     ngx_buf_t, ngx_http_request_t, ngx_http_upstream_t, ngx_msec_t, ngx_pfree, ngx_post_event,
     ngx_posted_events,
 };
-use websocket_protocol::tunnel::{self as rules, Guard, Side};
+use websocket_protocol::tunnel::{self as rules, Flood, Guard, Side};
 
 use super::buffers::Buffer;
 use super::carry::{Handlers, Tunnel, mask, random, told};
@@ -165,6 +165,8 @@ impl Tunnel {
                 upstream_write: u.write_event_handler,
             },
             begins: true,
+            client_flood: Flood::default(),
+            upstream_flood: Flood::default(),
             link: Link::new(told),
         }
     }

@@ -87,7 +87,7 @@ fn nothing_is_left_of_what_was_tried() {
 }
 
 /// A line of each directive that is nothing without `websocket on`.
-const LINES: [&str; 19] = [
+const LINES: [&str; 20] = [
     "websocket_handshake lenient;",
     "websocket_other_upgrades reject;",
     "websocket_allow_origin same;",
@@ -98,6 +98,7 @@ const LINES: [&str; 19] = [
     "websocket_tunnel off;",
     "websocket_buffer_size 16k;",
     "websocket_buffers 8;",
+    "websocket_large_buffers 8 1m;",
     "websocket_timeout 1m;",
     "websocket_ping 30s;",
     "websocket_max_lifetime 1h;",

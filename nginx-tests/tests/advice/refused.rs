@@ -117,6 +117,34 @@ fn a_size_that_is_none() {
 }
 
 #[test]
+fn large_buffers() {
+    let name = "websocket_large_buffers";
+    for (words, expected) in [
+        ("4", "\"off\", or a number and a size"),
+        ("on", "\"off\", or a number and a size"),
+        ("0 256k", "a number above zero, or \"off\""),
+        ("-1 256k", "a number above zero, or \"off\""),
+        ("256k 4", "a number above zero, or \"off\""),
+        ("off 256k", "a number above zero, or \"off\""),
+    ] {
+        let word = words.split(' ').next().expect("a word");
+        assert_refused(
+            &format!("{name} {words};"),
+            &format!("invalid value \"{word}\" in \"{name}\" directive, it must be {expected} in"),
+        );
+    }
+    for size in ["0", "1023", "much", "-1"] {
+        assert_refused(
+            &format!("{name} 4 {size};"),
+            &format!(
+                "invalid parameter \"{size}\" in \"{name}\" directive, it must be a size of at least \
+                 1k, such as \"256k\" in"
+            ),
+        );
+    }
+}
+
+#[test]
 fn parameters() {
     let ping = "it must be \"timeout=time\", with a time above zero, or \"to=client\", \
                 \"to=upstream\" or \"to=both\" in";

@@ -12,6 +12,7 @@ mod drain;
 mod ends;
 mod fairness;
 mod idle;
+mod flood;
 mod lifetime;
 mod message_rate;
 mod message_timeout;
