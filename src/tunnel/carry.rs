@@ -83,6 +83,9 @@ pub unsafe fn hand_back(tunnel: NonNull<Tunnel>) {
     };
     tunnel.finish();
     let (r, original) = (tunnel.r, tunnel.original);
+    if tunnel.rules.has_given_up(Side::Client) {
+        client.give_up();
+    }
     client.clear_write_timer();
     upstream.clear_write_timer();
     upstream.take_timer();

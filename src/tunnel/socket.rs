@@ -72,6 +72,14 @@ impl Socket {
         unsafe { (*self.read()).set_eof(1) };
     }
 
+    /// Has nginx close it as a connection that has timed out: without waiting until what the peer may
+    /// still send is read, and by a reset where `reset_timedout_connection` asks for one.
+    pub fn give_up(self) {
+        self.end();
+        // SAFETY: the connection is open, see new().
+        unsafe { (*self.0.as_ptr()).set_timedout(1) };
+    }
+
     /// Whether the read handler is about to be called again.
     #[inline]
     pub fn is_posted(self) -> bool {

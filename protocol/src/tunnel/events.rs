@@ -4,7 +4,7 @@ use super::clock::{self, Beat, Ending};
 use super::close::{self, CLOSE_TIMEOUT, Closing};
 use super::direction::{Direction, Seen};
 use super::farewell::{Farewell, Parting};
-use super::limits::Side;
+use super::limits::{Side, Sides};
 use super::state::Tunnel;
 use super::summary::Reason;
 use super::text::Piece;
@@ -105,25 +105,30 @@ impl Tunnel {
             return;
         }
         if let Some(ending) = self.clock.ends.filter(|ending| left(ending.at, now) == 0) {
-            self.close(None, ending.reason, None, now);
+            self.close(None, ending.reason, Sides::NONE, now);
             return;
         }
+        let mut dead = Sides::NONE;
         for side in Side::BOTH {
             if clock::takes_nothing(&self.limits, &self.by, side, now) {
-                self.close(Some(side), Reason::SendTimeout, Some(side), now);
-                return;
+                dead.add(side);
             }
         }
+        if let Some(first) = dead.first() {
+            return self.close(Some(first), Reason::SendTimeout, dead, now);
+        }
         if clock::is_idle(&self.limits, &self.by, now) {
-            self.close(None, Reason::IdleTimeout, None, now);
-            return;
+            return self.close(None, Reason::IdleTimeout, Sides::NONE, now);
         }
         for side in Side::BOTH {
             match self.clock.beat(&self.limits, &self.by, side, now) {
                 Beat::Wait => {}
                 Beat::Send => self.ping(side, mask, now),
-                Beat::Dead => return self.close(None, Reason::PingTimeout, Some(side), now),
+                Beat::Dead => dead.add(side),
             }
+        }
+        if dead.first().is_some() {
+            self.close(None, Reason::PingTimeout, dead, now);
         }
     }
 }
@@ -182,7 +187,7 @@ impl Tunnel {
 
     /// A side is waited for, but not for ever.
     fn wait_for(&mut self, to: Side) {
-        if self.closing.is_some_and(|closing| closing.dead == Some(to)) {
+        if self.has_given_up(to) {
             // What waits for it holds up the answer of the other side.
             self.by.towards_mut(to).cut();
             return self.give_turn(to.other());
@@ -206,15 +211,10 @@ impl Tunnel {
         self.give_turn(to.other());
     }
 
-    /// Sends both sides a Close, unless what goes to one is no frames. A side that is `dead` need neither
-    /// take it nor answer.
-    pub(super) fn close(
-        &mut self,
-        by: Option<Side>,
-        reason: Reason,
-        dead: Option<Side>,
-        now: Time,
-    ) {
+    /// Sends both sides a Close, unless what goes to one is no frames. A side that is `dead` need not take
+    /// it, and what has come from it by then is all: neither its answer is waited for nor the end of a
+    /// frame that it has begun.
+    pub(super) fn close(&mut self, by: Option<Side>, reason: Reason, dead: Sides, now: Time) {
         let code = match reason {
             Reason::Control => self.parting().code(),
             reason => close::code(reason, &self.limits),
@@ -229,6 +229,11 @@ impl Tunnel {
             dead,
             silent: (silence(&self.by.client), silence(&self.by.upstream)),
         });
+        for side in Side::BOTH {
+            if dead.has(side) {
+                self.by.of_mut(side).ends();
+            }
+        }
         if !self.by.client.takes_frames() && !self.by.upstream.takes_frames() {
             // There is no telling where a frame would fit.
             return self.give_up();
@@ -260,9 +265,6 @@ impl Tunnel {
 
     fn give_turn(&mut self, from: Side) {
         self.is_eventful = true;
-        match from {
-            Side::Client => self.turns.client = true,
-            Side::Upstream => self.turns.upstream = true,
-        }
+        self.turns.add(from);
     }
 }

@@ -1,7 +1,7 @@
 //! What a tunnel does next.
 
 use super::close;
-use super::limits::Side;
+use super::limits::{Side, Sides};
 use super::state::Tunnel;
 use super::summary::Reason;
 use super::time::Time;
@@ -91,15 +91,15 @@ impl Tunnel {
             return Next::End;
         }
         if self.by.client.too_big && self.closing.is_none() {
-            self.close(None, Reason::MessageTooBig, None, now);
+            self.close(None, Reason::MessageTooBig, Sides::NONE, now);
         }
-        if core::mem::take(&mut self.turns.upstream) {
+        if self.turns.take(Side::Upstream) {
             return Next::Turn(Side::Upstream);
         }
-        if core::mem::take(&mut self.turns.client) {
+        if self.turns.take(Side::Client) {
             return Next::Turn(Side::Client);
         }
-        if close::is_through(self.closing.as_ref(), &self.by.client, &self.by.upstream) {
+        if close::is_through(self.closing.is_some(), &self.by.client, &self.by.upstream) {
             self.is_over = true;
             return Next::End;
         }

@@ -5,7 +5,7 @@ use super::close::{Closing, Known};
 use super::credit::Credit;
 use super::direction::Direction;
 use super::farewell::Farewell;
-use super::limits::{Limits, Side};
+use super::limits::{Limits, Side, Sides};
 use super::pair::Pair;
 use super::summary::{End, Summary};
 use super::time::{Time, later};
@@ -66,15 +66,9 @@ pub struct Tunnel {
     /// Something has happened that [`next`](Self::next) has to look at.
     pub(super) is_eventful: bool,
     /// Directions that have something to do, whatever their sockets say.
-    pub(super) turns: Turns,
+    pub(super) turns: Sides,
     pub(super) is_over: bool,
     pub(super) end: Option<End>,
-}
-
-#[derive(Debug)]
-pub(super) struct Turns {
-    pub client: bool,
-    pub upstream: bool,
 }
 
 impl Tunnel {
@@ -94,10 +88,7 @@ impl Tunnel {
             first_close: None,
             broken: None,
             is_eventful: false,
-            turns: Turns {
-                client: false,
-                upstream: false,
-            },
+            turns: Sides::NONE,
             is_over: false,
             end: None,
         }
@@ -123,6 +114,11 @@ impl Tunnel {
     /// Whether what comes from a side waits for the other to take some.
     pub fn is_stuck(&self, from: Side) -> bool {
         self.by.of(from).stuck().is_some()
+    }
+
+    /// Whether a side has been found dead, so that nothing is owed to it.
+    pub fn has_given_up(&self, side: Side) -> bool {
+        self.closing.is_some_and(|closing| closing.dead.has(side))
     }
 
     /// Whether the end has been noted.

@@ -5,6 +5,7 @@ mod answers;
 mod bytes;
 mod case;
 mod closes;
+mod dead;
 mod departs;
 mod ends;
 mod orders;
