@@ -124,7 +124,7 @@ impl Tunnel {
                 return self.begin(client, upstream);
             }
             if upstream.take_timer() {
-                self.rules.tick(now(), mask());
+                self.tick(client, upstream);
                 return self.carry(client, upstream, from);
             }
         }
@@ -169,6 +169,17 @@ impl Tunnel {
         }
         self.set_timer_of(upstream);
         outcome
+    }
+
+    /// The timer has fired.
+    #[cold]
+    fn tick(&mut self, client: Socket, upstream: Socket) {
+        for (side, socket) in [(Side::Client, client), (Side::Upstream, upstream)] {
+            if self.rules.has_doubts(side, now()) {
+                self.rules.holds(side, socket.queue(), now());
+            }
+        }
+        self.rules.tick(now(), mask());
     }
 
     /// Sets the timer anew, if that is late.

@@ -7,6 +7,7 @@ use nginx_sys::{
     ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, ngx_log_t, ngx_msec_t,
     ngx_post_event, ngx_posted_next_events, ngx_uint_t,
 };
+use websocket_protocol::tunnel::Queue;
 
 /// A connection that is open, with its events, for as long as this is used.
 #[derive(Clone, Copy)]
@@ -114,6 +115,22 @@ impl Socket {
             )
         };
         status != 0 || error != 0
+    }
+
+    /// What it holds of what was sent, as the peer has not acknowledged it. `None` where the kernel does not
+    /// tell.
+    pub fn queue(self) -> Option<Queue> {
+        let mut held: libc::c_int = 0;
+        // SAFETY: the descriptor is that of an open connection; the kernel writes an int. Linux calls this
+        // request of sockets SIOCOUTQ: of a TCP socket it counts bytes, of a unix socket the memory of what
+        // the peer has not read.
+        let status = unsafe { libc::ioctl((*self.0.as_ptr()).fd, libc::TIOCOUTQ, &raw mut held) };
+        // SAFETY: the connection is open, see new(). Over TLS nginx counts what was encrypted.
+        let accepted = unsafe { (*self.0.as_ptr()).sent } as usize;
+        (status == 0).then_some(Queue {
+            accepted,
+            held: usize::try_from(held).unwrap_or_default(),
+        })
     }
 
     /// # Safety

@@ -25,7 +25,7 @@ impl Direction {
         };
         if write == Write::Nothing {
             self.starved = true;
-            self.stuck = None;
+            self.is_stuck = false;
         }
         write
     }

@@ -54,8 +54,10 @@ pub(super) struct Direction {
     pub ours: Option<Ours>,
     /// Bytes received that are not gone yet.
     unsent: usize,
-    /// Since when the receiver has taken nothing of what was to be written.
-    pub stuck: Option<Time>,
+    /// The receiver has to be waited for.
+    pub is_stuck: bool,
+    /// Since when it has taken nothing of what was to be written, if so.
+    pub stuck: Time,
     /// All that can be written before the sender sends more is written.
     pub starved: bool,
     bytes: u64,
@@ -68,7 +70,13 @@ pub(super) struct Direction {
     /// When the sender was last heard of.
     heard: Time,
     /// When the receiver last took some of it.
-    taken: Time,
+    pub taken: Time,
+    /// When its socket was last looked at, and what had been acknowledged by then, as far as it tells more
+    /// from less.
+    pub looked: Time,
+    pub acknowledged: u32,
+    /// Whether the socket held some that was not.
+    pub holds: bool,
     pub ended: bool,
     /// The message that is too big has been seen.
     pub too_big: bool,
@@ -83,7 +91,8 @@ impl Direction {
             owed: 0,
             ours: None,
             unsent: 0,
-            stuck: None,
+            is_stuck: false,
+            stuck: now,
             starved: false,
             bytes: 0,
             close: None,
@@ -91,6 +100,9 @@ impl Direction {
             unanswered: 0,
             heard: now,
             taken: now,
+            looked: now.wrapping_sub(1),
+            acknowledged: 0,
+            holds: false,
             ended: false,
             too_big: false,
         }
@@ -110,7 +122,7 @@ impl Direction {
     #[inline]
     pub fn sent<'b>(&mut self, bytes: &'b [u8], now: Time) -> Option<Seen<'b>> {
         self.owed = 0;
-        self.stuck = None;
+        self.is_stuck = false;
         self.taken = now;
         self.gone(bytes)
     }
@@ -169,7 +181,7 @@ impl Direction {
 
     /// So many bytes of [`Self::ours`] are gone. What that was, if it was all.
     pub fn sent_ours(&mut self, count: usize, farewell: u8) -> Option<Ours> {
-        self.stuck = None;
+        self.is_stuck = false;
         self.ours.take_if(|ours| ours.sent(count, farewell))
     }
 
@@ -185,7 +197,9 @@ impl Direction {
 
     /// The receiver has to be waited for.
     pub fn blocked(&mut self, now: Time) {
-        self.stuck.get_or_insert(now);
+        if !self.is_stuck {
+            (self.is_stuck, self.stuck) = (true, now);
+        }
     }
 
     /// It is told now that the sender's bytes are no frames. Whether it had to be.
@@ -200,7 +214,7 @@ impl Direction {
     /// Nothing more comes from the sender. Whether that tells what is to become of bytes that were held
     /// back.
     pub fn ends(&mut self) -> bool {
-        let held_back = self.unsent > 0 && self.stuck.is_none();
+        let held_back = self.unsent > 0 && !self.is_stuck;
         let is_news = !core::mem::replace(&mut self.ended, true) && held_back;
         self.starved &= !is_news;
         is_news
@@ -259,7 +273,7 @@ impl Direction {
     pub fn cut(&mut self) {
         self.passage = Passage::Cut;
         self.ours = None;
-        self.stuck = None;
+        self.is_stuck = false;
     }
 
     // What can be asked.
@@ -276,7 +290,7 @@ impl Direction {
     /// Whether more may be read from the sender, as far as the receiver is concerned.
     #[inline]
     pub fn takes_more(&self) -> bool {
-        self.stuck.is_none() && (!self.too_big || self.passage != Passage::Open)
+        !self.is_stuck && (!self.too_big || self.passage != Passage::Open)
     }
 
     pub fn ours<'a>(&'a self, farewell: &'a [u8]) -> &'a [u8] {
@@ -303,7 +317,7 @@ impl Direction {
 
     /// Since when the receiver has to be waited for.
     pub fn stuck(&self) -> Option<Time> {
-        self.stuck
+        self.is_stuck.then_some(self.stuck)
     }
 
     /// Whether what has come so far is WebSocket frames.

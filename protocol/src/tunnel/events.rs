@@ -2,6 +2,7 @@
 
 use super::clock::{self, Beat, Ending};
 use super::close::{self, CLOSE_TIMEOUT, Closing};
+use super::delivery::{Patience, Queue};
 use super::direction::{Direction, Seen};
 use super::farewell::{Farewell, Parting};
 use super::limits::{Side, Sides};
@@ -91,7 +92,22 @@ impl Tunnel {
         self.is_eventful = true;
     }
 
-    /// The timer has fired. `mask` is for a Ping to the upstream.
+    /// What a side's socket holds, where [`has_doubts`](Self::has_doubts) asks; `None` if that can't be
+    /// told.
+    pub fn holds(&mut self, side: Side, queue: Option<Queue>, now: Time) {
+        let times = self.clock.patience(&self.limits, &self.by, side);
+        let way = self.by.towards_mut(side);
+        let look = way.look(queue, now);
+        let [sends, answers, moves] = times.map(|time| time?.renewed(look));
+        way.stuck = sends.unwrap_or(way.stuck);
+        way.taken = moves.unwrap_or(way.taken);
+        if let Some(since) = answers {
+            self.clock.excuse(side, since);
+        }
+    }
+
+    /// The timer has fired, and [`has_doubts`](Self::has_doubts) has been asked of both sides. `mask` is for
+    /// a Ping to the upstream.
     pub fn tick(&mut self, now: Time, mask: [u8; 4]) {
         self.clock.fired();
         if is_due(self.clock.resume_at, now) {
@@ -192,9 +208,10 @@ impl Tunnel {
             self.by.towards_mut(to).cut();
             return self.give_turn(to.other());
         }
-        let stuck = self.by.towards(to).stuck();
-        if let (Some(stuck), Some(timeout)) = (stuck, self.limits.send(to)) {
-            self.clock.wake_by(after(stuck, timeout));
+        let way = self.by.towards(to);
+        if let (Some(since), Some(limit)) = (way.stuck(), self.limits.send(to)) {
+            let patience = Patience { since, limit };
+            self.clock.wake_by(patience.looks(way.looked));
         }
     }
 

@@ -7,6 +7,7 @@ mod choice;
 mod clock;
 mod close;
 mod credit;
+mod delivery;
 mod direction;
 mod events;
 mod farewell;
@@ -23,6 +24,7 @@ mod traffic;
 mod write;
 
 pub use close::CLOSE_TIMEOUT;
+pub use delivery::Queue;
 pub use farewell::Farewell;
 pub use limits::{Limits, Ping, Side};
 pub use next::Next;

@@ -49,6 +49,12 @@ impl Tunnel {
         })
     }
 
+    /// Before a [tick](Self::tick): whether a side's socket is to be looked at, and
+    /// [what it holds](Self::holds) to be told, as the side may have to be given up.
+    pub fn has_doubts(&self, of: Side, now: Time) -> bool {
+        self.closing.is_none() && self.clock.has_doubts(&self.limits, &self.by, of, now)
+    }
+
     /// What is to be done when a turn has ended, or after a tick.
     #[inline]
     pub fn next(&mut self, now: Time) -> Next {

@@ -6,6 +6,7 @@ mod bytes;
 mod case;
 mod closes;
 mod dead;
+mod delivery;
 mod departs;
 mod ends;
 mod orders;
