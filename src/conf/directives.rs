@@ -16,7 +16,7 @@ use super::words::{
     Setter, set_allow_origin, set_buffer_size, set_choice, set_drain, set_flag, set_message_size,
     set_number, set_ping, set_rate, set_time_or_off,
 };
-use super::{LocationConf, MainConf, status, zone};
+use super::{LocationConf, MainConf, send_lowat, status, zone};
 use crate::nginx::string;
 use crate::types::{OtherUpgrades, Verify};
 
@@ -97,7 +97,7 @@ const fn main_directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 23] = [
+pub static mut COMMANDS: [ngx_command_t; 24] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -173,6 +173,13 @@ pub static mut COMMANDS: [ngx_command_t; 23] = [
         NGX_CONF_TAKE1,
         set_number,
         offset_of!(LocationConf, buffers),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_send_lowat",
+        NGX_CONF_TAKE1,
+        send_lowat::set_send_lowat,
+        offset_of!(LocationConf, send_lowat),
         ptr::null_mut(),
     ),
     directive(

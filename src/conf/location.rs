@@ -13,7 +13,7 @@ use websocket_protocol::{Scanner, Strictness};
 use websocket_zone::LabelId;
 
 use super::note::{Note, Notes};
-use super::origin;
+use super::{origin, send_lowat};
 use crate::nginx::conf::Place;
 use crate::nginx::{Request, module, pool, string};
 use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, Status, Verify};
@@ -34,6 +34,7 @@ pub struct LocationConf {
     pub(super) tunnel: ngx_flag_t,
     pub(super) buffer_size: usize,
     pub(super) buffers: ngx_int_t,
+    pub(super) send_lowat: usize,
     pub(super) ping_interval: ngx_msec_t,
     pub(super) ping_timeout: ngx_msec_t,
     pub(super) ping_to: ngx_uint_t,
@@ -166,6 +167,7 @@ impl LocationConf {
         let fields = [
             offset_of!(Self, buffer_size),
             offset_of!(Self, buffers),
+            offset_of!(Self, send_lowat),
             offset_of!(Self, ping_interval),
             offset_of!(Self, max_lifetime),
             offset_of!(Self, max_message_size),
@@ -259,6 +261,11 @@ impl LocationConf {
     /// How many free buffers a worker keeps.
     pub fn buffers(&self) -> usize {
         usize::try_from(self.buffers).unwrap_or(0)
+    }
+
+    /// Below how many bytes that the kernel has not sent yet a socket takes more.
+    pub fn send_lowat(&self) -> Option<usize> {
+        (self.send_lowat != send_lowat::OFF).then_some(self.send_lowat)
     }
 
     pub fn ping(&self) -> Option<Ping> {

@@ -13,7 +13,7 @@ use websocket_zone::LabelId;
 use super::location::{Level, Twins};
 use super::note::Notes;
 use super::words::DEFAULT_PING_TIMEOUT;
-use super::{LocationConf, MainConf};
+use super::{LocationConf, MainConf, send_lowat};
 use crate::nginx::conf::Place;
 use crate::nginx::{conf, string};
 use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify};
@@ -40,6 +40,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         tunnel: conf::UNSET_FLAG,
         buffer_size: conf::UNSET,
         buffers: conf::UNSET_FLAG,
+        send_lowat: conf::UNSET,
         ping_interval: conf::UNSET,
         ping_timeout: conf::UNSET,
         ping_to: conf::UNSET,
@@ -138,6 +139,12 @@ pub unsafe extern "C" fn merge(
         64 * 1024,
     );
     conf::merge(&mut this.buffers, above.buffers, conf::UNSET_FLAG, 64);
+    conf::merge(
+        &mut this.send_lowat,
+        above.send_lowat,
+        conf::UNSET,
+        send_lowat::OFF,
+    );
     conf::merge(
         &mut this.ping_interval,
         above.ping_interval,

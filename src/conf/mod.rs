@@ -8,7 +8,8 @@ pub mod merge;
 pub mod note;
 pub mod origin;
 pub mod peer;
-pub mod status;
+pub mod send_lowat;
+mod status;
 mod words;
 pub mod zone;
 

@@ -117,6 +117,22 @@ impl Socket {
         status != 0 || error != 0
     }
 
+    /// Has it take more only when the kernel has less than this still to send. A unix socket has no such
+    /// bound, and goes without.
+    pub fn set_send_lowat(self, size: usize) {
+        let size = libc::c_int::try_from(size).unwrap_or(libc::c_int::MAX);
+        // SAFETY: the descriptor is that of an open connection; the kernel reads an int.
+        unsafe {
+            libc::setsockopt(
+                (*self.0.as_ptr()).fd,
+                libc::IPPROTO_TCP,
+                libc::TCP_NOTSENT_LOWAT,
+                (&raw const size).cast(),
+                size_of_val(&size) as libc::socklen_t,
+            )
+        };
+    }
+
     /// What it holds of what was sent, as the peer has not acknowledged it. `None` where the kernel does not
     /// tell.
     pub fn queue(self) -> Option<Queue> {

@@ -102,6 +102,7 @@ const LINES: [&str; 15] = [
     "websocket_max_lifetime 1h;",
     "websocket_max_message_size 1m;",
     "websocket_rate 1m;",
+    "websocket_send_lowat 64k;",
     "websocket_drain 1m;",
 ];
 
@@ -175,7 +176,7 @@ fn tunnel_directives_where_nginx_carries_the_tunnel() {
     // What asks for nothing only says what holds.
     is_silent(&location(
         "websocket_tunnel off; websocket_ping off; websocket_drain off; websocket_rate 0;
-         websocket_max_message_size 0; websocket_max_lifetime off;",
+         websocket_max_message_size 0; websocket_max_lifetime off; websocket_send_lowat off;",
     ));
 }
 

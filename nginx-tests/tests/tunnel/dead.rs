@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use nginx_tests::{Frame, Nginx};
+use nginx_tests::{DEADLINE, Frame, Nginx};
 
 use crate::case::{Ended, backend, ended, http, join, raw_tunnel, server};
 use crate::stuck::flood;
@@ -56,6 +56,7 @@ fn while_it_goes_on_sending() {
         .set("BACKEND", listener.local_addr().unwrap())
         .start();
     let (mut client, mut backend) = raw_tunnel(&nginx, &listener);
+    client.set_write_timeout(Some(*DEADLINE)).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
             let frame = [&b"\x82\xfe\x40\x00\0\0\0\0"[..], &[7; 0x4000]].concat();

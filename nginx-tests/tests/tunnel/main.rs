@@ -11,6 +11,7 @@ mod dead;
 mod drain;
 mod ends;
 mod fairness;
+mod lowat;
 mod ping;
 mod pump;
 mod slow;
