@@ -23,35 +23,55 @@ bench/README.md says what the figures mean. Without a scenario, all of them run:
                        all they can to the backend, or from it
   handshake-tls ...    each of them over TLS
 
+and these where they are named, each also over TLS:
+
+  broadcast            what one client says, sent to 1,000
+  many                 5,000 tunnels with a message a second each
+  latency              how long a message takes at half of the rate that the peer
+                       is capable of, beside a client that reads slowly
+
   --runs N             how often each peer is started and measured (5)
   --seconds S          how long it is measured each time (2)
   --quick              two short runs: shows that all works, not what it costs
   --before FILE        another build of the module: the peer before
   --peers A,B          which peers of module, before, zone (with a websocket_zone),
                        off (the module's location is off: for plain requests),
-                       relay and stock; ratios are to the last one (module,stock; with --before module,before)
+                       haproxy, envoy, caddy, traefik, apache, relay and stock;
+                       ratios are to the last one (module,stock; with --before
+                       module,before); all: module, those five, relay, stock.
+                       What of the five is asked for and isn't there,
+                       scripts/bench-peers.sh installs
   --json               results as JSON
   --markdown           results as a table
+  --svg DIR            a chart of each scenario, there
+  --page FILE          measure what the marks of this page say, with all peers
+                       where nothing else is said, and write it between them
   --wrap COMMAND       what to run nginx under, such as a profiler
 END_OF_USAGE
 }
 
 main() {
-    local argument flags module
+    local argument before="" flags module others=()
     for argument in "$@"; do
         case $argument in
             -h | --help) usage; return ;;
         esac
+        case $before in
+            --peers) mapfile -t others < <(others_of "$argument") ;;
+            --page) [ "${#others[@]}" -gt 0 ] || others=("${OTHERS[@]}") ;;
+        esac
+        before=$argument
     done
 
     need_build_packages
+    [ "${#others[@]}" -eq 0 ] || "$ROOT/scripts/bench-peers.sh" "${others[@]}" >/dev/null
     module=$("$ROOT/scripts/build.sh" | tail -n 1)
     mapfile -t flags < <(cargo_flags)
     cargo build --release --manifest-path "$ROOT/Cargo.toml" -p bench "${flags[@]}" >&2
     mkdir -p "$TARGET/bench"
     # In this shell's place, so that Ctrl-C and kill reach what has something to end.
     set -- "${CARGO_TARGET_DIR:-$TARGET}/release/bench" --nginx "$(command -v nginx)" \
-        --module "$module" --directory "$TARGET/bench" "$@"
+        --module "$module" --directory "$TARGET/bench" --programs "$TARGET/bench-peers/programs" "$@"
     if has_network_of_its_own; then
         exec unshare --net sh -c "$PREPARE_NETWORK"' && exec "$@"' sh "$@"
     fi
@@ -59,6 +79,27 @@ main() {
         cat /proc/sys/net/ipv4/tcp_congestion_control
     )); a network of its own takes root, and the packages util-linux and iproute2."
     exec "$@"
+}
+
+# others_of A,B   those of the peers that are to be installed, one a line.
+others_of() {
+    local peer peers
+    IFS=, read -r -a peers <<<"$1"
+    for peer in "${peers[@]}"; do
+        case $peer in
+            all) printf '%s\n' "${OTHERS[@]}" ;;
+            *) for_other "$peer" ;;
+        esac
+    done
+}
+
+OTHERS=(haproxy envoy caddy traefik apache)
+
+for_other() {
+    local other
+    for other in "${OTHERS[@]}"; do
+        [ "$other" != "$1" ] || printf '%s\n' "$other"
+    done
 }
 
 # A network in which nothing but the kernel's usual settings has an effect: no

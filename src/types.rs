@@ -39,6 +39,15 @@ pub struct Ping {
     pub to: ngx_uint_t,
 }
 
+/// `websocket_upstream_drain`
+#[derive(Clone, Copy)]
+pub struct UpstreamDrain {
+    /// Milliseconds.
+    pub within: ngx_msec_t,
+    /// The code of the Close.
+    pub code: u16,
+}
+
 pub const TO_CLIENT: ngx_uint_t = 1;
 pub const TO_UPSTREAM: ngx_uint_t = 2;
 

@@ -4,6 +4,7 @@
 //! the buffer that the message was read into.
 
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::net::{SocketAddr, TcpListener};
 use std::ops::Range;
 use std::time::Duration;
@@ -64,13 +65,26 @@ impl Backend {
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else {
             return Ok(());
         };
-        match connection.advance(event.closed, &mut self.served)? {
+        let halt = connection.advance(event.closed, &mut self.served)?;
+        let said = mem::take(&mut connection.said);
+        let room = connection.room.filter(|_| !said.is_empty());
+        match halt {
             Halt::Blocked => {}
             Halt::Unfinished => epoll.again(event.token),
             Halt::Ended => {
                 connection.end();
                 self.connections[slot] = None;
                 self.free.push(slot);
+            }
+        }
+        room.map_or(Ok(()), |room| self.broadcast(room, &said))
+    }
+
+    fn broadcast(&mut self, room: u64, said: &[u8]) -> Result<()> {
+        for hearer in self.connections.iter_mut().flatten() {
+            if hearer.room == Some(room) {
+                hearer.hear(said)?;
+                self.served.frames += 1;
             }
         }
         Ok(())
@@ -99,14 +113,18 @@ impl Backend {
 struct Flood {
     end: End,
     is_source: bool,
+    /// Whoever gets it doesn't wait for its end, so it doesn't count.
+    is_endless: bool,
 }
 
 impl Flood {
     fn wanted(request: &[u8]) -> Option<Self> {
-        let is_source = http::is_for(request, b"/ws/source");
+        let is_endless = http::is_for(request, b"/ws/endless");
+        let is_source = is_endless || http::is_for(request, b"/ws/source");
         (is_source || http::is_for(request, b"/ws/sink")).then(|| Self {
             end: End::of_backend(),
             is_source,
+            is_endless,
         })
     }
 
@@ -119,8 +137,12 @@ impl Flood {
                 self.end.mark();
             }
         }
-        let sent = self.end.send(socket)?;
-        served.frames += self.end.take_frames();
+        // However the proxy ends a connection: the generator knows what is missing.
+        let sent = self.end.send(socket).unwrap_or(Halt::Ended);
+        let frames = self.end.take_frames();
+        if !self.is_endless {
+            served.frames += frames;
+        }
         Ok(match received {
             Halt::Blocked => sent,
             _ => received,
@@ -133,6 +155,9 @@ struct Connection {
     is_websocket: bool,
     /// What a tunnel is that echoes nothing.
     flood: Option<Flood>,
+    /// The room whose clients all get what one of them says, and what this one has just said.
+    room: Option<u64>,
+    said: Vec<u8>,
     buffer: Vec<u8>,
     /// What `buffer` holds that was not looked at yet.
     input: Range<usize>,
@@ -151,6 +176,8 @@ impl Connection {
             socket,
             is_websocket: false,
             flood: None,
+            room: None,
+            said: Vec::new(),
             buffer: vec![0; FIRST_BUFFER],
             input: 0..0,
             output: 0..0,
@@ -222,7 +249,11 @@ impl Connection {
             return self.answer_request(served);
         }
         while self.answer_frame()? {
-            served.frames += 1;
+            served.frames += u64::from(self.room.is_none());
+        }
+        if self.room.is_some() {
+            self.said.extend(&self.buffer[self.output.clone()]);
+            self.output = 0..0;
         }
         Ok(())
     }
@@ -240,11 +271,12 @@ impl Connection {
         }
         self.is_websocket = http::is_handshake(input);
         self.flood = Flood::wanted(input);
+        self.room = http::room(input);
         let answer = if self.is_websocket {
             served.handshakes += 1;
             http::SWITCHING
         } else {
-            served.pages += 1;
+            served.pages += u64::from(!http::is_for(input, b"/ws/ready"));
             http::PAGE
         };
         self.buffer[..answer.len()].copy_from_slice(answer);
@@ -284,6 +316,18 @@ impl Connection {
             self.output = from..from + length;
         }
         Ok(true)
+    }
+
+    /// Sends what another one in the room said. Nothing is said before all have heard the last.
+    fn hear(&mut self, said: &[u8]) -> Result<()> {
+        if !self.input.is_empty() || !self.output.is_empty() {
+            return Err("a client of a broadcast is not ready for the next message".into());
+        }
+        self.buffer[..said.len()].copy_from_slice(said);
+        self.output = 0..said.len();
+        self.input = said.len()..said.len();
+        self.send()?;
+        Ok(())
     }
 
     /// Whether all output is out.

@@ -41,6 +41,25 @@ pub const PROGRAM_HANDSHAKE: &[u8] = program_handshake!("/ws");
 pub const SINK_HANDSHAKE: &[u8] = program_handshake!("/ws/sink");
 pub const SOURCE_HANDSHAKE: &[u8] = program_handshake!("/ws/source");
 
+/// For one whose backend sends without end.
+pub const ENDLESS_HANDSHAKE: &[u8] = program_handshake!("/ws/endless");
+
+/// For a tunnel whose backend sends what one client says to all clients of the same room.
+pub fn broadcast_handshake(room: u64) -> Vec<u8> {
+    let text = String::from_utf8_lossy(program_handshake!("/ws/room/"));
+    let path = format!("/ws/room/{room}");
+    text.replacen("/ws/room/", &path, 1).into_bytes()
+}
+
+/// The room that a request is for.
+pub fn room(head: &[u8]) -> Option<u64> {
+    let room = path(head)?.strip_prefix(b"/ws/room/")?;
+    std::str::from_utf8(room).ok()?.parse().ok()
+}
+
+/// Whether there is a way to the backend: a request that doesn't count.
+pub const READY: &[u8] = b"GET /ws/ready HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
 /// The key is RFC 6455's own example, and so is the answer to it.
 pub const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
     Upgrade: websocket\r\n\
@@ -125,7 +144,11 @@ pub fn is_handshake(head: &[u8]) -> bool {
 
 /// Whether a request is for this path.
 pub fn is_for(head: &[u8], path: &[u8]) -> bool {
-    head.split(|byte| *byte == b' ').nth(1) == Some(path)
+    self::path(head) == Some(path)
+}
+
+fn path(head: &[u8]) -> Option<&[u8]> {
+    head.split(|byte| *byte == b' ').nth(1)
 }
 
 fn field<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
@@ -147,6 +170,10 @@ mod tests {
         assert!(!is_handshake(PLAIN));
         assert!(is_for(SINK_HANDSHAKE, b"/ws/sink"));
         assert!(!is_for(PROGRAM_HANDSHAKE, b"/ws/sink"));
+        let room_handshake = broadcast_handshake(17 << 32);
+        assert!(is_handshake(&room_handshake));
+        assert_eq!(room(&room_handshake), Some(17 << 32));
+        assert_eq!(room(PROGRAM_HANDSHAKE), None);
     }
 
     #[test]

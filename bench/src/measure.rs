@@ -1,20 +1,19 @@
 //! Runs: every peer started, warmed up, measured in turns and stopped, over and over.
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use crate::backend::Served;
-use crate::flood;
+use crate::figures::{self, Figures};
 use crate::load::{self, Link};
 use crate::options::Options;
-use crate::peer::{Peer, Running, Site};
+use crate::peer::{Peer, Site};
 use crate::perf::{self, Counter};
 use crate::process::{self, Cores};
 use crate::result::Result;
+use crate::running::Running;
 use crate::scenario::{Figure, Kind, Scenario};
-use crate::statistics::percentile;
 use crate::tls::Certificate;
 use crate::world::{Slice, World};
 
@@ -35,9 +34,6 @@ pub struct Laboratory<'a> {
     open_files: u64,
     counts_instructions: bool,
 }
-
-/// What a peer's turn came to.
-pub type Figures = BTreeMap<Figure, f64>;
 
 /// Rounds in which each peer had a turn.
 pub type Run = Vec<Vec<Figures>>;
@@ -63,7 +59,13 @@ impl<'a> Laboratory<'a> {
         })
     }
 
-    pub fn measure(&self, scenario: &Scenario) -> Result<Outcome> {
+    pub fn measure(&self, scenario: &Scenario, peers: &[&'static Peer]) -> Result<Outcome> {
+        // Those that can do what is measured.
+        let peers: Vec<_> = peers
+            .iter()
+            .copied()
+            .filter(|peer| peer.program.speaks_tls() || !scenario.tls)
+            .collect();
         let mut runs = Vec::new();
         for run in 0..self.options.runs {
             progress(&format!(
@@ -72,21 +74,34 @@ impl<'a> Laboratory<'a> {
                 run + 1,
                 self.options.runs
             ));
-            runs.push(self.run(scenario, run)?);
+            runs.push(self.run(scenario, &peers, run)?);
         }
         progress("");
         Ok(Outcome {
             scenario: scenario.clone(),
-            peers: self.options.peers.iter().map(|peer| peer.name).collect(),
+            peers: peers.iter().map(|peer| peer.name).collect(),
             runs,
         })
     }
 
     /// One run of every peer.
-    fn run(&self, scenario: &Scenario, run: usize) -> Result<Run> {
+    fn run(&self, scenario: &Scenario, peers: &[&'static Peer], run: usize) -> Result<Run> {
+        if !scenario.is_alone() {
+            return self.session(scenario, peers, run);
+        }
+        let mut turns = vec![Figures::new(); peers.len()];
+        for index in order(peers.len(), run) {
+            let rounds = self.session(scenario, &peers[index..=index], run)?;
+            turns[index] = rounds.into_iter().flatten().next().unwrap_or_default();
+        }
+        Ok(vec![turns])
+    }
+
+    /// From the start of some peers to their end.
+    fn session(&self, scenario: &Scenario, peers: &[&'static Peer], run: usize) -> Result<Run> {
         let mut world = World::new()?;
         // A tunnel takes two descriptors in the proxy, and two here for each peer.
-        let each = 2 * self.options.peers.len();
+        let each = 2 * peers.len();
         let needed = (each * scenario.connections + 100) as u64;
         if needed > self.open_files {
             return Err(format!("{needed} open files are needed (ulimit -n)").into());
@@ -95,20 +110,16 @@ impl<'a> Laboratory<'a> {
             setup: &self.options.setup,
             certificate: &self.certificate,
             backend: world.backend.address()?,
-            // With few left, nginx closes connections that have not sent anything yet.
-            connections: 3 * scenario.connections + 500,
+            clients: scenario.connections,
             core: self.cores.proxy,
         };
-        let start = |peer: &&'static Peer| peer.start(&site);
-        let peers: Vec<Running> = self
-            .options
-            .peers
-            .iter()
-            .map(start)
-            .collect::<Result<_>>()?;
+        let start = |peer: &&'static Peer| Running::start(peer, &site);
+        let peers: Vec<Running> = peers.iter().map(start).collect::<Result<_>>()?;
         let rounds = match scenario.kind {
             Kind::Idle { .. } => self.idle(scenario, &mut world, &peers),
-            Kind::Fairness(_) => self.fair(scenario, &mut world, &peers, run),
+            Kind::Fairness(_) | Kind::Many | Kind::Latency => {
+                self.waits(scenario, &mut world, &peers, run)
+            }
             _ => self.busy(scenario, &mut world, &peers, run),
         };
         let rounds = rounds.map_err(|error| blame(&*error, &peers))?;
@@ -134,17 +145,17 @@ impl<'a> Laboratory<'a> {
         for round in 0..self.rounds(TURN) {
             let mut turns = vec![Figures::new(); peers.len()];
             for index in order(peers.len(), run + round) {
-                let before = process::cpu_time(peers[index].worker)?;
+                let before = peers[index].cpu_time()?;
                 let slice = world.slice(index, TURN)?;
                 world.settle(SETTLE)?;
-                let cpu = process::cpu_time(peers[index].worker)? - before;
-                turns[index] = figures(scenario, &slice, cpu);
+                let cpu = peers[index].cpu_time()? - before;
+                turns[index] = figures::of_turn(scenario, &slice, cpu);
                 operations[index] += slice.operations;
             }
             rounds.push(turns);
         }
         for (index, counter) in counters.into_iter().enumerate() {
-            let memory = process::memory(peers[index].worker)? as f64;
+            let memory = peers[index].memory()? as f64;
             let instructions = counter.map(Counter::finish).transpose()?.flatten();
             for turns in &mut rounds {
                 turns[index].insert(Figure::Memory, memory);
@@ -158,7 +169,7 @@ impl<'a> Laboratory<'a> {
     }
 
     /// The whole run is one turn of each peer, cut in pieces: the longest wait of a piece says little.
-    fn fair(
+    fn waits(
         &self,
         scenario: &Scenario,
         world: &mut World,
@@ -166,16 +177,34 @@ impl<'a> Laboratory<'a> {
         run: usize,
     ) -> Result<Run> {
         self.warm_up(scenario, world, peers)?;
-        let mut totals: Vec<Slice> = peers.iter().map(|_| Slice::default()).collect();
-        for round in 0..self.rounds(LONG_TURN) {
-            for index in order(peers.len(), run + round) {
-                totals[index] += world.slice(index, LONG_TURN)?;
-                world.settle(SETTLE)?;
+        let mut loads: Vec<usize> = (0..peers.len()).collect();
+        if scenario.kind == Kind::Latency {
+            for (load, peer) in loads.iter_mut().zip(peers) {
+                let most = world.slice(*load, WARM_UP)?.rate();
+                let half = load::at_rate(most / 2.0, scenario.connections);
+                *load = world.add(self.link(scenario, peer), half);
+                world.slice(*load, WARM_UP)?;
             }
         }
-        Ok(vec![totals.into_iter().map(waits).collect()])
+        let mut totals: Vec<Slice> = peers.iter().map(|_| Slice::default()).collect();
+        let mut times = vec![0; peers.len()];
+        for round in 0..self.rounds(LONG_TURN) {
+            for index in order(peers.len(), run + round) {
+                let before = peers[index].cpu_time()?;
+                totals[index] += world.slice(loads[index], LONG_TURN)?;
+                world.settle(SETTLE)?;
+                times[index] += peers[index].cpu_time()? - before;
+            }
+        }
+        let totals = totals.into_iter().zip(times);
+        Ok(vec![
+            totals
+                .map(|(total, cpu)| figures::waits(scenario, total, cpu))
+                .collect(),
+        ])
     }
 
+    /// Each load has its peer's number.
     fn warm_up(&self, scenario: &Scenario, world: &mut World, peers: &[Running]) -> Result<()> {
         for peer in peers {
             let load = self.add_load(scenario, world, peer, scenario.connections);
@@ -195,13 +224,18 @@ impl<'a> Laboratory<'a> {
             let first = self.add_load(scenario, world, peer, 1);
             world.slice(first, Duration::ZERO)?;
             world.settle(SILENCE)?;
-            let before = process::memory(peer.worker)?;
+            let before = [peer.memory()?, process::kernel_memory()?];
             let load = self.add_load(scenario, world, peer, scenario.connections);
             world.slice(load, Duration::ZERO)?;
             world.settle(SILENCE)?;
-            let after = process::memory(peer.worker)?;
-            let each = (after as f64 - before as f64) / scenario.connections as f64;
-            let figures = [(Figure::TunnelMemory, each), (Figure::Memory, after as f64)];
+            let after = [peer.memory()?, process::kernel_memory()?];
+            let tunnels = scenario.connections as f64;
+            let each = |what: usize| (after[what] as f64 - before[what] as f64) / tunnels;
+            let figures = [
+                (Figure::TunnelMemory, each(0)),
+                (Figure::KernelMemory, each(1)),
+                (Figure::Memory, after[0] as f64),
+            ];
             turns.push(figures.into());
         }
         Ok(vec![turns])
@@ -214,39 +248,28 @@ impl<'a> Laboratory<'a> {
         peer: &Running,
         connections: usize,
     ) -> usize {
+        let link = self.link(scenario, peer);
+        world.add(link, load::new(scenario, connections))
+    }
+
+    fn link(&self, scenario: &Scenario, peer: &Running) -> Link {
         let (address, tls) = if scenario.tls {
             (peer.tls_address, Some(self.certificate.client.clone()))
         } else {
             (peer.address, None)
         };
-        let link = Link {
+        Link {
             address,
             tls,
             token: 0,
-        };
-        world.add(link, load::new(scenario, connections))
+        }
     }
 
     fn attach(&self, peers: &[Running]) -> Result<Vec<Option<Counter>>> {
-        let attach = |peer: &Running| Counter::attach(peer.worker);
+        let attach = |peer: &Running| Counter::attach(&peer.processes());
         let counts = |peer| self.counts_instructions.then(|| attach(peer)).transpose();
         peers.iter().map(counts).collect()
     }
-}
-
-/// A turn's figures. Something was done in it: each connection ends what it begins.
-fn figures(scenario: &Scenario, slice: &Slice, cpu: u64) -> Figures {
-    let (operations, wall) = (slice.operations as f64, slice.wall.as_secs_f64());
-    let mut figures = Figures::from([
-        (Figure::Cpu, cpu as f64 / 1e3 / operations),
-        (Figure::Rate, operations / wall),
-        (Figure::Busy, cpu as f64 / 1e7 / wall),
-    ]);
-    if scenario.payload() > 0 {
-        let bytes = operations * scenario.payload() as f64;
-        figures.insert(Figure::Throughput, bytes / 1e6 / wall);
-    }
-    figures
 }
 
 /// ABBA: neither is always the first.
@@ -255,28 +278,6 @@ fn order(peers: usize, round: usize) -> impl Iterator<Item = usize> {
         0 => place,
         _ => peers - 1 - place,
     })
-}
-
-/// What requests waited beside a flood, and what that came to.
-fn waits(total: Slice) -> Figures {
-    let bytes = total.messages as f64 * flood::PAYLOAD as f64;
-    let mut figures = Figures::from([
-        (Figure::Throughput, bytes / 1e6 / total.wall.as_secs_f64()),
-        (Figure::Pause, milliseconds(&total.pause)),
-    ]);
-    let waits: Vec<f64> = total.waits.iter().map(milliseconds).collect();
-    for (figure, part) in [
-        (Figure::WaitMedian, 0.5),
-        (Figure::WaitP99, 0.99),
-        (Figure::WaitLongest, 1.0),
-    ] {
-        figures.extend(percentile(waits.clone(), part).map(|wait| (figure, wait)));
-    }
-    figures
-}
-
-fn milliseconds(duration: &Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }
 
 /// A line that the next one overwrites, for someone who watches.
@@ -316,7 +317,7 @@ fn check_counts(scenario: &Scenario, world: &mut World) -> Result<()> {
             frames: messages,
             pages: done,
         },
-        Kind::Echo { .. } | Kind::Idle { .. } => Served {
+        _ => Served {
             handshakes,
             frames: done,
             ..Served::default()

@@ -3,20 +3,28 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::peer::{BEFORE, DEFAULT_PEERS, DEFAULT_PEERS_WITH_BEFORE, PEERS, Peer, Setup};
+use crate::page::Block;
+use crate::peer::{
+    ALL_PEERS, BEFORE, DEFAULT_PEERS, DEFAULT_PEERS_WITH_BEFORE, PEERS, Peer, Setup,
+};
 use crate::result::Result;
 use crate::scenario::Scenario;
 
 pub const USAGE: &str = "\
 Usage: bench --nginx FILE --module FILE --directory DIR [SCENARIO…] [OPTION…]
 
-Scenarios, each also with -tls at the end; all of them when none is named:
+Scenarios, each also with -tls at the end; when none is named, all but
+broadcast, many and latency:
   handshake    connect, handshake, close
   plain        a plain request on a connection that is kept
   echo-SIZE    messages of 125, 64k, 1m or any other size; with -dN, N of them
                under way in each tunnel (1)
   idle         the memory of tunnels that are open and silent; idle-browser
                with the handshake of a browser, which has more headers
+  broadcast    what one client says, sent to all
+  many         a message a second in each of many tunnels
+  latency      how long messages take at half of the rate that the peer is
+               capable of, beside a client that reads slowly
   fairness-up  how long a plain request waits beside tunnels that carry all they
                can to the backend; fairness-down, from it
 With -cN, N connections: echo-64k-d4-c8-tls
@@ -27,21 +35,27 @@ With -cN, N connections: echo-64k-d4-c8-tls
   --before FILE    another build of the module: the peer before
   --peers A,B      which peers of module, before, zone (with a websocket_zone),
                    off (the module's location is off: for plain
-                   requests), relay and stock; ratios are to the
-                   last one (module,stock; with --before module,before)
+                   requests), haproxy, envoy, caddy, traefik, apache, relay
+                   and stock; ratios are to the last one (module,stock; with
+                   --before module,before); all: module, those that users would
+                   pick instead, relay and stock
   --json           results as JSON
   --markdown       results as a table in Markdown
+  --svg DIR        a chart of each scenario, there
+  --page FILE      measure what the marks of this page say, with all peers
+                   where nothing else is said, and write it between them
   --wrap COMMAND   what to run the proxy under, such as a profiler
 
   --nginx FILE     the nginx to measure
   --module FILE    the module, built for it
+  --programs DIR   where haproxy, envoy, caddy, traefik and apache2 are
   --directory DIR  where the peers run; what was in it is lost";
 
 pub enum Command {
     Help,
     /// As a peer, with its configuration.
     Relay(PathBuf),
-    Run(Options),
+    Run(Box<Options>),
 }
 
 pub struct Options {
@@ -50,6 +64,10 @@ pub struct Options {
     pub runs: usize,
     pub measured: Duration,
     pub format: Format,
+    /// Where charts go.
+    pub svg: Option<PathBuf>,
+    /// What says itself what is to be measured.
+    pub page: Option<PathBuf>,
     pub setup: Setup,
 }
 
@@ -78,10 +96,13 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
         runs: 5,
         measured: Duration::from_secs(2),
         format: Format::Text,
+        svg: None,
+        page: None,
         setup: Setup {
             nginx: PathBuf::new(),
             module: PathBuf::new(),
             before: None,
+            programs: None,
             wrap: Vec::new(),
             directory: PathBuf::new(),
         },
@@ -96,6 +117,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
             "--nginx" => nginx = Some(value()?.into()),
             "--module" => module = Some(value()?.into()),
             "--before" => options.setup.before = Some(std::path::absolute(value()?)?),
+            "--programs" => options.setup.programs = Some(std::path::absolute(value()?)?),
             "--directory" => directory = Some(value()?.into()),
             "--runs" => options.runs = runs(&value()?)?,
             "--seconds" => options.measured = seconds(&value()?)?,
@@ -106,6 +128,8 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
             "--peers" => chosen = Some(value()?),
             "--json" => options.format = Format::Json,
             "--markdown" => options.format = Format::Markdown,
+            "--svg" => options.svg = Some(value()?.into()),
+            "--page" => options.page = Some(value()?.into()),
             "--wrap" => {
                 options.setup.wrap = value()?.split_whitespace().map(str::to_owned).collect()
             }
@@ -121,6 +145,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
     let with_before = options.setup.before.is_some();
     options.peers = peers(match &chosen {
         Some(names) => names,
+        None if options.page.is_some() => "all",
         None if with_before => DEFAULT_PEERS_WITH_BEFORE,
         None => DEFAULT_PEERS,
     })?;
@@ -130,7 +155,25 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
     if options.scenarios.is_empty() {
         options.scenarios = Scenario::all()?;
     }
-    Ok(Command::Run(options))
+    Ok(Command::Run(Box::new(options)))
+}
+
+impl Options {
+    /// What a block of a page wants.
+    pub fn of_block(&self, block: &Block<'_>) -> Result<(Vec<Scenario>, Vec<&'static Peer>)> {
+        let mut chosen = self.peers.clone();
+        let mut scenarios = Vec::new();
+        let mut arguments = block.arguments.iter();
+        while let Some(argument) = arguments.next() {
+            if *argument == "--peers" {
+                let names = arguments.next();
+                chosen = peers(names.ok_or("--peers needs a value")?)?;
+            } else {
+                scenarios.push(Scenario::parse(argument)?);
+            }
+        }
+        Ok((scenarios, chosen))
+    }
 }
 
 /// Peers run elsewhere.
@@ -157,6 +200,7 @@ fn seconds(text: &str) -> Result<Duration> {
 }
 
 fn peers(names: &str) -> Result<Vec<&'static Peer>> {
+    let names = if names == "all" { ALL_PEERS } else { names };
     let find = |name| {
         let found = PEERS.iter().find(|peer| peer.name == name);
         found.ok_or_else(|| format!("there is no peer \"{name}\"").into())

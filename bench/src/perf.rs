@@ -27,9 +27,10 @@ pub fn works() -> bool {
 pub struct Counter(Option<Child>);
 
 impl Counter {
-    pub fn attach(pid: u32) -> Result<Self> {
+    pub fn attach(processes: &[u32]) -> Result<Self> {
+        let pids: Vec<String> = processes.iter().map(u32::to_string).collect();
         let child = Command::new("perf")
-            .args(["stat", "-x", ",", "-e", EVENT, "-p", &pid.to_string()])
+            .args(["stat", "-x", ",", "-e", EVENT, "-p", &pids.join(",")])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

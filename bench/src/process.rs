@@ -56,9 +56,6 @@ pub fn cpu_time(pid: u32) -> Result<u64> {
             .and_then(|time| time.parse().ok());
         total += time.unwrap_or(0_u64);
     }
-    if total == 0 {
-        return Err("the kernel doesn't tell CPU times (CONFIG_SCHED_INFO)".into());
-    }
     Ok(total)
 }
 
@@ -68,6 +65,57 @@ pub fn memory(pid: u32) -> Result<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     Ok(kib.ok_or("smaps_rollup has no Pss")?)
+}
+
+/// The kernel's own memory in KiB, of the whole machine: objects such as sockets, stacks of threads, page
+/// tables, and what waits in the sockets of TCP.
+pub fn kernel_memory() -> Result<u64> {
+    let objects = in_kernel(&fs::read_to_string("/proc/meminfo")?);
+    let pages = in_sockets(&fs::read_to_string("/proc/net/sockstat")?);
+    let page = rustix::param::page_size() as u64 / 1024;
+    let (objects, pages) = objects
+        .zip(pages)
+        .ok_or("the kernel doesn't tell its memory")?;
+    Ok(objects + pages * page)
+}
+
+/// KiB, of the lines of /proc/meminfo.
+fn in_kernel(meminfo: &str) -> Option<u64> {
+    let of = |name: &str| {
+        let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    Some(of("Slab:")? + of("KernelStack:")? + of("PageTables:")?)
+}
+
+/// Pages, of the lines of /proc/net/sockstat.
+fn in_sockets(sockstat: &str) -> Option<u64> {
+    let line = sockstat
+        .lines()
+        .find_map(|line| line.strip_prefix("TCP:"))?;
+    let mut words = line.split_whitespace().skip_while(|word| *word != "mem");
+    words.nth(1)?.parse().ok()
+}
+
+/// The kernel and the processor, a line each.
+pub fn machine() -> String {
+    let read = |file| fs::read_to_string(file).unwrap_or_default();
+    let release = read("/proc/sys/kernel/osrelease");
+    // Behind a dash stands who built it.
+    let release = release
+        .trim()
+        .split('-')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let info = read("/proc/cpuinfo");
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let model = model
+        .unwrap_or("unknown")
+        .trim_start_matches([' ', '\t', ':']);
+    format!("kernel: Linux {release}\nprocessor: {model}\n")
 }
 
 pub fn children(pid: u32) -> Vec<u32> {
@@ -93,5 +141,21 @@ pub fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // It may just have ended.
         let _ = kill_process(pid, signal);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{in_kernel, in_sockets};
+
+    #[test]
+    fn the_kernels_memory_is_read() {
+        let meminfo = "MemTotal: 9 kB\nSlab:   100 kB\nSReclaimable: 7 kB\nKernelStack:  20 kB\nPageTables:  3 kB\n";
+        assert_eq!(in_kernel(meminfo), Some(123));
+        assert_eq!(in_kernel("Slab: 100 kB\n"), None);
+        let sockstat =
+            "sockets: used 16\nTCP: inuse 1 orphan 0 tw 12 alloc 1 mem 42\nUDP: inuse 0 mem 7\n";
+        assert_eq!(in_sockets(sockstat), Some(42));
+        assert_eq!(in_sockets("sockets: used 16\n"), None);
     }
 }

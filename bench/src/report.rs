@@ -5,11 +5,35 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use crate::measure::{Figures, Outcome, Run};
+use crate::figures::Figures;
+use crate::measure::{Outcome, Run};
 use crate::scenario::{Figure, Target};
 use crate::statistics::{Spread, median};
 
+/// A figure of a scenario, and what it is for each peer.
+pub struct Column {
+    pub title: String,
+    pub cells: Vec<(&'static str, Spread)>,
+}
+
 impl Outcome {
+    /// What a page shows.
+    pub fn columns(&self) -> impl Iterator<Item = Column> {
+        let figures = self.scenario.headlines().iter();
+        figures.map(|&figure| {
+            let peers = self.peers.iter().enumerate();
+            let cells = peers.filter_map(|(peer, name)| Some((*name, self.spread(peer, figure)?)));
+            Column {
+                title: format!(
+                    "{}: {}",
+                    self.scenario.name,
+                    figure.label(self.scenario.operation())
+                ),
+                cells: cells.collect(),
+            }
+        })
+    }
+
     /// The figures that every turn of every peer has.
     fn figures(&self) -> BTreeSet<Figure> {
         let turns = self.runs.iter().flatten().flatten();
@@ -57,6 +81,14 @@ impl Outcome {
     }
 }
 
+/// `module: nginx 1.22.1`
+pub fn versions(versions: &[(&str, String)]) -> String {
+    let lines = versions
+        .iter()
+        .map(|(name, version)| format!("{name}: {version}\n"));
+    lines.collect()
+}
+
 pub fn text(outcome: &Outcome) -> String {
     let scenario = &outcome.scenario;
     let mut text = format!(
@@ -91,7 +123,37 @@ pub fn text(outcome: &Outcome) -> String {
     text
 }
 
+/// Peers below one another, their figures side by side.
+pub fn side_by_side(columns: &[Column]) -> String {
+    let mut peers: Vec<&str> = Vec::new();
+    for (name, _) in columns.iter().flat_map(|column| &column.cells) {
+        if !peers.contains(name) {
+            peers.push(name);
+        }
+    }
+    let titles = columns.iter().map(|column| format!(" {} |", column.title));
+    let mut text = format!("| |{}\n|---|", titles.collect::<String>());
+    text += &"---:|".repeat(columns.len());
+    text.push('\n');
+    for peer in peers {
+        let _ = write!(text, "| {peer} |");
+        for column in columns {
+            let cell = column.cells.iter().find(|(name, _)| *name == peer);
+            let cell = cell.map(|(_, spread)| range(spread, digits(spread.median)));
+            let _ = write!(text, " {} |", cell.unwrap_or_default());
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// A table for each set of peers: some can't do everything.
 pub fn markdown(outcomes: &[Outcome]) -> String {
+    let tables = outcomes.chunk_by(|one, other| one.peers == other.peers);
+    tables.map(table).collect::<Vec<_>>().join("\n")
+}
+
+fn table(outcomes: &[Outcome]) -> String {
     let Some(first) = outcomes.first() else {
         return String::new();
     };
@@ -137,9 +199,13 @@ pub fn markdown(outcomes: &[Outcome]) -> String {
     text
 }
 
-pub fn json(outcomes: &[Outcome]) -> String {
+pub fn json(outcomes: &[Outcome], versions: &[(&str, String)]) -> String {
     let outcomes: Vec<Value> = outcomes.iter().map(outcome_json).collect();
-    json!({ "scenarios": outcomes }).to_string()
+    let versions = versions
+        .iter()
+        .map(|(name, version)| ((*name).to_owned(), json!(version)));
+    let versions: Map<String, Value> = versions.collect();
+    json!({ "versions": versions, "scenarios": outcomes }).to_string()
 }
 
 fn outcome_json(outcome: &Outcome) -> Value {
@@ -203,7 +269,7 @@ fn confidence(ratio: &Spread) -> String {
 }
 
 /// Four that tell something.
-fn digits(value: f64) -> usize {
+pub fn digits(value: f64) -> usize {
     match value.abs() {
         v if v < 10.0 => 3,
         v if v < 100.0 => 2,

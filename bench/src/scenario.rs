@@ -31,6 +31,12 @@ pub enum Kind {
     },
     /// Plain requests beside tunnels that carry all they can, in one direction.
     Fairness(Direction),
+    /// What one client says, sent to all.
+    Broadcast,
+    /// Many tunnels with little traffic: a message a second in each.
+    Many,
+    /// Messages at half of the rate that the peer is capable of, beside a slow reader.
+    Latency,
     /// Tunnels that were opened with many headers, or with few: nginx keeps what came of them.
     Idle {
         browser: bool,
@@ -64,11 +70,16 @@ pub enum Figure {
     Instructions,
     /// KiB of the proxy's memory for each tunnel.
     TunnelMemory,
+    /// KiB of the kernel's memory for each tunnel: its four sockets, of which the proxy has two, and
+    /// what waits in them.
+    KernelMemory,
     /// KiB of the proxy's memory, all of it.
     Memory,
-    /// How long half of the requests waited at most, all but one in a hundred, and all.
+    /// How long half of the requests or messages waited at most, all but one in a hundred, all but one
+    /// in a thousand, and all.
     WaitMedian,
     WaitP99,
+    WaitP999,
     WaitLongest,
     /// How long the generator was kept from its work at most: a wait may be longer by a few of these.
     Pause,
@@ -125,6 +136,9 @@ impl Scenario {
             Some("handshake") => (Kind::Handshake, 32),
             Some("plain") => (Kind::Plain, 32),
             Some("idle") => (Kind::Idle { browser: false }, 2000),
+            Some("broadcast") => (Kind::Broadcast, 1000),
+            Some("many") => (Kind::Many, 5000),
+            Some("latency") => (Kind::Latency, 32),
             Some("fairness") => match parts.next() {
                 Some("up") => (Kind::Fairness(Direction::Up), 8),
                 Some("down") => (Kind::Fairness(Direction::Down), 8),
@@ -170,11 +184,33 @@ impl Scenario {
         }
     }
 
+    /// Whether each peer runs by itself, one after the other, as together they would be too many
+    /// connections.
+    pub const fn is_alone(&self) -> bool {
+        matches!(self.kind, Kind::Idle { .. } | Kind::Many)
+    }
+
+    /// What a page shows of it; the rest is for whoever looks closer.
+    pub const fn headlines(&self) -> &'static [Figure] {
+        match self.kind {
+            Kind::Handshake | Kind::Plain | Kind::Echo { .. } | Kind::Broadcast => &[Figure::Cpu],
+            Kind::Idle { .. } => &[Figure::TunnelMemory, Figure::KernelMemory, Figure::Memory],
+            Kind::Many => &[Figure::Cpu, Figure::WaitP99],
+            Kind::Latency => &[
+                Figure::Rate,
+                Figure::WaitMedian,
+                Figure::WaitP99,
+                Figure::WaitP999,
+            ],
+            Kind::Fairness(_) => &[Figure::WaitP99, Figure::Throughput],
+        }
+    }
+
     pub const fn operation(&self) -> &'static str {
         match self.kind {
             Kind::Handshake => "handshake",
             Kind::Plain | Kind::Fairness(_) => "request",
-            Kind::Echo { .. } => "message",
+            Kind::Echo { .. } | Kind::Broadcast | Kind::Many | Kind::Latency => "message",
             Kind::Idle { .. } => "tunnel",
         }
     }
@@ -217,9 +253,11 @@ impl Figure {
             Self::Busy => "core busy %".to_owned(),
             Self::Instructions => format!("instructions/{operation}"),
             Self::TunnelMemory => "KiB/tunnel".to_owned(),
+            Self::KernelMemory => "kernel KiB/tunnel".to_owned(),
             Self::Memory => "KiB in all".to_owned(),
             Self::WaitMedian => "wait ms, median".to_owned(),
             Self::WaitP99 => "wait ms, 99th percentile".to_owned(),
+            Self::WaitP999 => "wait ms, 99.9th percentile".to_owned(),
             Self::WaitLongest => "wait ms, longest".to_owned(),
             Self::Pause => "generator's pause ms".to_owned(),
         }
@@ -234,9 +272,11 @@ impl Figure {
             Self::Busy => "core_busy_percent",
             Self::Instructions => "user_instructions_per_operation",
             Self::TunnelMemory => "kib_per_tunnel",
+            Self::KernelMemory => "kernel_kib_per_tunnel",
             Self::Memory => "kib",
             Self::WaitMedian => "wait_ms_median",
             Self::WaitP99 => "wait_ms_p99",
+            Self::WaitP999 => "wait_ms_p99_9",
             Self::WaitLongest => "wait_ms_longest",
             Self::Pause => "generator_pause_ms",
         }
@@ -278,6 +318,7 @@ mod tests {
             "fairness-8",
             "idle-d2",
             "plain-browser",
+            "many-d2",
             "handshake-c0",
             "plain-",
         ] {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rustls::client::Resumption;
-use rustls::{ClientConfig, RootCertStore, crypto};
+use rustls::{ClientConfig, RootCertStore, crypto, version};
 
 use crate::result::Result;
 
@@ -18,9 +18,15 @@ impl Certificate {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
         let mut roots = RootCertStore::empty();
         roots.add(made.cert.der().clone())?;
-        let provider = Arc::new(crypto::ring::default_provider());
-        let mut client = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
+        // Each library has its own order of preference: what is offered leaves no choice, so that all
+        // peers do the same work.
+        let provider = crypto::CryptoProvider {
+            cipher_suites: vec![crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256],
+            kx_groups: vec![crypto::ring::kx_group::X25519],
+            ..crypto::ring::default_provider()
+        };
+        let mut client = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[&version::TLS13])?
             .with_root_certificates(roots)
             .with_no_client_auth();
         // Every connection is a new visitor.

@@ -34,6 +34,13 @@ pub struct Slice {
     pub pause: Duration,
 }
 
+impl Slice {
+    /// Operations a second.
+    pub fn rate(&self) -> f64 {
+        self.operations as f64 / self.wall.as_secs_f64()
+    }
+}
+
 impl AddAssign for Slice {
     fn add_assign(&mut self, other: Self) {
         self.operations += other.operations;

@@ -442,12 +442,17 @@ impl Nginx {
     /// The same with another `http` block. Ports keep their numbers.
     #[track_caller]
     pub fn reload_with(&mut self, http: &str) {
+        self.configure(http);
+        self.reload();
+    }
+
+    /// Writes a configuration with another `http` block, for the next time it is read.
+    pub fn configure(&mut self, http: &str) {
         http.clone_into(&mut self.setup.http);
         let mut ports = self.ports.clone();
         self.config = self.setup.render(&self.setup.template(), &mut ports);
         self.ports = ports;
         fs::write(self.path(CONFIG), &self.config).expect("a new configuration");
-        self.reload();
     }
 
     /// The error log so far.

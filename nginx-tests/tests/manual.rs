@@ -447,7 +447,13 @@ fn code_directives() -> BTreeMap<String, Directive> {
 
 /// A default as a configuration would say it.
 fn written(code: &str, default: &str, words: &str, setter: &str) -> String {
-    let is_time = ["set_time_or_off", "set_ping", "set_drain"].contains(&setter);
+    let is_time = [
+        "set_time_or_off",
+        "set_ping",
+        "set_drain",
+        "set_upstream_drain",
+    ]
+    .contains(&setter);
     match default {
         "ptr::null_mut()" => "—".to_owned(),
         "LONGEST_TIMEOUT" if is_time => "off".to_owned(),

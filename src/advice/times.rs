@@ -151,15 +151,27 @@ pub unsafe extern "C" fn check_drains(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     let Some(main) = main else {
         return NGX_OK as ngx_int_t;
     };
-    let too_long = main.levels().filter(|level| {
-        let is_too_long = level.drain().is_some_and(|time| limit > 0 && time > limit);
-        level.has_advice() && has_tunnels(level) && is_too_long
-    });
-    for note in too_long.filter_map(LocationConf::drain_written) {
-        if note.is_news() {
-            let text = "\"websocket_drain\" is longer than \"worker_shutdown_timeout\", within \
-                        which all tunnels are closed";
-            warn_at(log, note.place, format_args!("{text}"));
+    let is_too_long = |time: Option<ngx_msec_t>| time.is_some_and(|time| limit > 0 && time > limit);
+    for level in main
+        .levels()
+        .filter(|level| level.has_advice() && has_tunnels(level))
+    {
+        let all = level.drain_written();
+        let some = level.upstream_drain_written();
+        let within = level.upstream_drain().map(|drain| drain.within);
+        let too_long = [(level.drain(), all), (within, some)]
+            .into_iter()
+            .filter_map(|(time, note)| note.filter(|_| is_too_long(time)));
+        for note in too_long.filter(|note| note.is_news()) {
+            let name = note.name();
+            warn_at(
+                log,
+                note.place,
+                format_args!(
+                    "\"{name}\" is longer than \"worker_shutdown_timeout\", within which all \
+                     tunnels are closed"
+                ),
+            );
         }
     }
     NGX_OK as ngx_int_t

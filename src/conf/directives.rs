@@ -12,9 +12,10 @@ use nginx_sys::{
 };
 use websocket_protocol::Strictness;
 
+use super::leave::{set_drain, set_upstream_drain};
 use super::words::{
-    Setter, set_allow_origin, set_buffer_size, set_choice, set_drain, set_flag, set_message_size,
-    set_number, set_ping, set_rate, set_time_or_off,
+    Setter, set_allow_origin, set_buffer_size, set_choice, set_flag, set_message_size, set_number,
+    set_ping, set_rate, set_time_or_off,
 };
 use super::{LocationConf, MainConf, send_lowat, status, zone};
 use crate::nginx::string;
@@ -97,7 +98,7 @@ const fn main_directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 24] = [
+pub static mut COMMANDS: [ngx_command_t; 26] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -139,6 +140,13 @@ pub static mut COMMANDS: [ngx_command_t; 24] = [
         set_choice,
         offset_of!(LocationConf, log_level),
         ptr::addr_of_mut!(LOG_LEVEL).cast(),
+    ),
+    directive(
+        c"websocket_log_open",
+        NGX_CONF_FLAG,
+        set_flag,
+        offset_of!(LocationConf, log_open),
+        ptr::null_mut(),
     ),
     directive(
         c"websocket_cause_header",
@@ -215,6 +223,13 @@ pub static mut COMMANDS: [ngx_command_t; 24] = [
         NGX_CONF_TAKE12,
         set_drain,
         offset_of!(LocationConf, drain),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_upstream_drain",
+        NGX_CONF_TAKE12,
+        set_upstream_drain,
+        offset_of!(LocationConf, upstream_drain),
         ptr::null_mut(),
     ),
     directive(

@@ -16,7 +16,9 @@ use super::note::{Note, Notes};
 use super::{origin, send_lowat};
 use crate::nginx::conf::Place;
 use crate::nginx::{Request, module, pool, string};
-use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, Status, Verify};
+use crate::types::{
+    LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, Status, UpstreamDrain, Verify,
+};
 
 /// What a location makes of the module's directives. nginx's setters write into it, so an unset
 /// value is nginx's own.
@@ -28,6 +30,7 @@ pub struct LocationConf {
     pub(super) timeout: ngx_msec_t,
     pub(super) verify: ngx_uint_t,
     pub(super) log_level: ngx_uint_t,
+    pub(super) log_open: ngx_flag_t,
     pub(super) cause_header: ngx_flag_t,
     /// Array of [`origin::Origin`]; NULL when origins are not checked.
     pub(super) allow_origin: *mut ngx_array_t,
@@ -43,6 +46,8 @@ pub struct LocationConf {
     pub(super) rate: usize,
     pub(super) drain: ngx_msec_t,
     pub(super) drain_code: ngx_uint_t,
+    pub(super) upstream_drain: ngx_msec_t,
+    pub(super) upstream_drain_code: ngx_uint_t,
     pub(super) advice: ngx_flag_t,
     /// `websocket_status`: a [`Status`], or unset.
     pub(super) status: ngx_uint_t,
@@ -162,6 +167,10 @@ impl LocationConf {
         self.note(offset_of!(Self, drain))
     }
 
+    pub fn upstream_drain_written(&self) -> Option<&Note> {
+        self.note(offset_of!(Self, upstream_drain))
+    }
+
     /// The directives in force here that only tunnels of this module heed.
     pub fn tunnel_written(&self) -> impl Iterator<Item = &Note> {
         let fields = [
@@ -173,6 +182,7 @@ impl LocationConf {
             offset_of!(Self, max_message_size),
             offset_of!(Self, rate),
             offset_of!(Self, drain),
+            offset_of!(Self, upstream_drain),
         ];
         fields.into_iter().filter_map(|field| self.note(field))
     }
@@ -238,6 +248,17 @@ impl LocationConf {
         self.log_level
     }
 
+    /// Whether the access log has a line when a tunnel begins, too.
+    pub fn logs_open(&self) -> bool {
+        self.log_open == 1
+    }
+
+    /// Where that is written.
+    pub fn log_open_place(&self) -> Place {
+        let note = self.note(offset_of!(Self, log_open));
+        note.map_or(Place::NOWHERE, |note| note.place)
+    }
+
     pub fn has_cause_header(&self) -> bool {
         self.cause_header == 1
     }
@@ -299,6 +320,19 @@ impl LocationConf {
 
     pub fn drain_code(&self) -> u16 {
         u16::try_from(self.drain_code).unwrap_or(SERVICE_RESTART)
+    }
+
+    /// How tunnels leave a server that a reload has taken away.
+    pub fn upstream_drain(&self) -> Option<UpstreamDrain> {
+        Some(UpstreamDrain {
+            within: limit(self.upstream_drain)?,
+            code: u16::try_from(self.upstream_drain_code).unwrap_or(SERVICE_RESTART),
+        })
+    }
+
+    /// Whether tunnels are to know that their worker is to exit.
+    pub fn heeds_exit(&self) -> bool {
+        self.drain().is_some() || self.upstream_drain().is_some()
     }
 
     /// `websocket_status`

@@ -5,13 +5,13 @@ use core::ffi::c_void;
 use core::ptr;
 
 use nginx_sys::{
-    ngx_array_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module, ngx_int_t,
-    ngx_pcalloc, ngx_str_t,
+    ngx_array_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_handler_pt,
+    ngx_http_module, ngx_int_t, ngx_pcalloc, ngx_str_t,
 };
 
 use super::LocationConf;
 use crate::nginx::conf::Place;
-use crate::nginx::{conf, module, pool, string};
+use crate::nginx::{Request, conf, module, pool, string};
 
 pub struct MainConf {
     /// Array of pointers to [`LocationConf`], in the order in which nginx merges them: a level comes
@@ -23,6 +23,8 @@ pub struct MainConf {
     pub(super) zone_place: Place,
     pub(super) history: ngx_int_t,
     pub(super) history_place: Place,
+    /// What writes the access log, where a location has a line when a tunnel begins.
+    pub access_log: Cell<ngx_http_handler_pt>,
     /// Something is written that needs a zone.
     pub needs_zone: Cell<bool>,
 }
@@ -60,6 +62,12 @@ impl MainConf {
                 .cast::<Self>()
                 .as_ref()
         }
+    }
+
+    /// That of the configuration that a request is answered by.
+    pub fn of_request<'r>(r: Request<'r>) -> &'r Self {
+        // SAFETY: create() made it, and a configuration outlives its requests.
+        unsafe { &*(*(*r.as_ptr()).main_conf.add(module::index())).cast::<Self>() }
     }
 
     /// Servers, locations and the blocks within them.
@@ -124,6 +132,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
             zone_place: Place::NOWHERE,
             history: conf::UNSET_FLAG,
             history_place: Place::NOWHERE,
+            access_log: Cell::new(None),
             needs_zone: Cell::new(false),
         });
         main.cast()

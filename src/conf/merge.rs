@@ -35,6 +35,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         timeout: conf::UNSET,
         verify: conf::UNSET,
         log_level: conf::UNSET,
+        log_open: conf::UNSET_FLAG,
         cause_header: conf::UNSET_FLAG,
         allow_origin: ptr::without_provenance_mut(conf::UNSET),
         tunnel: conf::UNSET_FLAG,
@@ -49,6 +50,8 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         rate: conf::UNSET,
         drain: conf::UNSET,
         drain_code: conf::UNSET,
+        upstream_drain: conf::UNSET,
+        upstream_drain_code: conf::UNSET,
         advice: conf::UNSET_FLAG,
         status: conf::UNSET,
         control: conf::UNSET_FLAG,
@@ -119,6 +122,7 @@ pub unsafe extern "C" fn merge(
         conf::UNSET,
         NGX_LOG_ERR as ngx_uint_t,
     );
+    conf::merge(&mut this.log_open, above.log_open, conf::UNSET_FLAG, 0);
     conf::merge(
         &mut this.cause_header,
         above.cause_header,
@@ -170,6 +174,18 @@ pub unsafe extern "C" fn merge(
     conf::merge(
         &mut this.drain_code,
         above.drain_code,
+        conf::UNSET,
+        SERVICE_RESTART.into(),
+    );
+    conf::merge(
+        &mut this.upstream_drain,
+        above.upstream_drain,
+        conf::UNSET,
+        LONGEST_TIMEOUT,
+    );
+    conf::merge(
+        &mut this.upstream_drain_code,
+        above.upstream_drain_code,
         conf::UNSET,
         SERVICE_RESTART.into(),
     );

@@ -2,6 +2,7 @@
 //! end of the configuration is `inject`'s and `advice`'s.
 
 pub mod directives;
+mod leave;
 pub mod location;
 pub mod main;
 pub mod merge;

@@ -7,13 +7,13 @@ use core::fmt;
 use nginx_sys::{
     NGX_LOG_EMERG, ngx_array_t, ngx_command_t, ngx_conf_enum_t, ngx_conf_set_enum_slot,
     ngx_conf_set_flag_slot, ngx_conf_set_num_slot, ngx_conf_set_off_slot, ngx_conf_set_size_slot,
-    ngx_conf_t, ngx_msec_t, ngx_parse_time, ngx_str_t,
+    ngx_conf_t, ngx_msec_t, ngx_parse_time, ngx_str_t, ngx_uint_t,
 };
 
 use super::{LocationConf, origin};
 use crate::nginx::string::{self, Text};
 use crate::nginx::{conf, log};
-use crate::types::{GOING_AWAY, LONGEST_TIMEOUT, SERVICE_RESTART, TO_CLIENT, TO_UPSTREAM};
+use crate::types::{LONGEST_TIMEOUT, TO_CLIENT, TO_UPSTREAM};
 
 /// What nginx has a directive read by.
 pub type Setter =
@@ -159,31 +159,6 @@ pub unsafe extern "C" fn set_ping(
     conf::OK
 }
 
-/// `off | time [code=1001|1012]`
-pub unsafe extern "C" fn set_drain(
-    cf: *mut ngx_conf_t,
-    command: *mut ngx_command_t,
-    conf: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: as in set_flag().
-    let rv = unsafe { set_time_or_off(cf, command, conf) };
-    if rv != conf::OK {
-        return rv;
-    }
-    // SAFETY: as above.
-    let (this, words) = unsafe { (&mut *conf.cast::<LocationConf>(), conf::words(cf)) };
-    this.drain_code = SERVICE_RESTART.into();
-    if let Some(word) = words.get(2) {
-        // SAFETY: a word of the configuration.
-        match unsafe { string::bytes(word) } {
-            b"code=1001" => this.drain_code = GOING_AWAY.into(),
-            b"code=1012" => {}
-            text => return unknown(cf, text, "it must be \"code=1001\" or \"code=1012\""),
-        }
-    }
-    conf::OK
-}
-
 /// `none | same | null | origin | ~regex ...`
 pub unsafe extern "C" fn set_allow_origin(
     cf: *mut ngx_conf_t,
@@ -300,7 +275,7 @@ fn parse_time(text: &[u8]) -> Option<ngx_msec_t> {
 }
 
 /// Bits of `TO_…`.
-fn parse_sides(text: &[u8]) -> Option<nginx_sys::ngx_uint_t> {
+fn parse_sides(text: &[u8]) -> Option<ngx_uint_t> {
     match text {
         b"client" => Some(TO_CLIENT),
         b"upstream" => Some(TO_UPSTREAM),
@@ -331,7 +306,7 @@ pub(super) fn refuse(cf: *mut ngx_conf_t, expected: fmt::Arguments<'_>) -> *mut 
 }
 
 /// Refuses a parameter.
-fn unknown(cf: *mut ngx_conf_t, text: &[u8], choices: &str) -> *mut c_char {
+pub(super) fn unknown(cf: *mut ngx_conf_t, text: &[u8], choices: &str) -> *mut c_char {
     refuse_parameter(cf, "invalid", text, format_args!(", {choices}"))
 }
 

@@ -7,7 +7,7 @@ use nginx_sys::{
     ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_int_t,
 };
 
-use super::{access, filters, log_phase, peer, preaccess, seam};
+use super::{access, access_log, filters, log_phase, peer, preaccess, seam, tunnel};
 use crate::conf::{MainConf, zone};
 use crate::inject::fields::Modules;
 use crate::inject::twin;
@@ -68,7 +68,10 @@ unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
             }
         };
         advice::warn(cf, main, &modules);
-        if twin::make_all(cf, main, &modules).is_err() || join_phases(cf).is_none() {
+        if access_log::find(cf, main).is_err()
+            || twin::make_all(cf, main, &modules).is_err()
+            || join_phases(cf).is_none()
+        {
             return ERROR;
         }
         peer::guard(cf, main);
@@ -82,6 +85,7 @@ pub unsafe extern "C" fn in_force(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     unsafe {
         advice::check_drains(cycle);
         crate::zone::in_force(cycle);
+        tunnel::in_force(cycle);
     }
     OK
 }

@@ -15,7 +15,7 @@ use nginx_sys::{
 
 use websocket_protocol::Cause;
 
-use super::{access, count, own_loop, report, seam, tunnel};
+use super::{access, access_log, count, own_loop, report, seam, tunnel};
 use crate::conf::LocationConf;
 use crate::failure::{conclude, remark, see, tries};
 use crate::nginx::{Request, Upstream, string};
@@ -242,6 +242,7 @@ fn begin_tunnel(r: Request<'_>, attempt: &Attempt, joined: Joined, rc: ngx_int_t
         count::carried_by_nginx(attempt);
         own_loop::prepare(r, u);
     }
+    access_log::opened(r);
     rc
 }
 

@@ -2,6 +2,7 @@
 //! asked of the layers below.
 
 mod access;
+mod access_log;
 pub mod configuration;
 mod count;
 mod filters;

@@ -20,19 +20,44 @@ const HANDLERS: Handlers = Handlers {
 pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     // SAFETY: nginx gives the worker's cycle.
     unsafe {
-        let drains = MainConf::of_cycle(cycle).is_some_and(|main| {
-            main.levels()
-                .any(|level| level.is_on() && level.drain().is_some())
-        });
+        let heeds = tunnel::drain::Heeds {
+            exit: is_anywhere(cycle, LocationConf::heeds_exit),
+            servers: drains_upstreams(cycle),
+        };
         zone::init_process(cycle, count::act);
-        tunnel::drain::init_process(cycle, drains)
+        tunnel::drain::init_process(cycle, heeds)
     }
+}
+
+/// A configuration is in force: tells those before it which servers it has.
+///
+/// # Safety
+/// As nginx calls `init_module`.
+pub unsafe fn in_force(cycle: *mut ngx_cycle_t) {
+    // SAFETY: the caller vouches for the cycle.
+    unsafe { tunnel::roster::publish(cycle, drains_upstreams(cycle)) };
+}
+
+/// # Safety
+/// The cycle's configuration must have been read.
+unsafe fn drains_upstreams(cycle: *const ngx_cycle_t) -> bool {
+    // SAFETY: the caller vouches for the cycle.
+    unsafe { is_anywhere(cycle, |level| level.upstream_drain().is_some()) }
+}
+
+/// # Safety
+/// The cycle's configuration must have been read.
+unsafe fn is_anywhere(cycle: *const ngx_cycle_t, is: impl Fn(&LocationConf) -> bool) -> bool {
+    // SAFETY: the caller vouches for the cycle.
+    unsafe { MainConf::of_cycle(cycle) }
+        .is_some_and(|main| main.levels().any(|level| level.is_on() && is(level)))
 }
 
 /// `exit_process`
 pub unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {
     zone::exit_process();
     tunnel::buffers::exit_process();
+    tunnel::roster::exit_process();
 }
 
 /// nginx's own loop is about to begin: takes its place, where the location wants it. Whether it has.

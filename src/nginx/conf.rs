@@ -1,7 +1,7 @@
 //! Reading a configuration: the modules of a cycle, their commands and their locations' structures.
 
 use core::ffi::{CStr, c_char, c_void};
-use core::ptr;
+use core::{iter, ptr};
 
 use nginx_sys::{
     ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_module_t, ngx_str_t,
@@ -24,22 +24,30 @@ pub fn merge<T: Copy + PartialEq>(value: &mut T, above: T, unset: T, default: T)
     }
 }
 
-/// The module of that name, if this nginx has it.
+/// The modules of a cycle, in nginx's order.
 ///
 /// # Safety
 /// `cycle` must be valid, with its modules initialized.
-pub unsafe fn module<'a>(cycle: *const ngx_cycle_t, name: &CStr) -> Option<&'a ngx_module_t> {
+pub unsafe fn modules<'a>(cycle: *const ngx_cycle_t) -> impl Iterator<Item = &'a ngx_module_t> {
     // SAFETY: cycle->modules is an array that ends with NULL.
     let mut next = unsafe { (*cycle).modules };
-    loop {
+    iter::from_fn(move || {
         // SAFETY: not past the NULL.
         let module = unsafe { (*next).as_ref() }?;
-        // SAFETY: every module in the array has been given its name.
-        if !module.name.is_null() && unsafe { CStr::from_ptr(module.name) } == name {
-            return Some(module);
-        }
         // SAFETY: this element was not the NULL.
         next = unsafe { next.add(1) };
+        Some(module)
+    })
+}
+
+/// The module of that name, if this nginx has it.
+///
+/// # Safety
+/// As [`modules`].
+pub unsafe fn module<'a>(cycle: *const ngx_cycle_t, name: &CStr) -> Option<&'a ngx_module_t> {
+    // SAFETY: the caller vouches for the cycle; every module in it has been given its name.
+    unsafe {
+        modules(cycle).find(|module| !module.name.is_null() && CStr::from_ptr(module.name) == name)
     }
 }
 

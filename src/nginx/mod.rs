@@ -4,10 +4,12 @@
 //! lives as long as the callback. Handles are copied freely and give out values and shared
 //! references only, so that nothing here stands in the way of nginx calling back.
 
+pub mod block;
 pub mod certificate;
 pub mod clock;
 pub mod conf;
 pub mod headers;
+pub mod inherit;
 mod layout;
 pub mod log;
 pub mod module;
@@ -16,6 +18,7 @@ pub mod request;
 pub mod response;
 pub mod string;
 pub mod upstream;
+pub mod variables;
 
 pub use request::Request;
 pub use upstream::Upstream;

@@ -8,12 +8,14 @@ use websocket_protocol::tunnel::{
 };
 
 use super::buffers::Buffer;
-use super::drain::{self, Link};
+use super::drain::{self, Link, News};
 use super::pump::{Memory, Pump};
+use super::roster;
 use super::socket::Socket;
 use crate::conf::LocationConf;
+use crate::nginx::block::Block;
 use crate::nginx::clock::now;
-use crate::nginx::pool;
+use crate::nginx::{pool, string};
 
 /// An established connection. It goes when the request's memory does.
 pub struct Tunnel {
@@ -237,14 +239,41 @@ impl Tunnel {
 
     /// The worker is to exit: picks the moment, within the time that nginx leaves it.
     pub(super) fn leave_in_time(&mut self) {
-        let Some(within) = self.conf().drain() else {
-            return;
-        };
-        self.rules
-            .drain(within, drain::time_left(), now(), random());
+        if let Some(within) = self.conf().drain() {
+            self.rules
+                .drain(within, drain::time_left(), now(), random());
+        }
+        self.leave_server_in_time();
+    }
+
+    /// Likewise, if the configuration in force has the tunnel's server no more.
+    fn leave_server_in_time(&mut self) {
+        if let Some(drain) = self
+            .conf()
+            .upstream_drain()
+            .filter(|_| self.is_server_left())
+        {
+            let left = drain::time_left();
+            self.rules
+                .drain_upstream(drain.code, drain.within, left, now(), random());
+        }
         // A tunnel that has not begun sets its clock when it does.
         if !self.begins {
             self.set_timer();
+        }
+    }
+
+    fn is_server_left(&self) -> bool {
+        // SAFETY: the request is alive, and with it its upstream, a block of its configuration and the name of
+        // the server in use.
+        unsafe {
+            let Some(upstream) = (*self.r).upstream.as_ref() else {
+                return false;
+            };
+            match (Block::new(upstream.upstream), upstream.peer.name.as_ref()) {
+                (Some(block), Some(name)) => roster::is_left(block, string::bytes(name)),
+                _ => false,
+            }
         }
     }
 
@@ -331,15 +360,19 @@ pub fn each(mut look: impl FnMut(NonNull<Tunnel>)) {
     });
 }
 
-/// The worker is to exit.
+/// There is something to tell.
 ///
 /// # Safety
 /// The link must be that of a tunnel whose request is alive, and none of its turns under way.
-pub(super) unsafe fn told(link: NonNull<Link>) {
+pub(super) unsafe fn told(link: NonNull<Link>, news: News) {
     // SAFETY: the caller vouches for the tunnel around the link.
-    unsafe {
+    let tunnel = unsafe {
         let tunnel = link.byte_sub(core::mem::offset_of!(Tunnel, link));
-        tunnel.cast::<Tunnel>().as_mut().leave_in_time();
+        tunnel.cast::<Tunnel>().as_mut()
+    };
+    match news {
+        News::Exit => tunnel.leave_in_time(),
+        News::Servers => tunnel.leave_server_in_time(),
     }
 }
 

@@ -7,21 +7,33 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use nginx_sys::{
-    NGX_OK, ngx_close_connection, ngx_connection_t, ngx_core_conf_t, ngx_core_module, ngx_cycle_t,
-    ngx_event_t, ngx_exiting, ngx_get_connection, ngx_int_t, ngx_msec_t, ngx_queue_init,
-    ngx_queue_insert_before, ngx_queue_remove, ngx_queue_t,
+    NGX_OK, ngx_add_timer, ngx_close_connection, ngx_connection_t, ngx_core_conf_t,
+    ngx_core_module, ngx_cycle, ngx_cycle_t, ngx_event_t, ngx_exiting, ngx_get_connection,
+    ngx_int_t, ngx_msec_t, ngx_queue_init, ngx_queue_insert_before, ngx_queue_remove, ngx_queue_t,
 };
 
+use super::roster;
 use crate::nginx::clock::now;
 
 /// What a tunnel is held by in the worker's queue.
 pub struct Link {
     queue: ngx_queue_t,
-    /// Told that the worker is to exit.
-    tell: unsafe fn(NonNull<Link>),
+    tell: Tell,
 }
 
-/// The worker's tunnels that are to be drained, or all where they are counted. Set up by [`init_process`], before any tunnel.
+/// Tells the tunnel that holds a link.
+type Tell = unsafe fn(NonNull<Link>, News);
+
+/// What there is to tell.
+#[derive(Clone, Copy)]
+pub enum News {
+    /// The worker is to exit.
+    Exit,
+    /// It is, and another configuration is in force than before.
+    Servers,
+}
+
+/// The worker's tunnels that heed its exit, or all where they are counted. Set up by [`init_process`], before any tunnel.
 static mut TUNNELS: ngx_queue_t = ngx_queue_t {
     prev: ptr::null_mut(),
     next: ptr::null_mut(),
@@ -30,16 +42,25 @@ static READY: AtomicBool = AtomicBool::new(false);
 /// When the worker was told that it is to exit, as [`now`] has it; 0 where it was not.
 static EXIT: AtomicUsize = AtomicUsize::new(0);
 
-/// A worker begins: puts up the connection that hears of its exit, if any location drains.
+/// What a configuration's tunnels want to know of their worker's exit.
+#[derive(Clone, Copy)]
+pub struct Heeds {
+    /// That it is to come.
+    pub exit: bool,
+    /// Which configuration comes after it.
+    pub servers: bool,
+}
+
+/// A worker begins: puts up the connection that hears of its exit, if any location heeds that.
 ///
 /// # Safety
 /// `cycle` must be the worker's.
-pub unsafe fn init_process(cycle: *mut ngx_cycle_t, drains: bool) -> ngx_int_t {
+pub unsafe fn init_process(cycle: *mut ngx_cycle_t, heeds: Heeds) -> ngx_int_t {
     // SAFETY: a worker is one thread, and nginx gives a valid cycle.
     unsafe {
         ngx_queue_init(&raw mut TUNNELS);
         READY.store(true, Ordering::Relaxed);
-        if !drains {
+        if !heeds.exit {
             return NGX_OK as ngx_int_t;
         }
         // nginx's poll method keeps connections by their descriptor, so it has to be a real one.
@@ -52,7 +73,8 @@ pub unsafe fn init_process(cycle: *mut ngx_cycle_t, drains: bool) -> ngx_int_t {
             Some(connection) => {
                 connection.set_idle(1);
                 connection.data = cycle.cast();
-                (*connection.read).handler = Some(exiting);
+                let handler = if heeds.servers { leaving } else { exiting };
+                (*connection.read).handler = Some(handler);
                 (*connection.read).log = (*cycle).log;
             }
             // Without it tunnels are not drained, and live as long as nginx lets them.
@@ -70,8 +92,49 @@ unsafe extern "C" fn exiting(event: *mut ngx_event_t) {
     // SAFETY: nginx calls the handler of our connection, once.
     unsafe { ngx_close_connection((*event).data.cast::<ngx_connection_t>()) };
     EXIT.store(now(), Ordering::Relaxed);
+    tell_all(News::Exit);
+}
+
+/// The worker is to exit, and looks why.
+unsafe extern "C" fn leaving(event: *mut ngx_event_t) {
+    // SAFETY: as in exiting(). What a worker needs of its cycle is there as long as the worker.
+    unsafe {
+        roster::look((*ngx_cycle).log);
+        exiting(event);
+        let event = &raw mut LOOK_AGAIN;
+        (*event).handler = Some(look_again);
+        (*event).log = (*ngx_cycle).log;
+        (*event).data = (&raw mut NOBODY).cast();
+        // No worker stays for it.
+        (*event).set_cancelable(1);
+        ngx_add_timer(event, LOOK_EVERY);
+    }
+}
+
+/// For tunnels that stay there may be another reload, of which this worker is not told.
+unsafe extern "C" fn look_again(event: *mut ngx_event_t) {
+    // SAFETY: nginx gives the event of the timer.
+    unsafe {
+        if roster::look((*event).log) {
+            tell_all(News::Servers);
+        }
+        ngx_add_timer(event, LOOK_EVERY);
+    }
+}
+
+/// Milliseconds.
+const LOOK_EVERY: ngx_msec_t = 1000;
+
+/// The event of its timer.
+// SAFETY: all zeros is an event of which nothing is known.
+static mut LOOK_AGAIN: ngx_event_t = unsafe { core::mem::zeroed() };
+/// Its connection, which nginx's debug log wants to name.
+// SAFETY: all zeros is a connection of which nothing is known.
+static mut NOBODY: ngx_connection_t = unsafe { core::mem::zeroed() };
+
+fn tell_all(news: News) {
     // SAFETY: the links are of tunnels that are alive.
-    each(|link| unsafe { (link.as_ref().tell)(link) });
+    each(|link| unsafe { (link.as_ref().tell)(link, news) });
 }
 
 /// All links of the worker's queue. None may leave it meanwhile.
@@ -93,7 +156,7 @@ pub fn each(mut look: impl FnMut(NonNull<Link>)) {
 
 impl Link {
     /// One that is in no queue.
-    pub fn new(tell: unsafe fn(NonNull<Self>)) -> Self {
+    pub fn new(tell: Tell) -> Self {
         Self {
             queue: ngx_queue_t {
                 prev: ptr::null_mut(),
@@ -145,7 +208,7 @@ pub fn time_left() -> Option<ngx_msec_t> {
 fn shutdown_timeout() -> ngx_msec_t {
     // SAFETY: the core module's configuration is there as long as the cycle.
     unsafe {
-        let conf = *(*nginx_sys::ngx_cycle).conf_ctx.add(ngx_core_module.index);
+        let conf = *(*ngx_cycle).conf_ctx.add(ngx_core_module.index);
         let core = conf.cast::<ngx_core_conf_t>();
         (*core).shutdown_timeout
     }

@@ -13,6 +13,7 @@ pub mod buffers;
 mod carry;
 pub mod drain;
 mod pump;
+pub mod roster;
 mod settings;
 mod socket;
 mod take_over;

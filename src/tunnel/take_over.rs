@@ -69,7 +69,7 @@ pub unsafe fn take_over(
         (*u).read_event_handler = handlers.upstream_read;
         (*u).write_event_handler = handlers.upstream_write;
         // Who walks the worker's queue goes from a link to the tunnel around it.
-        let is_late = (conf.drain().is_some() || zone::writer().is_some())
+        let is_late = (conf.heeds_exit() || zone::writer().is_some())
             && Link::enter(&raw mut (*place.as_ptr()).link);
         let tunnel = &mut *place.as_ptr();
         tunnel.bound_kernel_queues();

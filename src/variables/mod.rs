@@ -30,11 +30,12 @@ enum Value {
 }
 
 /// All that begin with [`PREFIX`].
-static VARIABLES: [Variable; 21] = [
+static VARIABLES: [Variable; 22] = [
     Variable::new("websocket", websocket),
     Variable::new("websocket_upgrade", upgrade),
     Variable::new("websocket_connection", connection),
     Variable::new("websocket_state", state),
+    Variable::new("websocket_event", event),
     Variable::new("websocket_cause", cause),
     Variable::new("websocket_advice", advice),
     Variable::new("websocket_protocol", protocol),
@@ -232,6 +233,16 @@ fn state(r: Request<'_>) -> Value {
         Some(Ending::Rejected(_)) => Value::Text(b"rejected"),
         Some(Ending::Failed(_)) => Value::Text(b"failed"),
         Some(Ending::Closed(_) | Ending::Unknown) | None => Value::Empty,
+    }
+}
+
+/// `$websocket_event`
+fn event(r: Request<'_>) -> Value {
+    match (established(r), why(r)) {
+        (Some(attempt), _) if attempt.is_ended() => Value::Text(b"close"),
+        (Some(_), _) => Value::Text(b"open"),
+        (None, Some(_)) => Value::Text(b"fail"),
+        (None, None) => Value::Empty,
     }
 }
 

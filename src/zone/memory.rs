@@ -1,24 +1,21 @@
 //! Where the zone's memory comes from: a file without a name, which old and new workers, and old and new
 //! binaries, have mapped at once.
 //!
-//! nginx's own shared memory is not to be found again by a new binary, which shares nothing with the old
-//! one but descriptors and its environment. So the descriptor of this file is handed over like those of
-//! listening sockets.
+//! nginx's own shared memory is not to be found again by a new binary. So the descriptor of this file is
+//! handed over like those of listening sockets.
 
 use core::ffi::CStr;
 use core::ptr;
 use core::slice;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
-use nginx_sys::{
-    NGX_LOG_ALERT, NGX_LOG_NOTICE, ngx_core_conf_t, ngx_core_module, ngx_cycle_t, ngx_str_t,
-};
+use nginx_sys::{NGX_LOG_ALERT, NGX_LOG_NOTICE, ngx_cycle_t};
 use websocket_zone::{Memory, Zone};
 
 use super::clock::wall;
 use super::owners::FILE;
 use crate::conf::MainConf;
-use crate::nginx::{log, pool};
+use crate::nginx::{inherit, log};
 
 /// The mapping; NULL where there is none. The master sets it before it makes workers.
 static WORDS: AtomicPtr<AtomicU64> = AtomicPtr::new(ptr::null_mut());
@@ -84,7 +81,7 @@ pub(super) unsafe fn attach(cycle: *mut ngx_cycle_t) {
             }
             mapping.enter();
             // SAFETY: the caller vouches for the cycle.
-            unsafe { hand_over(cycle, mapping.file) };
+            unsafe { inherit::hand_over(cycle, VARIABLE, mapping.file) };
         }
         None => {
             let text = format_args!("no memory for websocket zone \"{name}\": nothing is counted");
@@ -120,7 +117,7 @@ impl Mapping {
         if HAS_STARTED.swap(true, Ordering::Relaxed) {
             return None;
         }
-        let file = descriptor(environment(VARIABLE)?)?;
+        let file = inherit::inherited(VARIABLE)?;
         // SAFETY: of any descriptor, or none, this tells the size.
         let size = usize::try_from(unsafe { libc::lseek(file, 0, libc::SEEK_END) }).ok()?;
         let mapping = Self::map(file, size)?;
@@ -213,46 +210,3 @@ impl Mapping {
 }
 
 const VARIABLE: &CStr = c"NGX_WEBSOCKET_ZONE";
-
-/// Tells the next binary of the file, by its environment: nginx gives it the variables of the
-/// configuration in force.
-///
-/// # Safety
-/// `cycle` must be the one that nginx gives.
-unsafe fn hand_over(cycle: *mut ngx_cycle_t, file: libc::c_int) {
-    // SAFETY: the core module's configuration is there as long as the cycle; a variable is its name,
-    // and behind that '=' and a value that ends with a NUL.
-    unsafe {
-        let core = *(*cycle).conf_ctx.add(ngx_core_module.index);
-        let environment = &raw mut (*core.cast::<ngx_core_conf_t>()).env;
-        let name = VARIABLE.to_str().unwrap_or_default();
-        let text = pool::format((*cycle).pool, format_args!("{name}={file}\0"));
-        if text.data.is_null() {
-            return;
-        }
-        pool::push(
-            environment,
-            ngx_str_t {
-                len: name.len(),
-                data: text.data,
-            },
-        );
-    }
-}
-
-/// The value of a variable of the environment.
-fn environment(name: &CStr) -> Option<&'static [u8]> {
-    // SAFETY: NULL, or a string that stays as it is while nginx starts: nothing else runs.
-    unsafe {
-        let value = libc::getenv(name.as_ptr());
-        (!value.is_null()).then(|| CStr::from_ptr(value).to_bytes())
-    }
-}
-
-fn descriptor(text: &[u8]) -> Option<libc::c_int> {
-    core::str::from_utf8(text)
-        .ok()?
-        .parse()
-        .ok()
-        .filter(|file| *file > 2)
-}

@@ -16,6 +16,7 @@ const ENDS = {
   "lifetime": "it reached websocket_max_lifetime",
   "message-too-big": "a message was too large",
   "drain": "its worker was to exit, within websocket_drain",
+  "upstream-drain": "its server is no longer in the configuration, within websocket_upstream_drain",
   "worker-shutdown": "its worker did not wait any longer",
   "worker-died": "its worker was killed or crashed: see the error log",
   "control": "it was closed by request",

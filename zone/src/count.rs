@@ -231,7 +231,7 @@ impl Writer<'_> {
         words.add(CLOSED + self.close_id(over.by, reason, over.code), 1);
         words.add(ENDED, 1);
         match over.reason {
-            Some(Reason::Drain) => words.add(DRAINED, 1),
+            Some(Reason::Drain | Reason::UpstreamDrain) => words.add(DRAINED, 1),
             Some(Reason::PingTimeout) => words.add(PINGS_LOST, 1),
             _ => {}
         }

@@ -13,6 +13,8 @@
 //! - *Ids of causes, reasons, labels and upstreams* are places in tables of names in the memory, so that
 //!   another version of the program, with more of them, goes on with the same memory.
 //!
+//! Apart from that a [`Roster`] says which servers a configuration has, to workers of the one before it.
+//!
 //! ```
 //! use core::sync::atomic::AtomicU64;
 //! use websocket_zone::{Alone, Memory, Place, Writer, Zone};
@@ -42,6 +44,7 @@ mod names;
 mod read;
 mod record;
 mod rings;
+mod roster;
 mod slots;
 mod table;
 mod text;
@@ -58,6 +61,7 @@ pub use mailbox::{Action, Facts, Progress, Which};
 pub use read::{Label, Upstream};
 pub use record::Place;
 pub use rings::{Ended, Failure};
+pub use roster::Roster;
 pub use slots::{Alone, Owners};
 pub use table::{Numbers, Tunnel};
 pub use text::Text;

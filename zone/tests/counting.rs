@@ -252,6 +252,7 @@ fn every_reason_and_code_is_told_apart() {
         Reason::Normal,
         Reason::Reset,
         Reason::Drain,
+        Reason::UpstreamDrain,
         Reason::PingTimeout,
     ] {
         for by in [None, Some(Side::Client), Some(Side::Upstream)] {
@@ -268,8 +269,8 @@ fn every_reason_and_code_is_told_apart() {
         expected
     );
     // 3000 and 3999 are one, and so are 999 and 2999.
-    assert_eq!(totals.closes().count(), 4 * 3 * (codes.len() - 2));
-    assert_eq!((totals.drained(), totals.pings_lost()), (24, 24));
+    assert_eq!(totals.closes().count(), 5 * 3 * (codes.len() - 2));
+    assert_eq!((totals.drained(), totals.pings_lost()), (48, 24));
     assert_eq!(totals.active(), 0);
 }
 

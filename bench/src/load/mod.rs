@@ -1,13 +1,19 @@
 //! What the generator does: operations that are begun, watched and counted.
 
+mod broadcast;
 mod contract;
 mod echo;
 mod exchange;
 mod fairness;
 mod handshake;
+mod paced;
 mod plain;
+mod slow;
+mod tunnel;
 
 pub use contract::{Account, Link, Load};
+
+use std::time::Duration;
 
 use crate::http;
 use crate::scenario::{Kind, Scenario};
@@ -28,10 +34,34 @@ pub fn new(scenario: &Scenario, connections: usize) -> Box<dyn Load> {
                 true => http::BROWSER_HANDSHAKE,
                 false => http::PROGRAM_HANDSHAKE,
             };
-            Box::new(echo::EchoLoad::new(handshake, IDLE_MESSAGE, 1, connections))
+            Box::new(echo::EchoLoad::new(
+                handshake,
+                SMALL_MESSAGE,
+                1,
+                connections,
+            ))
         }
+        Kind::Broadcast => Box::new(broadcast::BroadcastLoad::new(connections)),
+        Kind::Many => {
+            let every = Duration::from_secs(1) / connections.max(1) as u32;
+            Box::new(paced::PacedLoad::new(SMALL_MESSAGE, connections, every))
+        }
+        // As fast as they go: how fast that is, has to be known first.
+        Kind::Latency => Box::new(echo::EchoLoad::new(
+            http::BROWSER_HANDSHAKE,
+            SMALL_MESSAGE,
+            1,
+            connections,
+        )),
     }
 }
 
-/// A tunnel that idles has been used: one message went through it.
-const IDLE_MESSAGE: usize = 125;
+/// So many messages a second, beside a slow reader.
+pub fn at_rate(rate: f64, connections: usize) -> Box<dyn Load> {
+    let every = Duration::from_secs_f64(1.0 / rate);
+    let load = paced::PacedLoad::new(SMALL_MESSAGE, connections, every);
+    Box::new(load.beside_a_slow_reader())
+}
+
+/// A tunnel that idles has been used: one such message went through it.
+const SMALL_MESSAGE: usize = 125;

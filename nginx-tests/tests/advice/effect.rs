@@ -87,12 +87,13 @@ fn nothing_is_left_of_what_was_tried() {
 }
 
 /// A line of each directive that is nothing without `websocket on`.
-const LINES: [&str; 15] = [
+const LINES: [&str; 18] = [
     "websocket_handshake lenient;",
     "websocket_other_upgrades reject;",
     "websocket_allow_origin same;",
     "websocket_verify log;",
     "websocket_log_level warn;",
+    "websocket_log_open on;",
     "websocket_cause_header on;",
     "websocket_tunnel off;",
     "websocket_buffer_size 16k;",
@@ -104,6 +105,7 @@ const LINES: [&str; 15] = [
     "websocket_rate 1m;",
     "websocket_send_lowat 64k;",
     "websocket_drain 1m;",
+    "websocket_upstream_drain 1m;",
 ];
 
 #[test]
@@ -140,7 +142,10 @@ fn directives_without_websocket_on() {
 
 #[test]
 fn tunnel_directives_where_nginx_carries_the_tunnel() {
-    for line in &LINES[7..] {
+    let of_tunnels = LINES
+        .iter()
+        .skip_while(|line| !line.starts_with("websocket_tunnel "));
+    for line in of_tunnels.skip(1) {
         if line.starts_with("websocket_timeout ") {
             is_silent(&location(&format!("websocket_tunnel off; {line}")));
             continue;
@@ -175,7 +180,7 @@ fn tunnel_directives_where_nginx_carries_the_tunnel() {
     }
     // What asks for nothing only says what holds.
     is_silent(&location(
-        "websocket_tunnel off; websocket_ping off; websocket_drain off; websocket_rate 0;
+        "websocket_tunnel off; websocket_ping off; websocket_drain off; websocket_upstream_drain off; websocket_rate 0;
          websocket_max_message_size 0; websocket_max_lifetime off; websocket_send_lowat off;",
     ));
 }

@@ -42,6 +42,7 @@ fn a_time_that_is_none() {
         "websocket_ping",
         "websocket_max_lifetime",
         "websocket_drain",
+        "websocket_upstream_drain",
     ] {
         for word in ["on", "0", "0s", "soon", "-1s", "\"\""] {
             let shown = word.trim_matches('"');
@@ -114,14 +115,16 @@ fn parameters() {
             &format!("duplicate parameter \"{second}\" in \"websocket_ping\" directive in"),
         );
     }
-    for word in ["code=1000", "code=", "1001"] {
-        assert_refused(
-            &format!("websocket_drain 1s {word};"),
-            &format!(
-                "invalid parameter \"{word}\" in \"websocket_drain\" directive, it must be \
-                 \"code=1001\" or \"code=1012\" in"
-            ),
-        );
+    for name in ["websocket_drain", "websocket_upstream_drain"] {
+        for word in ["code=1000", "code=", "1001"] {
+            assert_refused(
+                &format!("{name} 1s {word};"),
+                &format!(
+                    "invalid parameter \"{word}\" in \"{name}\" directive, it must be \
+                     \"code=1001\" or \"code=1012\" in"
+                ),
+            );
+        }
     }
 }
 
@@ -155,6 +158,7 @@ fn too_few_words_or_too_many() {
         ("websocket_handshake", "strict lenient"),
         ("websocket_ping", "1s to=both timeout=1s to=both"),
         ("websocket_drain", "1s code=1001 code=1012"),
+        ("websocket_upstream_drain", ""),
         ("websocket_allow_origin", ""),
     ] {
         assert_refused(

@@ -6,9 +6,9 @@ use super::{PASS, check, is_silent, location, server, warns};
 
 #[test]
 fn a_drain_longer_than_the_shutdown() {
-    let drain = |main: &str, time: &str| {
+    let drain = |name: &str, main: &str, time: &str| {
         let check = Nginx::http(format!(
-            "server {{ listen 127.0.0.1:%PORT%; websocket on;\nwebsocket_drain {time};\n\
+            "server {{ listen 127.0.0.1:%PORT%; websocket on;\n{name} {time};\n\
              location / {{ {PASS} }} location /b {{ {PASS} }} }}"
         ))
         .main(main)
@@ -18,14 +18,18 @@ fn a_drain_longer_than_the_shutdown() {
         check
     };
     let limit = "worker_shutdown_timeout 10s;";
-    warns(
-        &drain(limit, "1m"),
-        "\"websocket_drain\" is longer than \"worker_shutdown_timeout\", within which all tunnels are \
-         closed in",
-        "websocket_drain",
-    );
-    is_silent(&drain(limit, "5s"));
-    is_silent(&drain("", "1m"));
+    for name in ["websocket_drain", "websocket_upstream_drain"] {
+        warns(
+            &drain(name, limit, "1m"),
+            &format!(
+                "\"{name}\" is longer than \"worker_shutdown_timeout\", within which all tunnels are \
+                 closed in"
+            ),
+            name,
+        );
+        is_silent(&drain(name, limit, "5s"));
+        is_silent(&drain(name, "", "1m"));
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn duplicates_are_refused() {
         "websocket_max_message_size 1m;",
         "websocket_rate 1k;",
         "websocket_drain off;",
+        "websocket_upstream_drain off;",
     ] {
         let check = Nginx::server(format!("location / {{ {line} {line} }}")).check();
         let emerg = check.at_level("emerg");
@@ -29,10 +30,10 @@ fn good_values_are_taken_at_every_level() {
     let lines = "websocket_tunnel on; websocket_buffer_size 1k; websocket_buffers 0;
         websocket_ping 30s timeout=5s to=both; websocket_max_lifetime 1d;
         websocket_max_message_size 1g; websocket_rate 10m; websocket_drain 30s code=1001;
-        websocket_send_lowat 128k;";
+        websocket_upstream_drain 30s code=1012; websocket_send_lowat 128k;";
     let off = "websocket_tunnel off; websocket_ping off; websocket_max_lifetime off;
         websocket_max_message_size 0; websocket_rate 0; websocket_drain off;
-        websocket_send_lowat off;";
+        websocket_upstream_drain off; websocket_send_lowat off;";
     let http = format!(
         "{lines}
         server {{

@@ -1,20 +1,18 @@
 //! `websocket_drain`: tunnels of a worker that is to exit.
 
-use std::fs;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nginx_tests::environment::environment;
-use nginx_tests::wire::Wire;
-use nginx_tests::{Client, Frame, Handshake, Nginx, ScriptedBackend, wait_for, wait_until};
-use rustix::process::{Pid, Signal, kill_process};
+use nginx_tests::{Client, Frame, Handshake, Nginx, ScriptedBackend, wait_until};
+use rustix::process::Signal;
 
 use crate::case::{Ended, all_ended, assert_ended, backend, join, server, wait_for_frames};
+use crate::daemon::{DAEMON, Daemon};
 
 /// Reads what comes until a Close, answers it, and waits for the end. When that Close came.
 #[track_caller]
-fn part(mut client: Client, code: u16) -> Instant {
+pub fn part(mut client: Client, code: u16) -> Instant {
     let close = loop {
         let frame = client.frame();
         if frame.opcode == 8 {
@@ -29,7 +27,7 @@ fn part(mut client: Client, code: u16) -> Instant {
 }
 
 /// Lets each client part on its own; when each was told to, in order.
-fn part_all(clients: Vec<Client>, code: u16, since: Instant) -> Vec<Duration> {
+pub fn part_all(clients: Vec<Client>, code: u16, since: Instant) -> Vec<Duration> {
     let threads: Vec<_> = clients
         .into_iter()
         .map(|client| thread::spawn(move || part(client, code)))
@@ -201,7 +199,7 @@ fn peers_that_do_not_answer_hold_a_worker_for_five_seconds() {
 }
 
 /// A backend that answers each handshake when it is resumed.
-fn hesitant_backend() -> ScriptedBackend {
+pub fn hesitant_backend() -> ScriptedBackend {
     ScriptedBackend::start(|conn| {
         let handshake = conn.read_request()?.head;
         conn.pause()?;
@@ -211,7 +209,7 @@ fn hesitant_backend() -> ScriptedBackend {
 }
 
 /// A client whose handshake, the backend's `nth`, has no answer yet.
-fn knock(nginx: &Nginx, backend: &ScriptedBackend, nth: usize) -> Client {
+pub fn knock(nginx: &Nginx, backend: &ScriptedBackend, nth: usize) -> Client {
     let mut client = Client::connect(nginx.port());
     client.send(Handshake::new("/").bytes()).unwrap();
     backend.request(nth);
@@ -286,88 +284,17 @@ fn several_workers_and_reloads() {
 #[test]
 fn binary_upgrade() {
     let backend = backend(|conn| conn.echo_frames());
-    // nginx takes USR2 only as a daemon, which is nobody's child: a second one, with the directory
-    // of the first and a port of its own.
-    let nginx = server("websocket_drain 1s;", &backend)
-        .main("# %DAEMONPORT%\n")
-        .start();
-    let port = nginx.port_of("DAEMONPORT");
-    let config = nginx
-        .config()
-        .replace(&nginx.port().to_string(), &port.to_string())
-        .replace("daemon off", "daemon on")
-        .replace("nginx.pid", "daemon.pid")
-        .replace("error.log", "daemon.log");
-    fs::write(nginx.path("daemon.conf"), config).unwrap();
-    let inside = |name: &str| environment().inside(&nginx.path(name));
-    let mut command = environment().command();
-    command
-        .arg("-p")
-        .arg(inside(""))
-        .arg("-c")
-        .arg(inside("daemon.conf"));
-    let started = command.arg("-e").arg("logs/daemon.log").output().unwrap();
-    assert!(started.status.success(), "{started:?}");
-    let pid = |name: &str| {
-        fs::read_to_string(nginx.path(name))
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
-    };
-    let old = Daemon(wait_for("the old master", || pid("logs/daemon.pid")));
-
-    let clients: Vec<Client> = (0..20)
-        .map(|_| {
-            let mut client = wait_for("the daemon to listen", || Wire::connect(port).ok());
-            client.send(Handshake::new("/").bytes()).unwrap();
-            assert_eq!(client.read_head().unwrap().status(), 101);
-            Client::over(client)
-        })
-        .collect();
-    old.signal(Signal::USR2);
-    let new = Daemon(wait_for("the new master", || {
-        pid("logs/daemon.pid.oldbin")?;
-        pid("logs/daemon.pid").filter(|&new| new != old.0)
-    }));
-    wait_until("the new worker", || {
-        let list = format!("/proc/{0}/task/{0}/children", new.0);
-        fs::read_to_string(list).is_ok_and(|list| !list.is_empty())
-    });
+    let nginx = server("websocket_drain 1s;", &backend).main(DAEMON).start();
+    let old = Daemon::start(&nginx);
+    let clients: Vec<Client> = (0..20).map(|_| old.join()).collect();
+    let new = old.upgrade();
     let since = Instant::now();
     old.signal(Signal::QUIT);
     let times = part_all(clients, 1012, since);
     assert!(times[19] < Duration::from_secs(3), "{times:?}");
     wait_until("the old master to end", || old.is_gone());
-    let log = fs::read_to_string(nginx.path("logs/daemon.log")).unwrap();
+    let log = old.log();
     assert_eq!(log.matches("by nginx: drain 1012").count(), 20, "{log}");
     assert!(!log.contains("[alert]"), "{log}");
-    let mut client = Client::connect(port);
-    client.establish("/");
-    client.echo("with the new binary");
-}
-
-/// A master that is nobody's child. Ended with the test, and waited for.
-struct Daemon(i32);
-
-impl Daemon {
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.0).expect("a pid");
-        // It may just have ended.
-        let _ = kill_process(pid, signal);
-    }
-
-    fn is_gone(&self) -> bool {
-        // What is dead and not yet buried has no command line.
-        fs::read(format!("/proc/{}/cmdline", self.0)).map_or(true, |line| line.is_empty())
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        if !self.is_gone() {
-            self.signal(Signal::TERM);
-            wait_until("a daemon to end", || self.is_gone());
-        }
-    }
+    new.join().echo("with the new binary");
 }

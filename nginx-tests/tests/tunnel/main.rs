@@ -1,6 +1,7 @@
 //! The tunnel: what it carries, how long, within which bounds, and how it ends.
 
 mod case;
+mod daemon;
 mod duplex;
 
 mod answers;
@@ -19,3 +20,4 @@ mod soak;
 mod stress;
 mod stuck;
 mod time;
+mod upstream_drain;

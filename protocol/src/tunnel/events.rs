@@ -154,13 +154,31 @@ impl Tunnel {
     /// The tunnel is to be closed at some moment within this time, picked by `random`; `left` is what
     /// remains until it would be cut off, where it would be. Milliseconds.
     pub fn drain(&mut self, within: Time, left: Option<Time>, now: Time, random: usize) {
-        let spread = clock::drain_spread(within, left).max(1);
-        let delay = random.checked_rem(spread).unwrap_or(0);
         self.end_by(Ending {
-            at: now.wrapping_add(delay),
+            at: drain_at(within, left, now, random),
             reason: Reason::Drain,
             parting: Parting::default(),
         });
+    }
+
+    /// Likewise, as its upstream's server is to be left, with a Close of this code. It may be told more than
+    /// once: the first moment stands.
+    pub fn drain_upstream(
+        &mut self,
+        code: u16,
+        within: Time,
+        left: Option<Time>,
+        now: Time,
+        random: usize,
+    ) {
+        let is_told = |ending: Ending| ending.reason == Reason::UpstreamDrain;
+        if self.clock.ends.is_none_or(|ending| !is_told(ending)) {
+            self.end_by(Ending {
+                at: drain_at(within, left, now, random),
+                reason: Reason::UpstreamDrain,
+                parting: Parting::of_code(code),
+            });
+        }
     }
 
     /// The tunnel is to be closed at some moment within this time, picked by `random`, with this farewell.
@@ -233,7 +251,7 @@ impl Tunnel {
     /// frame that it has begun.
     pub(super) fn close(&mut self, by: Option<Side>, reason: Reason, dead: Sides, now: Time) {
         let code = match reason {
-            Reason::Control => self.parting().code(),
+            Reason::Control | Reason::UpstreamDrain => self.parting().code(),
             reason => close::code(reason, &self.limits),
         };
         let deadline = after(now, CLOSE_TIMEOUT);
@@ -284,4 +302,10 @@ impl Tunnel {
         self.is_eventful = true;
         self.turns.add(from);
     }
+}
+
+/// The moment at which a tunnel leaves.
+fn drain_at(within: Time, left: Option<Time>, now: Time, random: usize) -> Time {
+    let spread = clock::drain_spread(within, left).max(1);
+    now.wrapping_add(random.checked_rem(spread).unwrap_or(0))
 }

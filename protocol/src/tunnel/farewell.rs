@@ -46,6 +46,14 @@ pub(super) struct Parting {
 }
 
 impl Parting {
+    /// Of a Close that has no reason, so that nothing else is to be kept of it.
+    pub fn of_code(code: u16) -> Self {
+        Self {
+            code: code.to_ne_bytes(),
+            to_client: 0,
+        }
+    }
+
     pub fn code(self) -> u16 {
         u16::from_ne_bytes(self.code)
     }

@@ -25,7 +25,8 @@ use super::traffic::Traffic;
 ///   [`sent_ours`](Self::sent_ours), [`dropped`](Self::dropped), [`refused`](Self::refused),
 ///   [`blocked`](Self::blocked), [`ended`](Self::ended), [`reset`](Self::reset), [`lost`](Self::lost),
 ///   [`holds`](Self::holds) and [`tick`](Self::tick).
-/// - *What is wanted* is told by [`drain`](Self::drain), [`depart`](Self::depart) and [`finish`](Self::finish).
+/// - *What is wanted* is told by [`drain`](Self::drain), [`drain_upstream`](Self::drain_upstream),
+///   [`depart`](Self::depart) and [`finish`](Self::finish).
 /// - *What to do next* is said by [`next_write`](Self::next_write), [`next_read`](Self::next_read),
 ///   [`next`](Self::next), [`timeout`](Self::timeout) and [`has_doubts`](Self::has_doubts).
 /// - *What can be asked* at any time: [`ours`](Self::ours), [`is_empty`](Self::is_empty),

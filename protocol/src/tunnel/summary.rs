@@ -41,6 +41,8 @@ pub enum Reason {
     MessageTooBig,
     /// The process is to end, and asked for it in time.
     Drain,
+    /// The process is to end, and the upstream's server is one that its successor does not have.
+    UpstreamDrain,
     /// Somebody asked for it.
     Control,
     /// The process is to end, and cut it off.
@@ -85,6 +87,7 @@ impl Reason {
             Self::Lifetime => "lifetime",
             Self::MessageTooBig => "message-too-big",
             Self::Drain => "drain",
+            Self::UpstreamDrain => "upstream-drain",
             Self::Control => "control",
             Self::WorkerShutdown => "worker-shutdown",
             Self::Error => "error",
@@ -95,7 +98,12 @@ impl Reason {
     pub const fn is_abnormal(self) -> bool {
         !matches!(
             self,
-            Self::Normal | Self::Lifetime | Self::Drain | Self::Control | Self::WorkerShutdown
+            Self::Normal
+                | Self::Lifetime
+                | Self::Drain
+                | Self::UpstreamDrain
+                | Self::Control
+                | Self::WorkerShutdown
         )
     }
 }
@@ -249,6 +257,7 @@ mod tests {
     fn what_an_operator_wants_to_know() {
         assert!(Reason::SendTimeout.is_abnormal() && Reason::Reset.is_abnormal());
         assert!(!Reason::Normal.is_abnormal() && !Reason::Drain.is_abnormal());
+        assert!(!Reason::UpstreamDrain.is_abnormal());
     }
 
     #[test]

@@ -126,6 +126,66 @@ fn a_drained_tunnel_is_closed_with_its_code() {
 }
 
 #[test]
+fn a_tunnel_whose_server_is_left_is_closed_with_its_code() {
+    let mut world = world(Limits {
+        drain_code: 1001,
+        ..Limits::default()
+    });
+    world.tunnel.drain_upstream(1012, 100, None, 0, 70);
+    world.turn(Side::Client);
+    world.wait(69);
+    assert_eq!(world.client.got, b"");
+    world.wait(1);
+    assert_eq!(world.client.got, b"\x88\x02\x03\xf4");
+    assert_eq!(world.upstream.got, masked_close(1012));
+    world.sends(Side::Client, masked_close(1000));
+    world.sends(Side::Upstream, GOING_AWAY);
+    assert_ended(&world, None, Reason::UpstreamDrain, Some(1012));
+}
+
+#[test]
+fn of_several_reasons_to_leave_the_first_in_time_counts() {
+    let why = |tell: &dyn Fn(&mut Tunnel)| {
+        let mut world = world(Limits {
+            drain_code: 1001,
+            ..Limits::default()
+        });
+        tell(&mut world.tunnel);
+        world.turn(Side::Client);
+        world.wait(100);
+        let end = world.tunnel.summary(b"").end;
+        (end.reason, end.code)
+    };
+    let drain = |tunnel: &mut Tunnel, at| tunnel.drain(100, None, 0, at);
+    let upstream = |tunnel: &mut Tunnel, at| tunnel.drain_upstream(1012, 100, None, 0, at);
+    let (as_all, as_few) = (
+        (Reason::Drain, Some(1001)),
+        (Reason::UpstreamDrain, Some(1012)),
+    );
+    for (first, second, expected) in [(30, 60, as_few), (60, 30, as_all)] {
+        let told = why(&|tunnel| {
+            upstream(tunnel, first);
+            drain(tunnel, second);
+        });
+        assert_eq!(told, expected);
+        let told = why(&|tunnel| {
+            drain(tunnel, second);
+            upstream(tunnel, first);
+        });
+        assert_eq!(told, expected);
+    }
+    // Whoever is told again goes no earlier.
+    let mut world = world(Limits::default());
+    upstream(&mut world.tunnel, 90);
+    upstream(&mut world.tunnel, 10);
+    world.turn(Side::Client);
+    world.wait(89);
+    assert_eq!(world.client.got, b"");
+    world.wait(1);
+    assert_eq!(world.client.got, b"\x88\x02\x03\xf4");
+}
+
+#[test]
 fn an_answer_is_timed() {
     let mut world = world(pings(true, true));
     world.wait(100);

@@ -1,0 +1,443 @@
+//! `websocket_log_open`: the line of the access log when a tunnel begins.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use nginx_tests::nginx::{Setup, assert_refused};
+use nginx_tests::{
+    Certificate, Client, EchoBackend, Handshake, Nginx, ScriptedBackend, wait_until,
+};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// An nginx with one server and these lines before it and in it.
+fn server(backend: &EchoBackend, before: &str, lines: &str) -> Setup {
+    Nginx::http(format!(
+        "{before} server {{ listen 127.0.0.1:%PORT%; {lines} }}"
+    ))
+    .set("BACKEND", backend.address())
+}
+
+#[track_caller]
+fn join(nginx: &Nginx, target: &str) -> Client {
+    let mut client = Client::connect(nginx.port());
+    client.establish(target);
+    client
+}
+
+/// As a format of JSON.
+fn json(variables: &[&str]) -> String {
+    let pairs: Vec<_> = variables
+        .iter()
+        .map(|name| format!("\"{name}\":\"${name}\""))
+        .collect();
+    format!("log_format line escape=json '{{{}}}';", pairs.join(","))
+}
+
+fn parsed(line: &str) -> BTreeMap<String, String> {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+#[test]
+fn a_line_at_the_101_and_one_at_the_end() {
+    let backend = EchoBackend::start();
+    let variables = [
+        "websocket_event",
+        "websocket_state",
+        "status",
+        "request",
+        "request_time",
+        "bytes_sent",
+        "body_bytes_sent",
+        "request_completion",
+        "upstream_addr",
+        "upstream_status",
+        "upstream_header_time",
+        "upstream_response_time",
+        "websocket_handshake_time",
+        "websocket_duration",
+        "websocket_bytes_in",
+        "websocket_messages_out",
+        "websocket_close_reason",
+        "websocket_cause",
+        "http_user_agent",
+    ];
+    let nginx = server(
+        &backend,
+        &json(&variables),
+        "access_log logs/line line;
+         location / { websocket on; websocket_log_open on; proxy_pass http://%BACKEND%; }",
+    )
+    .start();
+    let mut client = Client::connect(nginx.port());
+    let head = client.accepted(&Handshake::new("/chat").add("User-Agent", "a \"b\""));
+    let open = parsed(&nginx.wait_for_access("line", 1)[0]);
+    let is = |line: &BTreeMap<String, String>, name: &str, value: &str| {
+        assert_eq!(line[name], value, "{name} of {line:?}");
+    };
+    is(&open, "websocket_event", "open");
+    is(&open, "websocket_state", "established");
+    is(&open, "status", "101");
+    is(&open, "request", "GET /chat HTTP/1.1");
+    is(&open, "bytes_sent", &head.raw.len().to_string());
+    is(&open, "body_bytes_sent", "0");
+    is(&open, "upstream_addr", &backend.address());
+    is(&open, "upstream_status", "101");
+    // The answer has a header and is not over.
+    assert!(
+        open["upstream_header_time"].parse::<f64>().is_ok(),
+        "{open:?}"
+    );
+    is(&open, "upstream_response_time", "-");
+    is(&open, "request_time", &open["websocket_handshake_time"]);
+    is(&open, "websocket_duration", "0.000");
+    is(&open, "websocket_bytes_in", "0");
+    is(&open, "websocket_messages_out", "0");
+    is(&open, "websocket_close_reason", "");
+    is(&open, "websocket_cause", "");
+    is(&open, "http_user_agent", "a \"b\"");
+
+    client.echo("hello");
+    assert!(client.silent_for(Duration::from_millis(50)));
+    client.close_politely();
+    let lines = nginx.wait_for_access("line", 2);
+    let close = parsed(&lines[1]);
+    is(&close, "websocket_event", "close");
+    is(&close, "websocket_state", "established");
+    is(&close, "status", "101");
+    is(&close, "websocket_close_reason", "normal");
+    is(&close, "websocket_messages_out", "1");
+    is(&close, "upstream_status", "101");
+    let number = |line: &BTreeMap<String, String>, name: &str| line[name].parse::<f64>().unwrap();
+    assert!(number(&close, "request_time") >= 0.05, "{close:?}");
+    assert!(number(&close, "websocket_duration") >= 0.05, "{close:?}");
+    assert!(
+        number(&close, "upstream_response_time") >= 0.05,
+        "{close:?}"
+    );
+    assert!(number(&close, "bytes_sent") > number(&open, "bytes_sent"));
+    assert_eq!(nginx.access_log("line").lines().count(), 2);
+    // What else belongs to the end of a request is done once.
+    nginx.wait_for_log("websocket closed after");
+    assert_eq!(nginx.log_lines("websocket closed after").len(), 1);
+}
+
+#[test]
+fn without_the_directive_there_is_one_line() {
+    let backend = EchoBackend::start();
+    let nginx = server(
+        &backend,
+        "log_format line $websocket_event;",
+        "access_log logs/line line; location / { websocket on; proxy_pass http://%BACKEND%; }",
+    )
+    .start();
+    join(&nginx, "/").close_politely();
+    assert_eq!(nginx.wait_for_access("line", 1), ["close"]);
+    nginx.stop();
+}
+
+#[test]
+fn what_never_opens_has_one_line() {
+    let refusing =
+        ScriptedBackend::answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+    let nginx = Nginx::http(
+        "log_format line '$websocket_event $websocket_state $status $uri';
+         server {
+             listen 127.0.0.1:%PORT%;
+             access_log logs/line line;
+             websocket on;
+             websocket_log_open on;
+             location / { proxy_pass http://%BACKEND%; }
+             location /local { return 404; }
+             location /strict { websocket_handshake strict; proxy_pass http://%BACKEND%; }
+         }",
+    )
+    .set("BACKEND", refusing.address())
+    .start();
+    for (request, line) in [
+        (Handshake::new("/"), "fail failed 403 /"),
+        (Handshake::new("/local"), "fail rejected 404 /local"),
+        (
+            Handshake::new("/strict").without("Connection"),
+            "fail rejected 400 /strict",
+        ),
+        (Handshake::plain("/"), "- - 403 /"),
+    ] {
+        let before = nginx.access_log("line").lines().count();
+        Client::connect(nginx.port()).ask(&request);
+        assert_eq!(nginx.wait_for_access("line", before + 1)[before..], [line]);
+    }
+    nginx.stop();
+}
+
+/// What nginx keeps of a value once it has been evaluated must not be what it was at the beginning.
+#[test]
+fn maps_choose_the_log_of_each_event() {
+    let backend = EchoBackend::start();
+    let nginx = server(
+        &backend,
+        "log_format line '$websocket_event $in_a_word $captured $request_id';
+         map $websocket_event $opens { open 1; }
+         map $websocket_event $does_not_open { open 0; default 1; }
+         map $websocket_event $in_a_word { ~^(?<captured>o)pen$ began; default ended; }",
+        "location ~ ^/(room-[0-9]+)$ {
+             websocket on; websocket_log_open on; proxy_pass http://%BACKEND%;
+             access_log logs/open line if=$opens;
+             access_log logs/rest line if=$does_not_open;
+             access_log logs/all line;
+             access_log logs/of-$1 line;
+             root %PREFIX%;
+         }",
+    )
+    .start();
+    join(&nginx, "/room-7").close_politely();
+    let all = nginx.wait_for_access("all", 2);
+    let id = all[0].rsplit(' ').next().unwrap();
+    assert_eq!(id.len(), 32, "{all:?}");
+    let (open, close) = (format!("open began o {id}"), format!("close ended - {id}"));
+    assert_eq!(all, [open.clone(), close.clone()]);
+    assert_eq!(nginx.access_log("open"), open + "\n");
+    assert_eq!(nginx.access_log("rest"), format!("{close}\n"));
+    // The expression of a map has matched at the beginning, and none at the end.
+    assert_eq!(nginx.access_log("of-room-7"), close + "\n");
+    nginx.stop();
+}
+
+#[test]
+fn a_buffer_is_flushed_in_time() {
+    let backend = EchoBackend::start();
+    let nginx = server(
+        &backend,
+        "log_format line $websocket_event;",
+        "location / {
+             websocket on; websocket_log_open on; proxy_pass http://%BACKEND%;
+             access_log logs/line line buffer=8k flush=400ms;
+             access_log logs/packed line gzip=1 flush=400ms;
+             access_log logs/at-once line;
+         }",
+    )
+    .start();
+    let begun = Instant::now();
+    let client = join(&nginx, "/");
+    nginx.wait_for_access("at-once", 1);
+    assert_eq!(nginx.access_log("line"), "");
+    assert_eq!(nginx.wait_for_access("line", 1), ["open"]);
+    assert!(begun.elapsed() >= Duration::from_millis(350));
+    wait_until("the packed log", || {
+        fs::read(nginx.path("logs/packed")).is_ok_and(|bytes| bytes.starts_with(b"\x1f\x8b"))
+    });
+    client.close_politely();
+    assert_eq!(nginx.wait_for_access("line", 2), ["open", "close"]);
+    nginx.stop();
+}
+
+#[test]
+fn a_worker_that_is_killed_has_said_what_it_began() {
+    let backend = EchoBackend::start();
+    let nginx = server(
+        &backend,
+        "log_format line $websocket_event;",
+        "location / {
+             websocket on; websocket_log_open on; proxy_pass http://%BACKEND%; access_log logs/line line;
+         }",
+    )
+    .allow_log("exited on signal")
+    .start();
+    let mut client = join(&nginx, "/");
+    nginx.wait_for_access("line", 1);
+    let killed = nginx.worker_pids()[0];
+    let pid = i32::try_from(killed).ok().and_then(Pid::from_raw);
+    kill_process(pid.unwrap(), Signal::KILL).unwrap();
+    client.read_until_close();
+    wait_until("another worker", || {
+        let now = nginx.worker_pids();
+        now.len() == 1 && now[0] != killed
+    });
+    assert_eq!(nginx.access_log("line"), "open\n");
+}
+
+#[test]
+fn where_nothing_is_logged_no_beginning_is() {
+    let backend = EchoBackend::start();
+    let nginx = server(
+        &backend,
+        "",
+        "access_log off;
+         location / { websocket on; websocket_log_open on; proxy_pass http://%BACKEND%; }
+         location /logged { access_log logs/line; websocket on; proxy_pass http://%BACKEND%; }",
+    )
+    .start();
+    join(&nginx, "/").close_politely();
+    join(&nginx, "/logged").close_politely();
+    assert_eq!(nginx.wait_for_access("line", 1).len(), 1);
+    assert_eq!(nginx.access_log("access.log"), "");
+}
+
+#[test]
+fn levels_inherit() {
+    let backend = EchoBackend::start();
+    let nginx = server(
+        &backend,
+        "log_format line '$websocket_event $uri'; access_log logs/line line; websocket_log_open on;
+         websocket on;",
+        "location / { proxy_pass http://%BACKEND%; location /in { proxy_pass http://%BACKEND%; } }
+         location /off {
+             websocket_log_open off; proxy_pass http://%BACKEND%;
+             location /off/on { websocket_log_open on; proxy_pass http://%BACKEND%; }
+         }
+         location /if { if ($arg_a) { proxy_pass http://%BACKEND%; } }",
+    )
+    .start();
+    let mut expected = vec![];
+    for (target, path, opens) in [
+        ("/", "/", true),
+        ("/in", "/in", true),
+        ("/off", "/off", false),
+        ("/off/on", "/off/on", true),
+        ("/if?a=1", "/if", true),
+    ] {
+        join(&nginx, target).close_politely();
+        if opens {
+            expected.push(format!("open {path}"));
+        }
+        expected.push(format!("close {path}"));
+        assert_eq!(nginx.wait_for_access("line", expected.len()), expected);
+    }
+    nginx.stop();
+}
+
+#[test]
+fn words_that_mean_nothing_are_refused() {
+    assert_refused(
+        "websocket_log_open open;",
+        "invalid value \"open\" in \"websocket_log_open\" directive, it must be \"on\" or \"off\" in",
+    );
+    assert_refused(
+        "websocket_log_open on off;",
+        "invalid number of arguments in \"websocket_log_open\" directive in",
+    );
+    let twice =
+        Nginx::server("location / { websocket_log_open on; websocket_log_open on; }").check();
+    assert!(
+        twice.at_level("emerg")[0].contains("is duplicate"),
+        "{twice:?}"
+    );
+}
+
+#[test]
+fn nginx_s_own_loop() {
+    let backend = EchoBackend::start();
+    let nginx = server(
+        &backend,
+        "log_format line '$websocket_event $status $websocket_close_reason';",
+        "location / {
+             websocket on; websocket_tunnel off; websocket_log_open on; proxy_pass http://%BACKEND%;
+             access_log logs/line line;
+         }",
+    )
+    .start();
+    let client = join(&nginx, "/");
+    assert_eq!(nginx.wait_for_access("line", 1), ["open 101 -"]);
+    client.close_politely();
+    assert_eq!(
+        nginx.wait_for_access("line", 2),
+        ["open 101 -", "close 101 -"]
+    );
+    nginx.stop();
+}
+
+#[test]
+fn over_tls_and_through_a_subrequest() {
+    let backend = EchoBackend::start();
+    let certificate = Certificate::localhost();
+    let nginx = Nginx::http(
+        "log_format line '$websocket_event $uri $https';
+         server {
+             listen 127.0.0.1:%PORT% ssl;
+             ssl_certificate cert.pem; ssl_certificate_key key.pem;
+             access_log logs/line line;
+             log_subrequest on;
+             location / {
+                 auth_request /auth;
+                 websocket on; websocket_log_open on; proxy_pass http://%BACKEND%;
+             }
+             location /auth { return 204; }
+         }",
+    )
+    .set("BACKEND", backend.address())
+    .certificate(&certificate)
+    .start();
+    let mut client = Client::connect_tls(nginx.port(), &certificate);
+    client.establish("/");
+    client.echo("over TLS");
+    client.close_politely();
+    let lines = nginx.wait_for_access("line", 3);
+    assert_eq!(lines, ["- /auth on", "open / on", "close / on"]);
+    nginx.stop();
+}
+
+#[test]
+fn logs_elsewhere() {
+    let backend = EchoBackend::start();
+    let collector = UdpSocket::bind("127.0.0.1:0").unwrap();
+    collector
+        .set_read_timeout(Some(*nginx_tests::DEADLINE))
+        .unwrap();
+    let nginx = server(
+        &backend,
+        "log_format line $websocket_event; open_log_file_cache max=10 valid=1m;",
+        "location / {
+             websocket on; websocket_log_open on; proxy_pass http://%BACKEND%;
+             access_log syslog:server=%COLLECTOR%,tag=tunnels,nohostname line;
+             access_log logs/of-$arg_user line;
+         }
+         root %PREFIX%;",
+    )
+    .set("COLLECTOR", collector.local_addr().unwrap())
+    .start();
+    let client = join(&nginx, "/?user=ada");
+    let receive = || {
+        let mut bytes = [0; 200];
+        let length = collector.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let said = receive();
+    assert!(said.ends_with("tunnels: open"), "{said}");
+    assert_eq!(nginx.wait_for_access("of-ada", 1), ["open"]);
+    client.close_politely();
+    let said = receive();
+    assert!(said.ends_with("tunnels: close"), "{said}");
+    assert_eq!(nginx.wait_for_access("of-ada", 2), ["open", "close"]);
+    nginx.stop();
+}
+
+/// The line is one more of each tunnel, also where bytes come right behind the handshake.
+#[test]
+fn a_hundred_at_once() {
+    let backend = EchoBackend::start();
+    let nginx = server(
+        &backend,
+        "log_format line '$websocket_event $arg_n';",
+        "location / {
+             websocket on; websocket_log_open on; proxy_pass http://%BACKEND%; access_log logs/line line;
+         }",
+    )
+    .workers(2)
+    .start();
+    let clients: Vec<_> = (0..100)
+        .map(|n| join(&nginx, &format!("/?n={n}")))
+        .collect();
+    nginx.wait_for_access("line", 100);
+    for client in clients {
+        client.close_politely();
+    }
+    let mut lines = nginx.wait_for_access("line", 200);
+    lines.sort();
+    let mut expected: Vec<_> = (0..100)
+        .flat_map(|n| [format!("close {n}"), format!("open {n}")])
+        .collect();
+    expected.sort();
+    assert_eq!(lines, expected);
+    nginx.stop();
+}
