@@ -13,7 +13,7 @@ use websocket_protocol::{Scanner, Strictness};
 use websocket_zone::LabelId;
 
 use super::note::{Note, Notes};
-use super::{origin, send_lowat};
+use super::origin;
 use crate::nginx::conf::Place;
 use crate::nginx::{Request, module, pool, string};
 use crate::types::{
@@ -286,7 +286,7 @@ impl LocationConf {
 
     /// Below how many bytes that the kernel has not sent yet a socket takes more.
     pub fn send_lowat(&self) -> Option<usize> {
-        (self.send_lowat != send_lowat::OFF).then_some(self.send_lowat)
+        (self.send_lowat > 0).then_some(self.send_lowat)
     }
 
     pub fn ping(&self) -> Option<Ping> {

@@ -13,7 +13,7 @@ use websocket_zone::LabelId;
 use super::location::{Level, Twins};
 use super::note::Notes;
 use super::words::DEFAULT_PING_TIMEOUT;
-use super::{LocationConf, MainConf, send_lowat};
+use super::{LocationConf, MainConf};
 use crate::nginx::conf::Place;
 use crate::nginx::{conf, string};
 use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify};
@@ -143,12 +143,7 @@ pub unsafe extern "C" fn merge(
         64 * 1024,
     );
     conf::merge(&mut this.buffers, above.buffers, conf::UNSET_FLAG, 64);
-    conf::merge(
-        &mut this.send_lowat,
-        above.send_lowat,
-        conf::UNSET,
-        send_lowat::OFF,
-    );
+    conf::merge(&mut this.send_lowat, above.send_lowat, conf::UNSET, 0);
     conf::merge(
         &mut this.ping_interval,
         above.ping_interval,

@@ -7,9 +7,6 @@ use nginx_sys::{ngx_command_t, ngx_conf_t, ngx_parse_size};
 use super::words::{IS_DUPLICATE, noted, refuse};
 use crate::nginx::{conf, string};
 
-/// What is kept of `off`.
-pub(super) const OFF: usize = 0;
-
 /// Below this a socket would be asked again for every few frames.
 const SMALLEST: usize = 1024;
 
@@ -39,7 +36,7 @@ unsafe extern "C" fn read(
     };
     // SAFETY: a word of the configuration.
     let parsed = match unsafe { string::bytes(word) } {
-        b"off" => Some(OFF),
+        b"off" => Some(0),
         text => parse_size(text),
     };
     match parsed {

@@ -85,13 +85,14 @@ pub unsafe fn hand_back(tunnel: NonNull<Tunnel>) {
     };
     tunnel.finish();
     let (r, original) = (tunnel.r, tunnel.original);
-    if tunnel.rules.has_given_up(Side::Client) {
-        client.give_up();
-    }
+    let is_dead = tunnel.rules.has_given_up(Side::Client);
     client.clear_write_timer();
     upstream.clear_write_timer();
     upstream.take_timer();
     upstream.end();
+    if is_dead {
+        client.give_up();
+    }
     // SAFETY: the request is alive, and nginx's functions are what they were when the tunnel began.
     unsafe {
         let u = (*r).upstream;

@@ -2,12 +2,14 @@
 
 use std::io::{ErrorKind, Write};
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
+use nginx_tests::wire::{Socket, Wire};
 use nginx_tests::{DEADLINE, Frame, Nginx};
 
 use crate::case::{Ended, backend, ended, http, join, raw_tunnel, server};
-use crate::stuck::flood;
 
 /// Well below the five seconds that a side has to answer a Close.
 #[track_caller]
@@ -55,14 +57,29 @@ fn while_it_goes_on_sending() {
     let nginx = Nginx::http(http("send_timeout 500ms; proxy_send_timeout 1h;"))
         .set("BACKEND", listener.local_addr().unwrap())
         .start();
-    let (mut client, mut backend) = raw_tunnel(&nginx, &listener);
-    client.set_write_timeout(Some(*DEADLINE)).unwrap();
+    let (mut client, backend) = raw_tunnel(&nginx, &listener);
+    for socket in [&client, &backend] {
+        socket.set_write_timeout(Some(*DEADLINE)).unwrap();
+    }
+    let mut writer = backend.try_clone().unwrap();
+    let (mut backend, closes) = (
+        Wire::plain(Socket::Tcp(backend)).unwrap(),
+        AtomicBool::new(false),
+    );
     thread::scope(|scope| {
         scope.spawn(|| {
-            let frame = [&b"\x82\xfe\x40\x00\0\0\0\0"[..], &[7; 0x4000]].concat();
-            while client.write_all(&frame).is_ok() {}
+            let frame = Frame::binary([7; 100]).masked().bytes();
+            while client.write_all(&frame).is_ok() {
+                thread::sleep(Duration::from_millis(1));
+            }
         });
-        flood(&mut backend, false);
+        scope.spawn(|| {
+            let frame = Frame::binary([7; 0x4000]).bytes();
+            while !closes.load(Ordering::Relaxed) && writer.write_all(&frame).is_ok() {}
+            let _ = writer.write_all(&Frame::close(1001, "").bytes());
+        });
+        while backend.read_frame().expect("frames, and a Close").opcode != 8 {}
+        closes.store(true, Ordering::Relaxed);
         assert_prompt(&ended(&nginx), "send-timeout");
     });
 }

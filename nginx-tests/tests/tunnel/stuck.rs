@@ -22,7 +22,7 @@ fn tunnel(lines: &str) -> (Nginx, TcpStream, TcpStream) {
 }
 
 /// Sends whole frames until the peer sends a Close, then answers it. What came before the end.
-pub fn flood(socket: &mut TcpStream, masked: bool) -> Vec<u8> {
+fn flood(socket: &mut TcpStream, masked: bool) -> Vec<u8> {
     let closes = AtomicBool::new(false);
     let (mut writer, mut received) = (socket.try_clone().unwrap(), vec![]);
     let (header, close): (&[u8], &[u8]) = if masked {
