@@ -174,31 +174,6 @@ impl Tunnel {
         outcome
     }
 
-    /// The timer has fired.
-    #[cold]
-    fn tick(&mut self, client: Socket, upstream: Socket) {
-        for (side, socket) in [(Side::Client, client), (Side::Upstream, upstream)] {
-            if self.rules.has_doubts(side, now()) {
-                self.rules.holds(side, socket.queue(), now());
-            }
-        }
-        self.rules.tick(now(), mask());
-    }
-
-    /// Sets the timer anew, if that is late.
-    #[inline]
-    fn set_timer_of(&mut self, upstream: Socket) {
-        if let Some(delay) = self.rules.timeout(now()) {
-            upstream.set_timer(delay);
-        }
-    }
-
-    fn set_timer(&mut self) {
-        if let Some((_, upstream)) = self.sockets() {
-            self.set_timer_of(upstream);
-        }
-    }
-
     fn pump(&mut self, client: Socket, upstream: Socket, from: Side) {
         let (source, sink) = ends(client, upstream, from);
         let memory = Memory::of(self.conf());

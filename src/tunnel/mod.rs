@@ -17,6 +17,7 @@ pub mod roster;
 mod settings;
 mod socket;
 mod take_over;
+mod timer;
 
 pub use carry::{Event, Handlers, Tunnel, each, hand_back};
 pub use take_over::take_over;

@@ -75,8 +75,12 @@ fn while_it_goes_on_sending() {
         });
         scope.spawn(|| {
             let frame = Frame::binary([7; 0x4000]).bytes();
-            while !closes.load(Ordering::Relaxed) && writer.write_all(&frame).is_ok() {}
-            let _ = writer.write_all(&Frame::close(1001, "").bytes());
+            while !closes.load(Ordering::Relaxed) {
+                writer.write_all(&frame).expect("nginx reads whole frames");
+            }
+            writer
+                .write_all(&Frame::close(1001, "").bytes())
+                .expect("nginx reads the Close");
         });
         while backend.read_frame().expect("frames, and a Close").opcode != 8 {}
         closes.store(true, Ordering::Relaxed);
