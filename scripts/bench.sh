@@ -18,6 +18,8 @@ bench/README.md says what the figures mean. Without a scenario, all of them run:
                        messages of that size (any other size does as well)
   idle, idle-browser   the memory of a tunnel that is open and silent, with a
                        handshake of few headers, and with a browser's
+  slow-readers         the memory of tunnels whose clients read less than is
+                       sent, and what is left of it
   fairness-up, fairness-down
                        how long a plain request waits beside tunnels that carry
                        all they can to the backend, or from it

@@ -7,6 +7,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TARGET=$ROOT/target
 # shellcheck disable=SC2034 # for the scripts that source this
 ROOTS=$TARGET/roots
+# What other people wrote, for tests.
+INTEROP=$TARGET/interop
 # shellcheck disable=SC2034
 MODULE_FILE=ngx_http_websocket_module.so
 # The build profile in which debian/rules calls no cargo.
@@ -94,6 +96,32 @@ deny_services() {
 
 allow_services() {
     [ -z "$POLICY_IS_OURS" ] || rm -f /usr/sbin/policy-rc.d
+}
+
+# logged NAME COMMAND...   runs it quietly; its last words only if it failed.
+logged() {
+    local log=$TARGET/$1.log
+    shift
+    "$@" >"$log" 2>&1 </dev/null || { tail -n 5 "$log" >&2; return 1; }
+}
+
+# ---- Python, with what tests take from it -----------------------------------
+
+prepare_python() {
+    local python=$INTEROP/venv/bin/python
+    ! "$python" -c 'import websockets, prometheus_client' 2>/dev/null || return 0
+    python3 -c 'import ensurepip, venv' 2>/dev/null || want_packages python3 python3-venv || return 1
+    rm -rf "$INTEROP/venv"
+    logged python python3 -m venv "$INTEROP/venv" || return 1
+    logged python "$python" -m pip install --quiet 'websockets>=13,<17' \
+        'prometheus_client>=0.20,<1'
+}
+
+# Autobahn's cases. By itself: there are wheels for some machines only.
+prepare_kosoku() {
+    local python=$INTEROP/venv/bin/python
+    ! "$python" -c 'import kosoku' 2>/dev/null || return 0
+    logged kosoku "$python" -m pip install --quiet --only-binary :all: 'kosoku>=0.1,<0.2'
 }
 
 # What building the module takes, beside Rust.

@@ -24,6 +24,9 @@ SKIPPED=(
     ends::durations_are_those_of_the_tunnel
     # How an upstream fails that has a tenth of a second to answer.
     mirror::a_mirror_that_fails_before_the_101_changes_nothing
+    # Whether a second is enough for one of Autobahn's cases.
+    the_same_verdicts_behind_nginx
+    the_same_verdicts_through_nginx
     # Whether a process alone hears a signal that comes just before it waits: nginx may not.
     one_process_alone
 )

@@ -7,7 +7,6 @@ set -euo pipefail
 
 # Debian 13 and Debian testing: nginx 1.26 and 1.30.
 OTHER_RELEASES=(trixie forky)
-INTEROP=$TARGET/interop
 APPLICATIONS=$TARGET/applications
 
 usage() {
@@ -108,21 +107,12 @@ install() {
 prepare_clients() {
     mkdir -p "$INTEROP"
     prepare_python || say "no Python websockets or prometheus_client: their tests will be skipped."
+    prepare_kosoku || say "no kosoku: Autobahn's cases will be skipped."
     prepare_node || say "no Node ws: its tests will be skipped."
     want_packages chromium:chromium || say "no Chromium: its tests will be skipped."
     prepare_promtool || say "no promtool: its tests will be skipped."
     want_packages curl:curl shellcheck:shellcheck man-db:man openssl:openssl ||
         say "no curl, shellcheck, man or openssl: the tests that need it will be skipped."
-}
-
-prepare_python() {
-    local python=$INTEROP/venv/bin/python
-    ! "$python" -c 'import websockets, prometheus_client' 2>/dev/null || return 0
-    python3 -c 'import ensurepip, venv' 2>/dev/null || want_packages python3 python3-venv || return 1
-    rm -rf "$INTEROP/venv"
-    logged python python3 -m venv "$INTEROP/venv" || return 1
-    logged python "$python" -m pip install --quiet 'websockets>=13,<17' \
-        'prometheus_client>=0.20,<1'
 }
 
 # Out of Debian's package, whose server nobody wants to run here.
@@ -174,13 +164,6 @@ prepare_node_applications() {
     cp "$lists/package.json" "$lists/package-lock.json" "$APPLICATIONS"
     logged applications-node npm ci --prefix "$APPLICATIONS" --no-audit --no-fund || return 1
     cp "$lists/package-lock.json" "$modules/installed.json"
-}
-
-# logged NAME COMMAND...   runs it quietly; its last words only if it failed.
-logged() {
-    local log=$TARGET/$1.log
-    shift
-    "$@" >"$log" 2>&1 </dev/null || { tail -n 5 "$log" >&2; return 1; }
 }
 
 # ---- the checks -------------------------------------------------------------

@@ -1,6 +1,9 @@
 //! What directives can say, in types that every layer above uses.
 
 use nginx_sys::{ngx_msec_t, ngx_uint_t};
+use websocket_protocol::tunnel::MessageRate;
+
+use crate::nginx::value::Value;
 
 /// `websocket_other_upgrades`
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,11 +51,46 @@ pub struct UpstreamDrain {
     pub code: u16,
 }
 
+/// `websocket_max_lifetime`
+#[derive(Clone, Copy, PartialEq)]
+pub struct MaxLifetime {
+    pub age: Age,
+    /// The code of the Close.
+    pub code: u16,
+}
+
+impl MaxLifetime {
+    pub const OFF: Option<Self> = Some(Self {
+        age: Age::Any,
+        code: GOING_AWAY,
+    });
+}
+
+/// How old a tunnel may become.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Age {
+    /// `off`
+    Any,
+    /// Milliseconds.
+    Fixed(ngx_msec_t),
+    /// What each request's value says.
+    Of(Value),
+}
+
+/// `websocket_message_rate`, where it is written.
+#[derive(Clone, Copy, PartialEq)]
+pub struct MaxMessageRate(pub Option<MessageRate>);
+
+impl MaxMessageRate {
+    pub const OFF: Option<Self> = Some(Self(None));
+}
+
 pub const TO_CLIENT: ngx_uint_t = 1;
 pub const TO_UPSTREAM: ngx_uint_t = 2;
 
 /// Close codes (RFC 6455 section 7.4, IANA's registry).
 pub const GOING_AWAY: u16 = 1001;
+pub const POLICY_VIOLATION: u16 = 1008;
 pub const SERVICE_RESTART: u16 = 1012;
 
 /// nginx hands the nearest timer to the kernel as an `int` of milliseconds: more would wrap.

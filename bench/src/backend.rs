@@ -12,7 +12,7 @@ use std::time::Duration;
 use rustix::net::sockopt;
 
 use crate::epoll::{Epoll, Readiness};
-use crate::flood::{End, Halt};
+use crate::flood::{self, End, Halt};
 use crate::frame::{self, Header, MAX_HEADER};
 use crate::http;
 use crate::result::Result;
@@ -54,6 +54,17 @@ impl Backend {
 
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// Whether the proxies have closed all tunnels.
+    pub fn is_quiet(&self) -> bool {
+        let mut open = self.connections.iter().flatten();
+        !open.any(|connection| connection.is_websocket)
+    }
+
+    /// How many connections it has.
+    pub fn open(&self) -> usize {
+        self.connections.iter().flatten().count()
     }
 
     pub fn ready(&mut self, epoll: &Epoll, event: Readiness) -> Result<()> {
@@ -129,7 +140,7 @@ impl Flood {
     }
 
     fn advance(&mut self, socket: &mut Stream, served: &mut Served) -> Result<Halt> {
-        let received = self.end.receive(socket)?;
+        let received = self.end.receive(socket, flood::AT_ONCE)?;
         for _ in 0..self.end.take_marks() {
             if self.is_source && !self.end.flows() {
                 self.end.start();

@@ -16,7 +16,7 @@ pub const PAYLOAD: usize = 65_535;
 const MARK: usize = 126;
 
 /// How much may move before others have their turn.
-const AT_ONCE: usize = 64 << 10;
+pub const AT_ONCE: usize = 64 << 10;
 
 pub struct End {
     sink: Sink,
@@ -70,8 +70,9 @@ impl End {
         self.source.send(stream)
     }
 
-    pub fn receive(&mut self, stream: &mut Stream) -> Result<Halt> {
-        self.sink.receive(stream)
+    /// Receives this much at most, so that others have their turn.
+    pub fn receive(&mut self, stream: &mut Stream, most: usize) -> Result<Halt> {
+        self.sink.receive(stream, most)
     }
 
     /// How many marks have come since this was last asked.
@@ -111,6 +112,14 @@ impl Source {
     }
 
     fn send(&mut self, stream: &mut Stream) -> io::Result<Halt> {
+        match self.send_some(stream) {
+            // Whoever reads will tell, too.
+            Err(error) if is_end(&error) => Ok(Halt::Ended),
+            other => other,
+        }
+    }
+
+    fn send_some(&mut self, stream: &mut Stream) -> io::Result<Halt> {
         unless_blocked(stream.flush())?;
         let mut left = AT_ONCE;
         while left > 0 {
@@ -139,6 +148,14 @@ impl Source {
         }
         Ok(Halt::Unfinished)
     }
+}
+
+/// The other side has closed, with something unread.
+fn is_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+    )
 }
 
 struct Sink {
@@ -170,21 +187,21 @@ impl Sink {
         }
     }
 
-    fn receive(&mut self, stream: &mut Stream) -> Result<Halt> {
-        let mut left = AT_ONCE;
+    fn receive(&mut self, stream: &mut Stream, most: usize) -> Result<Halt> {
+        let mut left = most;
         while left > 0 {
             let in_header = self.payload == 0;
             let read = if in_header {
                 stream.read(&mut self.header[self.header_length..])
             } else {
-                let room = self.payload.min(self.scratch.len());
+                let room = self.payload.min(self.scratch.len()).min(left);
                 stream.discard(&mut self.scratch[..room])
             };
             let read = match unless_blocked(read) {
                 Ok(None) => return Ok(Halt::Blocked),
                 Ok(Some(0)) => return Ok(Halt::Ended),
                 Ok(Some(read)) => read,
-                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(Halt::Ended),
+                Err(error) if is_end(&error) => return Ok(Halt::Ended),
                 Err(error) => return Err(error.into()),
             };
             left = left.saturating_sub(read);

@@ -24,6 +24,8 @@ mod report;
 mod result;
 mod running;
 mod scenario;
+mod setup;
+mod slow;
 mod statistics;
 mod stream;
 mod svg;

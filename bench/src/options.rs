@@ -4,11 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::page::Block;
-use crate::peer::{
-    ALL_PEERS, BEFORE, DEFAULT_PEERS, DEFAULT_PEERS_WITH_BEFORE, PEERS, Peer, Setup,
-};
+use crate::peer::{ALL_PEERS, BEFORE, DEFAULT_PEERS, DEFAULT_PEERS_WITH_BEFORE, PEERS, Peer};
 use crate::result::Result;
 use crate::scenario::Scenario;
+use crate::setup::Setup;
 
 pub const USAGE: &str = "\
 Usage: bench --nginx FILE --module FILE --directory DIR [SCENARIO…] [OPTION…]
@@ -21,6 +20,8 @@ broadcast, many and latency:
                under way in each tunnel (1)
   idle         the memory of tunnels that are open and silent; idle-browser
                with the handshake of a browser, which has more headers
+  slow-readers the memory of tunnels whose clients read less than is sent to
+               them, and what is left of it when they are gone
   broadcast    what one client says, sent to all
   many         a message a second in each of many tunnels
   latency      how long messages take at half of the rate that the peer is

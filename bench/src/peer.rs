@@ -2,27 +2,13 @@
 //! isn't among them yet also is a variant of [`Program`].
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use rustix::process::getuid;
 
 use crate::program::Program;
 use crate::result::Result;
+use crate::setup::Setup;
 use crate::tls::Certificate;
-
-/// What peers are made of, and where.
-pub struct Setup {
-    pub nginx: PathBuf,
-    pub module: PathBuf,
-    /// Another build of the module, to compare it with.
-    pub before: Option<PathBuf>,
-    /// Where the other proxies are.
-    pub programs: Option<PathBuf>,
-    /// What they run under.
-    pub wrap: Vec<String>,
-    /// Where they run; what was in it is lost.
-    pub directory: PathBuf,
-}
 
 pub struct Peer {
     pub name: &'static str,

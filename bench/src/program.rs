@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
-use crate::peer::Setup;
 use crate::result::Result;
+use crate::setup::Setup;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
@@ -90,7 +90,9 @@ impl Program {
             Self::Envoy => &["caught ENVOY_SIGTERM"],
             // The last: a client has gone that it still had something for.
             Self::Apache => &[":notice]", "AH10221"],
-            Self::Nginx | Self::Relay | Self::Caddy | Self::Traefik => &[],
+            // It says goodbye in tunnels that are no more.
+            Self::Caddy => &["cleanup: write"],
+            Self::Nginx | Self::Relay | Self::Traefik => &[],
         };
         words.iter().any(|word| line.contains(word))
     }

@@ -31,6 +31,8 @@ pub enum Kind {
     },
     /// Plain requests beside tunnels that carry all they can, in one direction.
     Fairness(Direction),
+    /// Tunnels from a backend that sends all it can to clients that read a little.
+    SlowReaders,
     /// What one client says, sent to all.
     Broadcast,
     /// Many tunnels with little traffic: a message a second in each.
@@ -70,6 +72,8 @@ pub enum Figure {
     Instructions,
     /// KiB of the proxy's memory for each tunnel.
     TunnelMemory,
+    /// The same when the tunnels are gone.
+    LeftMemory,
     /// KiB of the kernel's memory for each tunnel: its four sockets, of which the proxy has two, and
     /// what waits in them.
     KernelMemory,
@@ -86,7 +90,7 @@ pub enum Figure {
 }
 
 /// The scenarios that run when none is named; each also exists as `…-tls`.
-pub const ALL: [&str; 9] = [
+pub const ALL: [&str; 10] = [
     "handshake",
     "plain",
     "echo-125",
@@ -94,6 +98,7 @@ pub const ALL: [&str; 9] = [
     "echo-1m",
     "idle",
     "idle-browser",
+    "slow-readers",
     "fairness-up",
     "fairness-down",
 ];
@@ -136,6 +141,7 @@ impl Scenario {
             Some("handshake") => (Kind::Handshake, 32),
             Some("plain") => (Kind::Plain, 32),
             Some("idle") => (Kind::Idle { browser: false }, 2000),
+            Some("slow") if parts.next() == Some("readers") => (Kind::SlowReaders, 100),
             Some("broadcast") => (Kind::Broadcast, 1000),
             Some("many") => (Kind::Many, 5000),
             Some("latency") => (Kind::Latency, 32),
@@ -187,7 +193,10 @@ impl Scenario {
     /// Whether each peer runs by itself, one after the other, as together they would be too many
     /// connections.
     pub const fn is_alone(&self) -> bool {
-        matches!(self.kind, Kind::Idle { .. } | Kind::Many)
+        matches!(
+            self.kind,
+            Kind::Idle { .. } | Kind::Many | Kind::SlowReaders
+        )
     }
 
     /// What a page shows of it; the rest is for whoever looks closer.
@@ -195,6 +204,7 @@ impl Scenario {
         match self.kind {
             Kind::Handshake | Kind::Plain | Kind::Echo { .. } | Kind::Broadcast => &[Figure::Cpu],
             Kind::Idle { .. } => &[Figure::TunnelMemory, Figure::KernelMemory, Figure::Memory],
+            Kind::SlowReaders => &[Figure::TunnelMemory, Figure::LeftMemory],
             Kind::Many => &[Figure::Cpu, Figure::WaitP99],
             Kind::Latency => &[
                 Figure::Rate,
@@ -211,7 +221,7 @@ impl Scenario {
             Kind::Handshake => "handshake",
             Kind::Plain | Kind::Fairness(_) => "request",
             Kind::Echo { .. } | Kind::Broadcast | Kind::Many | Kind::Latency => "message",
-            Kind::Idle { .. } => "tunnel",
+            Kind::SlowReaders | Kind::Idle { .. } => "tunnel",
         }
     }
 }
@@ -253,6 +263,7 @@ impl Figure {
             Self::Busy => "core busy %".to_owned(),
             Self::Instructions => format!("instructions/{operation}"),
             Self::TunnelMemory => "KiB/tunnel".to_owned(),
+            Self::LeftMemory => "KiB/tunnel, afterwards".to_owned(),
             Self::KernelMemory => "kernel KiB/tunnel".to_owned(),
             Self::Memory => "KiB in all".to_owned(),
             Self::WaitMedian => "wait ms, median".to_owned(),
@@ -272,6 +283,7 @@ impl Figure {
             Self::Busy => "core_busy_percent",
             Self::Instructions => "user_instructions_per_operation",
             Self::TunnelMemory => "kib_per_tunnel",
+            Self::LeftMemory => "kib_per_tunnel_afterwards",
             Self::KernelMemory => "kernel_kib_per_tunnel",
             Self::Memory => "kib",
             Self::WaitMedian => "wait_ms_median",
@@ -308,7 +320,15 @@ mod tests {
                 depth: 4
             }
         ));
-        assert_eq!(Scenario::all().unwrap().len(), 18);
+        assert_eq!(Scenario::all().unwrap().len(), 20);
+        for (name, kind, connections) in [
+            ("broadcast", Kind::Broadcast, 1000),
+            ("many-tls", Kind::Many, 5000),
+            ("latency-c8", Kind::Latency, 8),
+        ] {
+            let scenario = Scenario::parse(name).unwrap();
+            assert!(scenario.kind == kind && scenario.connections == connections);
+        }
         for wrong in [
             "",
             "echo",
@@ -317,6 +337,7 @@ mod tests {
             "fairness",
             "fairness-8",
             "idle-d2",
+            "slow",
             "plain-browser",
             "many-d2",
             "handshake-c0",

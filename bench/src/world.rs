@@ -51,6 +51,24 @@ impl AddAssign for Slice {
     }
 }
 
+/// A load whose connections are closed: what remains is its account.
+struct Gone(Account);
+
+impl Load for Gone {
+    fn resume(&mut self, _: &Link, _: &Epoll) -> Result<()> {
+        Ok(())
+    }
+
+    /// The event is older than the end.
+    fn ready(&mut self, _: &Link, _: &Epoll, _: usize, _: bool) -> Result<()> {
+        Ok(())
+    }
+
+    fn account(&mut self) -> &mut Account {
+        &mut self.0
+    }
+}
+
 impl World {
     pub fn new() -> Result<Self> {
         let epoll = Epoll::new()?;
@@ -74,9 +92,24 @@ impl World {
         self.loads.iter_mut().map(|(_, load)| &*load.account())
     }
 
-    /// Closes every client's connection.
-    pub fn clear(&mut self) {
+    /// Closes a load's connections.
+    pub fn leave(&mut self, index: usize) {
+        let (_, load) = &mut self.loads[index];
+        let account = mem::take(load.account());
+        *load = Box::new(Gone(account));
+    }
+
+    /// Closes every client's connection, and waits until the proxies have closed theirs.
+    pub fn clear(&mut self) -> Result<()> {
         self.loads.clear();
+        let end = Instant::now() + STALLED;
+        while !self.backend.is_quiet() {
+            if Instant::now() > end {
+                return Err("tunnels whose clients are gone are still open at the backend".into());
+            }
+            self.turn(TURN)?;
+        }
+        Ok(())
     }
 
     /// Lets a load work for a time, and finish what it has begun by then.
@@ -85,8 +118,8 @@ impl World {
         let (link, load) = &mut self.loads[index];
         let account = load.account();
         let (before, messages) = (account.done, account.messages);
+        let mut progress = (account.progress(), start);
         load.resume(link, &self.epoll)?;
-        let mut progress = (before, start);
         let (mut last, mut pause) = (start, Duration::ZERO);
         loop {
             let now = Instant::now();
@@ -105,8 +138,8 @@ impl World {
                     });
                 }
             }
-            if account.done != progress.0 {
-                progress = (account.done, now);
+            if account.progress() != progress.0 {
+                progress = (account.progress(), now);
             } else if now - progress.1 > STALLED {
                 let waiting = account.in_flight;
                 return Err(format!("{waiting} operations don't end").into());

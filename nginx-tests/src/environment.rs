@@ -7,8 +7,9 @@
 //! | `NGINX_TESTS_BINARY` | the nginx to run | `nginx` of `PATH`, else `/usr/sbin/nginx` |
 //! | `NGINX_TESTS_ROOT` | run nginx by `chroot` in this directory | not set: no chroot |
 //! | `NGINX_TESTS_MODULE` | the module, as this process sees it; `compiled-in` if nginx has it without loading it | `target/nginx-VERSION/ngx_http_websocket_module.so` |
-//! | `NGINX_TESTS_INTEROP` | holds `venv/` (Python `websockets`) and `node_modules/ws` | `target/interop` |
+//! | `NGINX_TESTS_INTEROP` | holds `venv/` (Python's `websockets` and `kosoku`) and `node_modules/ws` | `target/interop` |
 //! | `NGINX_TESTS_APPLICATIONS` | holds `venv/` and `node_modules/` with the applications | `target/applications` |
+//! | `NGINX_TESTS_CASES` | which of Autobahn's cases are played: ids, `9.*`, or `all` | those that measure no time |
 //! | `NGINX_TESTS_SLOW` | how many times slower nginx is under a tool that watches it | 1: no tool |
 
 use std::path::{Path, PathBuf};

@@ -428,10 +428,14 @@ fn code_directives() -> BTreeMap<String, Directive> {
         let name = name.trim_matches('"').to_owned();
         let field = field.rsplit([' ', ',']).next().unwrap_or_default();
         let field = field.trim_end_matches(')');
-        let merge = format!("conf::merge( &mut this.{field},");
+        let merged = |field: &str| {
+            let merge = format!("conf::merge( &mut this.{field},");
+            let merged = calls(&code, &merge).next()?;
+            Some(arguments(merged).pop().expect("a default"))
+        };
         let constant = format!("DEFAULT_{}", field.to_uppercase());
-        let default = match calls(&code, &merge).next() {
-            Some(merged) => arguments(merged).pop().expect("a default"),
+        let default = match merged(field) {
+            Some(default) => default,
             // Of the whole of `http {}`, so that there is nothing to merge.
             None if code.contains(&format!("const {constant}: ")) => constant,
             None => "ptr::null_mut()".to_owned(),
@@ -439,6 +443,13 @@ fn code_directives() -> BTreeMap<String, Directive> {
         let default = match choices.get(&default) {
             Some(choice) => choice.clone(),
             None => written(&code, &default, words, setter),
+        };
+        // A number and a size.
+        let default = match merged("large_buffer_size") {
+            Some(size) if field == "large_buffers" => {
+                format!("{default} {}", written(&code, &size, words, setter))
+            }
+            _ => default,
         };
         directives.insert(name, Directive { default });
     }
@@ -457,6 +468,7 @@ fn written(code: &str, default: &str, words: &str, setter: &str) -> String {
     match default {
         "ptr::null_mut()" => "—".to_owned(),
         "LONGEST_TIMEOUT" if is_time => "off".to_owned(),
+        off if off.ends_with("::OFF") => "off".to_owned(),
         "0" if words == "NGX_CONF_FLAG" || setter == "send_lowat::set_send_lowat" => {
             "off".to_owned()
         }

@@ -67,6 +67,11 @@ impl ControlFrame {
         frame
     }
 
+    /// Whether a Close may be sent with this code (RFC 6455 section 7.4, and IANA's registry).
+    pub const fn may_close_with(code: u16) -> bool {
+        matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+
     fn write(&mut self, bytes: impl Iterator<Item = u8>) {
         for (place, byte) in self.bytes.iter_mut().zip(bytes) {
             *place = byte;
@@ -98,6 +103,16 @@ mod tests {
             ControlFrame::close(1012, "bye").bytes(),
             b"\x88\x05\x03\xf4bye"
         );
+    }
+
+    #[test]
+    fn codes_that_may_be_sent() {
+        for code in [999, 1004, 1005, 1006, 1015, 2999, 5000] {
+            assert!(!ControlFrame::may_close_with(code), "{code}");
+        }
+        for code in [1000, 1003, 1007, 1008, 1014, 3000, 4999] {
+            assert!(ControlFrame::may_close_with(code), "{code}");
+        }
     }
 
     #[test]

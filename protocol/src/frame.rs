@@ -137,72 +137,6 @@ impl Scanner {
         self.remaining == 0 && self.partial_len == 0
     }
 
-    /// How many of the coming bytes lead up to the next place between two frames: 0 at one, `None`
-    /// if it is not within them.
-    pub fn next_boundary(&self, bytes: &[u8]) -> Result<Option<usize>, Invalid> {
-        let mut ahead = *self;
-        let mut rest = bytes;
-        // A frame may be under way, or its header only: then skipping its payload is a second step.
-        if !ahead.at_boundary() {
-            if ahead.remaining == 0 && ahead.next_frame(&mut rest)?.is_none() {
-                return Ok(None);
-            }
-            ahead.skip_payload(&mut rest);
-        }
-        Ok(ahead
-            .at_boundary()
-            .then(|| bytes.len().saturating_sub(rest.len())))
-    }
-
-    /// How many of the coming bytes lead up to a frame of which `is_it` says so: it is given the bytes
-    /// from there on. `None` if there is none among them.
-    pub fn find(
-        &self,
-        bytes: &[u8],
-        mut is_it: impl FnMut(&[u8]) -> bool,
-    ) -> Result<Option<usize>, Invalid> {
-        let mut ahead = *self;
-        let mut rest = bytes;
-        loop {
-            ahead.skip_payload(&mut rest);
-            if !rest.is_empty() && ahead.at_boundary() && is_it(rest) {
-                return Ok(Some(bytes.len().saturating_sub(rest.len())));
-            }
-            if ahead.next_frame(&mut rest)?.is_none() {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// How many of the coming bytes may go by if no message is to announce more than `limit` payload
-    /// bytes: those before the header that exceeds it. A header that is not complete is held back,
-    /// so that the frame it begins can still be kept out.
-    ///
-    /// To be asked before [`scan`](Self::scan), with bytes that were held back first among the next.
-    pub fn admit(&self, bytes: &[u8], limit: u64) -> Result<Admitted, Invalid> {
-        let mut ahead = *self;
-        let mut rest = bytes;
-        loop {
-            ahead.skip_payload(&mut rest);
-            let before = bytes.len().saturating_sub(rest.len());
-            match ahead.next_frame(&mut rest)? {
-                Some(frame) if frame.message_length > limit => {
-                    return Ok(Admitted {
-                        bytes: before,
-                        exceeded: true,
-                    });
-                }
-                Some(_) => {}
-                None => {
-                    return Ok(Admitted {
-                        bytes: before,
-                        exceeded: false,
-                    });
-                }
-            }
-        }
-    }
-
     /// Whose frames it follows.
     #[inline]
     pub(crate) const fn is_from_client(&self) -> bool {
@@ -396,5 +330,6 @@ impl Header {
     }
 }
 
+mod ahead;
 #[cfg(test)]
 mod tests;

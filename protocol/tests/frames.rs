@@ -108,6 +108,32 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn messages_that_may_begin_are_those_before_the_first_too_many(
+        from_client: bool,
+        messages in vec(message(), 0..6),
+        most in 0..6u64,
+        taken in 0..200usize,
+    ) {
+        let mut stream = Stream::new(from_client);
+        messages.iter().for_each(|message| stream.write(message));
+        let is_first = |frame: &Frame| matches!(frame.opcode, Opcode::Text | Opcode::Binary);
+        // Where the frames begin that begin a message.
+        let starts: Vec<_> = stream.frames.iter().zip(&stream.boundaries)
+            .filter_map(|(frame, start)| is_first(frame).then_some(*start))
+            .collect();
+
+        let taken = taken.min(stream.bytes.len());
+        let mut scanner = Scanner::new(from_client);
+        scanner.scan(&stream.bytes[..taken], |_| ()).unwrap();
+        let begun = starts.iter().filter(|start| **start < taken).count();
+        prop_assert_eq!(scanner.begun(), begun as u64);
+        let before = starts.get(begun + most as usize).map(|start| start - taken);
+        prop_assert_eq!(scanner.before_message(&stream.bytes[taken..], most), Ok(before));
+    }
+}
+
 /// A message as fragments, each with control frames before it.
 #[derive(Clone, Debug)]
 struct Message {

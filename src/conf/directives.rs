@@ -14,10 +14,10 @@ use websocket_protocol::Strictness;
 
 use super::leave::{set_drain, set_upstream_drain};
 use super::words::{
-    Setter, set_allow_origin, set_buffer_size, set_choice, set_flag, set_message_size, set_number,
-    set_ping, set_rate, set_time_or_off,
+    Setter, set_allow_origin, set_buffer_size, set_choice, set_flag, set_large_buffers,
+    set_message_size, set_number, set_ping, set_rate, set_time_or_off,
 };
-use super::{LocationConf, MainConf, send_lowat, status, zone};
+use super::{LocationConf, MainConf, lifetime, message_rate, send_lowat, status, zone};
 use crate::nginx::string;
 use crate::types::{OtherUpgrades, Verify};
 
@@ -98,7 +98,7 @@ const fn main_directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 26] = [
+pub static mut COMMANDS: [ngx_command_t; 29] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -184,6 +184,13 @@ pub static mut COMMANDS: [ngx_command_t; 26] = [
         ptr::null_mut(),
     ),
     directive(
+        c"websocket_large_buffers",
+        NGX_CONF_TAKE12,
+        set_large_buffers,
+        offset_of!(LocationConf, large_buffers),
+        ptr::null_mut(),
+    ),
+    directive(
         c"websocket_send_lowat",
         NGX_CONF_TAKE1,
         send_lowat::set_send_lowat,
@@ -199,8 +206,8 @@ pub static mut COMMANDS: [ngx_command_t; 26] = [
     ),
     directive(
         c"websocket_max_lifetime",
-        NGX_CONF_TAKE1,
-        set_time_or_off,
+        NGX_CONF_TAKE12,
+        lifetime::set_max_lifetime,
         offset_of!(LocationConf, max_lifetime),
         ptr::null_mut(),
     ),
@@ -216,6 +223,20 @@ pub static mut COMMANDS: [ngx_command_t; 26] = [
         NGX_CONF_TAKE1,
         set_rate,
         offset_of!(LocationConf, rate),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_message_rate",
+        NGX_CONF_TAKE123,
+        message_rate::set_message_rate,
+        offset_of!(LocationConf, message_rate),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_message_timeout",
+        NGX_CONF_TAKE1,
+        set_time_or_off,
+        offset_of!(LocationConf, message_timeout),
         ptr::null_mut(),
     ),
     directive(

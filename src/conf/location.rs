@@ -9,6 +9,7 @@ use nginx_sys::{
     ngx_array_t, ngx_flag_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_msec_t,
     ngx_str_t, ngx_uint_t, off_t,
 };
+use websocket_protocol::tunnel::MessageRate;
 use websocket_protocol::{Scanner, Strictness};
 use websocket_zone::LabelId;
 
@@ -17,7 +18,8 @@ use super::origin;
 use crate::nginx::conf::Place;
 use crate::nginx::{Request, module, pool, string};
 use crate::types::{
-    LONGEST_TIMEOUT, OtherUpgrades, Ping, SERVICE_RESTART, Status, UpstreamDrain, Verify,
+    LONGEST_TIMEOUT, MaxLifetime, MaxMessageRate, OtherUpgrades, Ping, SERVICE_RESTART, Status,
+    UpstreamDrain, Verify,
 };
 
 /// What a location makes of the module's directives. nginx's setters write into it, so an unset
@@ -38,12 +40,16 @@ pub struct LocationConf {
     pub(super) buffer_size: usize,
     pub(super) buffers: ngx_int_t,
     pub(super) send_lowat: usize,
+    pub(super) large_buffers: ngx_int_t,
+    pub(super) large_buffer_size: usize,
     pub(super) ping_interval: ngx_msec_t,
     pub(super) ping_timeout: ngx_msec_t,
     pub(super) ping_to: ngx_uint_t,
-    pub(super) max_lifetime: ngx_msec_t,
+    pub(super) max_lifetime: Option<MaxLifetime>,
     pub(super) max_message_size: off_t,
     pub(super) rate: usize,
+    pub(super) message_rate: Option<MaxMessageRate>,
+    pub(super) message_timeout: ngx_msec_t,
     pub(super) drain: ngx_msec_t,
     pub(super) drain_code: ngx_uint_t,
     pub(super) upstream_drain: ngx_msec_t,
@@ -177,10 +183,13 @@ impl LocationConf {
             offset_of!(Self, buffer_size),
             offset_of!(Self, buffers),
             offset_of!(Self, send_lowat),
+            offset_of!(Self, large_buffers),
             offset_of!(Self, ping_interval),
             offset_of!(Self, max_lifetime),
             offset_of!(Self, max_message_size),
             offset_of!(Self, rate),
+            offset_of!(Self, message_rate),
+            offset_of!(Self, message_timeout),
             offset_of!(Self, drain),
             offset_of!(Self, upstream_drain),
         ];
@@ -284,9 +293,10 @@ impl LocationConf {
         usize::try_from(self.buffers).unwrap_or(0)
     }
 
-    /// Below how many bytes that the kernel has not sent yet a socket takes more.
-    pub fn send_lowat(&self) -> Option<usize> {
-        (self.send_lowat > 0).then_some(self.send_lowat)
+    /// How many large buffers a worker lends, and how much each holds.
+    pub fn large_buffers(&self) -> (usize, usize) {
+        let number = usize::try_from(self.large_buffers).unwrap_or(0);
+        (number, self.large_buffer_size)
     }
 
     pub fn ping(&self) -> Option<Ping> {
@@ -298,8 +308,8 @@ impl LocationConf {
         })
     }
 
-    pub fn max_lifetime(&self) -> Option<ngx_msec_t> {
-        limit(self.max_lifetime)
+    pub fn max_lifetime(&self) -> Option<MaxLifetime> {
+        self.max_lifetime
     }
 
     pub fn max_message_size(&self) -> Option<u64> {
@@ -311,6 +321,16 @@ impl LocationConf {
     /// Bytes per second from the client.
     pub fn rate(&self) -> Option<usize> {
         (self.rate > 0).then_some(self.rate)
+    }
+
+    /// How often the client may begin a message.
+    pub fn message_rate(&self) -> Option<MessageRate> {
+        self.message_rate.and_then(|rate| rate.0)
+    }
+
+    /// For how long no message may go by, milliseconds.
+    pub fn message_timeout(&self) -> Option<ngx_msec_t> {
+        limit(self.message_timeout)
     }
 
     /// Over what time tunnels leave a worker that is to exit, milliseconds.

@@ -16,7 +16,9 @@ use super::words::DEFAULT_PING_TIMEOUT;
 use super::{LocationConf, MainConf};
 use crate::nginx::conf::Place;
 use crate::nginx::{conf, string};
-use crate::types::{LONGEST_TIMEOUT, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify};
+use crate::types::{
+    LONGEST_TIMEOUT, MaxLifetime, MaxMessageRate, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify,
+};
 
 /// `websocket_timeout` when it is not written, milliseconds.
 const DEFAULT_TIMEOUT: ngx_msec_t = 60 * 60 * 1000;
@@ -42,12 +44,16 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         buffer_size: conf::UNSET,
         buffers: conf::UNSET_FLAG,
         send_lowat: conf::UNSET,
+        large_buffers: conf::UNSET_FLAG,
+        large_buffer_size: conf::UNSET,
         ping_interval: conf::UNSET,
         ping_timeout: conf::UNSET,
         ping_to: conf::UNSET,
-        max_lifetime: conf::UNSET,
+        max_lifetime: None,
         max_message_size: -1,
         rate: conf::UNSET,
+        message_rate: None,
+        message_timeout: conf::UNSET,
         drain: conf::UNSET,
         drain_code: conf::UNSET,
         upstream_drain: conf::UNSET,
@@ -145,6 +151,18 @@ pub unsafe extern "C" fn merge(
     conf::merge(&mut this.buffers, above.buffers, conf::UNSET_FLAG, 64);
     conf::merge(&mut this.send_lowat, above.send_lowat, conf::UNSET, 0);
     conf::merge(
+        &mut this.large_buffers,
+        above.large_buffers,
+        conf::UNSET_FLAG,
+        4,
+    );
+    conf::merge(
+        &mut this.large_buffer_size,
+        above.large_buffer_size,
+        conf::UNSET,
+        256 * 1024,
+    );
+    conf::merge(
         &mut this.ping_interval,
         above.ping_interval,
         conf::UNSET,
@@ -160,11 +178,23 @@ pub unsafe extern "C" fn merge(
     conf::merge(
         &mut this.max_lifetime,
         above.max_lifetime,
-        conf::UNSET,
-        LONGEST_TIMEOUT,
+        None,
+        MaxLifetime::OFF,
     );
     conf::merge(&mut this.max_message_size, above.max_message_size, -1, 0);
     conf::merge(&mut this.rate, above.rate, conf::UNSET, 0);
+    conf::merge(
+        &mut this.message_rate,
+        above.message_rate,
+        None,
+        MaxMessageRate::OFF,
+    );
+    conf::merge(
+        &mut this.message_timeout,
+        above.message_timeout,
+        conf::UNSET,
+        LONGEST_TIMEOUT,
+    );
     conf::merge(&mut this.drain, above.drain, conf::UNSET, LONGEST_TIMEOUT);
     conf::merge(
         &mut this.drain_code,

@@ -3,9 +3,11 @@
 
 pub mod directives;
 mod leave;
+pub mod lifetime;
 pub mod location;
 pub mod main;
 pub mod merge;
+pub mod message_rate;
 pub mod note;
 pub mod origin;
 pub mod peer;
@@ -15,5 +17,5 @@ mod words;
 pub mod zone;
 
 pub use location::LocationConf;
-pub use main::MainConf;
+pub use main::{MainConf, ZoneConf};
 pub use peer::PeerConf;

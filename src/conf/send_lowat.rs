@@ -4,6 +4,7 @@ use core::ffi::{c_char, c_void};
 
 use nginx_sys::{ngx_command_t, ngx_conf_t, ngx_parse_size};
 
+use super::LocationConf;
 use super::words::{IS_DUPLICATE, noted, refuse};
 use crate::nginx::{conf, string};
 
@@ -45,6 +46,13 @@ unsafe extern "C" fn read(
             conf::OK
         }
         None => refuse(cf, format_args!("a size of at least 1k, or \"off\"")),
+    }
+}
+
+impl LocationConf {
+    /// Below how many bytes that the kernel has not sent yet a socket takes more.
+    pub fn send_lowat(&self) -> Option<usize> {
+        (self.send_lowat > 0).then_some(self.send_lowat)
     }
 }
 

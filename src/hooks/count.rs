@@ -55,10 +55,15 @@ pub fn carried_by_nginx(attempt: &Attempt) {
 /// Something has happened to a tunnel.
 #[inline]
 pub fn moved(attempt: &Attempt, tunnel: &Tunnel) {
-    if let Some((writer, counted)) = pen(attempt) {
-        if let Some(meter) = counted.meter.get() {
-            writer.moved(&meter, &counted.noted, &tunnel.traffic());
-        }
+    if let Some(counted) = attempt.counted() {
+        note(counted, tunnel);
+    }
+}
+
+#[inline(never)]
+fn note(counted: &Counted, tunnel: &Tunnel) {
+    if let (Some(writer), Some(meter)) = (zone::writer(), counted.meter.get()) {
+        writer.moved(&meter, &counted.noted, &tunnel.traffic());
     }
 }
 
@@ -198,7 +203,7 @@ fn ended(
             }
         }
     };
-    writer.ended(&meter, &place(r, attempt), &over);
+    writer.ended(&meter, || place(r, attempt), &over);
 }
 
 fn over_now(r: Request<'_>, attempt: &Attempt) -> Over {
@@ -231,7 +236,11 @@ fn traffic_of_nginx(r: Request<'_>, attempt: &Attempt) -> Traffic {
 /// Counts how servers failed that were tried. `cause` is why the handshake did; without one the last of
 /// them has succeeded.
 fn upstreams_failed(r: Request<'_>, writer: &Writer<'_>, attempt: &Attempt, cause: Option<Cause>) {
-    let mut tries = tries::each(attempt.states(r), &attempt.tries).peekable();
+    let states = attempt.states(r);
+    if cause.is_none() && states.len() == 1 {
+        return;
+    }
+    let mut tries = tries::each(states, &attempt.tries).peekable();
     while let Some((peer, heard)) = tries.next() {
         let is_last = tries.peek().is_none();
         let cause = match cause {

@@ -137,12 +137,17 @@ fn look_at_response(r: Request<'_>) {
                 // Another response takes the place of the upstream's.
                 attempt.remark.stop();
             }
+            let is_handshake = !matches!(attempt.state(), State::LeftBehind);
             seam::conclude(r, attempt);
             tell(r, attempt, status);
+            if is_handshake {
+                refuse_the_rest(r);
+            }
         }
         None if status >= 300 => {
             if let Some(attempt) = conclude::remember_unjudged(r) {
                 tell(r, attempt, status);
+                refuse_the_rest(r);
             }
         }
         None => {}
@@ -216,6 +221,14 @@ fn tell(r: Request<'_>, attempt: &Attempt, status: ngx_uint_t) {
         let value = string::borrowed(cause.name().as_bytes());
         // Without memory the response goes on without the hint.
         let _ = r.add_header(c"X-WebSocket-Cause", value);
+    }
+}
+
+/// A client that goes on before it has the answer to its handshake takes the connection for a tunnel, or
+/// wants someone else to. What it has sent is never to be read as a request.
+fn refuse_the_rest(r: Request<'_>) {
+    if !r.is_post_action() && r.has_bytes_behind() {
+        r.end_connection();
     }
 }
 

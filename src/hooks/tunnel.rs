@@ -56,7 +56,7 @@ unsafe fn is_anywhere(cycle: *const ngx_cycle_t, is: impl Fn(&LocationConf) -> b
 /// `exit_process`
 pub unsafe extern "C" fn exit_process(_cycle: *mut ngx_cycle_t) {
     zone::exit_process();
-    tunnel::buffers::exit_process();
+    tunnel::stock::exit_process();
     tunnel::roster::exit_process();
 }
 
@@ -66,7 +66,7 @@ pub fn begin(r: Request<'_>, attempt: &Attempt) -> bool {
     if !conf.has_tunnel() {
         return false;
     }
-    let Some(place) = attempt.make_room(r) else {
+    let Some(place) = attempt.make_room(r, tunnel::size(conf)) else {
         return false;
     };
     // SAFETY: the request is alive and upgraded, and its state has the tunnel for the handlers; what
@@ -74,8 +74,6 @@ pub fn begin(r: Request<'_>, attempt: &Attempt) -> bool {
     // latest.
     match unsafe { tunnel::take_over(r.as_ptr(), conf, HANDLERS, place) } {
         Some(tunnel) => {
-            // SAFETY: it has just begun, and no reference to it is left.
-            count::moved(attempt, unsafe { tunnel.as_ref() });
             attempt.carry(Carrier::Module(tunnel));
             true
         }

@@ -6,6 +6,7 @@
 
 pub mod block;
 pub mod certificate;
+mod client;
 pub mod clock;
 pub mod conf;
 pub mod headers;
@@ -18,6 +19,7 @@ pub mod request;
 pub mod response;
 pub mod string;
 pub mod upstream;
+pub mod value;
 pub mod variables;
 
 pub use request::Request;

@@ -1,10 +1,11 @@
 //! Memory from nginx's pools, and text formatted into it.
 
+use core::ffi::c_void;
 use core::fmt::{self, Write};
 use core::{mem, ptr, slice};
 
 use nginx_sys::{ngx_array_create, ngx_array_push, ngx_array_t, ngx_palloc, ngx_pnalloc};
-use nginx_sys::{ngx_pool_t, ngx_str_t};
+use nginx_sys::{ngx_pool_cleanup_add, ngx_pool_t, ngx_str_t};
 
 /// The longest text that [`format`] makes; the rest is cut.
 const MAX_TEXT: usize = 1024;
@@ -19,6 +20,41 @@ pub unsafe fn place<T: Copy>(pool: *mut ngx_pool_t, value: T) -> Option<ptr::Non
     // SAFETY: fresh memory of the right size.
     unsafe { place.write(value) };
     Some(place)
+}
+
+/// Memory of its own that is all zeros and takes none until it is written to: whoever needs a lot of it is not
+/// held up for all of it at once. It goes with the pool. `None` when there is none.
+///
+/// # Safety
+/// `pool` must be valid.
+pub unsafe fn pages(pool: *mut ngx_pool_t, size: usize) -> Option<ptr::NonNull<u8>> {
+    // SAFETY: the pool is valid; a new mapping, anywhere, which the cleanup takes back. A cleanup without
+    // a handler does nothing.
+    unsafe {
+        let cleanup = ngx_pool_cleanup_add(pool, mem::size_of::<Pages>()).as_mut()?;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let start = libc::mmap(ptr::null_mut(), size, protection, kind, -1, 0);
+        if start == libc::MAP_FAILED {
+            return None;
+        }
+        cleanup.data.cast::<Pages>().write(Pages { start, size });
+        cleanup.handler = Some(give_back);
+        ptr::NonNull::new(start.cast())
+    }
+}
+
+struct Pages {
+    start: *mut c_void,
+    size: usize,
+}
+
+unsafe extern "C" fn give_back(pages: *mut c_void) {
+    // SAFETY: the pool goes, and with it all that looks at them.
+    unsafe {
+        let Pages { start, size } = pages.cast::<Pages>().read();
+        libc::munmap(start, size);
+    }
 }
 
 /// Whether the pool has room for so many bytes without another block; where `ngx_palloc()` looks.

@@ -183,18 +183,18 @@ impl Attempt {
             .saturating_sub(self.handshake_time.get().unwrap_or_default())
     }
 
-    /// Room for a tunnel as long as the request lives: in a pool's block that has it, else apart. A
+    /// Room for a tunnel as long as the request lives, once: in a pool's block that has it, else apart. A
     /// pool would take a block of a page for it, which is as much again as an idle tunnel needs.
-    pub fn make_room(&self, r: Request<'_>) -> Option<NonNull<Tunnel>> {
-        let size = size_of::<Tunnel>();
+    pub fn make_room(&self, r: Request<'_>, size: usize) -> Option<NonNull<Tunnel>> {
         // SAFETY: the request is alive, so its pool is.
         unsafe {
             if pool::has_room(r.pool(), size) {
                 return NonNull::new(ngx_palloc(r.pool(), size).cast());
             }
-            if self.apart.get().is_null() {
-                self.apart.set(ngx_alloc(size, r.log()));
+            if !self.apart.get().is_null() {
+                return None;
             }
+            self.apart.set(ngx_alloc(size, r.log()));
         }
         NonNull::new(self.apart.get().cast())
     }

@@ -8,7 +8,7 @@ use nginx_sys::{
     ngx_uint_t,
 };
 use websocket_protocol::RequestAuthority;
-use websocket_status::{Close, Closing, Sender, action, write_error};
+use websocket_status::{Close, Closing, Meant, Sender, action, write_error};
 use websocket_zone::Zone;
 
 use super::reply::{self, short, zone};
@@ -51,8 +51,8 @@ unsafe extern "C" fn close(r: *mut ngx_http_request_t) {
 }
 
 /// So many tunnels are meant.
-fn counted(r: Request<'_>, zone: Zone<'static>, close: &Close, matched: u64) {
-    let action = close.action;
+fn counted(r: Request<'_>, zone: Zone<'static>, close: &Close, meant: Meant) {
+    let (action, matched) = (close.action, meant.matched);
     let id = if close.is_dry {
         None
     } else if let Some(id) = zone.post(&action) {
@@ -72,11 +72,7 @@ fn counted(r: Request<'_>, zone: Zone<'static>, close: &Close, matched: u64) {
             write_error(room, "there are too many actions at once: wait a second")
         });
     };
-    let posted = Closing::Posted {
-        id,
-        action,
-        matched,
-    };
+    let posted = Closing::Posted { id, action, meant };
     short(r, NGX_HTTP_OK, |room| posted.write(room));
 }
 

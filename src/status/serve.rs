@@ -2,9 +2,7 @@
 
 use core::slice;
 
-use nginx_sys::{
-    NGINX_VERSION, NGX_HTTP_BAD_REQUEST, NGX_HTTP_OK, ngx_http_request_t, ngx_int_t, ngx_palloc,
-};
+use nginx_sys::{NGINX_VERSION, NGX_HTTP_BAD_REQUEST, NGX_HTTP_OK, ngx_http_request_t, ngx_int_t};
 use websocket_status::{
     About, Answer, Ask, Entry, Format, Metrics, POLICY, Report, format, write_error,
 };
@@ -15,7 +13,7 @@ use super::task;
 use crate::conf::LocationConf;
 use crate::nginx::headers::Name;
 use crate::nginx::response::{self, Head};
-use crate::nginx::{Request, string};
+use crate::nginx::{Request, pool, string};
 use crate::types::Status;
 use crate::zone;
 
@@ -100,17 +98,14 @@ fn about<'m>(r: Request<'_>) -> About<'m> {
 fn report(r: Request<'_>, zone: Zone<'static>, ask: Ask) -> Option<Answer<'static>> {
     let count = ask.room(&zone);
     let size = count.checked_mul(size_of::<Entry>())?;
-    // SAFETY: the request is alive, so its pool is, which aligns what is as large as an entry.
-    let entries = unsafe { ngx_palloc(r.pool(), size.max(1)) }.cast::<Entry>();
-    if entries.is_null() {
-        return None;
-    }
-    // SAFETY: fresh memory of that size, which lives as long as the request and is the report's alone.
-    let room = unsafe {
-        for index in 0..count {
-            entries.add(index).write(Entry::EMPTY);
-        }
-        slice::from_raw_parts_mut(entries, count)
+    let entries: &mut [Entry] = match size {
+        0 => &mut [],
+        // SAFETY: the request is alive, so its pool is. Pages of that size that are the report's alone, and
+        // live as long as the request; all zeros is an empty entry.
+        _ => unsafe {
+            let pages = pool::pages(r.pool(), size)?.cast::<Entry>();
+            slice::from_raw_parts_mut(pages.as_ptr(), count)
+        },
     };
-    Some(Answer::report(Report::new(zone, ask, about(r), room)))
+    Some(Answer::report(Report::new(zone, ask, about(r), entries)))
 }

@@ -7,7 +7,7 @@ use nginx_sys::{
     NGX_ERROR, NGX_HTTP_REQUEST_TIME_OUT, NGX_LOG_INFO, ngx_http_request_t, ngx_int_t,
     ngx_pool_cleanup_add, ngx_uint_t,
 };
-use websocket_status::{Answer, Close, Count};
+use websocket_status::{Answer, Close, Count, Meant};
 use websocket_zone::Zone;
 
 use super::reply::NO_MEMORY;
@@ -15,8 +15,8 @@ use crate::nginx::response::{self, Room};
 use crate::nginx::{Request, log};
 use crate::zone::monotonic;
 
-/// How much of an answer is made before it is sent.
-const PIECE: usize = 32 * 1024;
+/// How much of an answer is made before it is sent: to send more at a time would keep others waiting, too.
+const PIECE: usize = 8 * 1024;
 
 // There is one in a request, in its place.
 #[allow(clippy::large_enum_variant)]
@@ -40,7 +40,7 @@ struct Kept {
 }
 
 /// What is done when the tunnels are counted. The request may be gone after that.
-pub(super) type Then = fn(Request<'_>, Zone<'static>, &Close, u64);
+pub(super) type Then = fn(Request<'_>, Zone<'static>, &Close, Meant);
 
 /// What a step has led to.
 enum Step {
@@ -51,7 +51,7 @@ enum Step {
     /// The request is over.
     Over(ngx_int_t),
     /// So many tunnels are counted.
-    Counted(u64),
+    Counted(Meant),
 }
 
 /// Sends an answer whose header is sent. The request may be gone after that.
@@ -139,12 +139,12 @@ unsafe extern "C" fn go_on(r: *mut ngx_http_request_t) {
             }
         }
         Step::Over(rc) => response::finish(r, rc),
-        Step::Counted(matched) => {
+        Step::Counted(meant) => {
             if let Task::Count {
                 zone, close, then, ..
             } = *task
             {
-                then(r, zone, &close, matched);
+                then(r, zone, &close, meant);
             }
         }
     }
@@ -157,7 +157,7 @@ impl Task {
             Self::Count {
                 zone, close, count, ..
             } => match count.go_on(zone, &close.action, monotonic()) {
-                Some(matched) => Step::Counted(matched),
+                Some(meant) => Step::Counted(meant),
                 None => Step::More,
             },
         }

@@ -3,9 +3,11 @@
 
 use core::ptr::{self, NonNull};
 use core::slice;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
-use nginx_sys::{ngx_alloc, ngx_log_t};
+use nginx_sys::ngx_log_t;
+
+use super::stock;
 
 /// Bytes on their way from one side to the other.
 pub struct Buffer {
@@ -17,19 +19,10 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Takes one of this capacity from the worker's free ones, or makes one. `None` when there is
-    /// no memory.
+    /// Borrows one of this capacity. `None` when there is no memory.
     pub fn borrow(capacity: usize, log: *mut ngx_log_t) -> Option<Self> {
-        let capacity = capacity.max(size_of::<Free>());
-        let start = match FREE
-            .iter()
-            .find(|list| list.holds(capacity))
-            .and_then(FreeList::pop)
-        {
-            Some(start) => start,
-            // SAFETY: a request always has a log.
-            None => NonNull::new(unsafe { ngx_alloc(capacity, log) }.cast())?,
-        };
+        let capacity = capacity.max(stock::LEAST);
+        let start = stock::take(capacity, log)?;
         lend(1);
         Some(Self {
             start,
@@ -39,6 +32,17 @@ impl Buffer {
         })
     }
 
+    /// Borrows a large one, if fewer than `most` are lent.
+    pub fn borrow_large(capacity: usize, most: usize, log: *mut ngx_log_t) -> Option<Self> {
+        let lent = LARGE.load(Ordering::Relaxed);
+        if lent >= most {
+            return None;
+        }
+        let buffer = Self::borrow(capacity, log)?;
+        LARGE.store(lent + 1, Ordering::Relaxed);
+        Some(buffer)
+    }
+
     pub fn capacity(&self) -> usize {
         self.capacity
     }
@@ -46,12 +50,14 @@ impl Buffer {
     /// Gives it back to the worker, which keeps at most `keep` of this capacity.
     pub fn give_back(self, keep: usize) {
         lend(-1);
-        let list = FREE
-            .iter()
-            .find(|list| keep > 0 && list.claim(self.capacity));
-        if !list.is_some_and(|list| list.push(self.start, keep)) {
-            free(self.start);
-        }
+        stock::give_back(self.start, self.capacity, keep);
+    }
+
+    /// Gives a large one back.
+    pub fn give_back_large(self, keep: usize) {
+        let lent = LARGE.load(Ordering::Relaxed).saturating_sub(1);
+        LARGE.store(lent, Ordering::Relaxed);
+        self.give_back(keep);
     }
 
     pub fn bytes(&self) -> &[u8] {
@@ -109,94 +115,17 @@ impl Buffer {
     }
 }
 
-/// The process ends: frees what no tunnel has. The end of the process would do, but whoever looks for
-/// leaks is to find none.
-pub fn exit_process() {
-    for list in &FREE {
-        while let Some(start) = list.pop() {
-            free(start);
-        }
-    }
-}
-
 /// How many buffers of the worker's are borrowed now.
 pub fn lent() -> usize {
     LENT.load(Ordering::Relaxed)
 }
 
 static LENT: AtomicUsize = AtomicUsize::new(0);
+/// Those of them that are large.
+static LARGE: AtomicUsize = AtomicUsize::new(0);
 
 /// One more is borrowed, or one less.
 fn lend(more: isize) {
     let lent = LENT.load(Ordering::Relaxed).wrapping_add_signed(more);
     LENT.store(lent, Ordering::Relaxed);
-}
-
-/// Frees a buffer that nothing points to any more.
-fn free(start: NonNull<u8>) {
-    // SAFETY: ngx_alloc() is malloc().
-    unsafe { libc::free(start.as_ptr().cast()) };
-}
-
-/// The worker's free buffers of one capacity. Capacities are a matter of configuration, so a few
-/// lists are enough; a buffer without a list is freed.
-static FREE: [FreeList; 4] = [const { FreeList::new() }; 4];
-
-/// A worker is one thread: the atomics only make the statics safe, and cost nothing when relaxed.
-struct FreeList {
-    capacity: AtomicUsize,
-    count: AtomicUsize,
-    first: AtomicPtr<Free>,
-}
-
-/// A free buffer, which needs nothing but the way to the next.
-struct Free {
-    next: *mut Free,
-}
-
-impl FreeList {
-    const fn new() -> Self {
-        Self {
-            capacity: AtomicUsize::new(0),
-            count: AtomicUsize::new(0),
-            first: AtomicPtr::new(ptr::null_mut()),
-        }
-    }
-
-    fn holds(&self, capacity: usize) -> bool {
-        self.capacity.load(Ordering::Relaxed) == capacity
-    }
-
-    /// Whether this list is for that capacity; an unused list is from now on.
-    fn claim(&self, capacity: usize) -> bool {
-        if self.holds(0) {
-            self.capacity.store(capacity, Ordering::Relaxed);
-        }
-        self.holds(capacity)
-    }
-
-    fn pop(&self) -> Option<NonNull<u8>> {
-        let first = NonNull::new(self.first.load(Ordering::Relaxed))?;
-        // SAFETY: a buffer in the list is free, and holds a Free.
-        self.first
-            .store(unsafe { first.as_ref() }.next, Ordering::Relaxed);
-        self.count.fetch_sub(1, Ordering::Relaxed);
-        Some(first.cast())
-    }
-
-    fn push(&self, start: NonNull<u8>, keep: usize) -> bool {
-        if self.count.load(Ordering::Relaxed) >= keep {
-            return false;
-        }
-        let free = start.cast::<Free>();
-        // SAFETY: malloc() aligns for any type, and the buffer is large enough for this one.
-        unsafe {
-            free.write(Free {
-                next: self.first.load(Ordering::Relaxed),
-            })
-        };
-        self.first.store(free.as_ptr(), Ordering::Relaxed);
-        self.count.fetch_add(1, Ordering::Relaxed);
-        true
-    }
 }

@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use nginx_sys::{ngx_http_request_t, ngx_http_upstream_t, ngx_msec_t, ngx_random};
 use websocket_protocol::tunnel::{
-    self as rules, CloseText, Farewell, Next, Side, Summary, Traffic,
+    self as rules, CloseText, Farewell, Flood, Next, Side, Summary, Traffic,
 };
 
 use super::buffers::Buffer;
@@ -20,7 +20,7 @@ use crate::nginx::{pool, string};
 /// An established connection. It goes when the request's memory does.
 pub struct Tunnel {
     pub(super) r: *mut ngx_http_request_t,
-    pub(super) rules: rules::Tunnel,
+    pub(super) rules: rules::Tunnel<'static>,
     pub(super) from_client: Option<Buffer>,
     pub(super) from_upstream: Option<Buffer>,
     /// The text of the first Close, in the request's memory: few tunnels need room for one, and those
@@ -32,6 +32,8 @@ pub struct Tunnel {
     pub(super) original: Handlers,
     /// It has something to do when nginx is through with its own beginning, and is to be called.
     pub(super) begins: bool,
+    pub(super) client_flood: Flood,
+    pub(super) upstream_flood: Flood,
     pub(super) link: Link,
 }
 
@@ -177,12 +179,14 @@ impl Tunnel {
     fn pump(&mut self, client: Socket, upstream: Socket, from: Side) {
         let (source, sink) = ends(client, upstream, from);
         let memory = Memory::of(self.conf());
+        let (buffer, flood) = match from {
+            Side::Client => (&mut self.from_client, &mut self.client_flood),
+            Side::Upstream => (&mut self.from_upstream, &mut self.upstream_flood),
+        };
         let received = Pump {
             rules: &mut self.rules,
-            buffer: match from {
-                Side::Client => &mut self.from_client,
-                Side::Upstream => &mut self.from_upstream,
-            },
+            buffer,
+            flood,
             memory,
             from,
             source,

@@ -12,13 +12,15 @@
 pub mod buffers;
 mod carry;
 pub mod drain;
+mod lifetime;
 mod pump;
 pub mod roster;
 mod settings;
 mod socket;
+pub mod stock;
 mod take_over;
 mod timer;
 
 pub use carry::{Event, Handlers, Tunnel, each, hand_back};
-pub use take_over::take_over;
+pub use take_over::{size, take_over};
 pub use websocket_protocol::tunnel::{Side, Summary};

@@ -2,8 +2,10 @@
 
 use core::ptr::NonNull;
 
-use nginx_sys::ngx_pool_t;
-use websocket_protocol::tunnel::{self as rules, CloseText, Farewell, Piece, Side, Write};
+use nginx_sys::{ngx_log_t, ngx_pool_t};
+use websocket_protocol::tunnel::{
+    self as rules, CloseText, Farewell, Flood, Piece, Side, Sizes, Write,
+};
 
 use super::buffers::Buffer;
 use super::socket::{Moved, Socket};
@@ -11,14 +13,24 @@ use crate::conf::LocationConf;
 use crate::nginx::clock::now;
 use crate::nginx::pool;
 
-/// Reads at once at most this often, so that one busy tunnel doesn't keep the worker from others.
+/// Reads at once at most this often, and moves about this much, so that one busy tunnel doesn't keep the
+/// worker from others. TLS takes more time for less.
 const MAX_ROUNDS: u32 = 16;
+const MAX_BYTES: usize = 256 << 10;
+const MAX_BYTES_OF_TLS: usize = 128 << 10;
+
+/// What is read for a receiver that takes hardly anything: a record of TLS.
+const SMALL: usize = 16 << 10;
+
+/// No buffer that keeps bytes is smaller: the rest of a frame's header has to fit, and more.
+const SMALLEST: usize = 4 << 10;
 
 /// One direction of a tunnel, for a turn.
 pub struct Pump<'a> {
-    pub rules: &'a mut rules::Tunnel,
+    pub rules: &'a mut rules::Tunnel<'static>,
     /// The unsent bytes of this direction.
     pub buffer: &'a mut Option<Buffer>,
+    pub flood: &'a mut Flood,
     pub memory: Memory,
     pub from: Side,
     pub source: Socket,
@@ -32,10 +44,11 @@ pub struct Pump<'a> {
 /// Where a tunnel's buffers come from.
 #[derive(Clone, Copy)]
 pub struct Memory {
-    /// How much a buffer holds.
-    pub size: usize,
-    /// How many free ones a worker keeps.
+    pub sizes: Sizes,
+    /// How many free ones of the usual size a worker keeps.
     pub keep: usize,
+    /// How many large ones it lends.
+    pub most_large: usize,
 }
 
 impl Pump<'_> {
@@ -45,16 +58,16 @@ impl Pump<'_> {
         let mut received = 0;
         let mut rounds = 0;
         while self.write() {
-            if rounds == MAX_ROUNDS {
+            if rounds == MAX_ROUNDS || received >= MAX_BYTES_OF_TLS && received >= self.most() {
                 if self.source.is_readable() {
                     self.source.post();
                 }
                 break;
             }
             rounds += 1;
-            match self.read() {
+            match self.read(received) {
                 0 => break,
-                count => received += count as u64,
+                count => received += count,
             }
         }
         if self.rules.is_stuck(self.from) && self.source.is_broken() {
@@ -62,8 +75,12 @@ impl Pump<'_> {
             // nothing.
             self.rules.lost(self.from);
         }
-        self.memory.release_empty(self.buffer);
-        received
+        self.flood.turned(received, self.memory.sizes);
+        match self.buffer {
+            Some(buffer) if !buffer.is_empty() => self.keep_no_more(),
+            _ => self.memory.release(self.buffer),
+        }
+        received as u64
     }
 
     /// Writes what there is. `false`: the receiver has to be waited for.
@@ -71,7 +88,7 @@ impl Pump<'_> {
     fn write(&mut self) -> bool {
         while !self.rules.is_empty(self.from) {
             let unsent = front(self.buffer, usize::MAX);
-            let write = self.rules.next_write(self.from, unsent);
+            let write = self.rules.next_write(self.from, unsent, now);
             let bytes = match write {
                 Write::Nothing => return true,
                 Write::Drop(count) => {
@@ -109,9 +126,20 @@ impl Pump<'_> {
         true
     }
 
-    /// Reads once. 0: there is nothing to read for now, or nothing that may be.
+    /// How much is moved in a turn.
+    #[cold]
+    fn most(&self) -> usize {
+        if self.source.is_tls() || self.sink.is_tls() {
+            MAX_BYTES_OF_TLS
+        } else {
+            MAX_BYTES
+        }
+    }
+
+    /// Reads once, after so much that came in this turn. 0: there is nothing to read for now, or nothing
+    /// that may be.
     #[inline(always)]
-    fn read(&mut self) -> usize {
+    fn read(&mut self, received: usize) -> usize {
         if !self.source.is_readable() {
             if self.source.has_ended() {
                 self.rules.ended(self.from);
@@ -126,10 +154,13 @@ impl Pump<'_> {
         if most == 0 {
             return 0;
         }
-        let Some((room, size)) = self.room() else {
+        let Some((room, mut size)) = self.room() else {
             self.rules.give_up();
             return 0;
         };
+        if size > self.memory.sizes.usual {
+            size = size.min(self.most().saturating_sub(received));
+        }
         if size == 0 {
             return 0;
         }
@@ -139,6 +170,7 @@ impl Pump<'_> {
                 if let Some(buffer) = self.buffer {
                     buffer.fill(count);
                 }
+                self.flood.read(count, size);
                 self.rules.received(self.from, count, now());
                 return count;
             }
@@ -154,15 +186,37 @@ impl Pump<'_> {
     }
 
     /// Where the next bytes go, and how many fit. `None` without memory.
+    #[inline(always)]
     fn room(&mut self) -> Option<(*mut u8, usize)> {
-        let buffer = match &mut *self.buffer {
-            Some(buffer) => buffer,
-            none => none.insert(Buffer::borrow(self.memory.size, self.source.log())?),
-        };
+        if self.buffer.as_ref().is_none_or(Buffer::is_empty) {
+            let sink = self.sink;
+            let size = self.flood.size(self.memory.sizes, || sink.send_room());
+            self.memory.borrow(self.buffer, size, self.source.log())?;
+        }
+        let buffer = self.buffer.as_mut()?;
         if buffer.room().1 == 0 {
             buffer.compact();
         }
         Some(buffer.room())
+    }
+
+    /// What the receiver didn't take is kept, and no room for more: it may be slow for long.
+    #[cold]
+    fn keep_no_more(&mut self) {
+        let Some(buffer) = self.buffer else { return };
+        // TLS wants the bytes of an unfinished write where they were.
+        if !self.rules.is_stuck(self.from) || self.sink.is_tls() {
+            return;
+        }
+        let needed = buffer.bytes().len().max(SMALLEST);
+        if needed.saturating_add(SMALLEST) > buffer.capacity() {
+            return;
+        }
+        if let Some(mut kept) = Buffer::borrow(needed, self.source.log()) {
+            kept.append(buffer.bytes());
+            self.memory.release(self.buffer);
+            *self.buffer = Some(kept);
+        }
     }
 }
 
@@ -193,24 +247,52 @@ fn take(buffer: &mut Option<Buffer>, count: usize) {
 
 impl Memory {
     pub fn of(conf: &LocationConf) -> Self {
+        let (most_large, large) = conf.large_buffers();
         Self {
-            size: conf.buffer_size(),
+            sizes: Sizes {
+                small: SMALL,
+                usual: conf.buffer_size(),
+                large,
+            },
             keep: conf.buffers(),
+            most_large,
         }
+    }
+
+    /// Sees to it that there is a buffer of this size, in place of one that is empty. `None` without
+    /// memory.
+    #[inline(always)]
+    fn borrow(self, buffer: &mut Option<Buffer>, size: usize, log: *mut ngx_log_t) -> Option<()> {
+        if buffer
+            .as_ref()
+            .is_some_and(|buffer| buffer.capacity() == size)
+        {
+            return Some(());
+        }
+        self.release(buffer);
+        *buffer = if size > self.sizes.usual {
+            Buffer::borrow_large(size, self.most_large, log)
+        } else {
+            None
+        };
+        if buffer.is_none() {
+            *buffer = Buffer::borrow(size.min(self.sizes.usual), log);
+        }
+        buffer.is_some().then_some(())
     }
 
     /// Gives a buffer back, whatever is in it.
+    #[inline]
     pub fn release(self, buffer: &mut Option<Buffer>) {
-        if let Some(buffer) = buffer.take() {
-            // One made for more than the usual, for what came before the tunnel, is not kept.
-            let is_usual = buffer.capacity() == self.size;
-            buffer.give_back(if is_usual { self.keep } else { 0 });
-        }
-    }
-
-    fn release_empty(self, buffer: &mut Option<Buffer>) {
-        if buffer.as_ref().is_some_and(Buffer::is_empty) {
-            self.release(buffer);
+        let Some(buffer) = buffer.take() else { return };
+        let capacity = buffer.capacity();
+        if capacity == self.sizes.usual {
+            buffer.give_back(self.keep);
+        } else if capacity == self.sizes.large {
+            buffer.give_back_large(self.most_large);
+        } else {
+            // Made for what it holds, or for a receiver that was slow.
+            buffer.give_back(0);
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::num::{NonZeroU32, NonZeroU64};
 
 use nginx_sys::{ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_request_t, ngx_msec_t};
-use websocket_protocol::tunnel::{Limits, Ping};
+use websocket_protocol::tunnel::{Bounds, Limits, Ping};
 
 use crate::conf::LocationConf;
 use crate::types::{TO_CLIENT, TO_UPSTREAM};
@@ -35,10 +35,17 @@ pub unsafe fn limits(r: *mut ngx_http_request_t, conf: &LocationConf) -> Limits 
                 to_upstream: ping.to & TO_UPSTREAM != 0,
             })
         }),
-        lifetime: time(conf.max_lifetime()),
+        drain_code: conf.drain_code(),
+    }
+}
+
+/// The bounds of a location's messages.
+pub fn bounds(conf: &LocationConf) -> Bounds {
+    Bounds {
         message: conf.max_message_size().and_then(NonZeroU64::new),
         rate: conf.rate().and_then(|rate| NonZeroU64::new(rate as u64)),
-        drain_code: conf.drain_code(),
+        message_rate: conf.message_rate(),
+        message_timeout: time(conf.message_timeout()),
     }
 }
 

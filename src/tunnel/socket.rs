@@ -13,6 +13,9 @@ use websocket_protocol::tunnel::Queue;
 #[derive(Clone, Copy)]
 pub struct Socket(NonNull<ngx_connection_t>);
 
+/// How many numbers of `SO_MEMINFO` are asked for, up to what is queued.
+const SOCKET_INFO: usize = libc::SK_MEMINFO_WMEM_QUEUED as usize + 1;
+
 /// What became of a read or a write.
 pub enum Moved {
     /// So many bytes, at least one.
@@ -147,6 +150,39 @@ impl Socket {
             accepted,
             held: usize::try_from(held).unwrap_or_default(),
         })
+    }
+
+    /// Whether what is written to it has to stay where it is until all of it is taken.
+    pub fn is_tls(self) -> bool {
+        #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
+        // SAFETY: the connection is open, see new().
+        return unsafe { !(*self.0.as_ptr()).ssl.is_null() };
+        #[cfg(not(any(ngx_feature = "ssl", ngx_feature = "compat")))]
+        false
+    }
+
+    /// How much it takes at once, more or less. `None` where the kernel doesn't tell.
+    pub fn send_room(self) -> Option<usize> {
+        let mut info = [0_u32; SOCKET_INFO];
+        let mut size = size_of_val(&info) as libc::socklen_t;
+        // SAFETY: the descriptor is that of an open connection; the kernel writes no more than it has
+        // room for.
+        let status = unsafe {
+            libc::getsockopt(
+                (*self.0.as_ptr()).fd,
+                libc::SOL_SOCKET,
+                libc::SO_MEMINFO,
+                (&raw mut info).cast(),
+                &raw mut size,
+            )
+        };
+        if status != 0 || size_of_val(&info) != size as usize {
+            return None;
+        }
+        let of = |kind: libc::c_int| info.get(kind as usize).copied().unwrap_or(0);
+        // TCP queues what it has not been told the arrival of; other sockets allocate.
+        let used = of(libc::SK_MEMINFO_WMEM_QUEUED).max(of(libc::SK_MEMINFO_WMEM_ALLOC));
+        Some(of(libc::SK_MEMINFO_SNDBUF).saturating_sub(used) as usize)
     }
 
     /// # Safety

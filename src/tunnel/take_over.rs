@@ -6,13 +6,14 @@ use nginx_sys::{
     ngx_buf_t, ngx_http_request_t, ngx_http_upstream_t, ngx_msec_t, ngx_pfree, ngx_post_event,
     ngx_posted_events,
 };
-use websocket_protocol::tunnel::{self as rules, Side};
+use websocket_protocol::tunnel::{self as rules, Flood, Guard, Side};
 
 use super::buffers::Buffer;
 use super::carry::{Handlers, Tunnel, mask, random, told};
 use super::drain::Link;
-use super::settings;
+use super::{lifetime, settings};
 use crate::conf::LocationConf;
+use crate::nginx::Request;
 use crate::nginx::clock::now;
 use crate::zone;
 
@@ -21,8 +22,8 @@ use crate::zone;
 /// nginx goes on alone.
 ///
 /// # Safety
-/// The request must be alive and upgraded; `place` must have room for a tunnel as long as it is alive,
-/// and [`Tunnel::let_go`] must be called before that goes. The handlers must find the tunnel there.
+/// The request must be alive and upgraded; `place` must have room for the location's [`size`] as long as it
+/// is alive, and [`Tunnel::let_go`] must be called before that goes. The handlers must find the tunnel there.
 pub unsafe fn take_over(
     r: *mut ngx_http_request_t,
     conf: &LocationConf,
@@ -42,6 +43,11 @@ pub unsafe fn take_over(
             return None;
         }
         place.write(Tunnel::new(r, conf, &*u));
+        if let Some(guard) = Guard::new(settings::bounds(conf), now()) {
+            let behind = place.add(1).cast::<Guard>();
+            behind.write(guard);
+            (*place.as_ptr()).rules.hold_to(&mut *behind.as_ptr());
+        }
         // Nobody else knows of it yet.
         let tunnel = &mut *place.as_ptr();
 
@@ -85,6 +91,18 @@ pub unsafe fn take_over(
     Some(place)
 }
 
+/// How many bytes a location's tunnels take: what holds messages to their bounds lies behind the tunnel,
+/// where there are some.
+pub fn size(conf: &LocationConf) -> usize {
+    const { assert!(align_of::<Guard>() <= align_of::<Tunnel>()) };
+    let guard = if settings::bounds(conf).is_any() {
+        size_of::<Guard>()
+    } else {
+        0
+    };
+    size_of::<Tunnel>() + guard
+}
+
 /// What nginx has read and not passed on.
 ///
 /// # Safety
@@ -125,9 +143,14 @@ impl Tunnel {
                 (*r).write_event_handler,
             )
         };
+        let mut rules = rules::Tunnel::new(limits, now(), random(), mask());
+        // SAFETY: the caller vouches for the request.
+        if let Some(lifetime) = lifetime::of(unsafe { Request::new(r) }, conf) {
+            rules.live(lifetime, now(), random());
+        }
         Self {
             r,
-            rules: rules::Tunnel::new(limits, now(), random(), mask()),
+            rules,
             from_client: None,
             from_upstream: None,
             close_text: None,
@@ -140,6 +163,8 @@ impl Tunnel {
                 upstream_write: u.write_event_handler,
             },
             begins: true,
+            client_flood: Flood::default(),
+            upstream_flood: Flood::default(),
             link: Link::new(told),
         }
     }

@@ -14,7 +14,7 @@ use websocket_zone::{Memory, Zone};
 
 use super::clock::wall;
 use super::owners::FILE;
-use crate::conf::MainConf;
+use crate::conf::{MainConf, ZoneConf};
 use crate::nginx::{inherit, log};
 
 /// The mapping; NULL where there is none. The master sets it before it makes workers.
@@ -50,22 +50,14 @@ pub(super) unsafe fn attach(cycle: *mut ngx_cycle_t) {
         }
         return;
     };
-    let wanted = Memory {
-        name: conf.name,
-        history: conf.history,
-        started: wall(),
-    };
-    let is_wanted = |mapping: &Mapping| {
-        mapping.size == conf.size && mapping.zone().is_some_and(|zone| zone.is_for(&wanted))
-    };
     let had_one = before.is_some();
     let mapping = match before {
-        Some(before) if is_wanted(&before) => Some(before),
+        Some(before) if before.is_for(&conf) => Some(before),
         before => {
             if let Some(before) = before {
                 before.leave();
             }
-            Mapping::create(conf.size, &wanted)
+            Mapping::create(&conf)
         }
     };
     // SAFETY: a cycle has a log.
@@ -87,6 +79,22 @@ pub(super) unsafe fn attach(cycle: *mut ngx_cycle_t) {
             let text = format_args!("no memory for websocket zone \"{name}\": nothing is counted");
             log::cycle(log, NGX_LOG_ALERT, text);
         }
+    }
+}
+
+/// Whether the zone that there is, or that there is none, is what a configuration wants.
+pub(super) fn is_for(main: Option<&MainConf>) -> bool {
+    match (Mapping::current(), main.and_then(MainConf::zone)) {
+        (Some(mapping), Some(conf)) => mapping.is_for(&conf),
+        (mapping, conf) => mapping.is_none() && conf.is_none(),
+    }
+}
+
+fn wanted<'a>(conf: &ZoneConf<'a>) -> Memory<'a> {
+    Memory {
+        name: conf.name,
+        history: conf.history,
+        started: wall(),
     }
 }
 
@@ -129,7 +137,13 @@ impl Mapping {
         Some(mapping)
     }
 
-    fn create(size: usize, memory: &Memory<'_>) -> Option<Self> {
+    /// Whether it is what a configuration wants.
+    fn is_for(&self, conf: &ZoneConf<'_>) -> bool {
+        self.size == conf.size && self.zone().is_some_and(|zone| zone.is_for(&wanted(conf)))
+    }
+
+    fn create(conf: &ZoneConf<'_>) -> Option<Self> {
+        let size = conf.size;
         // SAFETY: the name is a string. The kernel's own call: not every libc has a function for it.
         let file = unsafe { libc::syscall(libc::SYS_memfd_create, c"websocket_zone".as_ptr(), 0) };
         let file = libc::c_int::try_from(file).ok().filter(|file| *file >= 0)?;
@@ -143,7 +157,7 @@ impl Mapping {
         let created = mapping.filter(|mapping| {
             mapping
                 .words()
-                .is_some_and(|words| Zone::create(words, *memory).is_some())
+                .is_some_and(|words| Zone::create(words, wanted(conf)).is_some())
         });
         if created.is_none() {
             if let Some(mapping) = mapping {

@@ -3,12 +3,14 @@
 
 use core::cell::UnsafeCell;
 use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use nginx_sys::{
-    NGX_LOG_WARN, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_add_timer, ngx_connection_t,
-    ngx_cycle_t, ngx_event_t, ngx_msec_t, ngx_process, ngx_test_config,
+    NGX_LOG_NOTICE, NGX_LOG_WARN, NGX_PROCESS_SINGLE, NGX_PROCESS_WORKER, ngx_add_timer,
+    ngx_connection_t, ngx_cycle, ngx_cycle_t, ngx_event_t, ngx_log_t, ngx_msec_t, ngx_process,
+    ngx_test_config,
 };
-use websocket_zone::{Full, Writer};
+use websocket_zone::{Full, Writer, Zone};
 
 use super::owners::locks;
 use super::{labels, memory};
@@ -17,8 +19,8 @@ use crate::nginx::log;
 
 /// This worker's pen; `None` in the master, and where there is no zone.
 pub fn writer() -> Option<&'static Writer<'static>> {
-    // SAFETY: set by init_process() before anything is counted, and by exit_process() when nothing is
-    // any more; a worker is one thread.
+    // SAFETY: set when the worker has a slot, once, and by exit_process() when nothing is counted any
+    // more; a worker is one thread.
     unsafe { (*WRITER.0.get()).as_ref() }
 }
 
@@ -34,21 +36,41 @@ static WRITER: Place = Place(UnsafeCell::new(None));
 /// # Safety
 /// `cycle` must be the one that nginx gives.
 pub unsafe fn in_force(cycle: *mut ngx_cycle_t) {
-    // SAFETY: the caller vouches for the cycle; a word that only this thread writes.
+    // SAFETY: the caller vouches for the cycle.
     unsafe {
-        match (writer(), MainConf::of_cycle(cycle)) {
+        match MainConf::of_cycle(cycle) {
             _ if ngx_test_config != 0 => {}
-            // A process that is master and worker at once keeps what it counts in, and its timer.
-            (Some(writer), main) => {
-                if let Some((event, _)) = (*TIMER.0.get()).as_mut() {
-                    event.log = (*cycle).log;
-                }
-                if let Some(main) = main {
-                    labels::assign(writer, main);
-                }
-            }
-            (None, _) => memory::attach(cycle),
+            main if SERVES.load(Ordering::Relaxed) => keep(cycle, main),
+            _ => memory::attach(cycle),
         }
+    }
+}
+
+/// Whether this process has begun to serve.
+static SERVES: AtomicBool = AtomicBool::new(false);
+
+/// A process that is master and worker at once keeps what it counts in, and its timer.
+///
+/// # Safety
+/// `cycle` must be the one that nginx gives.
+unsafe fn keep(cycle: *mut ngx_cycle_t, main: Option<&MainConf>) {
+    // SAFETY: a cycle has a log; a word that only this thread writes.
+    let log = unsafe {
+        let log = (*cycle).log;
+        if let Some((event, _)) = (*TIMER.0.get()).as_mut() {
+            event.log = log;
+        }
+        log
+    };
+    if let (Some(writer), Some(main)) = (writer(), main) {
+        labels::assign(writer, main);
+    }
+    if !memory::is_for(main) {
+        let text = format_args!(
+            "websocket_zone is what it was when nginx was started: \
+             with \"master_process off\" a reload does not change it"
+        );
+        log::cycle(log, NGX_LOG_WARN, text);
     }
 }
 
@@ -60,6 +82,7 @@ pub unsafe fn init_process(cycle: *mut ngx_cycle_t, act: Act) {
     // SAFETY: a word that only this thread writes. nginx's helpers are no workers.
     let is_worker =
         [NGX_PROCESS_WORKER, NGX_PROCESS_SINGLE].contains(&(unsafe { ngx_process } as u32));
+    SERVES.store(is_worker, Ordering::Relaxed);
     // SAFETY: the caller vouches for the cycle.
     let main = unsafe { MainConf::of_cycle(cycle) };
     let (Some(zone), Some(main), true) = (memory::zone(), main, is_worker) else {
@@ -67,26 +90,51 @@ pub unsafe fn init_process(cycle: *mut ngx_cycle_t, act: Act) {
     };
     // SAFETY: the descriptor is the zone's; what a worker may execute has no use for it.
     unsafe { libc::fcntl(locks().0, libc::F_SETFD, libc::FD_CLOEXEC) };
-    let Some(writer) = Writer::claim(zone, &locks()) else {
-        let name = zone.name();
-        let text = format_args!(
-            "websocket zone \"{}\" has no room for another worker: this one counts nothing",
-            name.escape_ascii()
-        );
+    if !begin(zone, main) {
+        let text = "no room for another worker: this one counts nothing until there is";
         // SAFETY: a cycle has a log.
-        log::cycle(unsafe { (*cycle).log }, NGX_LOG_WARN, text);
-        return;
+        say(unsafe { (*cycle).log }, NGX_LOG_WARN, zone, text);
+    }
+    // SAFETY: nobody looks at it yet; the caller vouches for the cycle.
+    unsafe {
+        *ACT.0.get() = Some(act);
+        start_timer(cycle);
+    }
+}
+
+/// Takes a slot. `false`: there is none.
+fn begin(zone: Zone<'static>, main: &MainConf) -> bool {
+    let Some(writer) = Writer::claim(zone, &locks()) else {
+        return false;
     };
     // Whatever another one left in another slot.
     zone.sweep(&locks(), Some(writer.slot()));
     labels::assign(&writer, main);
-    // SAFETY: nobody looks at it yet.
-    unsafe {
-        *WRITER.0.get() = Some(writer);
-        *ACT.0.get() = Some(act);
+    // SAFETY: there was none that anybody could look at.
+    unsafe { *WRITER.0.get() = Some(writer) };
+    true
+}
+
+/// There was no slot for this worker: another may have given up its own.
+///
+/// # Safety
+/// The log must be that of the worker's cycle.
+unsafe fn begin_late(log: *mut ngx_log_t) {
+    // SAFETY: nginx's own cycle is there as long as the worker.
+    let main = unsafe { MainConf::of_cycle(ngx_cycle) };
+    if let (Some(zone), Some(main)) = (memory::zone(), main) {
+        if begin(zone, main) {
+            let text = "room for this worker: it counts from now on";
+            say(log, NGX_LOG_NOTICE, zone, text);
+        }
     }
-    // SAFETY: the caller vouches for the cycle.
-    unsafe { start_timer(cycle) };
+}
+
+/// Says what the zone has.
+fn say(log: *mut ngx_log_t, level: u32, zone: Zone<'_>, what: &str) {
+    let name = zone.name();
+    let text = format_args!("websocket zone \"{}\" has {what}", name.escape_ascii());
+    log::cycle(log, level, text);
 }
 
 /// A worker exits.
@@ -138,26 +186,29 @@ unsafe fn start_timer(cycle: *mut ngx_cycle_t) {
 }
 
 unsafe extern "C" fn tick(event: *mut ngx_event_t) {
-    let Some(writer) = writer() else { return };
+    // SAFETY: nginx gives the event, whose log is the cycle's.
+    let log = unsafe { (*event).log };
+    match writer() {
+        Some(writer) => work(writer, log),
+        // SAFETY: as above.
+        None => unsafe { begin_late(log) },
+    }
+    // SAFETY: the event is ours, and its timer has fired.
+    unsafe { ngx_add_timer(event, INTERVAL) };
+}
+
+fn work(writer: &Writer<'static>, log: *mut ngx_log_t) {
     writer.tick(&locks());
     // SAFETY: set by init_process(), as the timer is.
     if let Some(act) = unsafe { *ACT.0.get() } {
         act(writer);
     }
-    let name = writer.zone().name();
     for full in writer.news_of_full() {
         let what = match full {
-            Full::Labels => "labels: the others are counted as \"other\"",
-            Full::Upstreams => "upstreams: the others are counted as \"other\"",
-            Full::Tunnels => "tunnels: the others are carried, but not listed",
+            Full::Labels => "no room for more labels: the others are counted as \"other\"",
+            Full::Upstreams => "no room for more upstreams: the others are counted as \"other\"",
+            Full::Tunnels => "no room for more tunnels: the others are carried, but not listed",
         };
-        let text = format_args!(
-            "websocket zone \"{}\" has no room for more {what}",
-            name.escape_ascii()
-        );
-        // SAFETY: nginx gives the event, whose log is the cycle's.
-        log::cycle(unsafe { (*event).log }, NGX_LOG_WARN, text);
+        say(log, NGX_LOG_WARN, writer.zone(), what);
     }
-    // SAFETY: the event is ours, and its timer has fired.
-    unsafe { ngx_add_timer(event, INTERVAL) };
 }

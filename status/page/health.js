@@ -10,20 +10,22 @@ const ENDS = {
   "bad-gateway": "this side got no valid answer from behind it",
   "no-close-frame": "without a Close frame",
   "reset": "the connection broke",
-  "idle-timeout": "nothing moved for websocket_timeout; websocket_ping keeps quiet tunnels open",
-  "send-timeout": "a side took nothing of what was sent to it",
+  "idle-timeout": "nothing moved; websocket_ping keeps quiet tunnels open",
+  "send-timeout": "a side took nothing",
   "ping-timeout": "a side did not answer a ping",
+  "message-timeout": "no message went by",
   "lifetime": "it reached websocket_max_lifetime",
   "message-too-big": "a message was too large",
-  "drain": "its worker was to exit, within websocket_drain",
-  "upstream-drain": "its server is no longer in the configuration, within websocket_upstream_drain",
+  "message-rate": "messages came too fast",
+  "drain": "its worker was to exit",
+  "upstream-drain": "its server is no longer in the configuration",
   "worker-shutdown": "its worker did not wait any longer",
   "worker-died": "its worker was killed or crashed: see the error log",
   "control": "it was closed by request",
   "error": "nginx could not go on: see the error log",
 };
 // Those that are nobody's wish.
-const CUTS = /error|gateway|big|^(idle|send|ping)-|^worker/;
+const CUTS = /error|gateway|^message|^(idle|send|ping)-|^worker/;
 
 const SIGNS = { ok: "M7 12.5l3.5 3.5L17 9", warn: "M12 6.5v7M12 17.3v.1", bad: "M8 8l8 8M16 8l-8 8", none: "M7.5 12h9" };
 

@@ -11,7 +11,8 @@ const allCauses = ({ rejected, failed }) => Object.entries(failed.causes).reduce
 const numeric = (title, key) => [title, "number", (row) => number(row[key])];
 const byTime = ["Time", "", ({ time }) => clock(time)];
 const byClient = ["Client", "code", ({ client }) => visible(client)];
-const byAddress = ["Address", "text code", (row) => [link(row), visible(row.label)]];
+// With the label, unless that is the address.
+const byAddress = ["Address", "text code", (row) => [...new Set([link(row), visible(row.label)])]];
 
 const causeTable = new Table("causes", "Failed handshakes by cause, those that happen now first", [
   ["Cause", "", ({ cause, fault }) => [cause, fault]],

@@ -3,8 +3,8 @@
 use core::fmt;
 use core::str;
 
-use websocket_protocol::{OriginRule, RequestAuthority};
-use websocket_zone::{Action, Facts, Progress, Text, Which, Zone};
+use websocket_protocol::{ControlFrame, OriginRule, RequestAuthority};
+use websocket_zone::{Action, Progress, Text, Which, Zone};
 
 use crate::ask::label;
 use crate::json::Json;
@@ -90,7 +90,7 @@ fn close_code<'q>(parameter: &Parameter<'q>) -> Result<u16, Wrong<'q>> {
     parameter.parsed(expected, |text| {
         let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
         let code = text.parse().ok().filter(|_| is_plain);
-        code.filter(|code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999))
+        code.filter(|code| ControlFrame::may_close_with(*code))
     })
 }
 
@@ -113,7 +113,16 @@ pub fn action(query: &[u8]) -> Result<u64, Wrong<'_>> {
 /// Tunnels are being counted that an action would close.
 pub struct Count {
     next: usize,
-    matched: u64,
+    meant: Meant,
+}
+
+/// How many tunnels fit an action.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Meant {
+    /// Those that it closes.
+    pub matched: u64,
+    /// Those that nginx's own loop carries: they can be sent no Close, and are left alone.
+    pub own_loop: u64,
 }
 
 impl Count {
@@ -121,12 +130,12 @@ impl Count {
     pub fn new() -> Self {
         Self {
             next: 0,
-            matched: 0,
+            meant: Meant::default(),
         }
     }
 
     /// Goes on, but not for long. How many there are, when all were looked at.
-    pub fn go_on(&mut self, zone: &Zone<'_>, action: &Action, now: u64) -> Option<u64> {
+    pub fn go_on(&mut self, zone: &Zone<'_>, action: &Action, now: u64) -> Option<Meant> {
         let mut budget = Budget::full();
         while self.next < zone.tunnels() {
             if budget.is_spent() {
@@ -135,16 +144,18 @@ impl Count {
             match zone.tunnel(self.next) {
                 Some(tunnel) => {
                     budget.record();
-                    // What nginx's own loop carries can be sent no Close.
-                    let is_ours = !tunnel.numbers.is_own_loop;
-                    let facts: Facts<'_> = tunnel.facts();
-                    self.matched += u64::from(is_ours && action.means(zone, &facts, now));
+                    if action.means(zone, &tunnel.facts(), now) {
+                        match tunnel.numbers.is_own_loop {
+                            true => self.meant.own_loop += 1,
+                            false => self.meant.matched += 1,
+                        }
+                    }
                 }
                 None => budget.place(),
             }
             self.next += 1;
         }
-        Some(self.matched)
+        Some(self.meant)
     }
 }
 
@@ -216,7 +227,7 @@ pub enum Closing {
         /// What it is.
         action: Action,
         /// How many tunnels were meant.
-        matched: u64,
+        meant: Meant,
     },
     /// How far one is.
     Progress {
@@ -233,15 +244,12 @@ impl Closing {
     /// Writes it as JSON. How long it is.
     pub fn write(&self, room: &mut [u8]) -> usize {
         write(room, |json| match self {
-            Self::Posted {
-                id,
-                action,
-                matched,
-            } => {
+            Self::Posted { id, action, meant } => {
                 json.key("action")?;
                 json.maybe(*id)?;
                 json.number("dry_run", id.is_none())?;
-                json.number("matched", matched)?;
+                json.number("matched", meant.matched)?;
+                json.number("own_loop", meant.own_loop)?;
                 terms(json, action)
             }
             Self::Progress {

@@ -2,9 +2,9 @@
 
 use core::fmt;
 
-use websocket_zone::{CauseName, Counters, Kind, UpstreamCounters, Zone};
+use websocket_zone::{CauseName, Counters, Kind, UpstreamCounters};
 
-use crate::about::VERSION;
+use crate::about::{VERSION, Whole};
 use crate::samples::{Samples, Type, Value};
 use crate::show::Seconds;
 
@@ -21,7 +21,7 @@ pub(crate) struct Family {
 #[derive(Clone, Copy)]
 pub(crate) enum Of {
     /// All of it, once; with nginx's version.
-    Zone(fn(&mut Samples<'_, '_>, &Zone<'_>, &str) -> fmt::Result),
+    Zone(fn(&mut Samples<'_, '_>, &Whole, &str) -> fmt::Result),
     Label(fn(&mut Samples<'_, '_>, &Counters<'_>) -> fmt::Result),
     Upstream(fn(&mut Samples<'_, '_>, &UpstreamCounters<'_>) -> fmt::Result),
 }
@@ -55,25 +55,25 @@ pub(crate) static FAMILIES: [Family; 25] = [
         "nginx_websocket_start_time_seconds",
         Gauge,
         "When counting began, in seconds since 1970.",
-        Of::Zone(|samples, zone, _| samples.add(&[], Seconds(zone.started()))),
+        Of::Zone(|samples, whole, _| samples.add(&[], Seconds(whole.started))),
     ),
     family(
         "nginx_websocket_workers",
         Gauge,
         "Worker processes that count.",
-        Of::Zone(|samples, zone, _| samples.add(&[], zone.workers())),
+        Of::Zone(|samples, whole, _| samples.add(&[], whole.workers)),
     ),
     family(
         "nginx_websocket_buffers_lent",
         Gauge,
         "Buffers in which bytes of tunnels wait.",
-        Of::Zone(|samples, zone, _| samples.add(&[], zone.buffers_lent())),
+        Of::Zone(|samples, whole, _| samples.add(&[], whole.buffers_lent)),
     ),
     family(
         "nginx_websocket_tunnels_peak",
         Gauge,
         "The most tunnels that there were at once since counting began.",
-        Of::Zone(|samples, zone, _| samples.add(&[], zone.peak())),
+        Of::Zone(|samples, whole, _| samples.add(&[], whole.peak)),
     ),
     family(
         "nginx_websocket_tunnels",

@@ -3,12 +3,13 @@
 
 use core::fmt;
 
+use websocket_protocol::Cause;
 use websocket_protocol::tunnel::Count;
 use websocket_zone::{
     CauseName, Counters, Ended, Failure, Histogram, Kind, Label, Text, Tunnel, Upstream, Zone,
 };
 
-use crate::about::{About, CauseSet, VERSION};
+use crate::about::{About, VERSION, Whole};
 use crate::json::Json;
 use crate::out::Out;
 use crate::show::{Name, Seconds, Shown, ShownCode, side};
@@ -16,12 +17,12 @@ use crate::show::{Name, Seconds, Shown, ShownCode, side};
 // There is one at a time, in its place.
 #[allow(clippy::large_enum_variant)]
 pub(crate) enum Item<'m> {
-    Head(Zone<'m>, About<'m>, Counters<'m>),
+    Head(Whole, About<'m>, Counters<'m>),
     /// The end of a list, and the beginning of the next.
     Between(&'static str),
     Label(usize, Label<'m>),
     Upstream(usize, Upstream<'m>),
-    Causes(CauseSet),
+    Cause(Cause),
     /// With its number.
     Failure(Zone<'m>, u64, Failure),
     End(Zone<'m>, u64, Ended),
@@ -40,7 +41,7 @@ impl Item<'_> {
     pub fn is_listed(&self) -> bool {
         !matches!(
             self,
-            Self::Head(..) | Self::Between(_) | Self::Causes(_) | Self::Tunnels { .. } | Self::Foot
+            Self::Head(..) | Self::Between(_) | Self::Tunnels { .. } | Self::Foot
         )
     }
 
@@ -48,7 +49,7 @@ impl Item<'_> {
     pub fn write(&self, out: &mut Out<'_>, follows: bool) -> fmt::Result {
         let json = &mut Json::new(out, follows);
         match self {
-            Self::Head(zone, about, totals) => head(json, zone, about, totals),
+            Self::Head(whole, about, totals) => head(json, whole, about, totals),
             Self::Between(text) => json.raw(text),
             Self::Label(index, label) => {
                 json.open("{")?;
@@ -58,7 +59,7 @@ impl Item<'_> {
                 json.close("}")
             }
             Self::Upstream(index, upstream) => self::upstream(json, *index, upstream),
-            Self::Causes(set) => causes(json, *set),
+            Self::Cause(cause) => self::cause(json, *cause),
             Self::Failure(zone, number, failure) => self::failure(json, zone, *number, failure),
             Self::End(zone, number, end) => self::end(json, zone, *number, end),
             Self::Tunnels {
@@ -107,7 +108,7 @@ pub(crate) fn is_used(index: usize, of: &impl Counted) -> bool {
 
 fn head(
     json: &mut Json<'_, '_>,
-    zone: &Zone<'_>,
+    whole: &Whole,
     about: &About<'_>,
     totals: &Counters<'_>,
 ) -> fmt::Result {
@@ -123,12 +124,12 @@ fn head(
     }
     json.key("zone")?;
     json.open("{")?;
-    json.text_at("name", Shown(&zone.name()))?;
-    json.seconds("since", zone.started())?;
-    json.number("workers", zone.workers())?;
-    json.number("peak", zone.peak())?;
-    json.number("buffers_lent", zone.buffers_lent())?;
-    json.number("room", zone.tunnels())?;
+    json.text_at("name", Shown(&whole.name))?;
+    json.seconds("since", whole.started)?;
+    json.number("workers", whole.workers)?;
+    json.number("peak", whole.peak)?;
+    json.number("buffers_lent", whole.buffers_lent)?;
+    json.number("room", whole.room)?;
     json.close("}")?;
     json.key("totals")?;
     counters(json, totals)?;
@@ -230,21 +231,13 @@ fn upstream(json: &mut Json<'_, '_>, index: usize, upstream: &Upstream<'_>) -> f
     json.close("}")
 }
 
-fn causes(json: &mut Json<'_, '_>, set: CauseSet) -> fmt::Result {
-    json.raw("],")?;
-    json.key("causes")?;
+fn cause(json: &mut Json<'_, '_>, cause: Cause) -> fmt::Result {
+    json.key(cause.name())?;
     json.open("{")?;
-    for cause in set.iter() {
-        json.key(cause.name())?;
-        json.open("{")?;
-        json.text_at("fault", cause.fault())?;
-        json.text_at("meaning", cause.meaning())?;
-        json.text_at("advice", cause.advice())?;
-        json.close("}")?;
-    }
-    json.close("}")?;
-    json.key("failures")?;
-    json.open("[")
+    json.text_at("fault", cause.fault())?;
+    json.text_at("meaning", cause.meaning())?;
+    json.text_at("advice", cause.advice())?;
+    json.close("}")
 }
 
 fn failure(

@@ -29,7 +29,7 @@ mod source;
 pub use about::About;
 pub use answer::{Answer, Filled};
 pub use ask::{Ask, format};
-pub use control::{Close, Closing, Count, Forbidden, Sender, action, write_error};
+pub use control::{Close, Closing, Count, Forbidden, Meant, Sender, action, write_error};
 pub use format::Format;
 pub use metrics::Metrics;
 pub use order::Entry;

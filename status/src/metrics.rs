@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 
 use websocket_zone::{Label, Upstream, Zone};
 
-use crate::about::About;
+use crate::about::{About, Whole};
 use crate::families::{FAMILIES, Family, Of};
 use crate::items::is_used;
 use crate::out::Out;
@@ -46,17 +46,22 @@ impl<'m> Metrics<'m> {
             self.within = Some((family, 0));
             return Some(What::Head(family));
         };
-        budget.sum(&zone);
         self.within = Some((family, index + 1));
         let (count, sample) = match family.of {
-            Of::Zone(_) => (1, Some(What::Zone(family, zone, self.nginx))),
+            Of::Zone(_) => {
+                let whole = Whole::of(&zone, zone.peak());
+                (1, Some(What::Zone(family, whole, self.nginx)))
+            }
             Of::Label(_) => {
-                let label = zone.label(index).filter(|label| is_used(index, label));
+                let label = zone.label(index);
+                budget.sum(&zone, label.is_some());
+                let label = label.filter(|label| is_used(index, label));
                 let sample = label.map(|label| What::Label(family, index, label));
                 (zone.labels(), sample)
             }
             Of::Upstream(_) => {
                 let upstream = zone.upstream(index);
+                budget.sum(&zone, upstream.is_some());
                 let upstream = upstream.filter(|upstream| is_used(index, upstream));
                 let sample = upstream.map(|upstream| What::Upstream(family, index, upstream));
                 (zone.upstreams(), sample)
@@ -79,7 +84,7 @@ pub struct Sample<'m> {
 #[allow(clippy::large_enum_variant)]
 enum What<'m> {
     Head(&'static Family),
-    Zone(&'static Family, Zone<'m>, &'static str),
+    Zone(&'static Family, Whole, &'static str),
     Label(&'static Family, usize, Label<'m>),
     Upstream(&'static Family, usize, Upstream<'m>),
     /// OpenMetrics has one.
@@ -103,8 +108,8 @@ impl<'m> Source for Metrics<'m> {
         let is_open = sample.is_open;
         match &sample.what {
             What::Head(family) => head(out, family, is_open),
-            What::Zone(family, zone, nginx) => match family.of {
-                Of::Zone(write) => write(&mut samples(out, family, is_open, None), zone, nginx),
+            What::Zone(family, whole, nginx) => match family.of {
+                Of::Zone(write) => write(&mut samples(out, family, is_open, None), whole, nginx),
                 _ => Ok(()),
             },
             What::Label(family, index, label) => match family.of {

@@ -10,7 +10,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// For memory that is to hold some.
+    /// For memory that is to hold some: all zeros.
     pub const EMPTY: Self = Self {
         key: 0,
         id: 0,

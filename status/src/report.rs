@@ -1,11 +1,12 @@
 //! All that is known, as JSON, one item at a time.
 
 use core::fmt;
+use core::mem;
 use core::ops::Range;
 
-use websocket_zone::{Facts, Zone};
+use websocket_zone::{Counters, Facts, Zone};
 
-use crate::about::{About, CauseSet};
+use crate::about::{About, CauseSet, Whole};
 use crate::ask::Ask;
 use crate::items::{Item, is_used};
 use crate::order::{Entry, Order};
@@ -18,6 +19,7 @@ pub struct Report<'m> {
     ask: Ask,
     about: About<'m>,
     at: At,
+    totals: Counters<'m>,
     causes: CauseSet,
     order: Order<'m>,
     matched: u64,
@@ -28,10 +30,11 @@ pub struct Report<'m> {
 /// What comes next.
 #[derive(Clone)]
 enum At {
+    Totals(Range<usize>),
     Head,
     Labels(Range<usize>),
     Upstreams(Range<usize>),
-    Causes,
+    Causes(CauseSet),
     Failures(Range<u64>),
     Ends(Range<u64>),
     Scan(Range<usize>),
@@ -47,7 +50,8 @@ impl<'m> Report<'m> {
             zone,
             ask,
             about,
-            at: At::Head,
+            at: At::Totals(0..zone.blocks()),
+            totals: zone.no_counters(),
             causes: CauseSet::default(),
             order: Order::new(room),
             matched: 0,
@@ -58,16 +62,28 @@ impl<'m> Report<'m> {
     fn step(&mut self, budget: &mut Budget, now: u64) -> Option<Item<'m>> {
         let zone = self.zone;
         let (next, item) = match self.at.clone() {
+            At::Totals(mut left) => match left.next() {
+                Some(index) => {
+                    match zone.add_block(index, &mut self.totals) {
+                        true => budget.block(),
+                        false => budget.place(),
+                    }
+                    (At::Totals(left), None)
+                }
+                None => (At::Head, None),
+            },
             At::Head => {
-                let totals = zone.totals();
+                let totals = mem::replace(&mut self.totals, zone.no_counters());
                 self.causes.add(totals.rejected().chain(totals.failed()));
-                let head = Item::Head(zone, self.about, totals);
+                let whole = Whole::of(&zone, zone.peak_with(totals.active()));
+                let head = Item::Head(whole, self.about, totals);
                 (At::Labels(0..zone.labels()), Some(head))
             }
             At::Labels(mut left) => match left.next() {
                 Some(index) => {
-                    budget.sum(&zone);
-                    let label = zone.label(index).filter(|label| is_used(index, label));
+                    let label = zone.label(index);
+                    budget.sum(&zone, label.is_some());
+                    let label = label.filter(|label| is_used(index, label));
                     let item = label.map(|label| Item::Label(index, label));
                     (At::Labels(left), item)
                 }
@@ -78,8 +94,8 @@ impl<'m> Report<'m> {
             },
             At::Upstreams(mut left) => match left.next() {
                 Some(index) => {
-                    budget.sum(&zone);
                     let upstream = zone.upstream(index);
+                    budget.sum(&zone, upstream.is_some());
                     let upstream = upstream.filter(|upstream| is_used(index, upstream));
                     let item = upstream.map(|upstream| {
                         self.causes.add(upstream.counters.failed());
@@ -87,12 +103,18 @@ impl<'m> Report<'m> {
                     });
                     (At::Upstreams(left), item)
                 }
-                None => (At::Causes, None),
+                None => (
+                    At::Causes(self.causes),
+                    Some(Item::Between("],\"causes\":{")),
+                ),
             },
-            At::Causes => {
-                let numbers = newest(zone.failures(), self.ask.failures);
-                (At::Failures(numbers), Some(Item::Causes(self.causes)))
-            }
+            At::Causes(mut left) => match left.pop() {
+                Some(cause) => (At::Causes(left), Some(Item::Cause(cause))),
+                None => (
+                    At::Failures(newest(zone.failures(), self.ask.failures)),
+                    Some(Item::Between("},\"failures\":[")),
+                ),
+            },
             At::Failures(mut left) => match left.next_back() {
                 Some(number) => {
                     budget.record();
@@ -198,7 +220,7 @@ impl<'m> Source for Report<'m> {
 
     fn next(&mut self, budget: &mut Budget, now: u64) -> Option<Self::Item> {
         let item = self.step(budget, now)?;
-        let follows = core::mem::replace(&mut self.follows, item.is_listed());
+        let follows = mem::replace(&mut self.follows, item.is_listed());
         Some((item, follows))
     }
 

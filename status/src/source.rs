@@ -41,7 +41,10 @@ impl<S: Source> Pieces<S> {
         let mut budget = Budget::full();
         loop {
             if let Some(item) = &self.item {
-                if !out.go_on(&mut self.written, |out| S::write(item, out)) {
+                let is_out = out.go_on(&mut self.written, |out| S::write(item, out));
+                // What was out before was gone through again.
+                budget.text(self.written);
+                if !is_out {
                     return false;
                 }
                 self.item = None;
@@ -58,31 +61,46 @@ impl<S: Source> Pieces<S> {
     }
 }
 
-/// How much may be looked at in one go, in units of very roughly ten nanoseconds.
+/// How much may be done in one go, in units of very roughly five nanoseconds: no more than what nginx does
+/// for an event of any other connection. One item is written as a whole.
 pub(crate) struct Budget(usize);
 
 impl Budget {
     pub const fn full() -> Self {
-        Self(50_000)
+        Self(2000)
     }
 
     pub const fn is_spent(&self) -> bool {
         self.0 == 0
     }
 
-    /// A place in the table was looked at that is free.
+    /// A place in a table was looked at that is free.
     pub fn place(&mut self) {
         self.spend(1);
     }
 
     /// A record was.
     pub fn record(&mut self) {
-        self.spend(20);
+        self.spend(40);
     }
 
-    /// All that workers counted for one name was summed.
-    pub fn sum(&mut self, zone: &Zone<'_>) {
-        self.spend(100 + 4 * zone.labels());
+    /// All that workers counted for one name was summed, if there is one.
+    pub fn sum(&mut self, zone: &Zone<'_>, is_there: bool) {
+        self.spend(if is_there {
+            100 + 2 * zone.labels()
+        } else {
+            10
+        });
+    }
+
+    /// A block of counters was added to others.
+    pub fn block(&mut self) {
+        self.spend(100);
+    }
+
+    /// So many bytes were written.
+    pub fn text(&mut self, length: usize) {
+        self.spend(length);
     }
 
     fn spend(&mut self, units: usize) {

@@ -1,15 +1,14 @@
 //! Blocks of counters: each is one slot's, for one label or one upstream.
 
 use crate::layout::Section;
-use crate::words::Words;
+use crate::words::{Line, Words};
 use crate::zone::Zone;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Blocks<'m> {
+    memory: Words<'m>,
     keys: Words<'m>,
-    blocks: Words<'m>,
-    count: usize,
-    size: usize,
+    blocks: Section,
 }
 
 const fn key(slot: usize, id: usize) -> u64 {
@@ -19,10 +18,9 @@ const fn key(slot: usize, id: usize) -> u64 {
 impl<'m> Blocks<'m> {
     fn new(zone: &Zone<'m>, keys: Section, blocks: Section) -> Self {
         Self {
+            memory: zone.words,
             keys: zone.section(keys),
-            blocks: zone.section(blocks),
-            count: blocks.count,
-            size: blocks.size,
+            blocks,
         }
     }
 
@@ -34,19 +32,30 @@ impl<'m> Blocks<'m> {
         Self::new(zone, zone.layout.upstream_keys, zone.layout.upstream_blocks)
     }
 
+    /// The one that begins there.
     #[inline]
-    pub fn get(self, index: usize) -> Words<'m> {
-        self.blocks.nth(index, self.size)
+    pub fn at(self, line: Line) -> Words<'m> {
+        self.memory.part(line.word(), self.blocks.size)
     }
 
     /// The block for a label or upstream in a slot: one that there is, from a worker before perhaps, or
     /// a new one. `None`: there is no room.
-    pub fn find_or_add(self, slot: usize, id: usize) -> Option<usize> {
+    #[cold]
+    pub fn find_or_add(self, slot: usize, id: usize) -> Option<Line> {
         let key = key(slot, id);
-        if let Some(index) = self.keys.iter().position(|found| found == key) {
-            return Some(index);
-        }
-        (0..self.count).find(|&index| self.keys.claim(index, key))
+        let found = self.keys.iter().position(|found| found == key);
+        let free = || (0..self.blocks.count).find(|&index| self.keys.claim(index, key));
+        Line::of(self.start(found.or_else(free)?))
+    }
+
+    fn start(self, index: usize) -> usize {
+        self.blocks.start + index * self.blocks.size
+    }
+
+    /// The one of this index, if it is in use.
+    pub fn get(self, index: usize) -> Option<Words<'m>> {
+        let is_used = self.keys.get(index) != 0;
+        is_used.then(|| self.memory.part(self.start(index), self.blocks.size))
     }
 
     /// All of them, with the slot and the id.
@@ -55,7 +64,8 @@ impl<'m> Blocks<'m> {
         owned.map(move |(index, key)| {
             let slot = (key >> 32) as usize - 1;
             let id = (key & 0xFFFF_FFFF) as usize - 1;
-            (slot, id, self.get(index))
+            let block = self.memory.part(self.start(index), self.blocks.size);
+            (slot, id, block)
         })
     }
 }

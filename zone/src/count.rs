@@ -4,7 +4,7 @@ use core::cell::Cell;
 use core::sync::atomic::AtomicU64;
 
 use websocket_protocol::Cause;
-use websocket_protocol::tunnel::{Count, Reason, Side, Traffic};
+use websocket_protocol::tunnel::{Count, Reason, Traffic};
 
 use crate::counters::{
     ATTEMPTS, CLOSED, DRAINED, ENDED, ESTABLISHED, FAILED, FROM_CLIENT, FROM_UPSTREAM, HOT,
@@ -13,9 +13,9 @@ use crate::counters::{
 use crate::histogram::{self, Kind};
 use crate::mailbox::{self, Action};
 use crate::record::Place;
-use crate::rings::{Ending, Failing};
+use crate::rings::{Ending, Failing, Of, Over};
 use crate::slots::Progress;
-use crate::words::{Words, bump};
+use crate::words::{Line, Words, bump};
 use crate::writer::{Full, LabelId, Writer};
 
 /// What has to be kept of an established connection, to count for it.
@@ -24,11 +24,10 @@ pub struct Meter {
     /// Its id.
     pub id: u64,
     label: u32,
-    block: u32,
-    /// One more than the upstream's block; 0 where there is none.
-    upstream: u32,
-    /// One more than the index in the table; 0 where that was full.
-    record: u32,
+    /// Its label's block, its upstream's, and its record in the table, unless that was full.
+    block: Option<Line>,
+    upstream: Option<Line>,
+    record: Option<Line>,
     /// When it began, on the clock that never goes back.
     pub begun_at: u64,
     /// The action that closes it; 0 where none does.
@@ -46,27 +45,6 @@ pub struct Failed<'a> {
     pub advice: &'static str,
     /// What was seen.
     pub seen: &'a [u8],
-    /// When: milliseconds since 1970.
-    pub time: u64,
-}
-
-/// A tunnel that is over.
-#[derive(Clone, Copy, Debug)]
-pub struct Over {
-    /// Who ended it; `None` is nginx.
-    pub by: Option<Side>,
-    /// Why, where that is known.
-    pub reason: Option<Reason>,
-    /// The code of the first Close.
-    pub code: Option<u16>,
-    /// How long it lasted, milliseconds.
-    pub duration_ms: u64,
-    /// All that went by.
-    pub from_client: Count,
-    /// Likewise.
-    pub from_upstream: Count,
-    /// How long the last answered Ping took.
-    pub ping_rtt: Option<u32>,
     /// When: milliseconds since 1970.
     pub time: u64,
 }
@@ -89,14 +67,14 @@ struct NotedCount {
 }
 
 impl NotedCount {
-    /// Counts what is new. Mostly only one of two directions is.
+    /// Counts what is new. Whether anything is: mostly only one of two directions has.
     #[inline]
-    fn count(&self, words: &[AtomicU64], now: &Count) {
+    fn count(&self, words: &[AtomicU64], now: &Count) -> bool {
         let [bytes, frames, messages, ..] = words else {
-            return;
+            return false;
         };
         if now.bytes == self.bytes.get() && now.frames == self.frames.get() {
-            return;
+            return false;
         }
         bump(bytes, now.bytes.wrapping_sub(self.bytes.replace(now.bytes)));
         bump(
@@ -105,6 +83,7 @@ impl NotedCount {
         );
         let before = self.messages.replace(now.messages);
         bump(messages, now.messages.wrapping_sub(before));
+        true
     }
 }
 
@@ -135,7 +114,7 @@ impl Writer<'_> {
     pub fn upstream_failed(&self, address: &[u8], cause: Cause) {
         if let Some(block) = self.upstream_block(address) {
             self.upstreams
-                .get(block)
+                .at(block)
                 .add(UPSTREAM_FAILED + self.cause_id(cause), 1);
         }
     }
@@ -151,14 +130,15 @@ impl Writer<'_> {
         now: u64,
     ) -> Meter {
         let block = self.label_block(label);
-        let words = self.labels.get(block);
+        let words = self.block(block);
         words.add(ESTABLISHED, 1);
         observe(words, Kind::Handshake, handshake_ms);
-        let upstream = self
-            .upstream_block(place.upstream)
-            .filter(|_| !place.upstream.is_empty());
+        let upstream = match place.upstream {
+            [] => None,
+            address => self.upstream_block(address),
+        };
         if let Some(upstream) = upstream {
-            self.upstreams.get(upstream).add(ESTABLISHED, 1);
+            self.upstreams.at(upstream).add(ESTABLISHED, 1);
         }
         let id = self.next_id();
         let record = self.table.enter(id, label.0, place, [begun, now]);
@@ -166,20 +146,23 @@ impl Writer<'_> {
             words.add(UNLISTED, 1);
             self.note(Full::Tunnels);
         }
-        let one_more = |index: Option<usize>| index.map_or(0, |index| index as u32 + 1);
         Meter {
             id,
             label: label.0,
-            block: block as u32,
-            upstream: one_more(upstream),
-            record: one_more(record),
+            block,
+            upstream,
+            record,
             begun_at: now,
             action: 0,
         }
     }
 
     fn of(&self, label: LabelId) -> Words<'_> {
-        self.labels.get(self.label_block(label))
+        self.block(self.label_block(label))
+    }
+
+    fn block(&self, block: Option<Line>) -> Words<'_> {
+        block.map_or(Words::NONE, |line| self.labels.at(line))
     }
 }
 
@@ -187,46 +170,46 @@ impl Writer<'_> {
 impl Writer<'_> {
     /// nginx's own loop carries it.
     pub fn own_loop(&self, meter: &Meter) {
-        self.labels.get(meter.block as usize).add(OWN_LOOP, 1);
-        if let Some(record) = meter.record() {
+        self.block(meter.block).add(OWN_LOOP, 1);
+        if let Some(record) = meter.record {
             self.table.set_own_loop(record);
         }
     }
 
     /// Something has happened to a tunnel: `traffic` is what has gone by until now, `noted` what of it was
     /// counted before.
-    #[inline]
+    #[inline(always)]
     pub fn moved(&self, meter: &Meter, noted: &Noted, traffic: &Traffic) {
-        let block = self.labels.get(meter.block as usize);
-        if let Some(hot) = block.first::<HOT>() {
-            noted
-                .from_client
-                .count(&hot[FROM_CLIENT..], &traffic.from_client);
-            noted
-                .from_upstream
-                .count(&hot[FROM_UPSTREAM..], &traffic.from_upstream);
-            let pings = traffic
-                .pings_sent
-                .wrapping_sub(noted.pings.replace(traffic.pings_sent));
-            if pings != 0 {
-                bump(&hot[PINGS_SENT], pings.into());
-            }
+        let Some(hot) = meter.block.and_then(|line| self.zone.words.at::<HOT>(line)) else {
+            return;
+        };
+        let record = meter.record.and_then(|line| self.table.numbers(line));
+        let (from_client, from_upstream) = (&traffic.from_client, &traffic.from_upstream);
+        if noted.from_client.count(&hot[FROM_CLIENT..], from_client) {
+            record.inspect(|record| record.set_from_client(from_client));
+        }
+        if noted
+            .from_upstream
+            .count(&hot[FROM_UPSTREAM..], from_upstream)
+        {
+            record.inspect(|record| record.set_from_upstream(from_upstream));
+        }
+        let pings = noted.pings.replace(traffic.pings_sent);
+        if pings != traffic.pings_sent {
+            let more = traffic.pings_sent.wrapping_sub(pings);
+            bump(&hot[PINGS_SENT], more.into());
         }
         if noted.pongs.replace(traffic.pongs) != traffic.pongs {
-            observe(
-                block,
-                Kind::PingRtt,
-                traffic.ping_rtt.unwrap_or_default().into(),
-            );
+            let rtt = traffic.ping_rtt.unwrap_or_default();
+            observe(self.block(meter.block), Kind::PingRtt, rtt.into());
+            record.inspect(|record| record.set_rtt(traffic.ping_rtt));
         }
-        if let Some(record) = meter.record() {
-            self.table.update(record, traffic);
-        }
+        record.inspect(|record| record.set_state(traffic));
     }
 
-    /// A tunnel is over.
-    pub fn ended(&self, meter: &Meter, place: &Place<'_>, over: &Over) {
-        let words = self.labels.get(meter.block as usize);
+    /// A tunnel is over. `place` is asked if it is not in the table.
+    pub fn ended<'p>(&self, meter: &Meter, place: impl FnOnce() -> Place<'p>, over: &Over) {
+        let words = self.block(meter.block);
         let reason = self.reason_id(over.reason);
         words.add(CLOSED + self.close_id(over.by, reason, over.code), 1);
         words.add(ENDED, 1);
@@ -236,26 +219,23 @@ impl Writer<'_> {
             _ => {}
         }
         observe(words, Kind::Duration, over.duration_ms);
-        if let Some(upstream) = meter.upstream.checked_sub(1) {
-            self.upstreams.get(upstream as usize).add(ENDED, 1);
-        }
-        if let Some(record) = meter.record() {
-            self.table.leave(record);
+        if let Some(upstream) = meter.upstream {
+            self.upstreams.at(upstream).add(ENDED, 1);
         }
         self.closed(meter.action);
         let ending = Ending {
-            time: over.time,
             id: meter.id,
-            place,
-            by: over.by,
+            of: match meter.record {
+                Some(record) => Of::Listed(self.table.record(record)),
+                None => Of::Unlisted(meter.label, place()),
+            },
             reason,
-            code: over.code,
-            duration_ms: over.duration_ms,
-            from_client: over.from_client,
-            from_upstream: over.from_upstream,
-            ping_rtt: over.ping_rtt,
+            over,
         };
-        self.zone.push_end(meter.label, &ending);
+        self.zone.push_end(&ending);
+        if let Some(record) = meter.record {
+            self.table.leave(record);
+        }
     }
 }
 
@@ -294,15 +274,22 @@ impl Writer<'_> {
         // As far as another one is concerned it is gone.
         self.closed(meter.action);
         meter.action = action;
-        if let Some(record) = meter.record() {
+        if let Some(record) = meter.record {
             self.table.set_action(record, action);
         }
     }
 
     fn closed(&self, action: u64) {
+        if action != 0 {
+            self.note_closed(action);
+        }
+    }
+
+    #[cold]
+    fn note_closed(&self, action: u64) {
         let progress = Progress::of(mailbox::place(action));
         let words = self.zone.slot(self.slot);
-        if action != 0 && words.get(progress.action) == action {
+        if words.get(progress.action) == action {
             words.add(progress.closed, 1);
         }
     }
@@ -312,10 +299,6 @@ impl Meter {
     /// Its label.
     pub const fn label(&self) -> u32 {
         self.label
-    }
-
-    fn record(&self) -> Option<usize> {
-        self.record.checked_sub(1).map(|record| record as usize)
     }
 }
 

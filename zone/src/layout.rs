@@ -1,5 +1,7 @@
 //! Where everything lies in the memory.
 
+use crate::words::Line;
+
 /// Words of a slot, a name, a record of a tunnel, an action.
 pub(crate) const SLOT: usize = 64;
 pub(crate) const NAME: usize = 16;
@@ -97,7 +99,8 @@ impl Layout {
         let upstream_blocks = upstream_keys.then(count, UPSTREAM_BLOCK);
 
         let rest = words.checked_sub(upstream_blocks.end())?;
-        let count = rest / (CHUNK + 1) / 8 * 8;
+        let most = Line::MOST_WORDS / (CHUNK as u64 + 1) / 2;
+        let count = (rest / (CHUNK + 1)).min(most as usize) / LINE * LINE;
         let owners = upstream_blocks.then(count, 1);
         let chunks = owners.then(count, CHUNK);
         (count > 0).then_some(Self {
@@ -136,8 +139,7 @@ impl Layout {
 /// More words than it takes for what there is only more of sometimes.
 const MOST_MORE: usize = 32 * 1024;
 
-/// Words of a cache line.
-const LINE: usize = 8;
+const LINE: usize = Line::WORDS;
 
 /// So many words, up to the end of a cache line.
 const fn line(words: usize) -> usize {

@@ -53,14 +53,14 @@ mod writer;
 mod zone;
 
 pub use cidr::Cidr;
-pub use count::{Failed, Meter, Noted, Over};
+pub use count::{Failed, Meter, Noted};
 pub use counters::{CauseName, Closes, Code, Counters, UpstreamCounters};
 pub use header::Memory;
 pub use histogram::{BOUNDS, Histogram, Kind};
 pub use mailbox::{Action, Facts, Progress, Which};
 pub use read::{Label, Upstream};
 pub use record::Place;
-pub use rings::{Ended, Failure};
+pub use rings::{Ended, Failure, Over};
 pub use roster::Roster;
 pub use slots::{Alone, Owners};
 pub use table::{Numbers, Tunnel};

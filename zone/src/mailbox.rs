@@ -148,14 +148,21 @@ impl Zone<'_> {
     /// Posts an action for all workers. Its id; `None`: there were too many within the last second.
     pub fn post(&self, action: &Action) -> Option<u64> {
         let header = self.header().0;
-        let next = header.get(NEXT_ACTION);
-        let before = self
-            .posted_action(place(next + 1))
-            .map(|(_, before)| before.posted_at);
-        if before.is_some_and(|before| action.posted_at.saturating_sub(before) < 1000) {
-            return None;
-        }
-        let id = header.add_shared(NEXT_ACTION, 1) + 1;
+        let id = loop {
+            let last = header.get(NEXT_ACTION);
+            let id = last + 1;
+            let before = self.posted_action(place(id));
+            let is_recent = |(_, before): &(u64, Action)| {
+                action.posted_at.saturating_sub(before.posted_at) < 1000
+            };
+            if before.as_ref().is_some_and(is_recent) {
+                return None;
+            }
+            // Another worker may have taken this place meanwhile.
+            if header.exchange(NEXT_ACTION, last, id) {
+                break id;
+            }
+        };
         let words = self.nth(self.layout.actions, place(id));
         words.retract(ID);
         write(words, action);

@@ -101,6 +101,13 @@ impl<'m> Names<'m> {
         found.or_else(|| (self.get(OTHER)? == Text::new(name)).then_some(OTHER))
     }
 
+    /// Whether an id is there for this name. Never of one that is cut.
+    pub fn is(self, id: usize, name: &[u8]) -> bool {
+        let entry = self.entry(id);
+        entry.seen(STATE) == READY
+            && text::is_written(entry.part(TEXT, ROOM), entry.get(LENGTH), name)
+    }
+
     /// The first id of the name that this one stands for.
     pub fn first(self, id: usize) -> usize {
         if id == OTHER {
@@ -114,6 +121,16 @@ impl<'m> Names<'m> {
             let entry = self.entry(id);
             entry.seen(STATE) == READY && entry.get(HASH) == hash
         })
+    }
+
+    /// Tells the ids that stand for the same name as this one. Mostly there is no other, and then no name
+    /// has to be looked at.
+    pub fn same_as(self, id: usize) -> impl Fn(usize) -> bool {
+        let hash = self.entry(id).get(HASH);
+        let is_same = |entry: Words<'_>| entry.seen(STATE) == READY && entry.get(HASH) == hash;
+        let mut all = (id != OTHER).then(|| self.way(hash)).into_iter().flatten();
+        let others = all.any(|other| other != id && is_same(self.entry(other)));
+        move |other| other == id || (others && self.is_same(id, other))
     }
 
     /// Whether two ids stand for one name.
@@ -187,6 +204,12 @@ mod tests {
             assert_eq!(names.find_or_add(3, name.as_bytes()), Some(*id));
             assert_eq!(&*names.get(*id).unwrap(), name.as_bytes());
             assert_eq!(names.first(*id), *id);
+            assert!(names.is(*id, name.as_bytes()));
+            assert!(
+                !names.is(*id, b"name 7")
+                    && !names.is(*id, b"")
+                    && !names.is(OTHER, name.as_bytes())
+            );
         }
         assert_eq!(names.find_or_add(0, b"one more"), None);
         assert_eq!(&*names.get(OTHER).unwrap(), b"other");
@@ -200,6 +223,7 @@ mod tests {
         let id = names.find_or_add(0, &a).unwrap();
         assert_ne!(names.find_or_add(0, &b), Some(id));
         assert!(names.get(id).unwrap().is_cut());
+        assert!(!names.is(id, &a));
         assert_eq!(names.get(id).unwrap().len(), ROOM * 8);
     }
 

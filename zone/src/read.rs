@@ -58,6 +58,12 @@ impl<'m> Zone<'m> {
         self.header().0.get(PEAK)
     }
 
+    /// The same, for who knows how many there are now.
+    pub fn peak_with(&self, active: u64) -> u64 {
+        self.header().0.raise(PEAK, active);
+        self.header().0.get(PEAK)
+    }
+
     pub(crate) fn look_at_peak(&self) {
         let (mut begun, mut over) = (0u64, 0u64);
         for (_, _, block) in Blocks::of_labels(self).iter() {
@@ -75,6 +81,25 @@ impl<'m> Zone<'m> {
         self.sum(|_| true)
     }
 
+    /// The same a little at a time: it is the sum of so many blocks.
+    pub fn blocks(&self) -> usize {
+        self.layout.label_blocks.count
+    }
+
+    /// Nothing, to which blocks can be added.
+    pub fn no_counters(&self) -> Counters<'m> {
+        Counters::new(*self)
+    }
+
+    /// Adds one of the [blocks](Self::blocks), if it is in use.
+    pub fn add_block(&self, index: usize, counters: &mut Counters<'m>) -> bool {
+        let block = Blocks::of_labels(self).get(index);
+        if let Some(block) = block {
+            counters.add(block.iter());
+        }
+        block.is_some()
+    }
+
     /// What labels have indices: those below this.
     pub fn labels(&self) -> usize {
         self.label_names().count()
@@ -86,7 +111,7 @@ impl<'m> Zone<'m> {
         let names = self.label_names();
         Some(Label {
             name: first(names, index)?,
-            counters: self.sum(|id| names.is_same(id, index)),
+            counters: self.sum(names.same_as(index)),
         })
     }
 
@@ -114,8 +139,9 @@ impl<'m> Zone<'m> {
         let names = self.upstream_names();
         let address = first(names, index)?;
         let mut counters = UpstreamCounters::new(*self);
+        let is_wanted = names.same_as(index);
         for (_, id, block) in Blocks::of_upstreams(self).iter() {
-            if names.is_same(id, index) {
+            if is_wanted(id) {
                 counters.add(block.iter());
             }
         }

@@ -24,10 +24,10 @@ pub struct Place<'a> {
     pub http: (u8, u8),
 }
 
-/// Numbers of every record.
+/// The numbers of a record, which come before its texts; two of them are in every one.
+pub(crate) const NUMBERS: usize = 16;
 pub(crate) const LABEL: usize = 1;
 pub(crate) const LENGTHS: usize = 15;
-const TEXTS: usize = 16;
 
 /// Words of each text at most. They stand one behind the other, so that short ones take few words:
 /// client, server, URI, upstream, subprotocol.
@@ -39,8 +39,8 @@ pub(crate) const SUBPROTOCOL: usize = 7;
 /// Of a failure: a shorter URI, and in the place of the last two what was seen.
 const FAILURE_URI: usize = 16;
 const SEEN: usize = 18;
-const _: () = assert!(TEXTS + CLIENT + SERVER + URI + UPSTREAM + SUBPROTOCOL == RECORD);
-const _: () = assert!(TEXTS + CLIENT + SERVER + FAILURE_URI + SEEN == RECORD);
+const _: () = assert!(NUMBERS + CLIENT + SERVER + URI + UPSTREAM + SUBPROTOCOL == RECORD);
+const _: () = assert!(NUMBERS + CLIENT + SERVER + FAILURE_URI + SEEN == RECORD);
 
 pub(crate) const TUNNEL_TEXTS: [usize; 5] = [CLIENT, SERVER, URI, UPSTREAM, SUBPROTOCOL];
 pub(crate) const FAILURE_TEXTS: [usize; 4] = [CLIENT, SERVER, FAILURE_URI, SEEN];
@@ -86,54 +86,41 @@ pub(crate) fn path(uri: &[u8]) -> &[u8] {
     end.and_then(|end| uri.get(..end)).unwrap_or(uri)
 }
 
-/// Writes texts, and how long they are. How many words of the record are in use then.
-pub(crate) fn write_texts<const N: usize>(
-    record: &mut [u64; RECORD],
+/// Writes texts into a record: `put` is given each word and its place. The word that says how long they
+/// are.
+#[inline]
+pub(crate) fn put_texts<const N: usize>(
     rooms: [usize; N],
     texts: [&[u8]; N],
-) -> usize {
-    let (mut lengths, mut at) = (0, TEXTS);
+    mut put: impl FnMut(usize, u64),
+) -> u64 {
+    let (mut lengths, mut at) = (0, NUMBERS);
     for (index, (room, text)) in rooms.into_iter().zip(texts).enumerate() {
-        let words = record.get_mut(at..at + room).unwrap_or_default();
-        let length = text::pack(words, text);
+        let length = text::pack(room, text, |word| {
+            put(at, word);
+            at += 1;
+        });
         lengths |= length << (index as u32 * LENGTH_BITS);
-        at += text::words_of(length);
     }
-    set(record, LENGTHS, lengths);
-    at
+    lengths
 }
 
-/// How many words of a record are in use, whatever else is in it.
-pub(crate) fn used(record: &[u64; RECORD]) -> usize {
-    let lengths = record.get(LENGTHS).copied().unwrap_or_default();
+/// How many words of a record are in use, whose texts have these lengths.
+pub(crate) fn used(lengths: u64) -> usize {
     let texts = (0..TUNNEL_TEXTS.len() as u32).map(|index| lengths >> (index * LENGTH_BITS));
-    (TEXTS + texts.map(text::words_of).sum::<usize>()).min(RECORD)
-}
-
-#[inline]
-pub(crate) fn set(record: &mut [u64; RECORD], at: usize, word: u64) {
-    if let Some(place) = record.get_mut(at) {
-        *place = word;
-    }
+    (NUMBERS + texts.map(text::words_of).sum::<usize>()).min(RECORD)
 }
 
 pub(crate) fn read_texts<const N: usize>(record: &[u64; RECORD], rooms: [usize; N]) -> [Text; N] {
     let mut texts = [Text::EMPTY; N];
     let mut lengths = record.get(LENGTHS).copied().unwrap_or_default();
-    let mut rest = record.get(TEXTS..).unwrap_or_default();
+    let mut rest = record.get(NUMBERS..).unwrap_or_default();
     for (text, room) in texts.iter_mut().zip(rooms) {
         *text = Text::read(rest.get(..room).unwrap_or(rest), lengths);
         rest = rest.get(text::words_of(lengths)..).unwrap_or_default();
         lengths >>= LENGTH_BITS;
     }
     texts
-}
-
-/// Three words of a record.
-pub(crate) fn set_count(record: &mut [u64; RECORD], at: usize, count: Count) {
-    set(record, at, count.bytes);
-    set(record, at + 1, count.frames);
-    set(record, at + 2, count.messages);
 }
 
 pub(crate) fn count_at(record: &[u64], at: usize) -> Count {

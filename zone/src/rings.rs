@@ -5,16 +5,18 @@
 
 use core::ops::Range;
 
-use websocket_protocol::tunnel::{Count, Side};
+use websocket_protocol::tunnel::{Count, Reason, Side};
 use websocket_protocol::{Cause, Finding};
 
 use crate::counters::{CauseName, side_number, side_of};
 use crate::header::{NEXT_END, NEXT_FAILURE};
 use crate::layout::{RECORD, Section};
 use crate::record::{
-    self, FAILURE_TEXTS, LABEL, Place, TUNNEL_TEXTS, count_at, from_optional, optional, set_count,
+    self, FAILURE_TEXTS, LABEL, LENGTHS, NUMBERS, Place, TUNNEL_TEXTS, count_at, from_optional,
+    optional,
 };
 use crate::text::{self, Text};
+use crate::words::Words;
 use crate::zone::Zone;
 
 /// Words of a record of either ring.
@@ -33,6 +35,27 @@ const FROM_UPSTREAM: usize = 9;
 const RTT: usize = 12;
 
 const REJECTED: u64 = 1 << 32;
+
+/// A tunnel that is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Over {
+    /// Who ended it; `None` is nginx.
+    pub by: Option<Side>,
+    /// Why, where that is known.
+    pub reason: Option<Reason>,
+    /// The code of the first Close.
+    pub code: Option<u16>,
+    /// How long it lasted, milliseconds.
+    pub duration_ms: u64,
+    /// All that went by.
+    pub from_client: Count,
+    /// Likewise.
+    pub from_upstream: Count,
+    /// How long the last answered Ping took.
+    pub ping_rtt: Option<u32>,
+    /// When: milliseconds since 1970.
+    pub time: u64,
+}
 
 /// A handshake that failed.
 #[derive(Clone, Copy, Debug)]
@@ -173,61 +196,103 @@ impl Zone<'_> {
         for (to, word) in words.iter_mut().zip(record.iter()) {
             *to = word;
         }
-        let used = words.get(..record::used(&words)).unwrap_or(&words);
+        let lengths = words.get(LENGTHS).copied().unwrap_or_default();
+        let used = words.get(..record::used(lengths)).unwrap_or(&words);
         let is_whole = words.get(CHECKSUM) == Some(&checksum(used));
         (is_whole && words.get(NUMBER) == Some(&(number + 1))).then_some(words)
     }
 }
 
 /// What is written.
-impl Zone<'_> {
+impl<'m> Zone<'m> {
     pub(crate) fn push_failure(&self, label: u32, what: &Failing<'_>) {
-        self.push(self.layout.failures, NEXT_FAILURE, |record| {
-            record::set(record, TIME, what.time);
-            record::set(record, LABEL, what.place.word(label));
-            record::set(record, ADVICE, text::hash(what.advice.as_bytes()));
-            record::set(
-                record,
-                CAUSE,
-                what.cause as u64 | if what.is_rejected { REJECTED } else { 0 },
-            );
-            let [client, server, uri, ..] = what.place.texts();
-            record::write_texts(record, FAILURE_TEXTS, [client, server, uri, what.seen])
-        });
-    }
-
-    pub(crate) fn push_end(&self, label: u32, what: &Ending<'_>) {
-        self.push(self.layout.ends, NEXT_END, |record| {
-            record::set(record, TIME, what.time);
-            record::set(record, LABEL, what.place.word(label));
-            record::set(record, ID, what.id);
-            let code = optional(what.code.map(u32::from));
-            let by = side_number(what.by);
-            record::set(record, END, by << 56 | (what.reason as u64) << 24 | code);
-            record::set(record, DURATION, what.duration_ms);
-            set_count(record, FROM_CLIENT, what.from_client);
-            set_count(record, FROM_UPSTREAM, what.from_upstream);
-            record::set(record, RTT, optional(what.ping_rtt));
-            record::write_texts(record, TUNNEL_TEXTS, what.place.texts())
-        });
-    }
-
-    /// `write` says how many words are in use.
-    fn push(&self, ring: Section, next: usize, write: impl FnOnce(&mut [u64; RECORD]) -> usize) {
-        if ring.count == 0 {
-            return;
-        }
-        let number = self.header().0.add_shared(next, 1);
-        let Some(place) = place(ring, number) else {
+        let Some(mut entry) = self.next_entry(self.layout.failures, NEXT_FAILURE) else {
             return;
         };
-        let mut words = [0; RECORD];
-        record::set(&mut words, NUMBER, number + 1);
-        let used = write(&mut words);
-        let sum = checksum(words.get(..used).unwrap_or(&words));
-        record::set(&mut words, CHECKSUM, sum);
-        self.nth(ring, place)
-            .store(words.get(..used).unwrap_or(&words));
+        let [client, server, uri, ..] = what.place.texts();
+        let texts = [client, server, uri, what.seen];
+        let mut numbers = [0; NUMBERS];
+        numbers[LENGTHS] = record::put_texts(FAILURE_TEXTS, texts, |at, word| entry.put(at, word));
+        numbers[TIME] = what.time;
+        numbers[LABEL] = what.place.word(label);
+        numbers[ADVICE] = text::hash(what.advice.as_bytes());
+        numbers[CAUSE] = what.cause as u64 | if what.is_rejected { REJECTED } else { 0 };
+        entry.finish(numbers);
+    }
+
+    pub(crate) fn push_end(&self, what: &Ending<'_>) {
+        let over = what.over;
+        let Some(mut entry) = self.next_entry(self.layout.ends, NEXT_END) else {
+            return;
+        };
+        let mut numbers = [0; NUMBERS];
+        (numbers[LABEL], numbers[LENGTHS]) = match &what.of {
+            Of::Listed(tunnel) => {
+                let lengths = tunnel.get(LENGTHS);
+                for at in NUMBERS..record::used(lengths) {
+                    entry.put(at, tunnel.get(at));
+                }
+                (tunnel.get(LABEL), lengths)
+            }
+            Of::Unlisted(label, place) => {
+                let texts = place.texts();
+                let lengths =
+                    record::put_texts(TUNNEL_TEXTS, texts, |at, word| entry.put(at, word));
+                (place.word(*label), lengths)
+            }
+        };
+        numbers[TIME] = over.time;
+        numbers[ID] = what.id;
+        let code = optional(over.code.map(u32::from));
+        numbers[END] = side_number(over.by) << 56 | (what.reason as u64) << 24 | code;
+        numbers[DURATION] = over.duration_ms;
+        for (at, count) in [
+            (FROM_CLIENT, over.from_client),
+            (FROM_UPSTREAM, over.from_upstream),
+        ] {
+            numbers[at] = count.bytes;
+            numbers[at + 1] = count.frames;
+            numbers[at + 2] = count.messages;
+        }
+        numbers[RTT] = optional(over.ping_rtt);
+        entry.finish(numbers);
+    }
+
+    /// `None`: nothing is remembered.
+    fn next_entry(&self, ring: Section, next: usize) -> Option<Entry<'m>> {
+        if ring.count == 0 {
+            return None;
+        }
+        let number = self.header().0.add_shared(next, 1);
+        Some(Entry {
+            words: self.nth(ring, place(ring, number)?),
+            number,
+            sum: 0,
+        })
+    }
+}
+
+/// A record that is being written. Its checksum is that of what was to be written: others may be writing
+/// in the same place.
+struct Entry<'m> {
+    words: Words<'m>,
+    number: u64,
+    sum: u64,
+}
+
+impl Entry<'_> {
+    #[inline]
+    fn put(&mut self, at: usize, word: u64) {
+        let factor = FACTORS.get(at).copied().unwrap_or_default();
+        self.sum = self.sum.wrapping_add(word.wrapping_mul(factor));
+        self.words.set(at, word);
+    }
+
+    /// The texts are written: these are the numbers.
+    fn finish(self, mut numbers: [u64; NUMBERS]) {
+        numbers[NUMBER] = self.number + 1;
+        numbers[CHECKSUM] = self.sum.wrapping_add(checksum(&numbers));
+        self.words.store_first(&numbers);
     }
 }
 
@@ -243,16 +308,19 @@ pub(crate) struct Failing<'a> {
 
 /// A tunnel that has ended, to be remembered.
 pub(crate) struct Ending<'a> {
-    pub time: u64,
     pub id: u64,
-    pub place: &'a Place<'a>,
-    pub by: Option<Side>,
+    pub of: Of<'a>,
+    /// The reason's id.
     pub reason: usize,
-    pub code: Option<u16>,
-    pub duration_ms: u64,
-    pub from_client: Count,
-    pub from_upstream: Count,
-    pub ping_rtt: Option<u32>,
+    pub over: &'a Over,
+}
+
+/// Where it is written whose tunnel it was.
+pub(crate) enum Of<'a> {
+    /// In its record of the table.
+    Listed(Words<'a>),
+    /// Nowhere: its label and the rest.
+    Unlisted(u32, Place<'a>),
 }
 
 /// An advice is longer than what it is remembered by, and there are only so many of them.

@@ -2,21 +2,22 @@
 //! to one cache line.
 
 use core::cell::Cell;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use websocket_protocol::tunnel::{Count, Traffic};
 
-use crate::layout::{CHUNK_TUNNELS, RECORD};
+use crate::layout::{CHUNK, CHUNK_TUNNELS, RECORD};
 use crate::record::{
-    self, LABEL, OWN_LOOP, Place, TUNNEL_TEXTS, count_at, from_optional, optional,
+    self, LABEL, LENGTHS, NUMBERS, OWN_LOOP, Place, TUNNEL_TEXTS, count_at, from_optional, optional,
 };
 use crate::text::Text;
-use crate::words::Words;
+use crate::words::{Line, Words};
 use crate::zone::Zone;
 
 /// Words of a record. The id is 0 while the record is free or being written.
 const ID: usize = 0;
-/// When it began, twice, and when something last moved: these stand behind the label.
+const BEGUN: usize = 2;
+const BEGUN_AT: usize = 3;
 const MOVED_AT: usize = 4;
 const FROM_CLIENT: usize = 5;
 const FROM_UPSTREAM: usize = 8;
@@ -24,7 +25,6 @@ const RTT: usize = 11;
 const FOR_UPSTREAM: usize = 12;
 const FOR_CLIENT: usize = 13;
 const ACTION: usize = 14;
-const NUMBERS: usize = 16;
 
 /// Where a chunk says which of its records are in use, and where they begin.
 const USED: usize = 0;
@@ -145,12 +145,17 @@ impl<'m> Zone<'m> {
     }
 
     fn chunk(&self, chunk: usize) -> Words<'m> {
-        self.nth(self.layout.chunks, chunk)
+        let start = self.layout.chunks.start + chunk * CHUNK;
+        self.words.part(start, CHUNK)
     }
 
     fn record(&self, index: usize) -> Words<'m> {
-        let start = RECORDS + index % CHUNK_TUNNELS * RECORD;
-        self.chunk(index / CHUNK_TUNNELS).part(start, RECORD)
+        self.words.part(self.record_start(index), RECORD)
+    }
+
+    fn record_start(&self, index: usize) -> usize {
+        let (chunk, place) = (index / CHUNK_TUNNELS, index % CHUNK_TUNNELS);
+        self.layout.chunks.start + chunk * CHUNK + RECORDS + place * RECORD
     }
 
     /// The slot's worker is gone.
@@ -176,6 +181,7 @@ const fn owned(slot: usize) -> u64 {
 /// A worker's part of the table.
 pub(crate) struct Table<'m> {
     zone: Zone<'m>,
+    owners: Words<'m>,
     slot: usize,
     /// A chunk in which there may be a free record.
     hint: Cell<usize>,
@@ -187,60 +193,56 @@ impl<'m> Table<'m> {
     pub fn new(zone: Zone<'m>, slot: usize) -> Self {
         Self {
             zone,
+            owners: zone.section(zone.layout.owners),
             slot,
             hint: Cell::new(0),
             is_full: Cell::new(false),
         }
     }
 
-    /// Lists a tunnel. Its index; `None`: there is no room.
-    pub fn enter(&self, id: u64, label: u32, place: &Place<'_>, times: [u64; 2]) -> Option<usize> {
-        let index = self.find()?;
-        let [begun, begun_at] = times;
-        let mut words = [0; RECORD];
-        for (at, word) in (LABEL..).zip([place.word(label), begun, begun_at, begun_at]) {
-            record::set(&mut words, at, word);
-        }
-        let used = record::write_texts(&mut words, TUNNEL_TEXTS, place.texts());
-        let record = self.zone.record(index);
-        record.store(words.get(..used).unwrap_or(&words));
+    /// Lists a tunnel. Where its record begins; `None`: there is no room.
+    pub fn enter(&self, id: u64, label: u32, place: &Place<'_>, times: [u64; 2]) -> Option<Line> {
+        let line = self.find()?;
+        let record = self.record(line);
+        let mut numbers = [0; NUMBERS];
+        let put = |at, word| record.set(at, word);
+        numbers[LENGTHS] = record::put_texts(TUNNEL_TEXTS, place.texts(), put);
+        numbers[LABEL] = place.word(label);
+        [numbers[BEGUN], numbers[BEGUN_AT]] = times;
+        numbers[MOVED_AT] = numbers[BEGUN_AT];
+        record.store_first(&numbers);
         record.publish(ID, id);
-        Some(index)
+        Some(line)
     }
 
-    /// Notes how it is.
+    /// The record that begins there.
+    pub fn record(&self, line: Line) -> Words<'m> {
+        self.zone.words.part(line.word(), RECORD)
+    }
+
+    /// What changes of it, to be noted.
     #[inline]
-    pub fn update(&self, index: usize, traffic: &Traffic) {
-        let Some(record) = self.zone.record(index).first::<NUMBERS>() else {
-            return;
-        };
-        let set = |at: usize, word: u64| record[at].store(word, Ordering::Relaxed);
-        let set_count = |at: usize, count: &Count| {
-            set(at, count.bytes);
-            set(at + 1, count.frames);
-            set(at + 2, count.messages);
-        };
-        set(MOVED_AT, traffic.moved_at as u64);
-        set_count(FROM_CLIENT, &traffic.from_client);
-        set_count(FROM_UPSTREAM, &traffic.from_upstream);
-        set(RTT, optional(traffic.ping_rtt));
-        set(FOR_UPSTREAM, traffic.waiting_for_upstream as u64);
-        set(FOR_CLIENT, traffic.waiting_for_client as u64);
+    pub fn numbers(&self, line: Line) -> Option<Moving<'m>> {
+        self.zone.words.at(line).map(Moving)
     }
 
-    pub fn set_own_loop(&self, index: usize) {
-        let record = self.zone.record(index);
+    pub fn set_own_loop(&self, line: Line) {
+        let record = self.record(line);
         record.set(LABEL, record.get(LABEL) | OWN_LOOP);
     }
 
-    pub fn set_action(&self, index: usize, action: u64) {
-        self.zone.record(index).set(ACTION, action);
+    pub fn set_action(&self, line: Line, action: u64) {
+        self.record(line).set(ACTION, action);
     }
 
     /// The tunnel is over.
-    pub fn leave(&self, index: usize) {
-        let (chunk, place) = (index / CHUNK_TUNNELS, index % CHUNK_TUNNELS);
-        self.zone.record(index).retract(ID);
+    pub fn leave(&self, line: Line) {
+        self.record(line).retract(ID);
+        let start = line.word().saturating_sub(self.zone.layout.chunks.start);
+        let (chunk, place) = (
+            start / CHUNK,
+            (start % CHUNK).saturating_sub(RECORDS) / RECORD,
+        );
         let words = self.zone.chunk(chunk);
         let used = words.get(USED) & !(1 << place);
         words.set(USED, used);
@@ -249,7 +251,7 @@ impl<'m> Table<'m> {
             self.hint.set(chunk);
         } else if used == 0 && chunk != self.hint.get() {
             // One empty chunk is enough to keep.
-            self.owners().publish(chunk, 0);
+            self.owners.publish(chunk, 0);
         }
     }
 
@@ -258,35 +260,80 @@ impl<'m> Table<'m> {
         self.is_full.set(false);
     }
 
-    fn find(&self) -> Option<usize> {
-        if self.is_full.get() {
-            return None;
+    /// A free record, which is in use from now on.
+    fn find(&self) -> Option<Line> {
+        if !self.has_room(self.hint.get()) {
+            self.hint.set(self.other_chunk()?);
         }
-        let owners = self.owners();
-        let own = owned(self.slot);
-        let all = 0..self.zone.layout.owners.count;
-        let chunk = Some(self.hint.get())
-            .filter(|hint| self.has_room(*hint))
-            .or_else(|| all.clone().find(|chunk| self.has_room(*chunk)))
-            .or_else(|| all.clone().find(|chunk| owners.claim(*chunk, own)));
-        let Some(chunk) = chunk else {
-            self.is_full.set(true);
-            return None;
-        };
-        self.hint.set(chunk);
+        let chunk = self.hint.get();
         let words = self.zone.chunk(chunk);
         let used = words.get(USED);
         let place = used.trailing_ones() as usize;
         words.set(USED, used | 1 << place);
-        Some(chunk * CHUNK_TUNNELS + place)
+        Line::of(self.zone.record_start(chunk * CHUNK_TUNNELS + place))
+    }
+
+    /// A chunk with a free record: one of this worker's, or one that nobody has.
+    #[cold]
+    fn other_chunk(&self) -> Option<usize> {
+        if self.is_full.get() {
+            return None;
+        }
+        let own = owned(self.slot);
+        let mut all = 0..self.zone.layout.owners.count;
+        let found = all
+            .clone()
+            .find(|chunk| self.has_room(*chunk))
+            .or_else(|| all.find(|chunk| self.owners.claim(*chunk, own)));
+        self.is_full.set(found.is_none());
+        found
     }
 
     /// Whether a chunk is this worker's and not full.
     fn has_room(&self, chunk: usize) -> bool {
-        self.owners().get(chunk) == owned(self.slot) && self.zone.chunk(chunk).get(USED) != ALL_USED
+        self.owners.get(chunk) == owned(self.slot) && self.zone.chunk(chunk).get(USED) != ALL_USED
+    }
+}
+
+/// A tunnel's numbers, as its worker writes them.
+#[derive(Clone, Copy)]
+pub(crate) struct Moving<'m>(&'m [AtomicU64; NUMBERS]);
+
+impl Moving<'_> {
+    #[inline]
+    pub fn set_from_client(self, count: &Count) {
+        self.set_count(FROM_CLIENT, count);
     }
 
-    fn owners(&self) -> Words<'m> {
-        self.zone.section(self.zone.layout.owners)
+    #[inline]
+    pub fn set_from_upstream(self, count: &Count) {
+        self.set_count(FROM_UPSTREAM, count);
+    }
+
+    #[inline]
+    pub fn set_rtt(self, rtt: Option<u32>) {
+        self.set(RTT, optional(rtt));
+    }
+
+    /// What waits, and when something last moved.
+    #[inline]
+    pub fn set_state(self, traffic: &Traffic) {
+        self.set(MOVED_AT, traffic.moved_at as u64);
+        self.set(FOR_UPSTREAM, traffic.waiting_for_upstream as u64);
+        self.set(FOR_CLIENT, traffic.waiting_for_client as u64);
+    }
+
+    #[inline]
+    fn set_count(self, at: usize, count: &Count) {
+        self.set(at, count.bytes);
+        self.set(at + 1, count.frames);
+        self.set(at + 2, count.messages);
+    }
+
+    #[inline]
+    fn set(self, at: usize, word: u64) {
+        if let Some(place) = self.0.get(at) {
+            place.store(word, Ordering::Relaxed);
+        }
     }
 }

@@ -64,33 +64,56 @@ pub(crate) const fn words_of(length: u64) -> usize {
 
 const CUT: u64 = 0x100;
 
-/// Writes as much of the text as the words can hold. How long it is, to be kept.
+/// Writes as much of the text as the words can hold; behind its end stays what was there. How long it is,
+/// to be kept.
 pub(crate) fn write(words: Words<'_>, room: usize, text: &[u8]) -> u64 {
-    let mut packed = [0; Text::MAX / 8];
-    let length = match packed.get_mut(..room) {
-        Some(packed) => pack(packed, text),
-        None => pack(&mut packed, text),
-    };
-    words.store(packed.get(..room).unwrap_or(&packed));
-    length
+    let mut at = 0;
+    pack(room.min(Text::MAX / 8), text, |word| {
+        words.set(at, word);
+        at += 1;
+    })
 }
 
-/// Likewise into plain words that are zeros.
-pub(crate) fn pack(words: &mut [u64], text: &[u8]) -> u64 {
-    let kept = text.get(..words.len() * 8).unwrap_or(text);
-    let mut chunks = kept.chunks_exact(8);
-    let mut words = words.iter_mut();
-    // In this order no word is skipped when the chunks are through.
-    for (chunk, word) in (&mut chunks).zip(&mut words) {
-        *word = chunk.try_into().map_or(0, u64::from_le_bytes);
+/// Likewise word by word, so many at most.
+#[inline]
+pub(crate) fn pack(room: usize, text: &[u8], mut put: impl FnMut(u64)) -> u64 {
+    let kept = text.get(..room * 8).unwrap_or(text);
+    let chunks = kept.chunks_exact(8);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        put(chunk.try_into().map_or(0, u64::from_le_bytes));
     }
-    if let (Some(word), rest @ [_, ..]) = (words.next(), chunks.remainder()) {
-        *word = rest
-            .iter()
-            .rev()
-            .fold(0, |word, byte| word << 8 | u64::from(*byte));
+    if !rest.is_empty() {
+        put(match kept.last_chunk() {
+            // Some of the last eight bytes are in the word before.
+            Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * rest.len()),
+            None => short_word(rest),
+        });
     }
     kept.len() as u64 | if kept.len() < text.len() { CUT } else { 0 }
+}
+
+/// Of less than eight bytes: such as overlap are the same in both places.
+fn short_word(bytes: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let [first, last] = [first, last].map(|half| u64::from(u32::from_le_bytes(*half)));
+        return first | last << (8 * (bytes.len() - 4));
+    }
+    let at = |place: usize| u64::from(bytes.get(place).copied().unwrap_or_default());
+    at(0) | at(1) << 8 | at(2) << 16
+}
+
+/// Whether it is this text that was [written](write), with this length, and not cut.
+pub(crate) fn is_written(words: Words<'_>, length: u64, text: &[u8]) -> bool {
+    if length & CUT != 0 || length != text.len() as u64 {
+        return false;
+    }
+    let (mut at, mut is_same) = (0, true);
+    pack(Text::MAX / 8, text, |word| {
+        is_same &= words.get(at) == word;
+        at += 1;
+    });
+    is_same
 }
 
 /// FNV-1a. Not for what an adversary may choose: only names are found by it, and there are few.
@@ -127,5 +150,36 @@ impl Default for Text {
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.escape_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::AtomicU64;
+
+    use super::*;
+
+    #[test]
+    fn a_text_is_what_was_written_and_no_other_is() {
+        for length in 0..=40 {
+            let text: Vec<u8> = (0..length).map(|at| b'a' + at).collect();
+            let words = [const { AtomicU64::new(u64::MAX) }; 4];
+            let words = Words::new(&words);
+            let written = write(words, 4, &text);
+
+            let plain: Vec<u64> = words.iter().collect();
+            let read = Text::read(&plain, written);
+            assert_eq!(*read, text[..text.len().min(32)]);
+            assert_eq!(read.is_cut(), length > 32);
+            assert_eq!(words_of(written), text.len().min(32).div_ceil(8));
+
+            assert_eq!(is_written(words, written, &text), length <= 32);
+            for at in 0..text.len() {
+                let mut other = text.clone();
+                other[at] ^= 1;
+                assert!(!is_written(words, written, &other));
+                assert!(!is_written(words, written, &text[..at]));
+            }
+        }
     }
 }

@@ -1,12 +1,38 @@
 //! Words of the shared memory.
 
+use core::num::NonZeroU32;
 use core::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// Where in the memory something begins, in cache lines. The first is the memory's own: 0 is nothing's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Line(NonZeroU32);
+
+impl Line {
+    /// Words of one.
+    pub const WORDS: usize = 8;
+
+    /// More words than these have no lines.
+    pub const MOST_WORDS: u64 = u32::MAX as u64 * Self::WORDS as u64;
+
+    pub fn of(word: usize) -> Option<Self> {
+        let line = u32::try_from(word / Self::WORDS).ok()?;
+        NonZeroU32::new(line).map(Self)
+    }
+
+    #[inline]
+    pub fn word(self) -> usize {
+        self.0.get() as usize * Self::WORDS
+    }
+}
 
 /// A part of the memory. A place outside of it reads as 0 and keeps nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Words<'m>(&'m [AtomicU64]);
 
 impl<'m> Words<'m> {
+    /// No words.
+    pub const NONE: Self = Self(&[]);
+
     pub fn new(words: &'m [AtomicU64]) -> Self {
         Self(words)
     }
@@ -14,6 +40,12 @@ impl<'m> Words<'m> {
     pub fn part(self, start: usize, length: usize) -> Self {
         let end = start.saturating_add(length);
         Self(self.0.get(start..end).unwrap_or_default())
+    }
+
+    /// As many words of a line, and of those behind it.
+    #[inline]
+    pub fn at<const N: usize>(self, line: Line) -> Option<&'m [AtomicU64; N]> {
+        self.0.get(line.word()..)?.first_chunk()
     }
 
     /// The part of this index among parts of this length.
@@ -25,16 +57,12 @@ impl<'m> Words<'m> {
         self.0.iter().map(|word| word.load(Ordering::Relaxed))
     }
 
-    /// The first words, whose places are known to be within.
-    #[inline]
-    pub fn first<const N: usize>(self) -> Option<&'m [AtomicU64; N]> {
-        self.0.first_chunk()
-    }
-
-    /// Writes all of these.
-    pub fn store(self, words: &[u64]) {
-        for (to, word) in self.0.iter().zip(words) {
-            to.store(*word, Ordering::Relaxed);
+    /// Writes the first words.
+    pub fn store_first<const N: usize>(self, words: &[u64; N]) {
+        if let Some(place) = self.0.first_chunk::<N>() {
+            for (to, word) in place.iter().zip(words) {
+                to.store(*word, Ordering::Relaxed);
+            }
         }
     }
 
@@ -93,6 +121,14 @@ impl<'m> Words<'m> {
                 && word
                     .compare_exchange(0, value, Ordering::AcqRel, Ordering::Relaxed)
                     .is_ok()
+        })
+    }
+
+    /// Makes a word that has one value another. Whether it had it.
+    pub fn exchange(self, at: usize, from: u64, to: u64) -> bool {
+        self.0.get(at).is_some_and(|word| {
+            word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
         })
     }
 

@@ -12,6 +12,7 @@ use crate::layout::{CAUSES, REASONS};
 use crate::names::OTHER;
 use crate::slots::{LENT, Owners};
 use crate::table::Table;
+use crate::words::Line;
 use crate::zone::Zone;
 
 /// Counts what a worker does, in the worker's own slot. All of it is relaxed stores to words that no
@@ -23,13 +24,17 @@ pub struct Writer<'m> {
     pub(crate) table: Table<'m>,
     pub(crate) labels: Blocks<'m>,
     pub(crate) upstreams: Blocks<'m>,
-    /// Which block each label and upstream has, 0 where it was not looked for.
-    label_blocks: [Cell<u32>; MOST],
-    upstream_blocks: [Cell<u32>; MOST],
+    /// Which block each label and upstream has, where it was looked for.
+    label_blocks: [Cell<Option<Line>>; MOST],
+    upstream_blocks: [Cell<Option<Line>>; MOST],
+    /// The upstreams that were looked for last, by a part of their addresses.
+    last_upstreams: [Cell<u16>; LAST],
     /// The ids of the causes that this program knows.
     causes: [u8; CAUSES],
     /// Those of reasons, 0 where none was looked for.
     reasons: [Cell<u8>; REASONS],
+    /// The last way to end, and its id.
+    last_close: Cell<(u64, usize)>,
     /// Ids that are this worker's to give.
     ids: Cell<u64>,
     last_id: Cell<u64>,
@@ -41,6 +46,9 @@ pub struct Writer<'m> {
 
 /// Labels and upstreams that a table has at most.
 const MOST: usize = 1024;
+
+/// How many upstreams are found without a look at the table of their names.
+const LAST: usize = 16;
 
 /// Ids are taken from all workers' store so many at a time.
 const IDS: u64 = 1024;
@@ -89,10 +97,12 @@ impl<'m> Writer<'m> {
             table: Table::new(zone, slot),
             labels: Blocks::of_labels(&zone),
             upstreams: Blocks::of_upstreams(&zone),
-            label_blocks: [const { Cell::new(0) }; MOST],
-            upstream_blocks: [const { Cell::new(0) }; MOST],
+            label_blocks: [const { Cell::new(None) }; MOST],
+            upstream_blocks: [const { Cell::new(None) }; MOST],
+            last_upstreams: [const { Cell::new(OTHER as u16) }; LAST],
             causes,
             reasons: [const { Cell::new(0) }; REASONS],
+            last_close: Cell::new((0, 0)),
             ids: Cell::new(0),
             last_id: Cell::new(0),
             posted: Cell::new(0),
@@ -176,25 +186,37 @@ impl<'m> Writer<'m> {
     }
 
     /// The block of a label, or that of all others.
-    pub(crate) fn label_block(&self, label: LabelId) -> usize {
+    pub(crate) fn label_block(&self, label: LabelId) -> Option<Line> {
         let LabelId(id) = label;
         let block = block_of(self.labels, self.slot, &self.label_blocks, id as usize);
-        block.unwrap_or_else(|| {
-            self.note(Full::Labels);
-            self.labels
-                .find_or_add(self.slot, OTHER)
-                .unwrap_or(usize::MAX)
-        })
+        block.or_else(|| self.other_label_block())
+    }
+
+    #[cold]
+    fn other_label_block(&self) -> Option<Line> {
+        self.note(Full::Labels);
+        self.labels.find_or_add(self.slot, OTHER)
     }
 
     /// The block of an upstream, or that of all others. `None`: there is no room for either.
-    pub(crate) fn upstream_block(&self, address: &[u8]) -> Option<usize> {
-        let id = self.zone.upstream_names().find_or_add(self.slot, address);
+    pub(crate) fn upstream_block(&self, address: &[u8]) -> Option<Line> {
         let of = |id| block_of(self.upstreams, self.slot, &self.upstream_blocks, id);
-        id.and_then(of).or_else(|| {
+        self.upstream_id(address).and_then(of).or_else(|| {
             self.note(Full::Upstreams);
             of(OTHER)
         })
+    }
+
+    fn upstream_id(&self, address: &[u8]) -> Option<usize> {
+        let names = self.zone.upstream_names();
+        let last = self.last_upstreams.get(place_of(address))?;
+        let id = usize::from(last.get());
+        if id != OTHER && names.is(id, address) {
+            return Some(id);
+        }
+        let id = names.find_or_add(self.slot, address)?;
+        last.set(id as u16);
+        Some(id)
     }
 
     pub(crate) fn reason_id(&self, reason: Option<Reason>) -> usize {
@@ -213,8 +235,14 @@ impl<'m> Writer<'m> {
     }
 
     pub(crate) fn close_id(&self, by: Option<Side>, reason: usize, code: Option<u16>) -> usize {
-        self.zone
-            .close_id(Zone::close_key(by, reason, Code::of(code)))
+        let key = Zone::close_key(by, reason, Code::of(code));
+        let (last, id) = self.last_close.get();
+        if last == key {
+            return id;
+        }
+        let id = self.zone.close_id(key);
+        self.last_close.set((key, id));
+        id
     }
 
     pub(crate) fn cause_id(&self, cause: Cause) -> usize {
@@ -227,32 +255,43 @@ impl<'m> Writer<'m> {
 
     pub(crate) fn next_id(&self) -> u64 {
         if self.ids.get() == self.last_id.get() {
-            let first = self.zone.header().0.add_shared(NEXT_ID, IDS);
-            self.ids.set(first);
-            self.last_id.set(first.wrapping_add(IDS));
+            self.take_ids();
         }
         let id = self.ids.get();
         self.ids.set(id.wrapping_add(1));
         id
     }
 
+    #[cold]
+    fn take_ids(&self) {
+        let first = self.zone.header().0.add_shared(NEXT_ID, IDS);
+        self.ids.set(first);
+        self.last_id.set(first.wrapping_add(IDS));
+    }
+
+    #[cold]
     pub(crate) fn note(&self, what: Full) {
         self.full.set(self.full.get() | what as u64);
     }
+}
+
+/// Servers' addresses differ at their ends.
+fn place_of(address: &[u8]) -> usize {
+    let end = address.last_chunk().copied().unwrap_or_default();
+    let mixed = u64::from_le_bytes(end).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> (64 - LAST.ilog2())) as usize
 }
 
 /// Looks for a block where it was found before, else among all.
 fn block_of(
     blocks: Blocks<'_>,
     slot: usize,
-    found: &[Cell<u32>; MOST],
+    found: &[Cell<Option<Line>>; MOST],
     id: usize,
-) -> Option<usize> {
+) -> Option<Line> {
     let place = found.get(id)?;
-    if let Some(block) = place.get().checked_sub(1) {
-        return Some(block as usize);
-    }
-    let block = blocks.find_or_add(slot, id)?;
-    place.set(block as u32 + 1);
-    Some(block)
+    place.get().or_else(|| {
+        place.set(blocks.find_or_add(slot, id));
+        place.get()
+    })
 }

@@ -10,7 +10,7 @@ use crate::words::Words;
 /// What all workers have counted, and the tunnels that they carry.
 #[derive(Clone, Copy)]
 pub struct Zone<'m> {
-    words: Words<'m>,
+    pub(crate) words: Words<'m>,
     pub(crate) layout: Layout,
 }
 

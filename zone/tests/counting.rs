@@ -126,7 +126,7 @@ fn a_handshake_and_its_tunnel() {
 
     writer.ended(
         &meter,
-        &PLACE,
+        || PLACE,
         &over(Some(Side::Client), Reason::Normal, Some(4321)),
     );
     assert_eq!(
@@ -258,7 +258,7 @@ fn every_reason_and_code_is_told_apart() {
         for by in [None, Some(Side::Client), Some(Side::Upstream)] {
             for code in codes {
                 let meter = writer.established(label, &PLACE, 1, 0, 0);
-                writer.ended(&meter, &PLACE, &over(by, reason, code));
+                writer.ended(&meter, || PLACE, &over(by, reason, code));
                 expected += 1;
             }
         }
@@ -298,7 +298,7 @@ fn upstreams_are_told_apart() {
         (well.failed_total(), well.established(), well.active()),
         (0, 1, 1)
     );
-    writer.ended(&meter, &PLACE, &over(None, Reason::Drain, Some(1012)));
+    writer.ended(&meter, || PLACE, &over(None, Reason::Drain, Some(1012)));
     assert_eq!(find(PLACE.upstream).unwrap().counters.active(), 0);
     assert!(find(b"10.0.0.7:9000").is_none());
 }
@@ -367,7 +367,7 @@ fn a_full_table_carries_on() {
     );
     assert_eq!(writer.news_of_full().collect::<Vec<_>>(), [Full::Tunnels]);
     for meter in &meters {
-        writer.ended(meter, &PLACE, &over(None, Reason::Drain, None));
+        writer.ended(meter, || PLACE, &over(None, Reason::Drain, None));
     }
     assert_eq!((listed(), zone.totals().active()), (0, 0));
     assert_eq!(zone.peak(), 0, "nobody looked");
@@ -381,6 +381,18 @@ fn a_full_table_carries_on() {
             .id,
         meters[room + 4].id
     );
+    // Some of them were listed, some were not.
+    assert_eq!(zone.ends().count(), 8);
+    for end in zone.ends().map(|number| zone.end(number).unwrap()) {
+        assert_eq!(&*zone.label_name(end.label), b"a");
+        assert_eq!((&*end.client, &*end.server), (PLACE.client, PLACE.server));
+        assert_eq!(
+            (&*end.uri, &*end.upstream),
+            (b"/chat".as_slice(), PLACE.upstream)
+        );
+        assert_eq!(&*end.subprotocol, PLACE.subprotocol);
+        assert_eq!((end.is_tls, end.http), (PLACE.is_tls, PLACE.http));
+    }
     let again = writer.established(label, &PLACE, 1, 0, 0);
     assert_eq!(listed(), 1);
     assert!(!ids.contains(&again.id));
@@ -409,7 +421,7 @@ fn room_that_one_worker_gives_up_another_finds() {
     second.established(label, &PLACE, 1, 0, 0);
     assert_eq!(zone.totals().unlisted(), 1);
     for meter in meters {
-        first.ended(&meter, &PLACE, &over(None, Reason::Drain, None));
+        first.ended(&meter, || PLACE, &over(None, Reason::Drain, None));
     }
     second.tick(&Slots);
     second.established(label, &PLACE, 1, 0, 0);

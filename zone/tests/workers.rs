@@ -1,8 +1,9 @@
 //! Workers that come, count and die at any moment, as threads.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::thread;
 
 use proptest::prelude::*;
@@ -140,7 +141,7 @@ proptest! {
                     let worker = &mut workers[index];
                     if tunnel < worker.tunnels.len() {
                         let meter = worker.tunnels.swap_remove(tunnel);
-                        worker.writer.ended(&meter, &PLACE, &over(Reason::Normal));
+                        worker.writer.ended(&meter, || PLACE, &over(Reason::Normal));
                         ended += 1;
                     }
                 }
@@ -193,7 +194,7 @@ fn a_thousand_workers_that_stop_in_the_middle_of_everything() {
                         .map(|_| writer.established(label, &PLACE, 1, 0, 0))
                         .collect();
                     for meter in meters.iter().take(7) {
-                        writer.ended(meter, &PLACE, &over(Reason::Normal));
+                        writer.ended(meter, || PLACE, &over(Reason::Normal));
                     }
                     (&living).give_back(writer.slot());
                 }
@@ -292,7 +293,7 @@ fn an_action_is_seen_once_by_every_worker_and_its_progress_by_all() {
         (progress.matched, progress.open, progress.waiting),
         (3, 3, 0)
     );
-    writers[0].ended(&meters[0], &PLACE, &over(Reason::Control));
+    writers[0].ended(&meters[0], || PLACE, &over(Reason::Control));
     assert_eq!(zone.progress(id).open, 2);
     // The second is killed.
     (&living).give_back(writers[1].slot());
@@ -315,6 +316,33 @@ fn an_action_is_seen_once_by_every_worker_and_its_progress_by_all() {
     let last = zone.post(&later).unwrap();
     assert_eq!((zone.action(id), zone.action(last)), (None, Some(later)));
     assert_eq!(writers[0].news().count(), 16);
+}
+
+#[test]
+fn workers_that_post_at_once_overwrite_nothing() {
+    for _ in 0..50 {
+        let zone = zone();
+        let action = Action {
+            which: Which::default(),
+            over_ms: 0,
+            code: 1012,
+            reason: Text::EMPTY,
+            posted_at: 5000,
+        };
+        let start = Barrier::new(4);
+        let ids: Vec<u64> = thread::scope(|scope| {
+            let post = || {
+                start.wait();
+                (0..16).filter_map(|_| zone.post(&action)).collect()
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(post)).collect();
+            let posted = threads.into_iter().map(|thread| thread.join().unwrap());
+            posted.collect::<Vec<Vec<u64>>>().concat()
+        });
+        // As many as are remembered, within one second, and each of them is.
+        assert_eq!(ids.len(), 16, "{ids:?}");
+        assert!(ids.iter().all(|id| zone.action(*id) == Some(action)));
+    }
 }
 
 #[test]

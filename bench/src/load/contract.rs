@@ -36,6 +36,13 @@ pub struct Account {
     pub waits: Vec<Duration>,
 }
 
+impl Account {
+    /// What grows as long as nothing has stopped: a tunnel that has opened is something, too.
+    pub const fn progress(&self) -> u64 {
+        self.done + self.handshakes
+    }
+}
+
 /// How many handshakes are under way at once, where a load opens many tunnels: fewer than a
 /// listening socket holds.
 pub const OPENING_AT_ONCE: usize = 64;

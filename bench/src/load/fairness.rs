@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::epoll::Epoll;
-use crate::flood::{End, Halt};
+use crate::flood::{self, End, Halt};
 use crate::http;
 use crate::load::contract::{Account, Link, Load};
 use crate::load::exchange::Exchange;
@@ -146,9 +146,9 @@ impl FairnessLoad {
             self.account.handshakes += 1;
         }
         let sent = tunnel.end.send(&mut tunnel.stream)?;
-        let received = tunnel.end.receive(&mut tunnel.stream)?;
+        let received = tunnel.end.receive(&mut tunnel.stream, flood::AT_ONCE)?;
         self.account.messages += tunnel.end.take_frames();
-        if received == Halt::Ended {
+        if sent == Halt::Ended || received == Halt::Ended {
             return Err("the proxy closed a tunnel that is in use".into());
         }
         if tunnel.end.take_marks() > 0 {

@@ -9,6 +9,7 @@ mod handshake;
 mod paced;
 mod plain;
 mod slow;
+mod trickle;
 mod tunnel;
 
 pub use contract::{Account, Link, Load};
@@ -29,6 +30,7 @@ pub fn new(scenario: &Scenario, connections: usize) -> Box<dyn Load> {
             connections,
         )),
         Kind::Fairness(direction) => Box::new(fairness::FairnessLoad::new(direction, connections)),
+        Kind::SlowReaders => Box::new(trickle::TrickleLoad::new(connections)),
         Kind::Idle { browser } => {
             let handshake = match browser {
                 true => http::BROWSER_HANDSHAKE,

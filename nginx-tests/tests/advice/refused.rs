@@ -1,5 +1,6 @@
 //! Words that are refused: the line names the directive and what it would take.
 
+use nginx_tests::Nginx;
 use nginx_tests::nginx::assert_refused;
 
 #[test]
@@ -41,16 +42,21 @@ fn a_time_that_is_none() {
         "websocket_timeout",
         "websocket_ping",
         "websocket_max_lifetime",
+        "websocket_message_timeout",
         "websocket_drain",
         "websocket_upstream_drain",
     ] {
+        let or = match name {
+            "websocket_max_lifetime" => "a variable, or",
+            _ => "or",
+        };
         for word in ["on", "0", "0s", "soon", "-1s", "\"\""] {
             let shown = word.trim_matches('"');
             assert_refused(
                 &format!("{name} {word};"),
                 &format!(
                     "invalid value \"{shown}\" in \"{name}\" directive, it must be a time above zero, \
-                     such as \"30s\", or \"off\" in"
+                     such as \"30s\", {or} \"off\" in"
                 ),
             );
         }
@@ -80,6 +86,24 @@ fn a_size_that_is_none() {
             &["fast", "off", "1m/s"],
             "a size per second, such as \"128k\", or 0 for no limit",
         ),
+        (
+            "websocket_message_rate",
+            &[
+                "fast",
+                "10",
+                "r/s",
+                "10r/h",
+                "0r/s",
+                "0r/m",
+                "-1r/s",
+                "+1r/s",
+                "1.5r/s",
+                "rate=10r/s",
+                "71582789r/s",
+                "4294967296r/m",
+            ],
+            "a rate above zero, such as \"10r/s\" or \"30r/m\", or \"off\"",
+        ),
     ] {
         for word in words {
             assert_refused(
@@ -89,6 +113,34 @@ fn a_size_that_is_none() {
                 ),
             );
         }
+    }
+}
+
+#[test]
+fn large_buffers() {
+    let name = "websocket_large_buffers";
+    for (words, expected) in [
+        ("4", "\"off\", or a number and a size"),
+        ("on", "\"off\", or a number and a size"),
+        ("0 256k", "a number above zero, or \"off\""),
+        ("-1 256k", "a number above zero, or \"off\""),
+        ("256k 4", "a number above zero, or \"off\""),
+        ("off 256k", "a number above zero, or \"off\""),
+    ] {
+        let word = words.split(' ').next().expect("a word");
+        assert_refused(
+            &format!("{name} {words};"),
+            &format!("invalid value \"{word}\" in \"{name}\" directive, it must be {expected} in"),
+        );
+    }
+    for size in ["0", "1023", "much", "-1"] {
+        assert_refused(
+            &format!("{name} 4 {size};"),
+            &format!(
+                "invalid parameter \"{size}\" in \"{name}\" directive, it must be a size of at least \
+                 1k, such as \"256k\" in"
+            ),
+        );
     }
 }
 
@@ -113,6 +165,55 @@ fn parameters() {
         assert_refused(
             &format!("websocket_ping 1s {first} {second};"),
             &format!("duplicate parameter \"{second}\" in \"websocket_ping\" directive in"),
+        );
+    }
+    for word in [
+        "code=",
+        "1001",
+        "code=999",
+        "code=1004",
+        "code=1006",
+        "code=1015",
+        "code=2000",
+        "code=5000",
+        "code=+1008",
+        "code=65537",
+        "code=x",
+    ] {
+        assert_refused(
+            &format!("websocket_max_lifetime 1s {word};"),
+            &format!(
+                "invalid parameter \"{word}\" in \"websocket_max_lifetime\" directive, it must be \
+                 \"code=number\", with a code that may be sent: 1000 to 1003, 1007 to 1014, or 3000 \
+                 to 4999 in"
+            ),
+        );
+    }
+    for word in [
+        "burst=",
+        "burst=-1",
+        "burst=few",
+        "burst=4294967296",
+        "nodelay",
+        "20",
+    ] {
+        assert_refused(
+            &format!("websocket_message_rate 1r/s {word};"),
+            &format!(
+                "invalid parameter \"{word}\" in \"websocket_message_rate\" directive, it must be \
+                 \"burst=number\", \"delay\" or \"close\" in"
+            ),
+        );
+    }
+    for (first, second) in [
+        ("burst=1", "burst=2"),
+        ("delay", "close"),
+        ("close", "delay"),
+        ("close", "close"),
+    ] {
+        assert_refused(
+            &format!("websocket_message_rate 1r/s {first} {second};"),
+            &format!("duplicate parameter \"{second}\" in \"websocket_message_rate\" directive in"),
         );
     }
     for name in ["websocket_drain", "websocket_upstream_drain"] {
@@ -158,6 +259,10 @@ fn too_few_words_or_too_many() {
         ("websocket_handshake", "strict lenient"),
         ("websocket_ping", "1s to=both timeout=1s to=both"),
         ("websocket_drain", "1s code=1001 code=1012"),
+        ("websocket_message_rate", ""),
+        ("websocket_message_rate", "1r/s burst=1 close close"),
+        ("websocket_message_timeout", "1s 2s"),
+        ("websocket_max_lifetime", "1s code=1001 code=1008"),
         ("websocket_upstream_drain", ""),
         ("websocket_allow_origin", ""),
     ] {
@@ -166,4 +271,16 @@ fn too_few_words_or_too_many() {
             &format!("invalid number of arguments in \"{name}\" directive in"),
         );
     }
+}
+
+#[test]
+fn values_that_nginx_cannot_read() {
+    assert_refused("websocket_max_lifetime 1h$;", "invalid variable name in");
+    let unknown = "location / { websocket on; proxy_pass http://127.0.0.1:1; websocket_max_lifetime $nothing; }";
+    let check = Nginx::server(unknown).check();
+    assert!(!check.ok);
+    assert!(
+        check.output.contains("unknown \"nothing\" variable"),
+        "{check:?}"
+    );
 }

@@ -145,10 +145,17 @@ pub const PLACES: &[Place] = &[
     place("/slow-loop", &[Loop], PLAIN, "websocket on; websocket_tunnel off; limit_rate 100k; proxy_pass http://echo;"),
     place("/slow-upstream", TUNNEL, PLAIN, "websocket on; proxy_limit_rate 100k; proxy_pass http://echo;"),
     place("/rate", TUNNEL, PLAIN, "websocket on; websocket_rate 200k; proxy_pass http://echo;"),
+    place("/paced", TUNNEL, PLAIN, "websocket on; websocket_message_rate 400r/s burst=5; websocket_rate 1m;
+        proxy_pass http://echo;"),
+    place("/hurried", &[Tunnel(Some(1008))], PLAIN, "websocket on; websocket_message_rate 20r/s close; proxy_pass http://echo;"),
     place("/size", &[Tunnel(Some(1009))], PLAIN, "websocket on; websocket_max_message_size 3k; proxy_pass http://echo;"),
     place("/pinged", TUNNEL, PLAIN, "websocket on; websocket_ping 20ms timeout=%PATIENCE% to=both; proxy_pass http://echo;"),
     place("/pinged-soon", &[GivenUp(1001)], PLAIN, "websocket on; websocket_ping 20ms timeout=30ms; proxy_pass http://echo;"),
     place("/short-life", &[Tunnel(Some(1001))], PLAIN, "websocket on; websocket_max_lifetime 100ms; proxy_pass http://echo;"),
+    place("/token", &[Tunnel(Some(1008))], PLAIN, "websocket on; websocket_max_lifetime 100ms$arg_none; proxy_pass http://echo;"),
+    place("/expired", &[Tunnel(Some(1008))], PLAIN, "websocket on; websocket_max_lifetime -1$arg_none; proxy_pass http://echo;"),
+    place("/unused", &[Tunnel(Some(1001))], PLAIN, "websocket on; websocket_message_timeout 50ms;
+        websocket_ping 10ms timeout=%PATIENCE%; proxy_pass http://echo;"),
     place("/idle", &[Tunnel(Some(1001))], PLAIN, "websocket on; websocket_timeout 50ms; proxy_pass http://echo;"),
     place("/idle-loop", &[Cut], PLAIN, "websocket on; websocket_tunnel off; websocket_timeout 100ms; proxy_pass http://echo;"),
     place("/no-drain", &[Loop], PLAIN, "websocket on; websocket_drain off; proxy_pass http://echo;"),

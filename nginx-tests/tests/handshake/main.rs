@@ -1,5 +1,6 @@
 //! The handshake's rules: what nginx answers by itself, what it passes on, and what it says.
 
+mod answers;
 mod case;
 mod left_behind;
 mod lenient;

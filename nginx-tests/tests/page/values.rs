@@ -1,9 +1,23 @@
 //! What the page shows is what there is, and changes with it.
 
-use nginx_tests::Handshake;
+use nginx_tests::{Handshake, Nginx};
 use websocket_protocol::Cause;
 
-use crate::case::{SERVERS, Stage, stage};
+use crate::case::{SERVERS, Stage, stage, stage_of};
+
+#[test]
+fn a_label_that_is_the_address_is_shown_once() {
+    let unnamed = SERVERS
+        .replace("server_name localhost;", "")
+        .replace(" websocket_label one;", "");
+    let setup = Nginx::http(unnamed).set("SIZE", "1m").set("CONTROL", "");
+    let Some(mut stage) = stage_of(setup) else {
+        return;
+    };
+    let _tunnels = [stage.tunnel("/one/"), stage.tunnel("/one/room")];
+    stage.column_is("tunnels", "Address", &["/one/", "/one/room\n/one/"]);
+    stage.ends_clean();
+}
 
 #[test]
 fn tunnels_come_and_go() {

@@ -1,10 +1,10 @@
 //! `websocket_control`: what is asked for, what is refused, and what is told.
 
 use nginx_tests::client::get;
-use nginx_tests::{EchoBackend, Frame, wait_for, wait_until};
+use nginx_tests::{EchoBackend, Frame, Nginx, wait_for, wait_until};
 use serde_json::{Value, json};
 
-use crate::case::{ask, close, error, join, progress, server, status};
+use crate::case::{SERVER, ask, close, error, join, progress, server, status};
 
 const HEADER: (&str, &str) = ("X-WebSocket-Control", "1");
 
@@ -21,7 +21,7 @@ fn one_tunnel_is_closed_by_its_id() {
     let counted = close(&nginx, &format!("id={id}&code=4001&reason=bye&dry_run=1"));
     assert_eq!(
         counted,
-        json!({"action": null, "dry_run": true, "matched": 1, "over": 0, "code": 4001, "reason": "bye"})
+        json!({"action": null, "dry_run": true, "matched": 1, "own_loop": 0, "over": 0, "code": 4001, "reason": "bye"})
     );
     second.echo("not yet");
     assert_eq!(status(&nginx, "")["totals"]["active"], 2);
@@ -87,6 +87,27 @@ fn slices() {
         clients[0].echo("active");
         close(&nginx, "idle=500ms&dry_run=1")["matched"] == 2
     });
+}
+
+#[test]
+fn tunnels_of_nginxs_own_loop_are_counted_and_left_alone() {
+    let backend = EchoBackend::start();
+    let own_loop =
+        "location /loop { proxy_pass http://%BACKEND%; websocket on; websocket_tunnel off; }";
+    let nginx = Nginx::http(SERVER.replace("location / {", &format!("{own_loop} location / {{")))
+        .set("BACKEND", backend.address())
+        .start();
+    let mut ours = join(&nginx, "/");
+    let mut others = [join(&nginx, "/loop/1"), join(&nginx, "/loop/2")];
+    let posted = close(&nginx, "older=0&code=4001");
+    assert_eq!(
+        (&posted["matched"], &posted["own_loop"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(ours.frame(), Frame::close(4001, ""));
+    for other in &mut others {
+        other.echo("still here");
+    }
 }
 
 #[test]

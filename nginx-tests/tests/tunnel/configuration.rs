@@ -10,11 +10,18 @@ fn duplicates_are_refused() {
         "websocket_buffers 64;",
         "websocket_send_lowat 64k;",
         "websocket_send_lowat off;",
+        "websocket_large_buffers 4 256k;",
+        "websocket_large_buffers off;",
         "websocket_ping 1s;",
         "websocket_ping off;",
         "websocket_max_lifetime 1h;",
+        "websocket_max_lifetime off;",
+        "websocket_max_lifetime $arg_life;",
         "websocket_max_message_size 1m;",
         "websocket_rate 1k;",
+        "websocket_message_rate 1r/s;",
+        "websocket_message_rate off;",
+        "websocket_message_timeout 1h;",
         "websocket_drain off;",
         "websocket_upstream_drain off;",
     ] {
@@ -28,12 +35,14 @@ fn duplicates_are_refused() {
 #[test]
 fn good_values_are_taken_at_every_level() {
     let lines = "websocket_tunnel on; websocket_buffer_size 1k; websocket_buffers 0;
-        websocket_ping 30s timeout=5s to=both; websocket_max_lifetime 1d;
+        websocket_large_buffers 2 1m; websocket_ping 30s timeout=5s to=both; websocket_max_lifetime 1d;
         websocket_max_message_size 1g; websocket_rate 10m; websocket_drain 30s code=1001;
+        websocket_message_rate 71582788r/s close burst=4294967295; websocket_message_timeout 1d;
         websocket_upstream_drain 30s code=1012; websocket_send_lowat 128k;";
-    let off = "websocket_tunnel off; websocket_ping off; websocket_max_lifetime off;
+    let off = "websocket_tunnel off; websocket_large_buffers off; websocket_ping off; websocket_max_lifetime off;
         websocket_max_message_size 0; websocket_rate 0; websocket_drain off;
-        websocket_upstream_drain off; websocket_send_lowat off;";
+        websocket_message_rate off; websocket_message_timeout off; websocket_upstream_drain off;
+        websocket_send_lowat off;";
     let http = format!(
         "{lines}
         server {{

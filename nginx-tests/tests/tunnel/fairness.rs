@@ -12,16 +12,26 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::case::{all_ended, http, raw_tunnel};
 
-/// Three turns and a half of sixteen times 1 KB, where another client's request takes two; and no more than
-/// the kernel holds for a connection, so that nginx finds all of it at once, with the end behind it.
-const FLOOD: usize = 56 << 10;
-
 const WARM_UP: usize = 100;
 
 #[test]
-fn a_flood_lets_others_through() {
+fn a_flood_of_many_reads_lets_others_through() {
+    // Three turns and a half of sixteen times 1 KB.
+    let lines = "websocket_buffer_size 1k; websocket_large_buffers off;";
+    lets_others_through(lines, 56 << 10);
+}
+
+#[test]
+fn a_flood_of_many_bytes_lets_others_through() {
+    // Three turns and a half of 256 KB.
+    lets_others_through("", 900 << 10);
+}
+
+/// A flood takes at least three turns, where another client's request takes two. It is no more than the
+/// kernel holds for a connection, so that nginx finds all of it, with the end behind it.
+fn lets_others_through(lines: &str, flood: usize) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let http = http("websocket_buffer_size 1k;").replace(
+    let http = http(lines).replace(
         "location = /status",
         "location = /plain { return 200 ok; } location = /status",
     );
@@ -38,12 +48,12 @@ fn a_flood_lets_others_through() {
         }
     });
     // The kernel gives a connection more room the more it carries.
-    let frames = b"\x82\x00".repeat(FLOOD / 2);
+    let frames = b"\x82\x00".repeat(flood / 2);
     for _ in 0..WARM_UP {
         backend.write_all(&frames).unwrap();
     }
     wait_until("all of that to have gone by", || {
-        received.load(Ordering::Relaxed) == WARM_UP * FLOOD
+        received.load(Ordering::Relaxed) == WARM_UP * flood
     });
     // When the worker looks again, the flood is there, and so is another client: to be accepted first,
     // and read only when the worker asks the kernel once more.
@@ -59,11 +69,11 @@ fn a_flood_lets_others_through() {
     kill_process(worker, Signal::CONT).unwrap();
     let mut plain = plain.unwrap();
     finished.unwrap();
-    assert_eq!(sent.unwrap(), FLOOD);
+    assert_eq!(sent.unwrap(), flood);
     assert_eq!(plain.read_head().unwrap().status(), 200);
     // The worker's own order, whatever the machine's.
     let ended = all_ended(&nginx, 2);
     assert_eq!((&ended[0]["status"], &ended[1]["status"]), ("200", "101"));
     reader.join().unwrap();
-    assert_eq!(received.load(Ordering::Relaxed), (WARM_UP + 1) * FLOOD);
+    assert_eq!(received.load(Ordering::Relaxed), (WARM_UP + 1) * flood);
 }

@@ -98,6 +98,14 @@ fn small_buffers() {
 }
 
 #[test]
+fn large_buffers() {
+    let lines = "websocket_buffer_size 2k; websocket_large_buffers 1 70k;";
+    for (client_tls, upstream_tls) in [(false, false), (true, false), (false, true), (true, true)] {
+        carry(30 * MB, client_tls, upstream_tls, lines, "");
+    }
+}
+
+#[test]
 fn every_other_feature_on() {
     let lines = "websocket_ping 20s timeout=30s to=both; websocket_max_message_size 2m;
         websocket_rate 1000m; websocket_max_lifetime 1h; websocket_drain 10s; websocket_buffer_size 9k;";

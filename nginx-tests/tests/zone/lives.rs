@@ -327,13 +327,20 @@ fn a_single_process_counts_on_whatever_it_reads() {
     fs::write(nginx.path("nginx.conf"), rest).unwrap();
     nginx.signal(Signal::HUP);
     wait_until("nginx to listen no more", || !listens());
+    nginx.wait_for_log("with \"master_process off\" a reload does not change it");
     fs::write(nginx.path("nginx.conf"), &all).unwrap();
     nginx.signal(Signal::HUP);
     wait_until("nginx to listen again", listens);
+    assert_eq!(nginx.log_lines("a reload does not change it").len(), 1);
     client.echo("again");
     client.close_politely();
     wait_until("it to be over", || zone.ends() == (0..1));
     assert!(adds_up(zone) && zone.workers() == 1);
+    fs::write(nginx.path("nginx.conf"), all.replace("one:1m", "one:2m")).unwrap();
+    nginx.signal(Signal::HUP);
+    wait_until("it to say so again", || {
+        nginx.log_lines("a reload does not change it").len() == 2
+    });
 }
 
 #[test]

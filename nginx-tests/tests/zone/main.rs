@@ -7,4 +7,5 @@ mod counting;
 mod listing;
 mod lives;
 mod memory;
+mod slots;
 mod upgrade;

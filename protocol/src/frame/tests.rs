@@ -219,6 +219,35 @@ fn admits_messages_up_to_the_limit() {
 }
 
 #[test]
+fn messages_begin_with_their_first_frame() {
+    let before = |stream: &[u8], most| Scanner::new(false).before_message(stream, most);
+    assert_eq!(before(b"", 0), Ok(None));
+    assert_eq!(before(b"\x82", 0), Ok(Some(0)));
+    assert_eq!(before(b"\x82\x01a\x81", 1), Ok(Some(3)));
+    assert_eq!(before(b"\x82\x01a\x81", 2), Ok(None));
+    let fragments = b"\x89\x00\x01\x01a\x00\x00\x89\x00\x80\x00\x88\x00";
+    assert_eq!(before(fragments, 0), Ok(Some(2)));
+    assert_eq!(before(fragments, 1), Ok(None));
+    assert_eq!(before(b"\x83", 1), Err(Invalid));
+}
+
+#[test]
+fn a_message_has_begun_with_its_first_byte() {
+    let mut scanner = Scanner::new(false);
+    let mut begun = |bytes: &[u8]| {
+        scanner.scan(bytes, |_| ()).unwrap();
+        scanner.begun()
+    };
+    assert_eq!(begun(b""), 0);
+    for piece in [&b"\x01"[..], b"\x01", b"a", b"\x80", b"\x00", b"\x89"] {
+        assert_eq!(begun(piece), 1, "{piece:?}");
+    }
+    for piece in [&b"\x00\x82"[..], b"\x7e\x00", b"\x80", b"b"] {
+        assert_eq!(begun(piece), 2, "{piece:?}");
+    }
+}
+
+#[test]
 fn admits_no_incomplete_header() {
     let header = b"\x82\x7f\0\0\0\0\0\x01\0\0";
     for length in 0..header.len() {

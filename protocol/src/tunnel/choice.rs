@@ -1,36 +1,56 @@
 //! Whose bytes a direction's receiver gets next, and how many.
 
 use super::direction::{Direction, Passage};
-use super::limits::{Limits, Side};
+use super::guard::Guard;
+use super::limits::Side;
 use super::pong::{Payload, Pong};
+use super::summary::Reason;
+use super::time::Time;
 use super::write::Write;
 
 impl Direction {
     /// Whose bytes come next, and how many.
     #[inline]
-    pub fn next_write(&mut self, unsent: &[u8], limits: &Limits, ping: Payload) -> Write {
-        let limit = match self.from() {
-            Side::Client => limits.message,
-            Side::Upstream => None,
-        };
+    pub fn next_write(&mut self, unsent: &[u8], ping: Payload) -> Write {
         let is_plain = self.ours.is_none()
             && self.owed == 0
             && self.passage == Passage::Open
             && self.unanswered == 0;
         // So it is nearly always.
-        let write = if is_plain && limit.is_none() {
+        let write = if is_plain {
             Write::all_of(unsent)
         } else {
-            self.choose(unsent, limit.map(u64::from), ping)
+            self.choose(unsent, None, ping)
         };
         if write == Write::Nothing {
-            self.starved = true;
-            self.is_stuck = false;
+            self.starve();
         }
         write
     }
 
-    fn choose(&mut self, unsent: &[u8], limit: Option<u64>, ping: Payload) -> Write {
+    /// The same, where messages have bounds.
+    pub fn next_within(
+        &mut self,
+        unsent: &[u8],
+        guard: &mut Guard,
+        ping: Payload,
+        now: Time,
+    ) -> Write {
+        if guard.look(&self.scanner, self.is_stuck, now) {
+            self.is_stuck = false;
+        }
+        let write = self.choose(unsent, Some((&mut *guard, now)), ping);
+        if write == Write::Nothing {
+            if guard.holds_until().is_some() {
+                self.blocked(now);
+            } else {
+                self.starve();
+            }
+        }
+        write
+    }
+
+    fn choose(&mut self, unsent: &[u8], guard: Option<(&mut Guard, Time)>, ping: Payload) -> Write {
         if self.passage == Passage::Cut {
             return Write::drop_all(unsent);
         }
@@ -64,15 +84,31 @@ impl Direction {
         if self.passage == Passage::Closing {
             return Write::drop_all(unsent);
         }
-        let mut passes = unsent;
-        if let Some(Ok(admitted)) = limit.map(|limit| self.scanner.admit(unsent, limit)) {
-            self.too_big |= admitted.exceeded;
+        let passes = match guard {
+            Some((guard, now)) => self.within(unsent, guard, now),
+            None => unsent,
+        };
+        self.without_answers(passes, ping)
+    }
+
+    /// As far as the bounds of its messages allow.
+    fn within<'b>(&mut self, unsent: &'b [u8], guard: &mut Guard, now: Time) -> &'b [u8] {
+        let (in_time, exceeds) = guard.may_pass(&self.scanner, unsent, now);
+        self.exceeds |= exceeds;
+        let mut passes = unsent.get(..in_time).unwrap_or(unsent);
+        let limit = guard.bounds.message.map(u64::from);
+        let admitted = limit.map(|limit| self.scanner.admit(passes, limit));
+        if let Some(Ok(admitted)) = admitted {
+            if admitted.exceeded {
+                self.exceeds = true;
+                guard.excess = Reason::MessageTooBig;
+            }
             // Of a header that stays incomplete nobody has to be kept from.
             if admitted.exceeded || !self.ended {
-                passes = unsent.get(..admitted.bytes).unwrap_or(unsent);
+                passes = passes.get(..admitted.bytes).unwrap_or(passes);
             }
         }
-        self.without_answers(passes, ping)
+        passes
     }
 
     /// Writes these, but for the sender's answers to the tunnel itself.

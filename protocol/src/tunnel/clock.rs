@@ -68,28 +68,17 @@ pub(super) enum Beat {
 }
 
 impl Clock {
-    /// The lifetime is shortened by up to a tenth, so that tunnels that began together don't end
-    /// together.
-    pub fn new(limits: &Limits, now: Time, random: usize) -> Self {
+    pub fn new(now: Time, random: usize) -> Self {
         let heartbeat = Heartbeat {
             is_asked: false,
             asked: now,
             bytes: 0,
             excused: now,
         };
-        let ends = limits.lifetime.map(|lifetime| {
-            let tenth = (lifetime.get() as usize / 10).max(1);
-            let early = random.checked_rem(tenth).unwrap_or(0);
-            Ending {
-                at: after(now, lifetime).wrapping_sub(early),
-                reason: Reason::Lifetime,
-                parting: Parting::default(),
-            }
-        });
         Self {
             client: heartbeat,
             upstream: heartbeat,
-            ends,
+            ends: None,
             resume_at: None,
             // Another proxy like this one may stand on either side: its Pings are not ours.
             ping_payload: (random as u32).to_be_bytes(),

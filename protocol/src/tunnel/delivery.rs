@@ -82,6 +82,25 @@ pub(super) struct Look {
 }
 
 impl Direction {
+    /// The receiver has to be waited for.
+    pub fn blocked(&mut self, now: Time) {
+        if !self.is_stuck {
+            (self.is_stuck, self.stuck) = (true, now);
+        }
+    }
+
+    /// All that can be written is written.
+    pub fn starve(&mut self) {
+        self.starved = true;
+        self.is_stuck = false;
+    }
+
+    /// What comes from the sender waits for its time: until now nobody is to blame for silence.
+    pub fn excuse(&mut self, now: Time) {
+        self.heard = now;
+        (self.is_stuck, self.stuck) = (true, now);
+    }
+
     /// The receiver's socket is looked at.
     pub fn look(&mut self, queue: Option<Queue>, now: Time) -> Look {
         let known = self.acknowledged;

@@ -68,7 +68,7 @@ pub(super) struct Direction {
     /// How many Pings the sender has been sent by the tunnel and not answered.
     pub unanswered: u8,
     /// When the sender was last heard of.
-    heard: Time,
+    pub heard: Time,
     /// When the receiver last took some of it.
     pub taken: Time,
     /// When its socket was last looked at, and what had been acknowledged by then, as far as it tells more
@@ -78,8 +78,8 @@ pub(super) struct Direction {
     /// Whether the socket held some that was not.
     pub holds: bool,
     pub ended: bool,
-    /// The message that is too big has been seen.
-    pub too_big: bool,
+    /// A message that must not pass has been seen.
+    pub exceeds: bool,
 }
 
 impl Direction {
@@ -104,7 +104,7 @@ impl Direction {
             acknowledged: 0,
             holds: false,
             ended: false,
-            too_big: false,
+            exceeds: false,
         }
     }
 
@@ -195,13 +195,6 @@ impl Direction {
         self.blocked(now);
     }
 
-    /// The receiver has to be waited for.
-    pub fn blocked(&mut self, now: Time) {
-        if !self.is_stuck {
-            (self.is_stuck, self.stuck) = (true, now);
-        }
-    }
-
     /// It is told now that the sender's bytes are no frames. Whether it had to be.
     pub fn tell(&mut self) -> bool {
         let is_news = self.is_unframed();
@@ -290,7 +283,7 @@ impl Direction {
     /// Whether more may be read from the sender, as far as the receiver is concerned.
     #[inline]
     pub fn takes_more(&self) -> bool {
-        !self.is_stuck && (!self.too_big || self.passage != Passage::Open)
+        !self.is_stuck && (!self.exceeds || self.passage != Passage::Open)
     }
 
     pub fn ours<'a>(&'a self, farewell: &'a [u8]) -> &'a [u8] {
@@ -323,6 +316,11 @@ impl Direction {
     /// Whether what has come so far is WebSocket frames.
     pub fn are_frames(&self) -> bool {
         self.kind == Kind::Frames
+    }
+
+    /// What follows the bytes, if they are.
+    pub fn frames(&self) -> Option<&Scanner> {
+        self.are_frames().then_some(&self.scanner)
     }
 
     /// Whether it is to be told that they are not.

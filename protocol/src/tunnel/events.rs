@@ -14,20 +14,20 @@ use super::write::Write;
 use crate::ControlFrame;
 
 /// What happened.
-impl Tunnel {
+impl Tunnel<'_> {
     /// So many bytes have come from a side, and are behind the unsent ones now.
     #[inline]
     pub fn received(&mut self, from: Side, count: usize, now: Time) {
         self.by.of_mut(from).received(count, now);
-        if from == Side::Client && self.limits.rate.is_some() {
-            self.credit.spend(count);
-        }
     }
 
     /// The receiver has accepted these, the first of the unsent bytes. They are gone. What is returned is
     /// a piece of the text of the first Close, for [`CloseText`](super::CloseText).
     #[inline]
     pub fn sent<'b>(&mut self, from: Side, bytes: &'b [u8], now: Time) -> Option<Piece<'b>> {
+        if self.guard.is_some() {
+            self.watch(from, bytes, now);
+        }
         let seen = self.by.of_mut(from).sent(bytes, now)?;
         self.look_at(from, &seen, now);
         seen.text.filter(|_| self.first_close == Some(from))
@@ -114,6 +114,9 @@ impl Tunnel {
             self.clock.resume_at = None;
             self.give_turn(Side::Client);
         }
+        if self.is_holding() {
+            self.by.client.excuse(now);
+        }
         if let Some(closing) = self.closing {
             if left(closing.deadline, now) == 0 {
                 self.give_up();
@@ -136,6 +139,10 @@ impl Tunnel {
         if clock::is_idle(&self.limits, &self.by, now) {
             return self.close(None, Reason::IdleTimeout, Sides::NONE, now);
         }
+        if is_due(self.silent_at(), now) {
+            self.close(None, Reason::MessageTimeout, Sides::NONE, now);
+            return;
+        }
         for side in Side::BOTH {
             match self.clock.beat(&self.limits, &self.by, side, now) {
                 Beat::Wait => {}
@@ -150,7 +157,7 @@ impl Tunnel {
 }
 
 /// What is wanted.
-impl Tunnel {
+impl Tunnel<'_> {
     /// The tunnel is to be closed at some moment within this time, picked by `random`; `left` is what
     /// remains until it would be cut off, where it would be. Milliseconds.
     pub fn drain(&mut self, within: Time, left: Option<Time>, now: Time, random: usize) {
@@ -204,7 +211,7 @@ impl Tunnel {
 }
 
 /// What follows from it.
-impl Tunnel {
+impl Tunnel<'_> {
     /// Among the bytes that have gone by was a Close, an answer to a Ping, or what is no frame.
     #[cold]
     fn look_at(&mut self, from: Side, seen: &Seen<'_>, now: Time) {
@@ -216,6 +223,14 @@ impl Tunnel {
         // A Ping that is still to go has not been answered.
         if seen.is_answer && !self.by.towards(from).has_ours() {
             self.clock.note_pong(from, now);
+        }
+    }
+
+    /// These bytes are about to have gone by.
+    #[cold]
+    fn watch(&mut self, from: Side, bytes: &[u8], now: Time) {
+        if let Some(guard) = &mut self.guard {
+            guard.watch(from, self.by.of(from).frames(), bytes, now);
         }
     }
 
@@ -251,7 +266,7 @@ impl Tunnel {
     /// frame that it has begun.
     pub(super) fn close(&mut self, by: Option<Side>, reason: Reason, dead: Sides, now: Time) {
         let code = match reason {
-            Reason::Control | Reason::UpstreamDrain => self.parting().code(),
+            Reason::Control | Reason::UpstreamDrain | Reason::Lifetime => self.parting().code(),
             reason => close::code(reason, &self.limits),
         };
         let deadline = after(now, CLOSE_TIMEOUT);
@@ -287,7 +302,7 @@ impl Tunnel {
     }
 
     /// What it ends by already, it goes on to end by.
-    fn end_by(&mut self, ending: Ending) -> bool {
+    pub(super) fn end_by(&mut self, ending: Ending) -> bool {
         self.closing.is_none() && self.clock.end_by(ending)
     }
 

@@ -1,6 +1,6 @@
 //! What a tunnel is held to.
 
-use core::num::{NonZeroU32, NonZeroU64};
+use core::num::NonZeroU32;
 
 /// What a tunnel is held to; `None` is no limit. Times are milliseconds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,12 +13,6 @@ pub struct Limits {
     pub send_to_upstream: Option<NonZeroU32>,
     /// Which silence is asked about.
     pub ping: Option<Ping>,
-    /// How old the tunnel may become; up to a tenth of it is taken off at random.
-    pub lifetime: Option<NonZeroU32>,
-    /// Payload bytes of one message from the client, all its fragments together.
-    pub message: Option<NonZeroU64>,
-    /// Bytes per second from the client.
-    pub rate: Option<NonZeroU64>,
     /// The status code of the Close when the tunnel's process is to end.
     pub drain_code: u16,
 }

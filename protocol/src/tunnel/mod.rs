@@ -3,6 +3,7 @@
 //! [`Tunnel`] decides, and does nothing: it owns no socket, no buffer and no timer. Whoever has those
 //! tells it what happened and asks what to do, as with any protocol that is written without I/O.
 
+mod bounds;
 mod choice;
 mod clock;
 mod close;
@@ -11,6 +12,9 @@ mod delivery;
 mod direction;
 mod events;
 mod farewell;
+mod flood;
+mod guard;
+mod lifetime;
 mod limits;
 mod next;
 mod ours;
@@ -23,13 +27,17 @@ mod time;
 mod traffic;
 mod write;
 
+pub use bounds::{Bounds, Excess, MessageRate};
 pub use close::CLOSE_TIMEOUT;
 pub use delivery::Queue;
 pub use farewell::Farewell;
+pub use flood::{Flood, Sizes};
+pub use guard::Guard;
+pub use lifetime::Lifetime;
 pub use limits::{Limits, Ping, Side};
 pub use next::Next;
 pub use state::Tunnel;
-pub use summary::{Count, End, Reason, Summary};
+pub use summary::{Count, Delays, End, Reason, Summary};
 pub use text::{CloseText, Piece};
 pub use time::Time;
 pub use traffic::Traffic;

@@ -3,8 +3,7 @@
 use super::close;
 use super::limits::{Side, Sides};
 use super::state::Tunnel;
-use super::summary::Reason;
-use super::time::Time;
+use super::time::{Time, left};
 use super::write::Write;
 
 /// What is to be done when a turn has ended.
@@ -21,14 +20,16 @@ pub enum Next {
 }
 
 /// What to do next.
-impl Tunnel {
-    /// What is to be written of what comes from a side, given its unsent bytes.
+impl Tunnel<'_> {
+    /// What is to be written of what comes from a side, given its unsent bytes. `now` is asked only where
+    /// there is a rate.
     #[inline]
-    pub fn next_write(&mut self, from: Side, unsent: &[u8]) -> Write {
-        let direction = self.by.of_mut(from);
-        let write = direction.next_write(unsent, &self.limits, self.clock.ping_payload);
-        self.is_eventful |= direction.too_big;
-        write
+    pub fn next_write(&mut self, from: Side, unsent: &[u8], now: impl FnOnce() -> Time) -> Write {
+        if from == Side::Client && self.guard.is_some() {
+            return self.next_within(unsent, now());
+        }
+        let ping = self.clock.ping_payload;
+        self.by.of_mut(from).next_write(unsent, ping)
     }
 
     /// How many bytes may be read from a side at most. 0 is none for now: the receiver is waited for, or
@@ -38,15 +39,10 @@ impl Tunnel {
         if !self.by.of(from).takes_more() {
             return 0;
         }
-        let Some(rate) = self.limits.rate.filter(|_| from == Side::Client) else {
-            return usize::MAX;
-        };
-        self.credit.available(rate, now).unwrap_or_else(|pause| {
-            let resume_at = now.wrapping_add(pause);
-            self.clock.resume_at = Some(resume_at);
-            self.clock.wake_by(resume_at);
-            0
-        })
+        if from == Side::Client && self.guard.is_some() {
+            return self.may_read(now);
+        }
+        usize::MAX
     }
 
     /// Before a [tick](Self::tick): whether a side's socket is to be looked at, and
@@ -86,6 +82,41 @@ impl Tunnel {
         will_do
     }
 
+    /// What is to be written of what comes from the client, where messages have bounds.
+    #[cold]
+    fn next_within(&mut self, unsent: &[u8], now: Time) -> Write {
+        let (direction, ping) = (&mut self.by.client, self.clock.ping_payload);
+        let Some(guard) = self.guard.as_deref_mut() else {
+            return direction.next_write(unsent, ping);
+        };
+        let write = direction.next_within(unsent, guard, ping, now);
+        self.is_eventful |= direction.exceeds;
+        if let Some(until) = guard.holds_until() {
+            self.resume_at(until);
+        }
+        write
+    }
+
+    /// How many bytes may be read from the client, where messages have bounds.
+    #[cold]
+    fn may_read(&mut self, now: Time) -> usize {
+        let came = self.by.client.bytes();
+        let guard = self.guard.as_deref_mut();
+        match guard.map_or(Ok(usize::MAX), |guard| guard.may_read(came, now)) {
+            Ok(count) => count,
+            Err(pause) => {
+                self.resume_at(now.wrapping_add(pause));
+                0
+            }
+        }
+    }
+
+    /// The client is to have another turn then.
+    fn resume_at(&mut self, time: Time) {
+        self.clock.resume_at = Some(time);
+        self.clock.wake_by(time);
+    }
+
     #[cold]
     fn judge_events(&mut self, now: Time) -> Next {
         for side in Side::BOTH {
@@ -96,8 +127,8 @@ impl Tunnel {
         if self.is_over {
             return Next::End;
         }
-        if self.by.client.too_big && self.closing.is_none() {
-            self.close(None, Reason::MessageTooBig, Sides::NONE, now);
+        if self.by.client.exceeds && self.closing.is_none() {
+            self.close(None, self.excess(), Sides::NONE, now);
         }
         if self.turns.take(Side::Upstream) {
             return Next::Turn(Side::Upstream);
@@ -115,6 +146,10 @@ impl Tunnel {
 
     fn until_due(&self, now: Time) -> Time {
         let deadline = self.closing.map(|closing| closing.deadline);
-        self.clock.next(&self.limits, &self.by, deadline, now)
+        let next = self.clock.next(&self.limits, &self.by, deadline, now);
+        match self.silent_at().filter(|_| deadline.is_none()) {
+            Some(silent_at) => next.min(left(silent_at, now).max(1)),
+            None => next,
+        }
     }
 }

@@ -2,12 +2,12 @@
 
 use super::clock::Clock;
 use super::close::{Closing, Known};
-use super::credit::Credit;
 use super::direction::Direction;
 use super::farewell::Farewell;
+use super::guard::Guard;
 use super::limits::{Limits, Side, Sides};
 use super::pair::Pair;
-use super::summary::{End, Summary};
+use super::summary::{Delays, End, Reason, Summary};
 use super::time::{Time, later};
 use super::traffic::Traffic;
 
@@ -41,22 +41,22 @@ use super::traffic::Traffic;
 /// let mut tunnel = Tunnel::new(Limits::default(), 0, 0, [1, 2, 3, 4]);
 /// let mut unsent = b"\x81\x05Hello".to_vec();
 /// tunnel.received(Side::Upstream, unsent.len(), 10);
-/// assert_eq!(tunnel.next_write(Side::Upstream, &unsent), Write::Theirs(7));
+/// assert_eq!(tunnel.next_write(Side::Upstream, &unsent, || 10), Write::Theirs(7));
 /// // The client's socket takes three bytes, and then no more.
 /// tunnel.sent(Side::Upstream, &unsent[..3], 10);
 /// unsent.drain(..3);
-/// assert_eq!(tunnel.next_write(Side::Upstream, &unsent), Write::Theirs(4));
+/// assert_eq!(tunnel.next_write(Side::Upstream, &unsent, || 10), Write::Theirs(4));
 /// tunnel.refused(Side::Upstream, Write::Theirs(4), 10);
 /// assert_eq!(tunnel.next_read(Side::Upstream, 10), 0);
 /// assert_eq!(tunnel.next(10), Next::Wait);
 /// ```
 #[derive(Debug)]
-pub struct Tunnel {
+pub struct Tunnel<'a> {
     pub(super) limits: Limits,
+    /// What holds its messages to their bounds, where they have some.
+    pub(super) guard: Option<&'a mut Guard>,
     pub(super) by: Pair,
     pub(super) clock: Clock,
-    /// What may be read from the client.
-    pub(super) credit: Credit,
     pub(super) closing: Option<Closing>,
     /// The mask of the one Close that an upstream is sent.
     pub(super) close_mask: [u8; 4],
@@ -72,7 +72,7 @@ pub struct Tunnel {
     pub(super) end: Option<End>,
 }
 
-impl Tunnel {
+impl<'a> Tunnel<'a> {
     /// A tunnel that begins. `random` is any number that other tunnels don't have, `close_mask` a mask that those whose bytes go by
     /// don't know (RFC 6455 section 5.3).
     pub fn new(limits: Limits, now: Time, random: usize, close_mask: [u8; 4]) -> Self {
@@ -81,9 +81,9 @@ impl Tunnel {
                 client: Direction::new(Side::Client, now),
                 upstream: Direction::new(Side::Upstream, now),
             },
-            clock: Clock::new(&limits, now, random),
-            credit: Credit::new(now),
+            clock: Clock::new(now, random),
             limits,
+            guard: None,
             closing: None,
             close_mask,
             first_close: None,
@@ -94,13 +94,18 @@ impl Tunnel {
             end: None,
         }
     }
+
+    /// The messages of the tunnel, which has just begun, have bounds.
+    pub fn hold_to(&mut self, guard: &'a mut Guard) {
+        self.guard = Some(guard);
+    }
 }
 
 /// What can be asked.
-impl Tunnel {
+impl Tunnel<'_> {
     /// What [`Write::Ours`] is, in the direction that comes from a side. `farewell` is the one that the
     /// tunnel [departs](Self::depart) with, if it does.
-    pub fn ours<'a>(&'a self, from: Side, farewell: Option<&'a Farewell>) -> &'a [u8] {
+    pub fn ours<'b>(&'b self, from: Side, farewell: Option<&'b Farewell>) -> &'b [u8] {
         let to = from.other();
         let farewell = farewell.map_or(&[] as &[u8], |farewell| farewell.to(to));
         self.by.of(from).ours(farewell)
@@ -112,7 +117,7 @@ impl Tunnel {
         self.by.of(from).is_empty()
     }
 
-    /// Whether what comes from a side waits for the other to take some.
+    /// Whether what comes from a side waits for the other to take some, or for its time.
     pub fn is_stuck(&self, from: Side) -> bool {
         self.by.of(from).stuck().is_some()
     }
@@ -128,7 +133,7 @@ impl Tunnel {
     }
 
     /// How it is, or how it ended. `text` is what has been gathered of the first Close.
-    pub fn summary<'a>(&self, text: &'a [u8]) -> Summary<'a> {
+    pub fn summary<'b>(&self, text: &'b [u8]) -> Summary<'b> {
         let end = self.end.unwrap_or_else(|| self.judge(false));
         let is_theirs = self.closing.is_none() && end.code.is_some();
         Summary {
@@ -138,6 +143,10 @@ impl Tunnel {
             from_upstream: self.by.upstream.count(),
             ping_rtt: self.clock.rtt(),
             silent: self.closing.map_or((0, 0), |closing| closing.silent),
+            delays: self
+                .guard
+                .as_ref()
+                .map_or(Delays::NONE, |guard| guard.delays()),
         }
     }
 
@@ -155,6 +164,23 @@ impl Tunnel {
             waiting_for_client: upstream.unsent(),
             moved_at: later(client.moved(), upstream.moved()),
         }
+    }
+
+    /// Whether a message of the client's waits for its time.
+    pub(super) fn is_holding(&self) -> bool {
+        let guard = self.guard.as_ref();
+        guard.is_some_and(|guard| guard.holds_until().is_some())
+    }
+
+    /// When no message has gone by for too long.
+    pub(super) fn silent_at(&self) -> Option<Time> {
+        self.guard.as_ref().and_then(|guard| guard.silent_at())
+    }
+
+    /// Why the message that must not pass is too much.
+    pub(super) fn excess(&self) -> Reason {
+        let guard = self.guard.as_ref();
+        guard.map_or(Reason::MessageTooBig, |guard| guard.excess)
     }
 
     pub(super) fn judge(&self, is_cut_off: bool) -> End {

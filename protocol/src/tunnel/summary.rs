@@ -35,10 +35,14 @@ pub enum Reason {
     SendTimeout,
     /// A side did not answer a Ping.
     PingTimeout,
+    /// No message went by for too long.
+    MessageTimeout,
     /// The tunnel was old enough.
     Lifetime,
     /// The client's message was larger than the limit, or 1009: a side got one that is too big for it.
     MessageTooBig,
+    /// The client's messages came too fast.
+    MessageRate,
     /// The process is to end, and asked for it in time.
     Drain,
     /// The process is to end, and the upstream's server is one that its successor does not have.
@@ -84,8 +88,10 @@ impl Reason {
             Self::IdleTimeout => "idle-timeout",
             Self::SendTimeout => "send-timeout",
             Self::PingTimeout => "ping-timeout",
+            Self::MessageTimeout => "message-timeout",
             Self::Lifetime => "lifetime",
             Self::MessageTooBig => "message-too-big",
+            Self::MessageRate => "message-rate",
             Self::Drain => "drain",
             Self::UpstreamDrain => "upstream-drain",
             Self::Control => "control",
@@ -134,6 +140,25 @@ pub struct Summary<'a> {
     pub ping_rtt: Option<u32>,
     /// How long client and upstream had been silent when nginx closed the tunnel, milliseconds.
     pub silent: (Time, Time),
+    /// How the client's rate of messages was held.
+    pub delays: Delays,
+}
+
+/// Messages of the client's that had to wait for their time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delays {
+    /// How often one had to.
+    pub count: u64,
+    /// For how long in all.
+    pub milliseconds: u64,
+}
+
+impl Delays {
+    /// None had to.
+    pub const NONE: Self = Self {
+        count: 0,
+        milliseconds: 0,
+    };
 }
 
 /// What went by in one direction.
@@ -182,6 +207,14 @@ impl fmt::Display for Summary<'_> {
         }
         let (client, upstream) = (self.from_client, self.from_upstream);
         write!(f, ", {client} from client, {upstream} from upstream")?;
+        if self.delays != Delays::NONE {
+            let Delays {
+                count,
+                milliseconds,
+            } = self.delays;
+            let times = Counted(count, "time");
+            write!(f, ", client delayed {times} for {milliseconds} ms in all")?;
+        }
         match self.ping_rtt {
             Some(rtt) => write!(f, ", ping rtt {rtt} ms"),
             None => Ok(()),
@@ -220,6 +253,7 @@ mod tests {
             from_upstream: count(1, 1),
             ping_rtt: None,
             silent: (5, 6),
+            delays: Delays::NONE,
         }
     }
 
@@ -240,6 +274,13 @@ mod tests {
             "by nginx: idle-timeout 1001, client silent for 5 ms, upstream for 6 ms, 19 bytes "
         ));
         assert!(text.ends_with(", ping rtt 7 ms"));
+        let delays = Delays {
+            count: 3,
+            milliseconds: 1250,
+        };
+        let text = Summary { delays, ..summary }.to_string();
+        let end = ", client delayed 3 times for 1250 ms in all, ping rtt 7 ms";
+        assert!(text.ends_with(end), "{text}");
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! What peers answer to the tunnel's own frames: it is kept from the other side, and nothing else is.
 
-use std::num::NonZeroU64;
-
 use websocket_protocol::tunnel::{CLOSE_TIMEOUT, Limits, Reason, Side, Time};
 
 use crate::case::*;
@@ -131,10 +129,7 @@ fn a_ping_that_is_still_to_go_has_not_been_answered() {
 
 #[test]
 fn what_might_have_become_an_answer_goes_by_when_the_side_ends() {
-    let limits = Limits {
-        message: NonZeroU64::new(100),
-        ..pings(true, true)
-    };
+    let limits = messages_of(100, pings(true, true));
     for known in 1..PONG.len() {
         let mut world = world(limits);
         world.wait(100);
@@ -149,10 +144,7 @@ fn what_might_have_become_an_answer_goes_by_when_the_side_ends() {
 
 #[test]
 fn a_limit_holds_where_an_answer_is_waited_for() {
-    let mut world = world(Limits {
-        message: NonZeroU64::new(5),
-        ..pings(true, false)
-    });
+    let mut world = world(messages_of(5, pings(true, false)));
     world.wait(100);
     let too_big = b"\x82\x86\x00\x00\x00\x00123456";
     world.sends(
@@ -210,10 +202,7 @@ fn the_end_of_valid_frames_answers_a_close_of_ours() {
 #[test]
 fn a_side_that_ends_within_a_frame_leaves_nobody_to_be_waited_for() {
     // The upstream gets no Close: there is no place for one.
-    let mut world = world(Limits {
-        lifetime: time(50),
-        ..Limits::default()
-    });
+    let mut world = world(lasting(50, Limits::default()));
     world.sends(Side::Client, &MASKED[..8]);
     world.wait(50);
     assert_eq!(world.upstream.got, &MASKED[..8]);
@@ -223,10 +212,7 @@ fn a_side_that_ends_within_a_frame_leaves_nobody_to_be_waited_for() {
 
 #[test]
 fn where_no_place_for_a_close_comes_all_goes_by() {
-    let mut world = world(Limits {
-        lifetime: time(50),
-        ..Limits::default()
-    });
+    let mut world = world(lasting(50, Limits::default()));
     // Half a header, and then something that is no other half.
     world.sends(Side::Client, b"\x82");
     world.wait(50);
@@ -238,10 +224,7 @@ fn where_no_place_for_a_close_comes_all_goes_by() {
 
 #[test]
 fn a_close_that_was_passed_on_is_to_be_answered() {
-    let mut world = world(Limits {
-        lifetime: time(50),
-        ..Limits::default()
-    });
+    let mut world = world(lasting(50, Limits::default()));
     world.sends(Side::Client, masked_close(1000));
     world.wait(50);
     assert_eq!(world.client.got, GOING_AWAY);
@@ -253,10 +236,7 @@ fn a_close_that_was_passed_on_is_to_be_answered() {
 
 /// Both sides have been sent a Close.
 fn closing() -> World {
-    let mut world = world(Limits {
-        lifetime: time(150),
-        ..pings(true, true)
-    });
+    let mut world = world(lasting(150, pings(true, true)));
     world.wait(100);
     world.sends(Side::Upstream, UNMASKED_PONG);
     world.sends(Side::Client, MASKED);

@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU64;
 
-use websocket_protocol::tunnel::{CLOSE_TIMEOUT, Count, Limits, Reason, Side, Time, Tunnel, Write};
+use websocket_protocol::tunnel::{
+    Bounds, CLOSE_TIMEOUT, Count, Guard, Limits, Reason, Side, Time, Tunnel, Write,
+};
 
 use crate::case::*;
 use crate::world::MASK;
@@ -29,22 +31,30 @@ fn bytes_go_by_and_are_counted() {
 
 #[test]
 fn a_refused_write_is_offered_the_same_bytes_again() {
-    let limits = Limits {
-        message: NonZeroU64::new(1000),
-        ..Limits::default()
-    };
-    let mut tunnel = Tunnel::new(limits, 0, 0, MASK);
+    let terms = messages_of(1000, Limits::default());
+    let mut guard = Guard::new(terms.bounds, 0).unwrap();
+    let mut tunnel = Tunnel::new(terms.limits, 0, 0, MASK);
+    tunnel.hold_to(&mut guard);
     let mut unsent = MASKED.to_vec();
     tunnel.received(Side::Client, 11, 0);
-    assert_eq!(tunnel.next_write(Side::Client, &unsent), Write::Theirs(11));
+    assert_eq!(
+        tunnel.next_write(Side::Client, &unsent, || 0),
+        Write::Theirs(11)
+    );
     tunnel.refused(Side::Client, Write::Theirs(11), 0);
     // Whatever else has come since, or is wanted since.
     unsent.extend(MASKED);
     tunnel.drain(1, None, 0, 0);
     tunnel.tick(0, MASK);
-    assert_eq!(tunnel.next_write(Side::Client, &unsent), Write::Theirs(11));
+    assert_eq!(
+        tunnel.next_write(Side::Client, &unsent, || 0),
+        Write::Theirs(11)
+    );
     tunnel.sent(Side::Client, &unsent[..11], 0);
-    assert_eq!(tunnel.next_write(Side::Client, &unsent[11..]), Write::Ours);
+    assert_eq!(
+        tunnel.next_write(Side::Client, &unsent[11..], || 0),
+        Write::Ours
+    );
 }
 
 #[test]
@@ -85,10 +95,7 @@ fn what_is_no_frames_is_said_once_and_gets_no_frames() {
 
 #[test]
 fn where_nobody_takes_frames_the_end_is_at_once() {
-    let mut world = world(Limits {
-        lifetime: time(50),
-        ..Limits::default()
-    });
+    let mut world = world(lasting(50, Limits::default()));
     world.sends(Side::Upstream, "no frame");
     world.sends(Side::Client, "no frame");
     world.wait(50);
@@ -143,10 +150,7 @@ fn a_close_takes_the_place_of_a_ping_that_has_not_begun() {
         (false, GOING_AWAY.to_vec()),
         (true, [PING, GOING_AWAY].concat()),
     ] {
-        let mut world = world(Limits {
-            lifetime: time(120),
-            ..pings(true, false)
-        });
+        let mut world = world(lasting(120, pings(true, false)));
         world.client.room = 0;
         world.client.is_asked = is_asked;
         world.wait(500);
@@ -157,10 +161,7 @@ fn a_close_takes_the_place_of_a_ping_that_has_not_begun() {
 
 #[test]
 fn nothing_follows_a_close_of_ours() {
-    let mut world = world(Limits {
-        lifetime: time(50),
-        ..Limits::default()
-    });
+    let mut world = world(lasting(50, Limits::default()));
     world.sends(Side::Upstream, &HELLO[..3]);
     world.wait(50);
     world.sends(Side::Upstream, &HELLO[3..]);
@@ -175,10 +176,7 @@ fn nothing_follows_a_close_of_ours() {
 
 #[test]
 fn a_message_up_to_the_limit_passes() {
-    let limits = Limits {
-        message: NonZeroU64::new(5),
-        ..Limits::default()
-    };
+    let limits = messages_of(5, Limits::default());
     let mut passes = world(limits);
     passes.sends(Side::Client, MASKED);
     passes.sends(Side::Upstream, [b"\x82\x06", HELLO].concat());
@@ -197,9 +195,9 @@ fn a_message_up_to_the_limit_passes() {
 
 #[test]
 fn a_rate_lets_bytes_by_in_time() {
-    let mut world = world(Limits {
+    let mut world = bound(Bounds {
         rate: NonZeroU64::new(1000),
-        ..Limits::default()
+        ..Bounds::default()
     });
     world.sends(Side::Client, vec![0x42; 1500]);
     assert_eq!(world.upstream.got.len(), 1000);

@@ -1,11 +1,11 @@
 //! What the tests of single rules share.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use websocket_protocol::ControlFrame;
-use websocket_protocol::tunnel::{End, Limits, Ping, Reason, Side};
+use websocket_protocol::tunnel::{Bounds, End, Limits, Ping, Reason, Side};
 
-use crate::world::{MASK, World};
+use crate::world::{MASK, Terms, World};
 
 pub const HELLO: &[u8] = b"\x81\x05Hello";
 pub const MASKED: &[u8] = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
@@ -16,8 +16,35 @@ pub const PONG: &[u8] = b"\x8a\x84\x01\x02\x03\x04\x01\x24\x70\xc4";
 pub const UNMASKED_PONG: &[u8] = b"\x8a\x04\x00\x26\x73\xc0";
 pub const GOING_AWAY: &[u8] = b"\x88\x02\x03\xe9";
 
-pub fn world(limits: Limits) -> World {
-    World::new(limits, 0)
+pub fn world(terms: impl Into<Terms>) -> World {
+    World::new(terms, 0)
+}
+
+/// A tunnel whose messages have these bounds.
+pub fn bound(bounds: Bounds) -> World {
+    world(Terms {
+        bounds,
+        ..Terms::default()
+    })
+}
+
+/// A tunnel that is closed with 1001 at this age.
+pub fn lasting(age: usize, limits: Limits) -> Terms {
+    Terms {
+        lifetime: Some(age),
+        ..limits.into()
+    }
+}
+
+/// A tunnel whose client's messages have no more payload than this.
+pub fn messages_of(size: u64, limits: Limits) -> Terms {
+    Terms {
+        bounds: Bounds {
+            message: NonZeroU64::new(size),
+            ..Bounds::default()
+        },
+        ..limits.into()
+    }
 }
 
 pub fn time(milliseconds: u32) -> Option<NonZeroU32> {

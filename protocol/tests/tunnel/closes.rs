@@ -102,10 +102,7 @@ fn a_text_that_ends_too_early_is_shown_as_far_as_it_came() {
 
 #[test]
 fn an_answer_to_a_close_of_ours_says_nothing() {
-    let mut world = world(Limits {
-        lifetime: time(50),
-        ..Limits::default()
-    });
+    let mut world = world(lasting(50, Limits::default()));
     world.wait(50);
     world.sends(Side::Upstream, ControlFrame::close(1011, "oops").bytes());
     world.sends(Side::Client, GOING_AWAY);

@@ -72,10 +72,7 @@ fn it_follows_a_ping_that_has_begun() {
 
 #[test]
 fn what_ends_it_before_ends_it() {
-    let limits = Limits {
-        lifetime: time(100),
-        ..Limits::default()
-    };
+    let limits = lasting(100, Limits::default());
     let mut old = world(limits);
     assert!(!departs(&mut old, 1000, 200));
     old.wait(100);

@@ -1,7 +1,5 @@
 //! How a tunnel ends.
 
-use std::num::NonZeroU64;
-
 use websocket_protocol::tunnel::{
     CLOSE_TIMEOUT, End, Limits, Next, Reason, Side, Time, Tunnel, Write,
 };
@@ -29,10 +27,7 @@ fn a_side_that_ends_is_heard_to_the_end() {
 
 #[test]
 fn what_a_side_left_unfinished_holds_nothing_up() {
-    let limits = Limits {
-        message: NonZeroU64::new(100),
-        ..pings(true, true)
-    };
+    let limits = messages_of(100, pings(true, true));
     for (side, bytes) in [
         (Side::Upstream, &b"\x82\x05ab"[..]),
         (Side::Client, b"\x82\xfe"),
@@ -135,5 +130,5 @@ fn a_closing_tunnel_ends_when_time_is_up() {
 #[test]
 fn a_tunnel_is_no_larger_than_it_has_to_be() {
     let size = size_of::<Tunnel>();
-    assert!(size <= 504, "{size}");
+    assert!(size <= 480, "{size}");
 }

@@ -2,6 +2,7 @@
 //! until it is moved.
 
 mod answers;
+mod bounds;
 mod bytes;
 mod case;
 mod closes;
@@ -10,6 +11,7 @@ mod delivery;
 mod departs;
 mod ends;
 mod orders;
+mod silence;
 mod time;
 mod traffic;
 mod world;

@@ -6,10 +6,12 @@ use std::num::{NonZeroU32, NonZeroU64};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use websocket_protocol::tunnel::{CLOSE_TIMEOUT, Limits, Ping, Reason, Side};
+use websocket_protocol::tunnel::{
+    Bounds, CLOSE_TIMEOUT, Excess, Limits, MessageRate, Ping, Reason, Side,
+};
 
-use crate::case::PING;
-use crate::world::{MASK, World};
+use crate::case::{PING, messages_of};
+use crate::world::{MASK, Terms, World};
 
 const THEIR_MASK: [u8; 4] = [0x11, 0x22, 0x33, 0x44];
 
@@ -36,11 +38,11 @@ proptest! {
     fn nothing_is_lost_doubled_or_held_for_ever(
         client in stream(true),
         upstream in stream(false),
-        limits in limits(),
+        terms in terms(),
         steps in vec(step(), 0..80),
         start in select(vec![0, usize::MAX - 1500]),
     ) {
-        let mut world = World::new(limits, start);
+        let mut world = World::new(terms, start);
         world.client.stream = client.concat();
         world.upstream.stream = upstream.concat();
         for step in &steps {
@@ -85,8 +87,7 @@ proptest! {
         steps in vec(step(), 0..60),
         message in 0..2000u64,
     ) {
-        let limits = Limits { message: NonZeroU64::new(message), ..Limits::default() };
-        let mut world = World::new(limits, 0);
+        let mut world = World::new(messages_of(message, Limits::default()), 0);
         // No valid frame, and no Close.
         world.client.stream = [&[3][..], &client].concat();
         world.upstream.stream = [&[0x83][..], &upstream].concat();
@@ -111,8 +112,7 @@ proptest! {
         message in 1..200u64,
         steps in vec(step(), 0..60),
     ) {
-        let limits = Limits { message: NonZeroU64::new(message), ..Limits::default() };
-        let mut world = World::new(limits, 0);
+        let mut world = World::new(messages_of(message, Limits::default()), 0);
         world.client.stream = client.concat();
         for step in &steps {
             take(&mut world, step);
@@ -126,6 +126,34 @@ proptest! {
                 prop_assert!(sum <= message, "{sum} bytes of a message");
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn messages_come_no_faster_than_they_may(
+        client in stream(true),
+        message_rate in message_rate(),
+        steps in vec(step(), 0..60),
+    ) {
+        let bounds = Bounds { message_rate: Some(message_rate), ..Bounds::default() };
+        let mut world = World::new(Terms { bounds, ..Terms::default() }, 0);
+        world.client.stream = client.concat();
+        let MessageRate { per_minute, burst, excess } = message_rate;
+        let per_minute = per_minute.get() as usize;
+        // What comes within 20 ms comes at once.
+        let at_once = (burst as usize + 1).max(per_minute * 20 / 60_000);
+        for step in &steps {
+            take(&mut world, step);
+            let begun = frames(&world.upstream.got).iter().filter(|frame| frame.opcode == 2).count();
+            let most = at_once + per_minute * world.now / 60_000;
+            prop_assert!(begun <= most, "{begun} messages, where {most} may be");
+        }
+        unblock(&mut world);
+        let reason = world.tunnel.summary(b"").end.reason;
+        prop_assert!(reason != Reason::MessageRate || excess == Excess::Close);
     }
 }
 
@@ -162,7 +190,9 @@ fn unblock(world: &mut World) {
         world.turn(side.other());
     }
     for _ in 0..400 {
-        if world.is_over || (world.client.is_through() && world.upstream.is_through()) {
+        let is_held = world.tunnel.is_stuck(Side::Client);
+        let is_through = world.client.is_through() && world.upstream.is_through();
+        if world.is_over || (is_through && !is_held) {
             return;
         }
         world.wait(1000);
@@ -245,7 +275,7 @@ fn answers() -> Vec<Vec<u8>> {
 /// What the tunnel may put in: its Ping, and Closes that no peer of these tests sends.
 fn ours(masked: bool) -> Vec<Vec<u8>> {
     let mut frames = vec![frame(9, true, &PING[2..], masked.then_some(MASK))];
-    for code in [1001u16, 1009, 1012] {
+    for code in [1001u16, 1008, 1009, 1012] {
         frames.push(frame(8, true, &code.to_be_bytes(), masked.then_some(MASK)));
     }
     frames
@@ -361,7 +391,7 @@ where
     proptest::option::of(strategy)
 }
 
-fn limits() -> impl Strategy<Value = Limits> {
+fn terms() -> impl Strategy<Value = Terms> {
     let time = || option((5..3000u32).prop_map(|time| NonZeroU32::new(time).unwrap()));
     let ping = option(
         (5..500u32, 5..500u32, any::<bool>(), any::<bool>()).prop_map(
@@ -374,16 +404,35 @@ fn limits() -> impl Strategy<Value = Limits> {
         ),
     );
     let number = || option((100..2000u64).prop_map(|number| NonZeroU64::new(number).unwrap()));
-    let times = (time(), time(), time(), time());
-    (times, ping, number(), number()).prop_map(|(times, ping, message, rate)| Limits {
-        idle: times.0,
-        send_to_client: times.1,
-        send_to_upstream: times.2,
-        lifetime: times.3,
+    let limits = (time(), time(), time(), ping).prop_map(|(idle, client, upstream, ping)| Limits {
+        idle,
+        send_to_client: client,
+        send_to_upstream: upstream,
         ping,
-        message,
-        rate,
         drain_code: 1012,
+    });
+    let bounds = (number(), number(), option(message_rate()), time()).prop_map(
+        |(message, rate, message_rate, message_timeout)| Bounds {
+            message,
+            rate,
+            message_rate,
+            message_timeout,
+        },
+    );
+    (limits, option(5..3000usize), bounds).prop_map(|(limits, lifetime, bounds)| Terms {
+        limits,
+        lifetime,
+        bounds,
+    })
+}
+
+fn message_rate() -> impl Strategy<Value = MessageRate> {
+    let per_minute = prop_oneof![30..600u32, 600..20_000u32];
+    let excess = select(vec![Excess::Delay, Excess::Close]);
+    (per_minute, 0..5u32, excess).prop_map(|(per_minute, burst, excess)| MessageRate {
+        per_minute: NonZeroU32::new(per_minute).unwrap(),
+        burst,
+        excess,
     })
 }
 

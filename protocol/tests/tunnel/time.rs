@@ -1,10 +1,10 @@
 //! What time does.
 
 use websocket_protocol::ControlFrame;
-use websocket_protocol::tunnel::{Limits, Reason, Side, Tunnel};
+use websocket_protocol::tunnel::{Lifetime, Limits, Reason, Side, Time, Tunnel};
 
 use crate::case::*;
-use crate::world::MASK;
+use crate::world::{MASK, World};
 
 #[test]
 fn idle_is_where_nothing_moves() {
@@ -65,13 +65,57 @@ fn a_timer_that_is_set_already_will_do_if_it_is_not_late() {
 
 #[test]
 fn a_lifetime_is_shortened_by_a_tenth_at_most() {
-    let limits = Limits {
-        lifetime: time(1000),
-        ..Limits::default()
-    };
     for (random, lasts) in [(0, 1000), (99, 901), (100, 1000), (usize::MAX, 985)] {
-        let mut tunnel = Tunnel::new(limits, 0, random, MASK);
-        assert_eq!(tunnel.timeout(0), Some(lasts), "{random}");
+        for is_spread in [false, true] {
+            let mut tunnel = Tunnel::new(Limits::default(), 0, 0, MASK);
+            tunnel.live(lifetime(1000, is_spread), 0, random);
+            let lasts = if is_spread { lasts } else { 1000 };
+            assert_eq!(tunnel.timeout(0), Some(lasts), "{random}");
+        }
+    }
+}
+
+#[test]
+fn a_lifetime_may_be_longer_than_any_timer() {
+    const DAYS: Time = 24 * 60 * 60 * 1000;
+    for start in [0, Time::MAX - 10 * DAYS] {
+        let mut world = World::new(Limits::default(), start);
+        let tunnel = &mut world.tunnel;
+        tunnel.live(lifetime(60 * DAYS, false), start, 7);
+        assert_eq!(
+            tunnel.timeout(start),
+            None,
+            "a timer is set that fires before"
+        );
+        world.wait(60 * DAYS - 1);
+        assert_eq!(world.client.got, b"");
+        world.wait(1);
+        assert_eq!(world.client.got, b"\x88\x02\x03\xf0");
+    }
+    let mut world = world(Limits::default());
+    world.tunnel.live(lifetime(Time::MAX, false), 0, 7);
+    world.wait(1000 * 365 * DAYS);
+    assert_eq!(world.client.got, b"");
+}
+
+#[test]
+fn a_tunnel_without_a_life_lets_nothing_by() {
+    let mut world = World::of(Tunnel::new(Limits::default(), 0, 0, MASK), 0);
+    world.tunnel.live(lifetime(0, false), 0, 7);
+    world.sends(Side::Client, MASKED);
+    world.sends(Side::Upstream, HELLO);
+    assert_eq!(world.upstream.got, masked_close(1008));
+    assert_eq!(world.client.got, b"\x88\x02\x03\xf0");
+    world.finishes(Side::Client);
+    world.finishes(Side::Upstream);
+    assert_ended(&world, None, Reason::Lifetime, Some(1008));
+}
+
+fn lifetime(age: Time, is_spread: bool) -> Lifetime {
+    Lifetime {
+        age,
+        code: 1008,
+        is_spread,
     }
 }
 
@@ -79,11 +123,11 @@ fn a_lifetime_is_shortened_by_a_tenth_at_most() {
 fn the_moment_of_a_drain() {
     let moment = |within, left, random| {
         let limits = Limits {
-            lifetime: time(50_000),
             drain_code: 1012,
             ..Limits::default()
         };
         let mut tunnel = Tunnel::new(limits, 7, 0, MASK);
+        tunnel.live(lifetime(50_000, true), 7, 0);
         tunnel.timeout(7);
         tunnel.drain(within, left, 7, random);
         tunnel.timeout(7)
@@ -96,10 +140,7 @@ fn the_moment_of_a_drain() {
 
 #[test]
 fn a_drain_makes_no_life_longer() {
-    let mut world = world(Limits {
-        lifetime: time(100),
-        ..Limits::default()
-    });
+    let mut world = world(lasting(100, Limits::default()));
     world.tunnel.drain(1000, None, 0, 500);
     world.wait(100);
     assert_eq!(world.tunnel.summary(b"").end.reason, Reason::Lifetime);

@@ -67,10 +67,7 @@ fn pings_count_when_they_are_gone_and_pongs_when_they_answer() {
 
 #[test]
 fn a_ping_whose_place_a_close_has_taken_was_not_sent() {
-    let mut world = world(Limits {
-        lifetime: time(150),
-        ..pings(true, false)
-    });
+    let mut world = world(lasting(150, pings(true, false)));
     // In the middle of a frame there is no place for it.
     world.sends(Side::Upstream, &HELLO[..3]);
     world.wait(120);

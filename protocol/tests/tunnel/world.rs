@@ -1,6 +1,8 @@
 //! Two peers with sockets that are made up, and a proxy between them that does what the tunnel says.
 
-use websocket_protocol::tunnel::{Farewell, Limits, Next, Queue, Side, Time, Tunnel, Write};
+use websocket_protocol::tunnel::{
+    Bounds, Farewell, Guard, Lifetime, Limits, Next, Queue, Side, Time, Tunnel, Write,
+};
 
 /// Room in a buffer of the proxy's. Less than a frame may have, more than a header.
 const BUFFER: usize = 100;
@@ -11,8 +13,26 @@ const RANDOM: usize = 0x26_73_C0;
 /// The mask of frames that the tunnel sends to the upstream.
 pub const MASK: [u8; 4] = [0x5A, 1, 0xFF, 0x80];
 
+/// What a tunnel is made with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms {
+    pub limits: Limits,
+    /// After so many milliseconds it is closed with 1001.
+    pub lifetime: Option<usize>,
+    pub bounds: Bounds,
+}
+
+impl From<Limits> for Terms {
+    fn from(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+}
+
 pub struct World {
-    pub tunnel: Tunnel,
+    pub tunnel: Tunnel<'static>,
     pub now: Time,
     pub client: Peer,
     pub upstream: Peer,
@@ -96,9 +116,27 @@ impl Peer {
 }
 
 impl World {
-    pub fn new(limits: Limits, start: Time) -> Self {
+    pub fn new(terms: impl Into<Terms>, start: Time) -> Self {
+        let terms = terms.into();
+        let mut tunnel = Tunnel::new(terms.limits, start, RANDOM, MASK);
+        if let Some(guard) = Guard::new(terms.bounds, start) {
+            tunnel.hold_to(Box::leak(Box::new(guard)));
+        }
+        if let Some(age) = terms.lifetime {
+            let lifetime = Lifetime {
+                age,
+                code: 1001,
+                is_spread: true,
+            };
+            tunnel.live(lifetime, start, RANDOM);
+        }
+        Self::of(tunnel, start)
+    }
+
+    /// Around a tunnel that has just begun.
+    pub fn of(tunnel: Tunnel<'static>, start: Time) -> Self {
         let mut world = Self {
-            tunnel: Tunnel::new(limits, start, RANDOM, MASK),
+            tunnel,
             now: start,
             client: Peer::new(),
             upstream: Peer::new(),
@@ -219,7 +257,7 @@ impl World {
         };
         loop {
             loop {
-                let write = tunnel.next_write(from, &source.unsent);
+                let write = tunnel.next_write(from, &source.unsent, || now);
                 let bytes = match write {
                     Write::Nothing => break,
                     Write::Drop(count) => {

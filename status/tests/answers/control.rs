@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use websocket_protocol::RequestAuthority;
-use websocket_status::{Close, Closing, Count, Forbidden, Sender, action, write_error};
+use websocket_status::{Close, Closing, Count, Forbidden, Meant, Sender, action, write_error};
 use websocket_zone::{Progress, Text};
 
 use crate::world::{NOW, memory, writer, zone};
@@ -47,10 +47,17 @@ fn a_label_without_tunnels_means_none() {
     let writer = writer(zone);
     let label = writer.label(b"a");
     writer.established(label, &Default::default(), 0, 0, 0);
+    let loops = writer.established(label, &Default::default(), 0, 0, 0);
+    writer.own_loop(&loops);
     for (query, matched) in [("label=a", 1), ("label=b", 0), ("older=0", 1)] {
         let close = Close::parse(&zone, query.as_bytes(), NOW).unwrap();
-        let counted = Count::new().go_on(&zone, &close.action, NOW);
-        assert_eq!(counted, Some(matched), "{query}");
+        let mut count = Count::new();
+        let counted = core::iter::repeat_with(|| count.go_on(&zone, &close.action, NOW));
+        let meant = Meant {
+            matched,
+            own_loop: matched,
+        };
+        assert_eq!(counted.flatten().next(), Some(meant), "{query}");
     }
 }
 
@@ -161,15 +168,18 @@ fn what_is_answered() {
     let posted = |id| Closing::Posted {
         id,
         action: close.action,
-        matched: 5,
+        meant: Meant {
+            matched: 5,
+            own_loop: 2,
+        },
     };
     assert_eq!(
         read(|room| posted(Some(3)).write(room)),
-        json!({"action": 3, "dry_run": false, "matched": 5, "over": 1.5, "code": 1000, "reason": "\"\n\u{e9}"})
+        json!({"action": 3, "dry_run": false, "matched": 5, "own_loop": 2, "over": 1.5, "code": 1000, "reason": "\"\n\u{e9}"})
     );
     assert_eq!(
         read(|room| posted(None).write(room)),
-        json!({"action": null, "dry_run": true, "matched": 5, "over": 1.5, "code": 1000, "reason": "\"\n\u{e9}"})
+        json!({"action": null, "dry_run": true, "matched": 5, "own_loop": 2, "over": 1.5, "code": 1000, "reason": "\"\n\u{e9}"})
     );
     let progress = Closing::Progress {
         id: 3,
@@ -190,7 +200,10 @@ fn what_is_answered() {
     let posted = Closing::Posted {
         id: Some(u64::MAX),
         action: close.action,
-        matched: u64::MAX,
+        meant: Meant {
+            matched: u64::MAX,
+            own_loop: u64::MAX,
+        },
     };
     assert_eq!(
         read(|room| posted.write(room))["reason"],

@@ -1,9 +1,12 @@
 //! JSON: it can be read, and says what there is.
 
+use core::sync::atomic::AtomicU64;
+
 use proptest::prelude::*;
 use serde_json::Value;
+use websocket_status::{Answer, Ask, Entry, Report};
 
-use crate::world::{Happening, happen, happening, json, memory, writer, zone};
+use crate::world::{ABOUT, Happening, NOW, happen, happening, json, memory, writer, zone};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
@@ -149,4 +152,36 @@ fn what_is_asked_wrongly_is_said() {
         assert_eq!(wrong.to_string(), error);
     }
     assert!(websocket_status::Ask::parse(&zone, b"_=17&format=json").is_ok());
+}
+
+#[test]
+fn a_step_is_short_however_much_there_is() {
+    // Room for a few thousand tunnels, most of it free.
+    let words: Vec<AtomicU64> = (0..512 * 1024).map(|_| AtomicU64::new(0)).collect();
+    let zone = zone(&words);
+    let writer = writer(zone);
+    for number in 0..600 {
+        happen(&writer, &plain(number, "a", "10.0.0.1:80"));
+    }
+    let ask = Ask::parse(&zone, b"sort=bytes&tunnels=1000").unwrap();
+    let mut entries = vec![Entry::EMPTY; ask.room(&zone)];
+    let mut answer = Answer::report(Report::new(zone, ask, ABOUT, &mut entries));
+    let mut room = vec![0; 1 << 20];
+    let (mut steps, mut without_text, mut longest) = (0, 0, 0);
+    loop {
+        let filled = answer.fill(&mut room, NOW);
+        steps += 1;
+        without_text += usize::from(filled.length == 0);
+        longest = longest.max(filled.length);
+        if filled.is_last {
+            break;
+        }
+    }
+    // The largest item is the head.
+    assert!(longest < 6000, "{longest} bytes at once");
+    assert!(
+        without_text > 12,
+        "600 tunnels are looked through in {without_text} steps"
+    );
+    assert!(steps > 120, "{steps} steps");
 }

@@ -116,7 +116,7 @@ pub fn happen(writer: &Writer<'_>, what: &Happening) -> Meter {
             ping_rtt: None,
             time: what.number,
         };
-        writer.ended(&meter, &place, &over);
+        writer.ended(&meter, || place, &over);
     }
     meter
 }
@@ -125,7 +125,7 @@ pub fn writer(zone: Zone<'_>) -> Writer<'_> {
     Writer::claim(zone, &Alone).unwrap()
 }
 
-const ABOUT: About<'_> = About {
+pub const ABOUT: About<'_> = About {
     nginx: "1.22.1",
     control: Some(b"/a\"b/close"),
     time: 1_764_127_360_123,

@@ -1,0 +1,93 @@
+//! Lengths that overflow where they are added up.
+
+use nginx_tests::{Client, Frame, Handshake, ScriptedBackend, wait_until};
+
+use crate::case::guarded;
+
+/// The header of a masked frame that says it has this length.
+fn header(opcode: u8, length: u64) -> Vec<u8> {
+    let mask = [0x37, 0xfa, 0x21, 0x3d];
+    [&[opcode, 0xff][..], &length.to_be_bytes(), &mask].concat()
+}
+
+const LENGTHS: [u64; 5] = [1 << 32, i64::MAX as u64, 1 << 63, u64::MAX - 1, u64::MAX];
+
+/// The limit is held against what a frame says, whatever that does to a sum.
+#[test]
+fn a_limit_holds_against_every_length() {
+    for length in LENGTHS {
+        let backend = ScriptedBackend::standard();
+        let nginx = guarded("websocket_max_message_size 1000;", &backend);
+        let mut client = Client::connect(nginx.port());
+        client.establish("/");
+        let part = Frame::binary(vec![1; 900]).unfinished().masked().bytes();
+        let header = header(0x80, length);
+        client.send([&*part, &header].concat()).unwrap();
+        if length >> 63 == 0 {
+            let close = loop {
+                let frame = client.frame();
+                if frame.opcode == 8 {
+                    break frame;
+                }
+            };
+            assert_eq!(close.close_code(), Some(1009), "{length:#x}");
+        } else {
+            // No frame has such a length (RFC 6455 section 5.2): from there on there are none to limit.
+            let sent = [&part[..], &header].concat();
+            wait_until("all of it at the upstream", || {
+                backend.received(0).ends_with(&sent)
+            });
+            assert_eq!(nginx.log_lines("message-too-big"), [""; 0]);
+        }
+    }
+}
+
+/// Without a limit it is for the ends to judge: they get what was sent, and nginx goes on with others.
+#[test]
+fn a_length_that_no_memory_holds_costs_none() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        conn.hang()
+    });
+    let nginx = guarded("", &backend);
+    for (number, length) in LENGTHS.into_iter().enumerate() {
+        let mut client = Client::connect(nginx.port());
+        client.establish("/");
+        let sent = [header(0x82, length), vec![7; 100_000]].concat();
+        client.send(&sent).unwrap();
+        let handshake = backend.request(number).head.raw.len();
+        wait_until("all of it at the upstream", || {
+            backend.received(number).len() == handshake + sent.len()
+        });
+        assert!(backend.received(number).ends_with(&sent), "{length:#x}");
+    }
+}
+
+#[test]
+fn a_handshake_with_lists_as_long_as_nginx_takes_is_judged_at_once() {
+    let backend = ScriptedBackend::standard();
+    let nginx = guarded(
+        "websocket_handshake strict; large_client_header_buffers 8 32k;",
+        &backend,
+    );
+    let names = |line: usize| {
+        let names: Vec<String> = (0..4500).map(|name| format!("p{line}.{name}")).collect();
+        names.join(",")
+    };
+    let mut request = Handshake::new("/");
+    for line in 0..3 {
+        request = request.add("Sec-WebSocket-Protocol", &names(line)[..32_000]);
+        request = request.add("Sec-WebSocket-Extensions", &names(line)[..32_000]);
+    }
+    let start = std::time::Instant::now();
+    let mut client = Client::connect(nginx.port());
+    client.accepted(&request);
+    client.echo("hello");
+    // Compared each with each, they would take seconds.
+    let time = start.elapsed();
+    assert!(
+        time < nginx_tests::patient(std::time::Duration::from_secs(1)),
+        "{time:?}"
+    );
+}
