@@ -469,7 +469,9 @@ fn written(code: &str, default: &str, words: &str, setter: &str) -> String {
         "ptr::null_mut()" => "—".to_owned(),
         "LONGEST_TIMEOUT" if is_time => "off".to_owned(),
         off if off.ends_with("::OFF") => "off".to_owned(),
-        "0" if words == "NGX_CONF_FLAG" => "off".to_owned(),
+        "0" if words == "NGX_CONF_FLAG" || setter == "send_lowat::set_send_lowat" => {
+            "off".to_owned()
+        }
         "1" if words == "NGX_CONF_FLAG" => "on".to_owned(),
         _ => {
             let units: &[(u64, &str)] = match (is_time, setter) {

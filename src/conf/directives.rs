@@ -17,7 +17,7 @@ use super::words::{
     Setter, set_allow_origin, set_buffer_size, set_choice, set_flag, set_large_buffers,
     set_message_size, set_number, set_ping, set_rate, set_time_or_off,
 };
-use super::{LocationConf, MainConf, lifetime, message_rate, status, zone};
+use super::{LocationConf, MainConf, lifetime, message_rate, send_lowat, status, zone};
 use crate::nginx::string;
 use crate::types::{OtherUpgrades, Verify};
 
@@ -98,7 +98,7 @@ const fn main_directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 28] = [
+pub static mut COMMANDS: [ngx_command_t; 29] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -188,6 +188,13 @@ pub static mut COMMANDS: [ngx_command_t; 28] = [
         NGX_CONF_TAKE12,
         set_large_buffers,
         offset_of!(LocationConf, large_buffers),
+        ptr::null_mut(),
+    ),
+    directive(
+        c"websocket_send_lowat",
+        NGX_CONF_TAKE1,
+        send_lowat::set_send_lowat,
+        offset_of!(LocationConf, send_lowat),
         ptr::null_mut(),
     ),
     directive(

@@ -39,6 +39,7 @@ pub struct LocationConf {
     pub(super) tunnel: ngx_flag_t,
     pub(super) buffer_size: usize,
     pub(super) buffers: ngx_int_t,
+    pub(super) send_lowat: usize,
     pub(super) large_buffers: ngx_int_t,
     pub(super) large_buffer_size: usize,
     pub(super) ping_interval: ngx_msec_t,
@@ -181,6 +182,7 @@ impl LocationConf {
         let fields = [
             offset_of!(Self, buffer_size),
             offset_of!(Self, buffers),
+            offset_of!(Self, send_lowat),
             offset_of!(Self, large_buffers),
             offset_of!(Self, ping_interval),
             offset_of!(Self, max_lifetime),

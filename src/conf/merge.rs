@@ -43,6 +43,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         tunnel: conf::UNSET_FLAG,
         buffer_size: conf::UNSET,
         buffers: conf::UNSET_FLAG,
+        send_lowat: conf::UNSET,
         large_buffers: conf::UNSET_FLAG,
         large_buffer_size: conf::UNSET,
         ping_interval: conf::UNSET,
@@ -148,6 +149,7 @@ pub unsafe extern "C" fn merge(
         64 * 1024,
     );
     conf::merge(&mut this.buffers, above.buffers, conf::UNSET_FLAG, 64);
+    conf::merge(&mut this.send_lowat, above.send_lowat, conf::UNSET, 0);
     conf::merge(
         &mut this.large_buffers,
         above.large_buffers,

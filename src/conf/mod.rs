@@ -11,7 +11,8 @@ pub mod message_rate;
 pub mod note;
 pub mod origin;
 pub mod peer;
-pub mod status;
+pub mod send_lowat;
+mod status;
 mod words;
 pub mod zone;
 

@@ -87,10 +87,14 @@ pub unsafe fn hand_back(tunnel: NonNull<Tunnel>) {
     };
     tunnel.finish();
     let (r, original) = (tunnel.r, tunnel.original);
+    let is_dead = tunnel.rules.has_given_up(Side::Client);
     client.clear_write_timer();
     upstream.clear_write_timer();
     upstream.take_timer();
     upstream.end();
+    if is_dead {
+        client.give_up();
+    }
     // SAFETY: the request is alive, and nginx's functions are what they were when the tunnel began.
     unsafe {
         let u = (*r).upstream;
@@ -125,7 +129,7 @@ impl Tunnel {
                 return self.begin(client, upstream);
             }
             if upstream.take_timer() {
-                self.rules.tick(now(), mask());
+                self.tick(client, upstream);
                 return self.carry(client, upstream, from);
             }
         }
@@ -170,20 +174,6 @@ impl Tunnel {
         }
         self.set_timer_of(upstream);
         outcome
-    }
-
-    /// Sets the timer anew, if that is late.
-    #[inline]
-    fn set_timer_of(&mut self, upstream: Socket) {
-        if let Some(delay) = self.rules.timeout(now()) {
-            upstream.set_timer(delay);
-        }
-    }
-
-    fn set_timer(&mut self) {
-        if let Some((_, upstream)) = self.sockets() {
-            self.set_timer_of(upstream);
-        }
     }
 
     fn pump(&mut self, client: Socket, upstream: Socket, from: Side) {

@@ -19,6 +19,7 @@ mod settings;
 mod socket;
 pub mod stock;
 mod take_over;
+mod timer;
 
 pub use carry::{Event, Handlers, Tunnel, each, hand_back};
 pub use take_over::{size, take_over};

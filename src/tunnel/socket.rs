@@ -7,6 +7,7 @@ use nginx_sys::{
     ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, ngx_log_t, ngx_msec_t,
     ngx_post_event, ngx_posted_next_events, ngx_uint_t,
 };
+use websocket_protocol::tunnel::Queue;
 
 /// A connection that is open, with its events, for as long as this is used.
 #[derive(Clone, Copy)]
@@ -75,6 +76,14 @@ impl Socket {
         unsafe { (*self.read()).set_eof(1) };
     }
 
+    /// Has nginx close it as a connection that has timed out: without waiting until what the peer may
+    /// still send is read, and by a reset where `reset_timedout_connection` asks for one.
+    pub fn give_up(self) {
+        self.end();
+        // SAFETY: the connection is open, see new().
+        unsafe { (*self.0.as_ptr()).set_timedout(1) };
+    }
+
     /// Whether the read handler is about to be called again.
     #[inline]
     pub fn is_posted(self) -> bool {
@@ -109,6 +118,38 @@ impl Socket {
             )
         };
         status != 0 || error != 0
+    }
+
+    /// Has it take more only when the kernel has less than this still to send. A unix socket has no such
+    /// bound, and goes without.
+    pub fn set_send_lowat(self, size: usize) {
+        let size = libc::c_int::try_from(size).unwrap_or(libc::c_int::MAX);
+        // SAFETY: the descriptor is that of an open connection; the kernel reads an int.
+        unsafe {
+            libc::setsockopt(
+                (*self.0.as_ptr()).fd,
+                libc::IPPROTO_TCP,
+                libc::TCP_NOTSENT_LOWAT,
+                (&raw const size).cast(),
+                size_of_val(&size) as libc::socklen_t,
+            )
+        };
+    }
+
+    /// What it holds of what was sent, as the peer has not acknowledged it. `None` where the kernel does not
+    /// tell.
+    pub fn queue(self) -> Option<Queue> {
+        let mut held: libc::c_int = 0;
+        // SAFETY: the descriptor is that of an open connection; the kernel writes an int. Linux calls this
+        // request of sockets SIOCOUTQ: of a TCP socket it counts bytes, of a unix socket the memory of what
+        // the peer has not read.
+        let status = unsafe { libc::ioctl((*self.0.as_ptr()).fd, libc::TIOCOUTQ, &raw mut held) };
+        // SAFETY: the connection is open, see new(). Over TLS nginx counts what was encrypted.
+        let accepted = unsafe { (*self.0.as_ptr()).sent } as usize;
+        (status == 0).then_some(Queue {
+            accepted,
+            held: usize::try_from(held).unwrap_or_default(),
+        })
     }
 
     /// Whether what is written to it has to stay where it is until all of it is taken.

@@ -81,6 +81,7 @@ pub unsafe fn take_over(
         let is_late = (conf.heeds_exit() || zone::writer().is_some())
             && Link::enter(&raw mut (*place.as_ptr()).link);
         let tunnel = &mut *place.as_ptr();
+        tunnel.bound_kernel_queues();
         if is_late {
             tunnel.leave_in_time();
         }
@@ -189,6 +190,15 @@ impl Tunnel {
         }
         self.rules.received(from, bytes.len(), now());
         true
+    }
+
+    /// `websocket_send_lowat`
+    fn bound_kernel_queues(&self) {
+        let Some((size, (client, upstream))) = self.conf().send_lowat().zip(self.sockets()) else {
+            return;
+        };
+        client.set_send_lowat(size);
+        upstream.set_send_lowat(size);
     }
 
     /// Whether all can wait for an event: nothing is to be moved, and the timer that nginx is about

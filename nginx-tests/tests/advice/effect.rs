@@ -87,7 +87,7 @@ fn nothing_is_left_of_what_was_tried() {
 }
 
 /// A line of each directive that is nothing without `websocket on`.
-const LINES: [&str; 20] = [
+const LINES: [&str; 21] = [
     "websocket_handshake lenient;",
     "websocket_other_upgrades reject;",
     "websocket_allow_origin same;",
@@ -104,6 +104,7 @@ const LINES: [&str; 20] = [
     "websocket_max_lifetime 1h;",
     "websocket_max_message_size 1m;",
     "websocket_rate 1m;",
+    "websocket_send_lowat 64k;",
     "websocket_message_rate 10r/s;",
     "websocket_message_timeout 1h;",
     "websocket_drain 1m;",
@@ -184,7 +185,7 @@ fn tunnel_directives_where_nginx_carries_the_tunnel() {
     is_silent(&location(
         "websocket_tunnel off; websocket_ping off; websocket_drain off; websocket_upstream_drain off; websocket_rate 0;
          websocket_max_message_size 0; websocket_max_lifetime off;
-         websocket_message_rate off; websocket_message_timeout off;",
+         websocket_send_lowat off; websocket_message_rate off; websocket_message_timeout off;",
     ));
 }
 

@@ -8,6 +8,8 @@ fn duplicates_are_refused() {
         "websocket_tunnel on;",
         "websocket_buffer_size 64k;",
         "websocket_buffers 64;",
+        "websocket_send_lowat 64k;",
+        "websocket_send_lowat off;",
         "websocket_large_buffers 4 256k;",
         "websocket_large_buffers off;",
         "websocket_ping 1s;",
@@ -36,10 +38,11 @@ fn good_values_are_taken_at_every_level() {
         websocket_large_buffers 2 1m; websocket_ping 30s timeout=5s to=both; websocket_max_lifetime 1d;
         websocket_max_message_size 1g; websocket_rate 10m; websocket_drain 30s code=1001;
         websocket_message_rate 71582788r/s close burst=4294967295; websocket_message_timeout 1d;
-        websocket_upstream_drain 30s code=1012;";
+        websocket_upstream_drain 30s code=1012; websocket_send_lowat 128k;";
     let off = "websocket_tunnel off; websocket_large_buffers off; websocket_ping off; websocket_max_lifetime off;
         websocket_max_message_size 0; websocket_rate 0; websocket_drain off;
-        websocket_message_rate off; websocket_message_timeout off; websocket_upstream_drain off;";
+        websocket_message_rate off; websocket_message_timeout off; websocket_upstream_drain off;
+        websocket_send_lowat off;";
     let http = format!(
         "{lines}
         server {{
@@ -53,4 +56,18 @@ fn good_values_are_taken_at_every_level() {
         .main("worker_shutdown_timeout 1m;")
         .check();
     assert!(check.ok, "{check:?}");
+}
+
+#[test]
+fn a_send_lowat_is_a_size_that_makes_sense() {
+    for word in ["0", "1023", "-1", "on", "16q", "1k1", "99999999999g"] {
+        let check = Nginx::server(format!("websocket_send_lowat {word};")).check();
+        let emerg = check.at_level("emerg");
+        assert_eq!(emerg.len(), 1, "{check:?}");
+        let expected = format!(
+            "invalid value \"{word}\" in \"websocket_send_lowat\" directive, it must be a size of at \
+             least 1k, or \"off\" in "
+        );
+        assert!(emerg[0].contains(&expected), "{check:?}");
+    }
 }

@@ -91,6 +91,11 @@ impl Duplex {
     /// The client's end, after its handshake.
     pub fn open(port: u16, certificate: Option<&Certificate>) -> Self {
         let socket = TcpStream::connect(("127.0.0.1", port)).expect("nginx accepts");
+        Self::open_over(socket, certificate)
+    }
+
+    /// Likewise, over a connection that is there already.
+    pub fn open_over(socket: TcpStream, certificate: Option<&Certificate>) -> Self {
         let tls = certificate.map(|certificate| {
             let name = ServerName::try_from("localhost").expect("localhost is a name");
             let tls = ClientConnection::new(certificate.client_config(None), name);
@@ -106,6 +111,11 @@ impl Duplex {
     /// The backend's end: waits for a handshake and accepts it.
     pub fn answer(listener: &TcpListener, certificate: Option<&Certificate>) -> Self {
         let (socket, _) = listener.accept().expect("nginx connects");
+        Self::answer_over(socket, certificate)
+    }
+
+    /// Likewise, over a connection that is there already.
+    pub fn answer_over(socket: TcpStream, certificate: Option<&Certificate>) -> Self {
         let tls = certificate.map(|certificate| {
             let tls = ServerConnection::new(certificate.server_config());
             Connection::Server(tls.expect("a TLS server"))
@@ -118,7 +128,8 @@ impl Duplex {
     }
 
     fn begin(mut socket: TcpStream, mut tls: Option<Connection>) -> io::Result<Self> {
-        socket.set_nodelay(true)?;
+        // A unix socket has nothing of that kind.
+        let _ = socket.set_nodelay(true);
         if let Some(tls) = &mut tls {
             while tls.is_handshaking() {
                 tls.complete_io(&mut socket)?;

@@ -36,8 +36,8 @@ impl Direction {
         ping: Payload,
         now: Time,
     ) -> Write {
-        if guard.look(&self.scanner, self.stuck.is_some(), now) {
-            self.stuck = None;
+        if guard.look(&self.scanner, self.is_stuck, now) {
+            self.is_stuck = false;
         }
         let write = self.choose(unsent, Some((&mut *guard, now)), ping);
         if write == Write::Nothing {

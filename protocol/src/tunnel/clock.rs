@@ -5,9 +5,10 @@
 
 use core::num::NonZeroU32;
 
+use super::delivery::Patience;
 use super::direction::Direction;
 use super::farewell::Parting;
-use super::limits::{Limits, Ping, Side};
+use super::limits::{Limits, Side};
 use super::pair::Pair;
 use super::pong::Payload;
 use super::summary::Reason;
@@ -47,11 +48,14 @@ pub(super) struct Ending {
 /// Pings to one side.
 #[derive(Clone, Copy, Debug)]
 struct Heartbeat {
-    /// Since when an answer is waited for.
-    since: Option<Time>,
-    /// What had come from that side by then. A clock is too coarse to tell an answer by.
-    bytes: u64,
-    /// Until when that side's silence said nothing, as it was not listened to or not silent.
+    /// An answer is waited for.
+    is_asked: bool,
+    /// Since when, if so.
+    asked: Time,
+    /// What had come from that side by then, as far as it tells an answer. A clock is too coarse for that.
+    bytes: u32,
+    /// Until when that side's silence said nothing, as it was not listened to, not silent, or behind with
+    /// what it is sent.
     excused: Time,
 }
 
@@ -66,7 +70,8 @@ pub(super) enum Beat {
 impl Clock {
     pub fn new(now: Time, random: usize) -> Self {
         let heartbeat = Heartbeat {
-            since: None,
+            is_asked: false,
+            asked: now,
             bytes: 0,
             excused: now,
         };
@@ -131,24 +136,54 @@ impl Clock {
             consider(idle_at(limits, by));
             consider(self.ends.map(|ending| ending.at));
             for side in Side::BOTH {
-                consider(send_due(limits, by, side));
-                if let Some(ping) = limits.ping(side) {
-                    consider(self.ping_due(ping, by, side));
+                consider(self.asks_at(limits, by, side));
+                for patience in self.patience(limits, by, side).into_iter().flatten() {
+                    consider(Some(patience.looks(by.towards(side).looked)));
                 }
             }
         }
         delay.max(1)
     }
 
-    fn ping_due(&self, ping: Ping, by: &Pair, to: Side) -> Option<Time> {
-        if !by.towards(to).takes_pings() {
-            return None;
-        }
+    /// When a side is to be sent a Ping, if none is under way.
+    fn asks_at(&self, limits: &Limits, by: &Pair, to: Side) -> Option<Time> {
+        let ping = limits.ping(to).filter(|_| by.towards(to).takes_pings())?;
         let heartbeat = self.heartbeat(to);
-        Some(match heartbeat.since {
-            Some(since) => after(since, ping.timeout),
-            None => after(later(by.of(to).heard(), heartbeat.excused), ping.interval),
-        })
+        let quiet = later(by.of(to).heard(), heartbeat.excused);
+        (!heartbeat.is_asked).then(|| after(quiet, ping.interval))
+    }
+
+    /// What a side has a time for that is running: to take what is to be written, to answer a Ping, and
+    /// to take what has been written, where nothing else moves.
+    pub fn patience(&self, limits: &Limits, by: &Pair, to: Side) -> [Option<Patience>; 3] {
+        let way = by.towards(to);
+        let patience = |since: Option<Time>, limit: Option<NonZeroU32>| {
+            since
+                .zip(limit)
+                .map(|(since, limit)| Patience { since, limit })
+        };
+        let asked = self.heartbeat(to).asked().filter(|_| way.takes_pings());
+        let moved = (way.bytes() > 0).then(|| moved(by));
+        [
+            patience(way.stuck(), limits.send(to)),
+            patience(asked, limits.ping(to).map(|ping| ping.timeout)),
+            patience(moved, limits.idle),
+        ]
+    }
+
+    /// Whether a side's socket is to be looked at, before it can be said whether the side is alive.
+    pub fn has_doubts(&self, limits: &Limits, by: &Pair, of: Side, now: Time) -> bool {
+        let looked = by.towards(of).looked;
+        self.patience(limits, by, of)
+            .into_iter()
+            .flatten()
+            .any(|patience| left(patience.looks(looked), now) == 0)
+    }
+
+    /// A side's silence said nothing until then.
+    pub fn excuse(&mut self, side: Side, until: Time) {
+        let heartbeat = self.heartbeat_mut(side);
+        heartbeat.excused = later(heartbeat.excused, until);
     }
 
     /// Looks whether a side is to be asked, or has not answered.
@@ -161,14 +196,14 @@ impl Clock {
         if answers.stuck().is_some() || !way.takes_pings() {
             // Its answer would not be read, or there can be no question.
             heartbeat.excused = now;
-            heartbeat.since = None;
+            heartbeat.is_asked = false;
             return Beat::Wait;
         }
         heartbeat.excused = later(answers.heard(), heartbeat.excused);
-        if answers.bytes() != heartbeat.bytes {
-            heartbeat.since = None;
+        if answers.bytes() as u32 != heartbeat.bytes {
+            heartbeat.is_asked = false;
         }
-        let Some(since) = heartbeat.since else {
+        let Some(since) = heartbeat.asked() else {
             return if left(after(heartbeat.excused, ping.interval), now) == 0 {
                 Beat::Send
             } else {
@@ -181,7 +216,7 @@ impl Clock {
         // Behind a frame that is still on its way the Ping has to wait, and so have we; not where
         // the side itself takes nothing.
         if way.has_ours() && (way.stuck().is_none() || is_after(way.taken(), since)) {
-            heartbeat.since = Some(now);
+            heartbeat.asked = now;
             return Beat::Wait;
         }
         Beat::Dead
@@ -195,7 +230,7 @@ impl Clock {
     /// What was queued to a side is gone, and with it a Ping, if one was.
     pub fn has_asked(&mut self, to: Side, answers: &Direction, now: Time) {
         let heartbeat = self.heartbeat_mut(to);
-        if heartbeat.since.is_some() {
+        if heartbeat.is_asked {
             heartbeat.begin(answers, now);
         }
     }
@@ -203,8 +238,9 @@ impl Clock {
     /// A side has answered a Ping that is gone.
     pub fn note_pong(&mut self, from: Side, now: Time) {
         let heartbeat = self.heartbeat_mut(from);
-        if let Some(since) = heartbeat.since.take() {
-            self.rtt = u32::try_from(now.wrapping_sub(since)).unwrap_or(u32::MAX);
+        if core::mem::take(&mut heartbeat.is_asked) {
+            let took = now.wrapping_sub(heartbeat.asked);
+            self.rtt = u32::try_from(took).unwrap_or(u32::MAX);
             self.pongs = self.pongs.wrapping_add(1);
         }
     }
@@ -230,16 +266,26 @@ impl Clock {
 }
 
 impl Heartbeat {
-    fn begin(&mut self, answers: &Direction, now: Time) {
-        self.since = Some(now);
-        self.bytes = answers.bytes();
+    /// Since when an answer could have come, if one is waited for.
+    fn asked(&self) -> Option<Time> {
+        self.is_asked.then(|| later(self.asked, self.excused))
     }
+
+    fn begin(&mut self, answers: &Direction, now: Time) {
+        self.is_asked = true;
+        self.asked = now;
+        self.bytes = answers.bytes() as u32;
+    }
+}
+
+/// When a byte last went in or out, on either side.
+fn moved(by: &Pair) -> Time {
+    later(by.client.moved(), by.upstream.moved())
 }
 
 /// When nothing has moved for too long.
 fn idle_at(limits: &Limits, by: &Pair) -> Option<Time> {
-    let moved = later(by.client.moved(), by.upstream.moved());
-    limits.idle.map(|idle| after(moved, idle))
+    limits.idle.map(|idle| after(moved(by), idle))
 }
 
 /// When a side has taken nothing for too long.

@@ -3,7 +3,7 @@
 use core::num::NonZeroU32;
 
 use super::direction::Direction;
-use super::limits::{Limits, Side};
+use super::limits::{Limits, Side, Sides};
 use super::summary::{End, Reason};
 use super::time::Time;
 
@@ -17,8 +17,8 @@ pub(super) struct Closing {
     pub reason: Reason,
     pub code: u16,
     pub deadline: Time,
-    /// The side that has been found dead.
-    pub dead: Option<Side>,
+    /// Which sides have been found dead.
+    pub dead: Sides,
     /// How long the client and the upstream had been silent.
     pub silent: (Time, Time),
 }
@@ -26,22 +26,16 @@ pub(super) struct Closing {
 /// Whether a tunnel is through.
 ///
 /// One that closes itself is when all has gone by and the sides have answered. A side is not waited for
-/// that could not be asked, that is dead, or whose answer could not be told from what else it sends. Any
-/// other is when a side has ended and what it sent is passed on, which
-/// is nginx's own rule.
-pub(super) fn is_through(
-    closing: Option<&Closing>,
-    client: &Direction,
-    upstream: &Direction,
-) -> bool {
+/// that could not be asked, or whose answer could not be told from what else it sends; one that is dead
+/// has ended. Any other is when a side has ended and what it sent is passed on, which is nginx's own rule.
+pub(super) fn is_through(is_closing: bool, client: &Direction, upstream: &Direction) -> bool {
     if client.ended && upstream.ended {
         return true;
     }
-    if let Some(closing) = closing {
+    if is_closing {
         let is_done = |from: &Direction, to: &Direction| {
-            let is_dead = closing.dead == Some(from.from());
             let has_answered = from.ended || from.close.is_some() || !from.are_frames();
-            to.is_drained() && (has_answered || is_dead || !to.asks_to_close())
+            to.is_drained() && (has_answered || !to.asks_to_close())
         };
         return is_done(client, upstream) && is_done(upstream, client);
     }

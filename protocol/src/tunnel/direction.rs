@@ -54,8 +54,10 @@ pub(super) struct Direction {
     pub ours: Option<Ours>,
     /// Bytes received that are not gone yet.
     unsent: usize,
-    /// Since when the receiver has taken nothing of what was to be written.
-    pub stuck: Option<Time>,
+    /// The receiver has to be waited for.
+    pub is_stuck: bool,
+    /// Since when it has taken nothing of what was to be written, if so.
+    pub stuck: Time,
     /// All that can be written before the sender sends more is written.
     pub starved: bool,
     bytes: u64,
@@ -66,9 +68,15 @@ pub(super) struct Direction {
     /// How many Pings the sender has been sent by the tunnel and not answered.
     pub unanswered: u8,
     /// When the sender was last heard of.
-    heard: Time,
+    pub heard: Time,
     /// When the receiver last took some of it.
-    taken: Time,
+    pub taken: Time,
+    /// When its socket was last looked at, and what had been acknowledged by then, as far as it tells more
+    /// from less.
+    pub looked: Time,
+    pub acknowledged: u32,
+    /// Whether the socket held some that was not.
+    pub holds: bool,
     pub ended: bool,
     /// A message that must not pass has been seen.
     pub exceeds: bool,
@@ -83,7 +91,8 @@ impl Direction {
             owed: 0,
             ours: None,
             unsent: 0,
-            stuck: None,
+            is_stuck: false,
+            stuck: now,
             starved: false,
             bytes: 0,
             close: None,
@@ -91,6 +100,9 @@ impl Direction {
             unanswered: 0,
             heard: now,
             taken: now,
+            looked: now.wrapping_sub(1),
+            acknowledged: 0,
+            holds: false,
             ended: false,
             exceeds: false,
         }
@@ -110,7 +122,7 @@ impl Direction {
     #[inline]
     pub fn sent<'b>(&mut self, bytes: &'b [u8], now: Time) -> Option<Seen<'b>> {
         self.owed = 0;
-        self.stuck = None;
+        self.is_stuck = false;
         self.taken = now;
         self.gone(bytes)
     }
@@ -169,7 +181,7 @@ impl Direction {
 
     /// So many bytes of [`Self::ours`] are gone. What that was, if it was all.
     pub fn sent_ours(&mut self, count: usize, farewell: u8) -> Option<Ours> {
-        self.stuck = None;
+        self.is_stuck = false;
         self.ours.take_if(|ours| ours.sent(count, farewell))
     }
 
@@ -181,23 +193,6 @@ impl Direction {
             _ => {}
         }
         self.blocked(now);
-    }
-
-    /// The receiver has to be waited for.
-    pub fn blocked(&mut self, now: Time) {
-        self.stuck.get_or_insert(now);
-    }
-
-    /// All that can be written is written.
-    pub fn starve(&mut self) {
-        self.starved = true;
-        self.stuck = None;
-    }
-
-    /// What comes from the sender waits for its time: until now nobody is to blame for silence.
-    pub fn excuse(&mut self, now: Time) {
-        self.heard = now;
-        self.stuck = Some(now);
     }
 
     /// It is told now that the sender's bytes are no frames. Whether it had to be.
@@ -212,7 +207,7 @@ impl Direction {
     /// Nothing more comes from the sender. Whether that tells what is to become of bytes that were held
     /// back.
     pub fn ends(&mut self) -> bool {
-        let held_back = self.unsent > 0 && self.stuck.is_none();
+        let held_back = self.unsent > 0 && !self.is_stuck;
         let is_news = !core::mem::replace(&mut self.ended, true) && held_back;
         self.starved &= !is_news;
         is_news
@@ -271,7 +266,7 @@ impl Direction {
     pub fn cut(&mut self) {
         self.passage = Passage::Cut;
         self.ours = None;
-        self.stuck = None;
+        self.is_stuck = false;
     }
 
     // What can be asked.
@@ -288,7 +283,7 @@ impl Direction {
     /// Whether more may be read from the sender, as far as the receiver is concerned.
     #[inline]
     pub fn takes_more(&self) -> bool {
-        self.stuck.is_none() && (!self.exceeds || self.passage != Passage::Open)
+        !self.is_stuck && (!self.exceeds || self.passage != Passage::Open)
     }
 
     pub fn ours<'a>(&'a self, farewell: &'a [u8]) -> &'a [u8] {
@@ -315,7 +310,7 @@ impl Direction {
 
     /// Since when the receiver has to be waited for.
     pub fn stuck(&self) -> Option<Time> {
-        self.stuck
+        self.is_stuck.then_some(self.stuck)
     }
 
     /// Whether what has come so far is WebSocket frames.

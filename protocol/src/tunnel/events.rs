@@ -2,9 +2,10 @@
 
 use super::clock::{self, Beat, Ending};
 use super::close::{self, CLOSE_TIMEOUT, Closing};
+use super::delivery::{Patience, Queue};
 use super::direction::{Direction, Seen};
 use super::farewell::{Farewell, Parting};
-use super::limits::Side;
+use super::limits::{Side, Sides};
 use super::state::Tunnel;
 use super::summary::Reason;
 use super::text::Piece;
@@ -91,7 +92,22 @@ impl Tunnel<'_> {
         self.is_eventful = true;
     }
 
-    /// The timer has fired. `mask` is for a Ping to the upstream.
+    /// What a side's socket holds, where [`has_doubts`](Self::has_doubts) asks; `None` if that can't be
+    /// told.
+    pub fn holds(&mut self, side: Side, queue: Option<Queue>, now: Time) {
+        let times = self.clock.patience(&self.limits, &self.by, side);
+        let way = self.by.towards_mut(side);
+        let look = way.look(queue, now);
+        let [sends, answers, moves] = times.map(|time| time?.renewed(look));
+        way.stuck = sends.unwrap_or(way.stuck);
+        way.taken = moves.unwrap_or(way.taken);
+        if let Some(since) = answers {
+            self.clock.excuse(side, since);
+        }
+    }
+
+    /// The timer has fired, and [`has_doubts`](Self::has_doubts) has been asked of both sides. `mask` is for
+    /// a Ping to the upstream.
     pub fn tick(&mut self, now: Time, mask: [u8; 4]) {
         self.clock.fired();
         if is_due(self.clock.resume_at, now) {
@@ -108,29 +124,34 @@ impl Tunnel<'_> {
             return;
         }
         if let Some(ending) = self.clock.ends.filter(|ending| left(ending.at, now) == 0) {
-            self.close(None, ending.reason, None, now);
+            self.close(None, ending.reason, Sides::NONE, now);
             return;
         }
+        let mut dead = Sides::NONE;
         for side in Side::BOTH {
             if clock::takes_nothing(&self.limits, &self.by, side, now) {
-                self.close(Some(side), Reason::SendTimeout, Some(side), now);
-                return;
+                dead.add(side);
             }
         }
+        if let Some(first) = dead.first() {
+            return self.close(Some(first), Reason::SendTimeout, dead, now);
+        }
         if clock::is_idle(&self.limits, &self.by, now) {
-            self.close(None, Reason::IdleTimeout, None, now);
-            return;
+            return self.close(None, Reason::IdleTimeout, Sides::NONE, now);
         }
         if is_due(self.silent_at(), now) {
-            self.close(None, Reason::MessageTimeout, None, now);
+            self.close(None, Reason::MessageTimeout, Sides::NONE, now);
             return;
         }
         for side in Side::BOTH {
             match self.clock.beat(&self.limits, &self.by, side, now) {
                 Beat::Wait => {}
                 Beat::Send => self.ping(side, mask, now),
-                Beat::Dead => return self.close(None, Reason::PingTimeout, Some(side), now),
+                Beat::Dead => dead.add(side),
             }
+        }
+        if dead.first().is_some() {
+            self.close(None, Reason::PingTimeout, dead, now);
         }
     }
 }
@@ -215,14 +236,15 @@ impl Tunnel<'_> {
 
     /// A side is waited for, but not for ever.
     fn wait_for(&mut self, to: Side) {
-        if self.closing.is_some_and(|closing| closing.dead == Some(to)) {
+        if self.has_given_up(to) {
             // What waits for it holds up the answer of the other side.
             self.by.towards_mut(to).cut();
             return self.give_turn(to.other());
         }
-        let stuck = self.by.towards(to).stuck();
-        if let (Some(stuck), Some(timeout)) = (stuck, self.limits.send(to)) {
-            self.clock.wake_by(after(stuck, timeout));
+        let way = self.by.towards(to);
+        if let (Some(since), Some(limit)) = (way.stuck(), self.limits.send(to)) {
+            let patience = Patience { since, limit };
+            self.clock.wake_by(patience.looks(way.looked));
         }
     }
 
@@ -239,15 +261,10 @@ impl Tunnel<'_> {
         self.give_turn(to.other());
     }
 
-    /// Sends both sides a Close, unless what goes to one is no frames. A side that is `dead` need neither
-    /// take it nor answer.
-    pub(super) fn close(
-        &mut self,
-        by: Option<Side>,
-        reason: Reason,
-        dead: Option<Side>,
-        now: Time,
-    ) {
+    /// Sends both sides a Close, unless what goes to one is no frames. A side that is `dead` need not take
+    /// it, and what has come from it by then is all: neither its answer is waited for nor the end of a
+    /// frame that it has begun.
+    pub(super) fn close(&mut self, by: Option<Side>, reason: Reason, dead: Sides, now: Time) {
         let code = match reason {
             Reason::Control | Reason::UpstreamDrain | Reason::Lifetime => self.parting().code(),
             reason => close::code(reason, &self.limits),
@@ -262,6 +279,11 @@ impl Tunnel<'_> {
             dead,
             silent: (silence(&self.by.client), silence(&self.by.upstream)),
         });
+        for side in Side::BOTH {
+            if dead.has(side) {
+                self.by.of_mut(side).ends();
+            }
+        }
         if !self.by.client.takes_frames() && !self.by.upstream.takes_frames() {
             // There is no telling where a frame would fit.
             return self.give_up();
@@ -293,10 +315,7 @@ impl Tunnel<'_> {
 
     fn give_turn(&mut self, from: Side) {
         self.is_eventful = true;
-        match from {
-            Side::Client => self.turns.client = true,
-            Side::Upstream => self.turns.upstream = true,
-        }
+        self.turns.add(from);
     }
 }
 

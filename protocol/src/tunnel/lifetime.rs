@@ -2,6 +2,7 @@
 
 use super::clock::Ending;
 use super::farewell::Parting;
+use super::limits::Sides;
 use super::state::Tunnel;
 use super::summary::Reason;
 use super::time::Time;
@@ -39,7 +40,7 @@ impl Tunnel<'_> {
             parting: Parting::of_code(code),
         });
         if left == 0 {
-            self.close(None, Reason::Lifetime, None, now);
+            self.close(None, Reason::Lifetime, Sides::NONE, now);
         }
     }
 }

@@ -60,6 +60,48 @@ impl Side {
     }
 }
 
+/// None of the ends of a tunnel, one, or both.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sides {
+    client: bool,
+    upstream: bool,
+}
+
+impl Sides {
+    pub const NONE: Self = Self {
+        client: false,
+        upstream: false,
+    };
+
+    pub fn has(self, side: Side) -> bool {
+        match side {
+            Side::Client => self.client,
+            Side::Upstream => self.upstream,
+        }
+    }
+
+    /// The first of them.
+    pub fn first(self) -> Option<Side> {
+        Side::BOTH.into_iter().find(|side| self.has(*side))
+    }
+
+    pub fn add(&mut self, side: Side) {
+        *self.place(side) = true;
+    }
+
+    /// Takes a side out. Whether it was there.
+    pub fn take(&mut self, side: Side) -> bool {
+        core::mem::take(self.place(side))
+    }
+
+    fn place(&mut self, side: Side) -> &mut bool {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Upstream => &mut self.upstream,
+        }
+    }
+}
+
 impl Limits {
     /// How long a write to that side may be blocked.
     pub(super) fn send(&self, to: Side) -> Option<NonZeroU32> {

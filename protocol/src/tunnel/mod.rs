@@ -8,6 +8,7 @@ mod choice;
 mod clock;
 mod close;
 mod credit;
+mod delivery;
 mod direction;
 mod events;
 mod farewell;
@@ -28,6 +29,7 @@ mod write;
 
 pub use bounds::{Bounds, Excess, MessageRate};
 pub use close::CLOSE_TIMEOUT;
+pub use delivery::Queue;
 pub use farewell::Farewell;
 pub use flood::{Flood, Sizes};
 pub use guard::Guard;

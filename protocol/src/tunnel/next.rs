@@ -1,7 +1,7 @@
 //! What a tunnel does next.
 
 use super::close;
-use super::limits::Side;
+use super::limits::{Side, Sides};
 use super::state::Tunnel;
 use super::time::{Time, left};
 use super::write::Write;
@@ -43,6 +43,12 @@ impl Tunnel<'_> {
             return self.may_read(now);
         }
         usize::MAX
+    }
+
+    /// Before a [tick](Self::tick): whether a side's socket is to be looked at, and
+    /// [what it holds](Self::holds) to be told, as the side may have to be given up.
+    pub fn has_doubts(&self, of: Side, now: Time) -> bool {
+        self.closing.is_none() && self.clock.has_doubts(&self.limits, &self.by, of, now)
     }
 
     /// What is to be done when a turn has ended, or after a tick.
@@ -122,15 +128,15 @@ impl Tunnel<'_> {
             return Next::End;
         }
         if self.by.client.exceeds && self.closing.is_none() {
-            self.close(None, self.excess(), None, now);
+            self.close(None, self.excess(), Sides::NONE, now);
         }
-        if core::mem::take(&mut self.turns.upstream) {
+        if self.turns.take(Side::Upstream) {
             return Next::Turn(Side::Upstream);
         }
-        if core::mem::take(&mut self.turns.client) {
+        if self.turns.take(Side::Client) {
             return Next::Turn(Side::Client);
         }
-        if close::is_through(self.closing.as_ref(), &self.by.client, &self.by.upstream) {
+        if close::is_through(self.closing.is_some(), &self.by.client, &self.by.upstream) {
             self.is_over = true;
             return Next::End;
         }

@@ -5,7 +5,7 @@ use super::close::{Closing, Known};
 use super::direction::Direction;
 use super::farewell::Farewell;
 use super::guard::Guard;
-use super::limits::{Limits, Side};
+use super::limits::{Limits, Side, Sides};
 use super::pair::Pair;
 use super::summary::{Delays, End, Reason, Summary};
 use super::time::{Time, later};
@@ -23,12 +23,12 @@ use super::traffic::Traffic;
 ///
 /// - *What happened* is told by [`received`](Self::received), [`sent`](Self::sent),
 ///   [`sent_ours`](Self::sent_ours), [`dropped`](Self::dropped), [`refused`](Self::refused),
-///   [`blocked`](Self::blocked), [`ended`](Self::ended), [`reset`](Self::reset), [`lost`](Self::lost)
-///   and [`tick`](Self::tick).
+///   [`blocked`](Self::blocked), [`ended`](Self::ended), [`reset`](Self::reset), [`lost`](Self::lost),
+///   [`holds`](Self::holds) and [`tick`](Self::tick).
 /// - *What is wanted* is told by [`drain`](Self::drain), [`drain_upstream`](Self::drain_upstream),
 ///   [`depart`](Self::depart) and [`finish`](Self::finish).
 /// - *What to do next* is said by [`next_write`](Self::next_write), [`next_read`](Self::next_read),
-///   [`next`](Self::next) and [`timeout`](Self::timeout).
+///   [`next`](Self::next), [`timeout`](Self::timeout) and [`has_doubts`](Self::has_doubts).
 /// - *What can be asked* at any time: [`ours`](Self::ours), [`is_empty`](Self::is_empty),
 ///   [`summary`](Self::summary) and the like.
 ///
@@ -67,15 +67,9 @@ pub struct Tunnel<'a> {
     /// Something has happened that [`next`](Self::next) has to look at.
     pub(super) is_eventful: bool,
     /// Directions that have something to do, whatever their sockets say.
-    pub(super) turns: Turns,
+    pub(super) turns: Sides,
     pub(super) is_over: bool,
     pub(super) end: Option<End>,
-}
-
-#[derive(Debug)]
-pub(super) struct Turns {
-    pub client: bool,
-    pub upstream: bool,
 }
 
 impl<'a> Tunnel<'a> {
@@ -95,10 +89,7 @@ impl<'a> Tunnel<'a> {
             first_close: None,
             broken: None,
             is_eventful: false,
-            turns: Turns {
-                client: false,
-                upstream: false,
-            },
+            turns: Sides::NONE,
             is_over: false,
             end: None,
         }
@@ -129,6 +120,11 @@ impl Tunnel<'_> {
     /// Whether what comes from a side waits for the other to take some, or for its time.
     pub fn is_stuck(&self, from: Side) -> bool {
         self.by.of(from).stuck().is_some()
+    }
+
+    /// Whether a side has been found dead, so that nothing is owed to it.
+    pub fn has_given_up(&self, side: Side) -> bool {
+        self.closing.is_some_and(|closing| closing.dead.has(side))
     }
 
     /// Whether the end has been noted.

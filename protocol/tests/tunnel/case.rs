@@ -63,6 +63,14 @@ pub fn pings(to_client: bool, to_upstream: bool) -> Limits {
     }
 }
 
+pub fn sending(client: u32, upstream: u32) -> Limits {
+    Limits {
+        send_to_client: time(client),
+        send_to_upstream: time(upstream),
+        ..Limits::default()
+    }
+}
+
 pub fn masked_close(code: u16) -> Vec<u8> {
     ControlFrame::close(code, "").masked(MASK).bytes().to_vec()
 }

@@ -6,6 +6,8 @@ mod bounds;
 mod bytes;
 mod case;
 mod closes;
+mod dead;
+mod delivery;
 mod departs;
 mod ends;
 mod orders;

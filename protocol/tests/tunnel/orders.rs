@@ -22,6 +22,9 @@ enum Step {
     /// Its socket takes nothing more, and admits that or not.
     Blocks(Side, bool),
     Piece(Side, usize),
+    /// Its socket holds what it takes, or not.
+    Reads(Side, bool),
+    Acknowledges(Side, usize),
     Turn(Side),
     Wait(usize),
     Drain(usize),
@@ -163,6 +166,8 @@ fn take(world: &mut World, step: &Step) {
             world.peer(side).is_asked = !admits;
         }
         Step::Piece(side, piece) => world.peer(side).piece = piece,
+        Step::Reads(side, reads) => world.peer(side).reads = reads,
+        Step::Acknowledges(side, count) => world.acknowledges(side, count),
         Step::Turn(side) => world.turn(side),
         Step::Wait(time) => world.wait(time),
         Step::Drain(within) => {
@@ -439,6 +444,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (side(), count()).prop_map(|(side, count)| Step::Takes(side, count)),
         2 => (side(), any::<bool>()).prop_map(|(side, admits)| Step::Blocks(side, admits)),
         1 => (side(), count()).prop_map(|(side, piece)| Step::Piece(side, piece)),
+        1 => (side(), any::<bool>()).prop_map(|(side, reads)| Step::Reads(side, reads)),
+        1 => (side(), count()).prop_map(|(side, count)| Step::Acknowledges(side, count)),
         2 => side().prop_map(Step::Turn),
         3 => (1..600usize).prop_map(Step::Wait),
         1 => (1..500usize).prop_map(Step::Drain),

@@ -1,7 +1,7 @@
 //! Two peers with sockets that are made up, and a proxy between them that does what the tunnel says.
 
 use websocket_protocol::tunnel::{
-    Bounds, Farewell, Guard, Lifetime, Limits, Next, Side, Time, Tunnel, Write,
+    Bounds, Farewell, Guard, Lifetime, Limits, Next, Queue, Side, Time, Tunnel, Write,
 };
 
 /// Room in a buffer of the proxy's. Less than a frame may have, more than a header.
@@ -40,6 +40,8 @@ pub struct World {
     pub timer: Option<Time>,
     pub is_over: bool,
     pub not_frames: Vec<Side>,
+    /// How often a socket was looked at.
+    pub looks: usize,
     /// What the tunnel departs with.
     pub farewell: Option<Farewell>,
 }
@@ -61,6 +63,10 @@ pub struct Peer {
     /// Whether its socket looks as if it took some when it takes none.
     pub is_asked: bool,
     pub got: Vec<u8>,
+    /// It acknowledges all that its socket takes; else its socket holds that.
+    pub reads: bool,
+    /// How many bytes its socket holds.
+    held: usize,
     /// What was offered in vain: TLS has made a record of it.
     owed: Option<Vec<u8>>,
 }
@@ -71,6 +77,7 @@ impl Peer {
             room: usize::MAX,
             piece: usize::MAX,
             is_asked: true,
+            reads: true,
             ..Self::default()
         }
     }
@@ -78,6 +85,19 @@ impl Peer {
     /// Whether all that has arrived from it is read.
     pub fn is_through(&self) -> bool {
         self.read == self.arrived
+    }
+
+    /// How many bytes its socket holds.
+    pub fn holds(&self) -> usize {
+        self.held
+    }
+
+    /// What its socket says of what it was given.
+    fn queue(&self) -> Queue {
+        Queue {
+            accepted: self.got.len(),
+            held: self.held,
+        }
     }
 
     /// Offers bytes to its socket; how many it took.
@@ -90,6 +110,7 @@ impl Peer {
         self.owed = (count == 0).then(|| bytes.to_vec());
         self.room -= count;
         self.got.extend(&bytes[..count]);
+        self.held += if self.reads { 0 } else { count };
         count
     }
 }
@@ -122,6 +143,7 @@ impl World {
             timer: None,
             is_over: false,
             not_frames: vec![],
+            looks: 0,
             farewell: None,
         };
         world.settle();
@@ -162,9 +184,16 @@ impl World {
         self.turn(side.other());
     }
 
+    /// A side acknowledges so many bytes of what its socket holds.
+    pub fn acknowledges(&mut self, side: Side, count: usize) {
+        let held = &mut self.peer(side).held;
+        *held = held.saturating_sub(count);
+    }
+
     /// Time goes by; the timer fires when it is due.
     pub fn wait(&mut self, time: Time) {
         let end = self.now.wrapping_add(time);
+        let mut ticks = 0;
         loop {
             let due = self
                 .timer
@@ -176,6 +205,15 @@ impl World {
             };
             self.now = self.now.wrapping_add(due);
             self.timer = None;
+            ticks += 1;
+            assert!(ticks <= time + 1, "the timer fires for nothing");
+            for side in Side::BOTH {
+                if self.tunnel.has_doubts(side, self.now) {
+                    self.looks += 1;
+                    let queue = self.peer(side).queue();
+                    self.tunnel.holds(side, Some(queue), self.now);
+                }
+            }
             self.tunnel.tick(self.now, MASK);
             self.settle();
             assert!(self.is_over || self.timer.is_some(), "no timer is set");
