@@ -18,3 +18,4 @@ mod stress;
 mod stuck;
 mod time;
 mod upstream_drain;
+mod upstream_drain_workers;
