@@ -214,7 +214,7 @@ fn proxy_read_timeout_still_holds_for_plain_requests_after_a_tunnel() {
         conn.accept(&request)?;
         conn.echo_frames()
     });
-    let nginx = Nginx::server(location("proxy_read_timeout 300ms;"))
+    let nginx = Nginx::server(location("proxy_read_timeout 1s;"))
         .set("BACKEND", backend.address())
         .start();
     let mut tunnel = Client::connect(nginx.port());

@@ -8,6 +8,7 @@ use nginx_tests::{Client, Frame, Nginx, ScriptedBackend, wait_until};
 use crate::case::{self, active, descriptors, memory};
 use crate::duplex::Random;
 
+const ROUNDS: usize = 5;
 const TUNNELS: usize = 2000;
 const MB: u64 = 1 << 20;
 
@@ -100,7 +101,7 @@ fn nothing_is_left_of_two_thousand_tunnels() {
     let open = descriptors(worker);
     let mut random = Random(0xBAD5EED);
     let mut after_rounds = Vec::new();
-    for round in 1..=3 {
+    for round in 1..=ROUNDS {
         let mut clients: Vec<Client> = (0..TUNNELS).map(|_| case::join(&nginx)).collect();
         let established = memory(worker);
         for client in &mut clients {
@@ -137,15 +138,16 @@ fn nothing_is_left_of_two_thousand_tunnels() {
         );
         after_rounds.push(memory(worker));
     }
-    let (second, third) = (after_rounds[1], after_rounds[2]);
+    // malloc() settles within the first ones: what it has free depends on what lies above.
+    let last = after_rounds[ROUNDS - 2..].to_vec();
     assert!(
-        third < second + MB,
+        last[1] < last[0] + MB,
         "memory grows with each round: {after_rounds:?}"
     );
     // stop() fails on an open socket, or if something holds the worker.
     let log = nginx.stop();
     assert!(!log.contains("request count is zero"));
-    assert_eq!(log.matches("websocket closed after").count(), 3 * TUNNELS);
+    assert_eq!(log.matches("websocket closed after").count(), ROUNDS * TUNNELS);
 }
 
 #[test]
