@@ -32,11 +32,12 @@ pub const ALL_PEERS: &str = "module,haproxy,envoy,caddy,traefik,apache,relay,sto
 pub const BEFORE: &str = "before";
 
 /// All there are; ratios are to the last of those that run.
-pub static PEERS: [Peer; 11] = [
+pub static PEERS: [Peer; 12] = [
     Peer::module("module", "on", ""),
     Peer::module(BEFORE, "on", ""),
     Peer::module("zone", "on", "websocket_zone websocket:64m;"),
     Peer::module("off", "off", ""),
+    Peer::module("lowat", "on; websocket_send_lowat 128k", ""),
     Peer::of(
         "haproxy",
         Program::Haproxy,

@@ -12,10 +12,11 @@ use nginx_sys::{
 };
 use websocket_protocol::Strictness;
 
+use super::buffers::{set_buffer_size, set_large_buffers};
 use super::leave::{set_drain, set_upstream_drain};
 use super::words::{
-    Setter, set_allow_origin, set_buffer_size, set_choice, set_flag, set_large_buffers,
-    set_message_size, set_number, set_ping, set_rate, set_time_or_off,
+    Setter, set_allow_origin, set_choice, set_flag, set_message_size, set_number, set_ping,
+    set_rate, set_time_or_off,
 };
 use super::{LocationConf, MainConf, lifetime, message_rate, send_lowat, status, zone};
 use crate::nginx::string;

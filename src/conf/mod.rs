@@ -1,6 +1,7 @@
 //! The configuration: what directives say, level by level. Plain data; what is made of it at the
 //! end of the configuration is `inject`'s and `advice`'s.
 
+mod buffers;
 pub mod directives;
 mod leave;
 pub mod lifetime;

@@ -5,9 +5,9 @@ use core::ffi::{CStr, c_char, c_void};
 use core::fmt;
 
 use nginx_sys::{
-    NGX_LOG_EMERG, ngx_array_t, ngx_atoi, ngx_command_t, ngx_conf_enum_t, ngx_conf_set_enum_slot,
+    NGX_LOG_EMERG, ngx_array_t, ngx_command_t, ngx_conf_enum_t, ngx_conf_set_enum_slot,
     ngx_conf_set_flag_slot, ngx_conf_set_num_slot, ngx_conf_set_off_slot, ngx_conf_set_size_slot,
-    ngx_conf_t, ngx_int_t, ngx_msec_t, ngx_parse_size, ngx_str_t, ngx_uint_t,
+    ngx_conf_t, ngx_msec_t, ngx_str_t, ngx_uint_t,
 };
 
 use super::{LocationConf, origin};
@@ -18,9 +18,6 @@ use crate::types::{LONGEST_TIMEOUT, TO_CLIENT, TO_UPSTREAM};
 /// What nginx has a directive read by.
 pub type Setter =
     unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
-
-/// Below this a tunnel would be all overhead.
-const SMALLEST_BUFFER: usize = 1024;
 
 pub const DEFAULT_PING_TIMEOUT: ngx_msec_t = 10_000;
 
@@ -63,23 +60,6 @@ pub unsafe extern "C" fn set_time_or_off(
     unsafe { noted(cf, command, conf, read_time_or_off) }
 }
 
-/// `size`
-pub unsafe extern "C" fn set_buffer_size(
-    cf: *mut ngx_conf_t,
-    command: *mut ngx_command_t,
-    conf: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: as in set_flag().
-    unsafe {
-        let expected = "a size of at least 1k";
-        let rv = slot(cf, command, conf, ngx_conf_set_size_slot, expected);
-        if rv == conf::OK && (*conf.cast::<LocationConf>()).buffer_size < SMALLEST_BUFFER {
-            return refuse(cf, format_args!("{expected}"));
-        }
-        rv
-    }
-}
-
 /// `number`
 pub unsafe extern "C" fn set_number(
     cf: *mut ngx_conf_t,
@@ -96,16 +76,6 @@ pub unsafe extern "C" fn set_number(
             "a number, 0 or more",
         )
     }
-}
-
-/// `off | number size`
-pub unsafe extern "C" fn set_large_buffers(
-    cf: *mut ngx_conf_t,
-    command: *mut ngx_command_t,
-    conf: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: as in set_flag().
-    unsafe { noted(cf, command, conf, read_large_buffers) }
 }
 
 /// `size`, which may be large; 0 is no limit.
@@ -208,7 +178,7 @@ pub(super) unsafe fn noted(
 ///
 /// # Safety
 /// As [`noted`].
-unsafe fn slot(
+pub(super) unsafe fn slot(
     cf: *mut ngx_conf_t,
     command: *mut ngx_command_t,
     conf: *mut c_void,
@@ -256,38 +226,6 @@ unsafe extern "C" fn read_time_or_off(
     }
 }
 
-unsafe extern "C" fn read_large_buffers(
-    cf: *mut ngx_conf_t,
-    _: *mut ngx_command_t,
-    conf: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: nginx calls a setter with its own location structure and the file being read.
-    let (this, words) = unsafe { (&mut *conf.cast::<LocationConf>(), conf::words(cf)) };
-    if this.large_buffers != conf::UNSET_FLAG {
-        return IS_DUPLICATE.as_ptr().cast_mut();
-    }
-    // SAFETY: words of the configuration.
-    let mut words = words.iter().map(|word| unsafe { string::bytes(word) });
-    match (words.nth(1), words.next()) {
-        (Some(b"off" | b"0"), None) => {
-            (this.large_buffers, this.large_buffer_size) = (0, 0);
-            conf::OK
-        }
-        (Some(number), Some(size)) => match (parse_number(number), parse_size(size)) {
-            (None | Some(0), _) => refuse(cf, format_args!("a number above zero, or \"off\"")),
-            (_, None) => {
-                let expected = ", it must be a size of at least 1k, such as \"256k\"";
-                refuse_parameter(cf, "invalid", size, format_args!("{expected}"))
-            }
-            (Some(number), Some(size)) => {
-                (this.large_buffers, this.large_buffer_size) = (number, size);
-                conf::OK
-            }
-        },
-        _ => refuse(cf, format_args!("\"off\", or a number and a size")),
-    }
-}
-
 unsafe extern "C" fn read_origins(
     cf: *mut ngx_conf_t,
     command: *mut ngx_command_t,
@@ -306,22 +244,6 @@ unsafe extern "C" fn read_origins(
         }
         None => conf::ERROR,
     }
-}
-
-fn parse_number(text: &[u8]) -> Option<ngx_int_t> {
-    // SAFETY: the text is valid and is only read.
-    let number = unsafe { ngx_atoi(text.as_ptr().cast_mut(), text.len()) };
-    (number >= 0).then_some(number)
-}
-
-/// Bytes, as many as a buffer needs.
-fn parse_size(text: &[u8]) -> Option<usize> {
-    let mut text = string::borrowed(text);
-    // SAFETY: the text is valid and is only read.
-    let size = unsafe { ngx_parse_size(&raw mut text) };
-    usize::try_from(size)
-        .ok()
-        .filter(|&size| size >= SMALLEST_BUFFER)
 }
 
 /// Milliseconds, more than none.
@@ -369,7 +291,7 @@ pub(super) fn repeated(cf: *mut ngx_conf_t, text: &[u8]) -> *mut c_char {
     refuse_parameter(cf, "duplicate", text, format_args!(""))
 }
 
-fn refuse_parameter(
+pub(super) fn refuse_parameter(
     cf: *mut ngx_conf_t,
     how: &str,
     text: &[u8],

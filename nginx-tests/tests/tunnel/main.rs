@@ -26,3 +26,4 @@ mod stress;
 mod stuck;
 mod time;
 mod upstream_drain;
+mod upstream_drain_workers;
