@@ -16,6 +16,9 @@ pub struct Socket(NonNull<ngx_connection_t>);
 /// How many numbers of `SO_MEMINFO` are asked for, up to what is queued.
 const SOCKET_INFO: usize = libc::SK_MEMINFO_WMEM_QUEUED as usize + 1;
 
+/// Asks a TCP socket how many bytes it has not sent yet; Linux has it for no other.
+const SIOCOUTQNSD: libc::Ioctl = 0x894B;
+
 /// What became of a read or a write.
 pub enum Moved {
     /// So many bytes, at least one.
@@ -139,16 +142,21 @@ impl Socket {
     /// What it holds of what was sent, as the peer has not acknowledged it. `None` where the kernel does not
     /// tell.
     pub fn queue(self) -> Option<Queue> {
-        let mut held: libc::c_int = 0;
+        let (mut held, mut waiting): (libc::c_int, libc::c_int) = (0, 0);
         // SAFETY: the descriptor is that of an open connection; the kernel writes an int. Linux calls this
         // request of sockets SIOCOUTQ: of a TCP socket it counts bytes, of a unix socket the memory of what
         // the peer has not read.
         let status = unsafe { libc::ioctl((*self.0.as_ptr()).fd, libc::TIOCOUTQ, &raw mut held) };
+        // SAFETY: as above.
+        let tells =
+            unsafe { libc::ioctl((*self.0.as_ptr()).fd, SIOCOUTQNSD, &raw mut waiting) } == 0;
+        let waiting = if tells { waiting } else { held };
         // SAFETY: the connection is open, see new(). Over TLS nginx counts what was encrypted.
         let accepted = unsafe { (*self.0.as_ptr()).sent } as usize;
         (status == 0).then_some(Queue {
             accepted,
             held: usize::try_from(held).unwrap_or_default(),
+            waiting: usize::try_from(waiting).unwrap_or_default(),
         })
     }
 

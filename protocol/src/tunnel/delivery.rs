@@ -16,6 +16,9 @@ pub struct Queue {
     pub accepted: usize,
     /// How many it holds, as the peer has not acknowledged them, or how much memory they take.
     pub held: usize,
+    /// How many of these it has not even sent, as the peer has no room for them or the network is slow; all,
+    /// where the kernel does not tell.
+    pub waiting: usize,
 }
 
 impl Queue {
@@ -79,6 +82,21 @@ pub(super) struct Look {
     has_taken: bool,
     /// Whether it holds some now.
     holds: bool,
+    /// Whether some waited in it then, and whether some does now.
+    waited: bool,
+    waits: bool,
+}
+
+impl Look {
+    /// What it says of the answer to a Ping. Where nothing waits, what is held is on its way, and the kernel
+    /// of a peer that hangs takes that as soon as it arrives.
+    pub fn of_backlog(self) -> Self {
+        Self {
+            has_taken: self.has_taken && self.waited,
+            holds: self.waits,
+            ..self
+        }
+    }
 }
 
 impl Direction {
@@ -111,9 +129,12 @@ impl Direction {
             last: self.looked,
             has_taken: self.holds && more > 0,
             holds: queue.is_some_and(|queue| queue.held > 0),
+            waited: self.waits,
+            waits: queue.is_some_and(|queue| queue.waiting > 0),
         };
         self.acknowledged = acknowledged;
         self.holds = look.holds;
+        self.waits = look.waits;
         // What is written at the same moment comes behind a look that found nothing.
         self.looked = if look.holds { now } else { now.wrapping_sub(1) };
         look

@@ -77,6 +77,8 @@ pub(super) struct Direction {
     pub acknowledged: u32,
     /// Whether the socket held some that was not.
     pub holds: bool,
+    /// Whether some of it was not even sent.
+    pub waits: bool,
     pub ended: bool,
     /// A message that must not pass has been seen.
     pub exceeds: bool,
@@ -103,6 +105,7 @@ impl Direction {
             looked: now.wrapping_sub(1),
             acknowledged: 0,
             holds: false,
+            waits: false,
             ended: false,
             exceeds: false,
         }

@@ -98,7 +98,10 @@ impl Tunnel<'_> {
         let times = self.clock.patience(&self.limits, &self.by, side);
         let way = self.by.towards_mut(side);
         let look = way.look(queue, now);
-        let [sends, answers, moves] = times.map(|time| time?.renewed(look));
+        let [sends, answers, moves] = times;
+        let sends = sends.and_then(|time| time.renewed(look));
+        let answers = answers.and_then(|time| time.renewed(look.of_backlog()));
+        let moves = moves.and_then(|time| time.renewed(look));
         way.stuck = sends.unwrap_or(way.stuck);
         way.taken = moves.unwrap_or(way.taken);
         if let Some(since) = answers {

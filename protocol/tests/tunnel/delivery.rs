@@ -54,6 +54,15 @@ fn behind(of: Side, limits: Limits) -> World {
     world
 }
 
+/// Of a socket that has sent nothing of what it holds.
+fn queue(accepted: usize, held: usize) -> Queue {
+    Queue {
+        accepted,
+        held,
+        waiting: held,
+    }
+}
+
 fn reason(world: &World) -> Reason {
     world.tunnel.summary(b"").end.reason
 }
@@ -151,6 +160,29 @@ fn what_is_acknowledged_at_once_says_nothing() {
     }
     world.wait(10);
     assert_eq!(reason(&world), expected);
+}
+
+/// Likewise where that takes a while, so that its socket always holds some.
+#[test]
+fn what_is_only_on_its_way_says_nothing_of_an_answer() {
+    for side in Side::BOTH {
+        let [_, (limits, expected), _] = limits(side);
+        let mut world = world(limits);
+        let frame = match side {
+            Side::Client => HELLO,
+            Side::Upstream => MASKED,
+        };
+        (world.peer(side).reads, world.peer(side).is_far) = (false, true);
+        for _ in 0..20 {
+            world.sends(side.other(), frame);
+            world.wait(10);
+            assert_eq!(reason(&world), Reason::Error);
+            let all = world.peer(side).holds();
+            world.acknowledges(side, all - 1);
+        }
+        world.wait(10);
+        assert_eq!(reason(&world), expected);
+    }
 }
 
 #[test]
@@ -287,9 +319,9 @@ proptest! {
             let taken = if now > 500 { taken.min(held - 1) } else { 0 };
             held -= taken;
             has_taken |= taken > 0;
-            tunnel.holds(Side::Client, Some(Queue { accepted, held }), now);
+            tunnel.holds(Side::Client, Some(queue(accepted, held)), now);
         }
-        tunnel.holds(Side::Client, Some(Queue { accepted, held }), 2000);
+        tunnel.holds(Side::Client, Some(queue(accepted, held)), 2000);
         tunnel.tick(2000, MASK);
         let is_alive = tunnel.summary(b"").end.reason == Reason::Error;
         prop_assert!(has_taken || !is_alive);

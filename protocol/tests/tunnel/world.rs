@@ -67,6 +67,8 @@ pub struct Peer {
     pub reads: bool,
     /// How many bytes its socket holds.
     held: usize,
+    /// All of these are on their way.
+    pub is_far: bool,
     /// What was offered in vain: TLS has made a record of it.
     owed: Option<Vec<u8>>,
 }
@@ -97,6 +99,7 @@ impl Peer {
         Queue {
             accepted: self.got.len(),
             held: self.held,
+            waiting: if self.is_far { 0 } else { self.held },
         }
     }
 
