@@ -412,6 +412,34 @@ fn logs_elsewhere() {
     nginx.stop();
 }
 
+/// A name with variables is opened for each line. A tunnel has no descriptor for that.
+#[test]
+fn a_log_that_is_opened_for_a_line_is_closed_behind_it() {
+    let backend = EchoBackend::start();
+    let nginx = server(
+        &backend,
+        "log_format line $websocket_event;",
+        "root %PREFIX%;
+         location / {
+             websocket on; websocket_log_open on; proxy_pass http://%BACKEND%;
+             access_log logs/of-$arg_user line;
+         }",
+    )
+    .start();
+    let client = join(&nginx, "/?user=ada");
+    assert_eq!(nginx.wait_for_access("of-ada", 1), ["open"]);
+    let path = nginx.path("logs/of-ada");
+    let is_open = || {
+        let files = fs::read_dir(format!("/proc/{}/fd", nginx.worker_pids()[0])).unwrap();
+        let mut paths = files.flatten().flat_map(|file| fs::read_link(file.path()));
+        paths.any(|open| open == path)
+    };
+    wait_until("the log to be closed", || !is_open());
+    client.close_politely();
+    assert_eq!(nginx.wait_for_access("of-ada", 2), ["open", "close"]);
+    nginx.stop();
+}
+
 /// The line is one more of each tunnel, also where bytes come right behind the handshake.
 #[test]
 fn a_hundred_at_once() {
