@@ -57,10 +57,14 @@ impl Pump<'_> {
                 count => received += count as u64,
             }
         }
-        if self.rules.is_stuck(self.from) && self.source.is_broken() {
+        if self.rules.is_stuck(self.from) && self.source.has_left() {
             // Nothing else would tell: what can be read is not, as long as the other side takes
             // nothing.
-            self.rules.lost(self.from);
+            if self.source.is_broken() {
+                self.rules.lost(self.from);
+            } else {
+                self.rules.leaves(self.from, now());
+            }
         }
         self.memory.release_empty(self.buffer);
         received
