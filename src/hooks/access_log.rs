@@ -79,8 +79,13 @@ pub fn opened(r: Request<'_>) {
     }
     let handler = MainConf::of_request(r).access_log.get();
     if let (Some(handler), Some(kept)) = (handler, Kept::of(r)) {
-        // SAFETY: the request is alive; nginx calls this for each request that is over, and it only looks.
-        unsafe { handler(r.as_ptr()) };
+        // SAFETY: the request is alive; nginx calls this for each request that is over, and it only looks. A
+        // file whose name has variables is opened for a line, and would stay so as long as the tunnel.
+        unsafe {
+            let before = (*r.pool()).cleanup;
+            handler(r.as_ptr());
+            pool::close_files(r.pool(), before);
+        }
         kept.put_back();
     }
 }

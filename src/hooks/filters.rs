@@ -7,10 +7,10 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use nginx_sys::{
-    NGX_AGAIN, NGX_HTTP_BAD_GATEWAY, NGX_HTTP_SWITCHING_PROTOCOLS, NGX_OK, ngx_chain_t,
-    ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt, ngx_http_request_t,
-    ngx_http_top_body_filter, ngx_http_top_header_filter, ngx_http_top_request_body_filter,
-    ngx_int_t, ngx_uint_t,
+    NGX_AGAIN, NGX_ERROR, NGX_HTTP_BAD_GATEWAY, NGX_HTTP_SWITCHING_PROTOCOLS, NGX_LOG_INFO, NGX_OK,
+    ngx_chain_t, ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt,
+    ngx_http_request_t, ngx_http_top_body_filter, ngx_http_top_header_filter,
+    ngx_http_top_request_body_filter, ngx_int_t, ngx_uint_t,
 };
 
 use websocket_protocol::Cause;
@@ -18,7 +18,7 @@ use websocket_protocol::Cause;
 use super::{access, access_log, count, own_loop, report, seam, tunnel};
 use crate::conf::LocationConf;
 use crate::failure::{conclude, remark, see, tries};
-use crate::nginx::{Request, Upstream, string};
+use crate::nginx::{Request, Upstream, log, string};
 use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage, State};
 use crate::types::OtherUpgrades;
 
@@ -257,9 +257,12 @@ fn begin_tunnel(
         return rc;
     };
     r.lift_limit_rate();
-    let rc = if rc == NGX_AGAIN as ngx_int_t {
+    let rc = if rc == AGAIN {
         // SAFETY: nginx itself calls the filters so to have them go on.
-        unsafe { next_body_filter(r.as_ptr(), ptr::null_mut()) }
+        match unsafe { next_body_filter(r.as_ptr(), ptr::null_mut()) } {
+            AGAIN => refuse_to_wait(r),
+            rc => rc,
+        }
     } else {
         rc
     };
@@ -273,4 +276,14 @@ fn begin_tunnel(
     rc
 }
 
+/// The client's socket has no room for the 101: it has not read what it was sent before. nginx's loop would never
+/// send the rest, and have the client's bytes go by without any bounds meanwhile.
+fn refuse_to_wait(r: Request<'_>) -> ngx_int_t {
+    let text =
+        "client does not read: there is no room for the whole 101, and its connection is closed";
+    log::request(r, NGX_LOG_INFO as ngx_uint_t, format_args!("{text}"));
+    NGX_ERROR as ngx_int_t
+}
+
 const OK: ngx_int_t = NGX_OK as ngx_int_t;
+const AGAIN: ngx_int_t = NGX_AGAIN as ngx_int_t;

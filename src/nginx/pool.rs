@@ -6,7 +6,7 @@ use core::{mem, ptr, slice};
 
 use nginx_sys::{
     ngx_array_create, ngx_array_push, ngx_array_t, ngx_pagesize, ngx_palloc, ngx_pnalloc,
-    ngx_pool_cleanup_add, ngx_pool_t, ngx_str_t,
+    ngx_pool_cleanup_add, ngx_pool_cleanup_file, ngx_pool_cleanup_t, ngx_pool_t, ngx_str_t,
 };
 
 /// The longest text that [`format`] makes; the rest is cut.
@@ -56,6 +56,30 @@ unsafe extern "C" fn give_back(pages: *mut c_void) {
     unsafe {
         let Pages { start, size } = pages.cast::<Pages>().read();
         libc::munmap(start, size);
+    }
+}
+
+/// Closes the files that would be closed with the pool, of those that were opened since its first cleanup was
+/// this one.
+///
+/// # Safety
+/// `pool` must be valid, and nobody may look at these files any more.
+pub unsafe fn close_files(pool: *mut ngx_pool_t, before: *const ngx_pool_cleanup_t) {
+    // SAFETY: a pool's cleanups are a list, to whose front new ones are put; one without a handler is done.
+    unsafe {
+        let mut next = (*pool).cleanup;
+        while next.cast_const() != before {
+            let Some(cleanup) = next.as_mut() else {
+                return;
+            };
+            let closes = |handler: &mut unsafe extern "C" fn(*mut c_void)| {
+                ptr::fn_addr_eq(*handler, ngx_pool_cleanup_file as unsafe extern "C" fn(_))
+            };
+            if let Some(close) = cleanup.handler.take_if(closes) {
+                close(cleanup.data);
+            }
+            next = cleanup.next;
+        }
     }
 }
 

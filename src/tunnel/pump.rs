@@ -70,10 +70,14 @@ impl Pump<'_> {
                 count => received += count,
             }
         }
-        if self.rules.is_stuck(self.from) && self.source.is_broken() {
+        if self.rules.is_stuck(self.from) && self.source.has_left() {
             // Nothing else would tell: what can be read is not, as long as the other side takes
             // nothing.
-            self.rules.lost(self.from);
+            if self.source.is_broken() {
+                self.rules.lost(self.from);
+            } else {
+                self.rules.leaves(self.from, now());
+            }
         }
         self.flood.turned(received, self.memory.sizes);
         match self.buffer {

@@ -102,12 +102,14 @@ impl Socket {
         unsafe { ngx_post_event(self.read(), &raw mut ngx_posted_next_events) };
     }
 
-    /// Whether the kernel has reported a broken connection behind what can still be read.
-    pub fn is_broken(self) -> bool {
+    /// Whether the kernel has reported an end behind what can still be read.
+    pub fn has_left(self) -> bool {
         // SAFETY: an open connection has its events.
-        if unsafe { (*self.read()).pending_eof() == 0 } || self.has_ended() {
-            return false;
-        }
+        unsafe { (*self.read()).pending_eof() != 0 && !self.has_ended() }
+    }
+
+    /// Whether the connection is broken, of a side that [has left](Self::has_left).
+    pub fn is_broken(self) -> bool {
         let mut error: libc::c_int = 0;
         let mut size = size_of_val(&error) as libc::socklen_t;
         // SAFETY: the descriptor is that of an open connection; the kernel writes an int.

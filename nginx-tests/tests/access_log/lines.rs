@@ -1,10 +1,13 @@
 //! Which requests have such a line, and what it says.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::time::Duration;
 
 use nginx_tests::nginx::assert_refused;
-use nginx_tests::{Certificate, Client, EchoBackend, Handshake, Nginx, ScriptedBackend};
+use nginx_tests::{
+    Certificate, Client, EchoBackend, Handshake, Nginx, ScriptedBackend, wait_until,
+};
 
 use super::{join, server};
 
@@ -253,6 +256,34 @@ fn over_tls_and_through_a_subrequest() {
     client.close_politely();
     let lines = nginx.wait_for_access("line", 3);
     assert_eq!(lines, ["- /auth on", "open / on", "close / on"]);
+    nginx.stop();
+}
+
+/// A name with variables is opened for each line. A tunnel has no descriptor for that.
+#[test]
+fn a_log_that_is_opened_for_a_line_is_closed_behind_it() {
+    let backend = EchoBackend::start();
+    let nginx = server(
+        &backend,
+        "log_format line $websocket_event;",
+        "root %PREFIX%;
+         location / {
+             websocket on; websocket_log_open on; proxy_pass http://%BACKEND%;
+             access_log logs/of-$arg_user line;
+         }",
+    )
+    .start();
+    let client = join(&nginx, "/?user=ada");
+    assert_eq!(nginx.wait_for_access("of-ada", 1), ["open"]);
+    let path = nginx.path("logs/of-ada");
+    let is_open = || {
+        let files = fs::read_dir(format!("/proc/{}/fd", nginx.worker_pids()[0])).unwrap();
+        let mut paths = files.flatten().flat_map(|file| fs::read_link(file.path()));
+        paths.any(|open| open == path)
+    };
+    wait_until("the log to be closed", || !is_open());
+    client.close_politely();
+    assert_eq!(nginx.wait_for_access("of-ada", 2), ["open", "close"]);
     nginx.stop();
 }
 

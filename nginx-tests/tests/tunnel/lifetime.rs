@@ -243,6 +243,33 @@ fn levels_inherit_it_whole() {
     off.echo("still there");
 }
 
+/// One whose socket has no room for the 101 would be carried by nginx's own loop, which heeds no limit.
+#[test]
+fn who_does_not_read_does_not_escape() {
+    let backend = ScriptedBackend::start(|conn| {
+        let handshake = conn.read_request()?.head;
+        let key = handshake.header("Sec-WebSocket-Key").unwrap_or_default();
+        let head = nginx_tests::backend::switching_protocols(key);
+        let padding = "a".repeat(15_000);
+        let padded = format!("\r\nX-Padding: {padding}").repeat(200);
+        conn.send(head.replacen("\r\n", &format!("{padded}\r\n"), 1))?;
+        conn.hang()
+    });
+    let lines = "websocket_max_lifetime $cookie_left; proxy_buffer_size 4m; proxy_buffers 8 4m;
+                 proxy_busy_buffers_size 8m;";
+    let http = http(lines).replace(
+        "listen 127.0.0.1:%PORT%;",
+        "listen 127.0.0.1:%PORT% sndbuf=4k;",
+    );
+    let nginx = Nginx::http(http).set("BACKEND", backend.address()).start();
+    let mut client = Client::connect(nginx.port());
+    client.send(handshake("1h").bytes()).unwrap();
+    nginx.wait_for_log("there is no room for the whole 101");
+    nginx.wait_for_log("websocket closed after");
+    let _ = client.send(Frame::text("unbounded").masked().bytes());
+    assert_eq!(tunnelled(&backend, 0), b"");
+}
+
 #[test]
 fn through_tls() {
     let certificate = Certificate::localhost();

@@ -178,6 +178,23 @@ fn a_client_that_ends_is_heard_to_the_end() {
     assert_eq!(ended(&nginx).why(), ("client", "no-close-frame", "-"));
 }
 
+/// What a client has sent may last for days, at which it is not there any more.
+#[test]
+fn a_client_that_has_left_is_not_heard_for_ever() {
+    let backend = backend(|conn| conn.hang());
+    let nginx = server(
+        "websocket_message_rate 20r/s; websocket_timeout 1s;",
+        &backend,
+    )
+    .start();
+    let mut client = join(&nginx);
+    client.send(messages(2000)).unwrap();
+    client.finish().unwrap();
+    assert_eq!(ended(&nginx).why(), ("nginx", "message-rate", "1008"));
+    let (frames, _) = frames(&backend, 0);
+    assert!((15..100).contains(&frames.len()), "{}", frames.len());
+}
+
 #[test]
 fn who_sends_too_many_is_closed_with_1008() {
     let backend = backend(|conn| conn.echo_frames());

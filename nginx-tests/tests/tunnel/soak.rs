@@ -147,7 +147,10 @@ fn nothing_is_left_of_two_thousand_tunnels() {
     // stop() fails on an open socket, or if something holds the worker.
     let log = nginx.stop();
     assert!(!log.contains("request count is zero"));
-    assert_eq!(log.matches("websocket closed after").count(), ROUNDS * TUNNELS);
+    assert_eq!(
+        log.matches("websocket closed after").count(),
+        ROUNDS * TUNNELS
+    );
 }
 
 #[test]

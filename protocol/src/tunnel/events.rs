@@ -73,6 +73,19 @@ impl Tunnel<'_> {
         self.is_eventful = true;
     }
 
+    /// A side has closed its connection, and more of what it sent is to be read. Where a message waits for its
+    /// time, that goes on for no longer than a silent tunnel would: at a low rate it may be days.
+    pub fn leaves(&mut self, side: Side, now: Time) {
+        if let (Side::Client, Some(idle), true) = (side, self.limits.idle, self.is_holding()) {
+            // It may be told more than once: the first moment stands.
+            self.end_by(Ending {
+                at: after(now, idle),
+                reason: Reason::MessageRate,
+                parting: Parting::default(),
+            });
+        }
+    }
+
     /// Reading from a side has failed: nothing more comes from it.
     pub fn reset(&mut self, side: Side) {
         self.broken.get_or_insert(side);

@@ -113,9 +113,11 @@ impl Limits {
 
     /// The pings that a side gets.
     pub(super) fn ping(&self, to: Side) -> Option<Ping> {
-        self.ping.filter(|ping| match to {
+        let ping = self.ping?;
+        let is_sent = match to {
             Side::Client => ping.to_client,
             Side::Upstream => ping.to_upstream,
-        })
+        };
+        is_sent.then_some(ping)
     }
 }

@@ -256,6 +256,28 @@ fn what_has_come_before_the_client_left_is_passed_on_in_its_time() {
 }
 
 #[test]
+fn who_has_left_is_waited_for_no_longer_than_the_silent() {
+    let mut world = world(Terms {
+        limits: Limits {
+            idle: time(1050),
+            ..Limits::default()
+        },
+        bounds: ten(0, Excess::Delay),
+        ..Terms::default()
+    });
+    world.sends(Side::Client, MASKED.repeat(100));
+    world.wait(500);
+    world.finishes(Side::Client);
+    world.wait(1049);
+    assert_eq!(world.upstream.got, MASKED.repeat(16));
+    assert!(world.client.got.is_empty());
+    world.wait(1);
+    assert_eq!(world.client.got, POLICY);
+    world.sends(Side::Upstream, POLICY);
+    assert_ended(&world, None, Reason::MessageRate, Some(1008));
+}
+
+#[test]
 fn who_has_to_wait_is_neither_silent_nor_dead() {
     let mut world = world(Terms {
         limits: Limits {

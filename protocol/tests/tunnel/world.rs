@@ -253,6 +253,13 @@ impl World {
     }
 
     fn pump(&mut self, from: Side) {
+        self.moves(from);
+        if self.peer(from).finished && self.tunnel.is_stuck(from) {
+            self.tunnel.leaves(from, self.now);
+        }
+    }
+
+    fn moves(&mut self, from: Side) {
         let (tunnel, now) = (&mut self.tunnel, self.now);
         let (source, sink) = match from {
             Side::Client => (&mut self.client, &mut self.upstream),
