@@ -166,7 +166,8 @@ impl Clock {
         let moved = (way.bytes() > 0).then(|| moved(by));
         [
             patience(way.stuck(), limits.send(to)),
-            patience(asked, limits.ping(to).map(|ping| ping.timeout)),
+            // Only a side that gets Pings has been asked.
+            patience(asked, limits.ping.map(|ping| ping.timeout)),
             patience(moved, limits.idle),
         ]
     }
