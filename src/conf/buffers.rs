@@ -2,12 +2,10 @@
 
 use core::ffi::{c_char, c_void};
 
-use nginx_sys::{
-    ngx_atoi, ngx_command_t, ngx_conf_set_size_slot, ngx_conf_t, ngx_int_t, ngx_parse_size,
-};
+use nginx_sys::{ngx_atoi, ngx_command_t, ngx_conf_set_size_slot, ngx_conf_t, ngx_int_t};
 
 use super::LocationConf;
-use super::words::{IS_DUPLICATE, noted, refuse, refuse_parameter, slot};
+use super::words::{IS_DUPLICATE, noted, parse_size, refuse, refuse_parameter, slot};
 use crate::nginx::{conf, string};
 
 /// Below this a tunnel would be all overhead.
@@ -57,17 +55,19 @@ unsafe extern "C" fn read_large_buffers(
             (this.large_buffers, this.large_buffer_size) = (0, 0);
             conf::OK
         }
-        (Some(number), Some(size)) => match (parse_number(number), parse_size(size)) {
-            (None | Some(0), _) => refuse(cf, format_args!("a number above zero, or \"off\"")),
-            (_, None) => {
-                let expected = ", it must be a size of at least 1k, such as \"256k\"";
-                refuse_parameter(cf, "invalid", size, format_args!("{expected}"))
+        (Some(number), Some(size)) => {
+            match (parse_number(number), parse_size(size, SMALLEST_BUFFER)) {
+                (None | Some(0), _) => refuse(cf, format_args!("a number above zero, or \"off\"")),
+                (_, None) => {
+                    let expected = ", it must be a size of at least 1k, such as \"256k\"";
+                    refuse_parameter(cf, "invalid", size, format_args!("{expected}"))
+                }
+                (Some(number), Some(size)) => {
+                    (this.large_buffers, this.large_buffer_size) = (number, size);
+                    conf::OK
+                }
             }
-            (Some(number), Some(size)) => {
-                (this.large_buffers, this.large_buffer_size) = (number, size);
-                conf::OK
-            }
-        },
+        }
         _ => refuse(cf, format_args!("\"off\", or a number and a size")),
     }
 }
@@ -76,14 +76,4 @@ fn parse_number(text: &[u8]) -> Option<ngx_int_t> {
     // SAFETY: the text is valid and is only read.
     let number = unsafe { ngx_atoi(text.as_ptr().cast_mut(), text.len()) };
     (number >= 0).then_some(number)
-}
-
-/// Bytes, as many as a buffer needs.
-fn parse_size(text: &[u8]) -> Option<usize> {
-    let mut text = string::borrowed(text);
-    // SAFETY: the text is valid and is only read.
-    let size = unsafe { ngx_parse_size(&raw mut text) };
-    usize::try_from(size)
-        .ok()
-        .filter(|&size| size >= SMALLEST_BUFFER)
 }

@@ -2,14 +2,17 @@
 
 use core::ffi::{c_char, c_void};
 
-use nginx_sys::{ngx_command_t, ngx_conf_t, ngx_parse_size};
+use nginx_sys::{ngx_command_t, ngx_conf_t};
 
 use super::LocationConf;
-use super::words::{IS_DUPLICATE, noted, refuse};
+use super::words::{IS_DUPLICATE, noted, parse_size, refuse};
 use crate::nginx::{conf, string};
 
 /// Below this a socket would be asked again for every few frames.
 const SMALLEST: usize = 1024;
+
+/// The kernel takes an `int`.
+const LARGEST: usize = i32::MAX as usize;
 
 /// `size | off`
 pub unsafe extern "C" fn set_send_lowat(
@@ -38,7 +41,7 @@ unsafe extern "C" fn read(
     // SAFETY: a word of the configuration.
     let parsed = match unsafe { string::bytes(word) } {
         b"off" => Some(0),
-        text => parse_size(text),
+        text => parse_size(text, SMALLEST).map(|size| size.min(LARGEST)),
     };
     match parsed {
         Some(parsed) => {
@@ -54,16 +57,4 @@ impl LocationConf {
     pub fn send_lowat(&self) -> Option<usize> {
         (self.send_lowat > 0).then_some(self.send_lowat)
     }
-}
-
-/// A size that the kernel takes.
-fn parse_size(text: &[u8]) -> Option<usize> {
-    let mut text = string::borrowed(text);
-    // SAFETY: the text is valid and is only read.
-    let size = unsafe { ngx_parse_size(&raw mut text) };
-    let longest = i32::MAX as usize;
-    usize::try_from(size)
-        .ok()
-        .filter(|size| *size >= SMALLEST)
-        .map(|size| size.min(longest))
 }

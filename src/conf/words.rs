@@ -7,7 +7,7 @@ use core::fmt;
 use nginx_sys::{
     NGX_LOG_EMERG, ngx_array_t, ngx_command_t, ngx_conf_enum_t, ngx_conf_set_enum_slot,
     ngx_conf_set_flag_slot, ngx_conf_set_num_slot, ngx_conf_set_off_slot, ngx_conf_set_size_slot,
-    ngx_conf_t, ngx_msec_t, ngx_str_t, ngx_uint_t,
+    ngx_conf_t, ngx_msec_t, ngx_parse_size, ngx_str_t, ngx_uint_t,
 };
 
 use super::{LocationConf, origin};
@@ -249,6 +249,14 @@ unsafe extern "C" fn read_origins(
 /// Milliseconds, more than none.
 pub(super) fn parse_time(text: &[u8]) -> Option<ngx_msec_t> {
     clock::parse_time(text).filter(|&time| time > 0)
+}
+
+/// Bytes, at least so many.
+pub(super) fn parse_size(text: &[u8], least: usize) -> Option<usize> {
+    let mut text = string::borrowed(text);
+    // SAFETY: the text is valid and is only read.
+    let size = unsafe { ngx_parse_size(&raw mut text) };
+    usize::try_from(size).ok().filter(|&size| size >= least)
 }
 
 /// Bits of `TO_…`.
