@@ -282,7 +282,9 @@ impl Setup {
             .arg(&prefix)
             .arg("-c")
             .arg(prefix.join(CONFIG));
-        command.arg("-e").arg(ERROR_LOG).stdin(Stdio::null());
+        command
+            .args(environment().early_log(ERROR_LOG))
+            .stdin(Stdio::null());
         command.envs(&self.environment);
         command
     }
