@@ -169,6 +169,30 @@ remap_paths() {
     export CARGO_ENCODED_RUSTFLAGS
 }
 
+# fetch_crate NAME VERSION   prints where cargo has the sources of this crate: it gets them
+# as it gets everything else.
+fetch_crate() {
+    local name=$1 version=$2 directory=$TARGET/crates/$1-$2 manifest
+    mkdir -p "$directory"
+    cat >"$directory/Cargo.toml" <<END_OF_MANIFEST
+[package]
+name = "source"
+edition = "2021"
+
+[lib]
+path = "/dev/null"
+
+[dependencies]
+$name = "=$version"
+
+[workspace]
+END_OF_MANIFEST
+    manifest=$(cargo metadata --quiet --format-version 1 --manifest-path "$directory/Cargo.toml" |
+        grep -o "\"manifest_path\":\"[^\"]*/${name}-${version}[^\"]*/Cargo.toml\"" | cut -d '"' -f 4 | head -n 1)
+    [ -n "$manifest" ] || die "cargo could not get the crate $name."
+    dirname "$manifest"
+}
+
 # ---- the nginx to build for -------------------------------------------------
 
 # use_nginx_source [DIR]   finds, and if need be configures, the nginx sources of
