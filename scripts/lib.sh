@@ -198,7 +198,8 @@ END_OF_MANIFEST
 # use_nginx_source [DIR]   finds, and if need be configures, the nginx sources of
 # DIR or of the installed nginx. Sets NGINX_VERSION and VERSION_DIR, and for the
 # crates that read nginx's headers exports NGINX_SOURCE_DIR, NGINX_BUILD_DIR and
-# CARGO_TARGET_DIR (one for each version, or each switch would build everything).
+# CARGO_TARGET_DIR: one for each version, or each switch would build a part anew.
+# Where many versions are built once, NGINX_CARGO_TARGET_DIR names one for all.
 use_nginx_source() {
     local source
     if [ -n "${1:-}" ]; then
@@ -215,7 +216,7 @@ use_nginx_source() {
         configure_copy "$source" "$NGINX_SOURCE_DIR"
     fi
     NGINX_BUILD_DIR=$NGINX_SOURCE_DIR/objs
-    CARGO_TARGET_DIR=$VERSION_DIR/cargo
+    CARGO_TARGET_DIR=${NGINX_CARGO_TARGET_DIR:-$VERSION_DIR/cargo}
     export NGINX_SOURCE_DIR NGINX_BUILD_DIR CARGO_TARGET_DIR
 }
 

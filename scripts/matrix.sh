@@ -64,6 +64,7 @@ main() {
     check_toolchain
     rm -rf "$WORK"
     mkdir -p "$WORK"
+    export NGINX_CARGO_TARGET_DIR=$TARGET/matrix-cargo
 
     list "${sources[@]}"
     [ -z "$arm64" ] || add 'Debian, run by QEMU' glibc arm64 arm64

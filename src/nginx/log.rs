@@ -68,7 +68,7 @@ fn write(level: ngx_uint_t, log: *mut ngx_log_t, text: fmt::Arguments<'_>) {
             return;
         }
         let mut line = Line::new();
-    let _ = line.write_fmt(text);
+        let _ = line.write_fmt(text);
         let line = line.text();
         ngx_log_error_core(level, log, 0, c"%*s".as_ptr(), line.len(), line.as_ptr());
     }

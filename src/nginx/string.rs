@@ -4,9 +4,7 @@ use core::ffi::CStr;
 use core::fmt::{self, Write};
 use core::{ptr, slice};
 
-use nginx_sys::{
-    NGX_ESCAPE_URI, ngx_escape_uri, ngx_pnalloc, ngx_pool_t, ngx_str_t, ngx_uint_t,
-};
+use nginx_sys::{NGX_ESCAPE_URI, ngx_escape_uri, ngx_pnalloc, ngx_pool_t, ngx_str_t, ngx_uint_t};
 
 /// The bytes of an nginx string.
 ///
