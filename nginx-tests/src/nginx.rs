@@ -40,7 +40,7 @@ const ALARMING: [&str; 6] = [
 ];
 
 /// What OpenSSL 3 says of a close without TLS's own goodbye, and nginx 1.20.2 and 1.21.2 have it not say.
-const OLD_TLS: &str = "unexpected eof while reading";
+const OLD_TLS: [&str; 2] = ["unexpected eof while reading", "SSL_write() failed while"];
 
 /// An nginx to be: its configuration and its directory, which exists already.
 ///
@@ -554,7 +554,7 @@ impl Nginx {
         let log = self.error_log() + &self.setup.read(OUTPUT);
         let alarming = |line: &&str| {
             ALARMING.iter().any(|text| line.contains(text))
-                && !(nginx_version() < (1, 21, 2) && line.contains(OLD_TLS))
+                && !(nginx_version() < (1, 21, 2) && OLD_TLS.iter().any(|text| line.contains(text)))
         };
         let allowed = |line: &&str| self.setup.allowed.iter().any(|text| line.contains(text));
         log.lines()
