@@ -70,14 +70,8 @@ impl Pump<'_> {
                 count => received += count,
             }
         }
-        if self.rules.is_stuck(self.from) && self.source.has_left() {
-            // Nothing else would tell: what can be read is not, as long as the other side takes
-            // nothing.
-            if self.source.is_broken() {
-                self.rules.lost(self.from);
-            } else {
-                self.rules.leaves(self.from, now());
-            }
+        if self.source.has_left() {
+            self.leave();
         }
         self.flood.turned(received, self.memory.sizes);
         match self.buffer {
@@ -85,6 +79,20 @@ impl Pump<'_> {
             _ => self.memory.release(self.buffer),
         }
         received as u64
+    }
+
+    /// The sender has closed its connection. Nothing else would tell where more that it sent can be read, but is
+    /// not for now.
+    #[cold]
+    fn leave(&mut self) {
+        if !self.rules.is_held_back(self.from) {
+            return;
+        }
+        if self.source.is_broken() {
+            self.rules.lost(self.from);
+        } else {
+            self.rules.leaves(self.from, now());
+        }
     }
 
     /// Writes what there is. `false`: the receiver has to be waited for.

@@ -17,6 +17,7 @@ const ENDS = {
   "lifetime": "it reached websocket_max_lifetime",
   "message-too-big": "a message was too large",
   "message-rate": "messages came too fast",
+  "rate": "too much was left to send when its client had gone",
   "drain": "its worker was to exit",
   "upstream-drain": "its server is no longer in the configuration",
   "worker-shutdown": "its worker did not wait any longer",
@@ -25,7 +26,7 @@ const ENDS = {
   "error": "nginx could not go on: see the error log",
 };
 // Those that are nobody's wish.
-const CUTS = /error|gateway|^message|^(idle|send|ping)-|^worker/;
+const CUTS = /error|gateway|^message|^rate|^(idle|send|ping)-|^worker/;
 
 const SIGNS = { ok: "M7 12.5l3.5 3.5L17 9", warn: "M12 6.5v7M12 17.3v.1", bad: "M8 8l8 8M16 8l-8 8", none: "M7.5 12h9" };
 
