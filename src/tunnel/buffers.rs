@@ -12,23 +12,27 @@ use super::stock;
 /// Bytes on their way from one side to the other.
 pub struct Buffer {
     start: NonNull<u8>,
-    capacity: usize,
+    capacity: u32,
     /// What is in it: `start + taken .. start + filled`.
-    taken: usize,
-    filled: usize,
+    taken: u32,
+    filled: u32,
+    /// Whether it is one of the few that are lent for floods.
+    is_large: bool,
 }
 
 impl Buffer {
-    /// Borrows one of this capacity. `None` when there is no memory.
+    /// Borrows one of this capacity. `None` when there is no memory, or not so much in one piece.
     pub fn borrow(capacity: usize, log: *mut ngx_log_t) -> Option<Self> {
         let capacity = capacity.max(stock::LEAST);
+        let length = u32::try_from(capacity).ok()?;
         let start = stock::take(capacity, log)?;
         lend(1);
         Some(Self {
             start,
-            capacity,
+            capacity: length,
             taken: 0,
             filled: 0,
+            is_large: false,
         })
     }
 
@@ -40,30 +44,34 @@ impl Buffer {
         }
         let buffer = Self::borrow(capacity, log)?;
         LARGE.store(lent + 1, Ordering::Relaxed);
-        Some(buffer)
+        Some(Self {
+            is_large: true,
+            ..buffer
+        })
     }
 
     pub fn capacity(&self) -> usize {
-        self.capacity
+        self.capacity as usize
+    }
+
+    pub fn is_large(&self) -> bool {
+        self.is_large
     }
 
     /// Gives it back to the worker, which keeps at most `keep` of this capacity.
     pub fn give_back(self, keep: usize) {
         lend(-1);
-        stock::give_back(self.start, self.capacity, keep);
-    }
-
-    /// Gives a large one back.
-    pub fn give_back_large(self, keep: usize) {
-        let lent = LARGE.load(Ordering::Relaxed).saturating_sub(1);
-        LARGE.store(lent, Ordering::Relaxed);
-        self.give_back(keep);
+        if self.is_large {
+            let lent = LARGE.load(Ordering::Relaxed).saturating_sub(1);
+            LARGE.store(lent, Ordering::Relaxed);
+        }
+        stock::give_back(self.start, self.capacity(), keep);
     }
 
     pub fn bytes(&self) -> &[u8] {
-        let length = self.filled.saturating_sub(self.taken);
+        let length = self.filled.saturating_sub(self.taken) as usize;
         // SAFETY: these bytes have been written, see fill().
-        unsafe { slice::from_raw_parts(self.start.as_ptr().add(self.taken), length) }
+        unsafe { slice::from_raw_parts(self.start.as_ptr().add(self.taken as usize), length) }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -73,18 +81,19 @@ impl Buffer {
     /// Where the next bytes go, and how many fit.
     pub fn room(&mut self) -> (*mut u8, usize) {
         // SAFETY: `filled` is at most `capacity`.
-        let end = unsafe { self.start.as_ptr().add(self.filled) };
-        (end, self.capacity.saturating_sub(self.filled))
+        let end = unsafe { self.start.as_ptr().add(self.filled as usize) };
+        (end, self.capacity.saturating_sub(self.filled) as usize)
     }
 
     /// `count` bytes have been written into the room.
     pub fn fill(&mut self, count: usize) {
-        self.filled = self.filled.saturating_add(count).min(self.capacity);
+        // No more than there is room for, which is less than this can count.
+        self.filled = self.filled.saturating_add(count as u32).min(self.capacity);
     }
 
     /// `count` bytes have left. An empty buffer begins at its start again.
     pub fn take(&mut self, count: usize) {
-        self.taken = self.taken.saturating_add(count).min(self.filled);
+        self.taken = self.taken.saturating_add(count as u32).min(self.filled);
         if self.taken == self.filled {
             (self.taken, self.filled) = (0, 0);
         }
@@ -97,9 +106,9 @@ impl Buffer {
         // SAFETY: both lie within the buffer; they may overlap.
         unsafe {
             ptr::copy(
-                self.start.as_ptr().add(self.taken),
+                self.start.as_ptr().add(self.taken as usize),
                 self.start.as_ptr(),
-                length,
+                length as usize,
             )
         };
         (self.taken, self.filled) = (0, length);

@@ -275,14 +275,15 @@ impl Memory {
     /// memory.
     #[inline(always)]
     fn borrow(self, buffer: &mut Option<Buffer>, size: usize, log: *mut ngx_log_t) -> Option<()> {
+        let is_large = size > self.sizes.usual;
         if buffer
             .as_ref()
-            .is_some_and(|buffer| buffer.capacity() == size)
+            .is_some_and(|buffer| buffer.capacity() == size && buffer.is_large() == is_large)
         {
             return Some(());
         }
         self.release(buffer);
-        *buffer = if size > self.sizes.usual {
+        *buffer = if is_large {
             Buffer::borrow_large(size, self.most_large, log)
         } else {
             None
@@ -297,14 +298,14 @@ impl Memory {
     #[inline]
     pub fn release(self, buffer: &mut Option<Buffer>) {
         let Some(buffer) = buffer.take() else { return };
-        let capacity = buffer.capacity();
-        if capacity == self.sizes.usual {
-            buffer.give_back(self.keep);
-        } else if capacity == self.sizes.large {
-            buffer.give_back_large(self.most_large);
+        let keep = if buffer.capacity() == self.sizes.usual {
+            self.keep
+        } else if buffer.is_large() {
+            self.most_large
         } else {
             // Made for what it holds, or for a receiver that was slow.
-            buffer.give_back(0);
-        }
+            0
+        };
+        buffer.give_back(keep);
     }
 }
