@@ -85,6 +85,19 @@ impl MaxMessageRate {
     pub const OFF: Option<Self> = Some(Self(None));
 }
 
+/// `websocket_large_buffers`
+#[derive(Clone, Copy, PartialEq)]
+pub struct LargeBuffers {
+    /// How many a worker lends.
+    pub number: usize,
+    /// How much each holds.
+    pub size: usize,
+}
+
+impl LargeBuffers {
+    pub const OFF: Self = Self { number: 0, size: 0 };
+}
+
 pub const TO_CLIENT: ngx_uint_t = 1;
 pub const TO_UPSTREAM: ngx_uint_t = 2;
 

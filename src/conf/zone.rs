@@ -9,7 +9,8 @@ use nginx_sys::{
 use websocket_zone::Zone;
 
 use super::MainConf;
-use super::words::{IS_DUPLICATE, noted, refuse};
+use super::once::{IS_DUPLICATE, noted};
+use super::words::refuse;
 use crate::nginx::conf::Place;
 use crate::nginx::string::{self, Text};
 use crate::nginx::{conf, log};

@@ -259,15 +259,15 @@ fn take(buffer: &mut Option<Buffer>, count: usize) {
 
 impl Memory {
     pub fn of(conf: &LocationConf) -> Self {
-        let (most_large, large) = conf.large_buffers();
+        let large = conf.large_buffers();
         Self {
             sizes: Sizes {
                 small: SMALL,
                 usual: conf.buffer_size(),
-                large,
+                large: large.size,
             },
             keep: conf.buffers(),
-            most_large,
+            most_large: large.number,
         }
     }
 
