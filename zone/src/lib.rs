@@ -59,7 +59,7 @@ pub use header::Memory;
 pub use histogram::{BOUNDS, Histogram, Kind};
 pub use mailbox::{Action, Facts, Progress, Which};
 pub use read::{Label, Upstream};
-pub use record::Place;
+pub use record::{Place, Who};
 pub use rings::{Ended, Failure, Over};
 pub use roster::Roster;
 pub use slots::{Alone, Owners};

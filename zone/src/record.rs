@@ -24,6 +24,21 @@ pub struct Place<'a> {
     pub http: (u8, u8),
 }
 
+/// Whose connection it is or was, as it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Who {
+    /// The client's address.
+    pub client: Text,
+    /// The first name of its server.
+    pub server: Text,
+    /// The address that was asked for, without its query.
+    pub uri: Text,
+    /// Whether the client's connection is TLS.
+    pub is_tls: bool,
+    /// The client's HTTP version, major and minor.
+    pub http: (u8, u8),
+}
+
 /// The numbers of a record, which come before its texts; two of them are in every one.
 pub(crate) const NUMBERS: usize = 16;
 pub(crate) const LABEL: usize = 1;
@@ -72,12 +87,17 @@ pub(crate) const fn label_of(word: u64) -> u32 {
     word as u32
 }
 
-pub(crate) const fn is_tls(word: u64) -> bool {
-    word >> 32 & 1 != 0
-}
-
-pub(crate) const fn http_of(word: u64) -> (u8, u8) {
-    ((word >> 40) as u8, (word >> 48) as u8)
+impl Who {
+    /// `word` is the one that has the label, too.
+    pub(crate) const fn read(word: u64, [client, server, uri]: [Text; 3]) -> Self {
+        Self {
+            client,
+            server,
+            uri,
+            is_tls: word >> 32 & 1 != 0,
+            http: ((word >> 40) as u8, (word >> 48) as u8),
+        }
+    }
 }
 
 /// Queries carry tokens.

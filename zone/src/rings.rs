@@ -12,7 +12,7 @@ use crate::counters::{CauseName, side_number, side_of};
 use crate::header::{NEXT_END, NEXT_FAILURE};
 use crate::layout::{RECORD, Section};
 use crate::record::{
-    self, FAILURE_TEXTS, LABEL, LENGTHS, NUMBERS, Place, TUNNEL_TEXTS, count_at, from_optional,
+    self, FAILURE_TEXTS, LABEL, LENGTHS, NUMBERS, Place, TUNNEL_TEXTS, Who, count_at, from_optional,
     optional,
 };
 use crate::text::{self, Text};
@@ -64,12 +64,8 @@ pub struct Failure {
     pub time: u64,
     /// For [`Zone::label_name`].
     pub label: u32,
-    /// The client's address.
-    pub client: Text,
-    /// The first name of its server.
-    pub server: Text,
-    /// The address that was asked for, without its query.
-    pub uri: Text,
+    /// Whose connection it was.
+    pub who: Who,
     /// Why.
     pub cause: CauseName,
     /// What to do about it, as it stands in the log, where this program knows that.
@@ -78,10 +74,6 @@ pub struct Failure {
     pub is_rejected: bool,
     /// What was seen, as it stands in the log.
     pub seen: Text,
-    /// Whether the client's connection is TLS.
-    pub is_tls: bool,
-    /// The client's HTTP version.
-    pub http: (u8, u8),
 }
 
 /// A tunnel that is over.
@@ -93,20 +85,12 @@ pub struct Ended {
     pub id: u64,
     /// For [`Zone::label_name`].
     pub label: u32,
-    /// The client's address.
-    pub client: Text,
-    /// The first name of its server.
-    pub server: Text,
-    /// The address that was asked for, without its query.
-    pub uri: Text,
+    /// Whose connection it was.
+    pub who: Who,
     /// The address of the upstream server.
     pub upstream: Text,
     /// What the upstream selected.
     pub subprotocol: Text,
-    /// Whether the client's connection is TLS.
-    pub is_tls: bool,
-    /// The client's HTTP version.
-    pub http: (u8, u8),
     /// Who ended it; `None` is nginx.
     pub by: Option<Side>,
     /// The name of the reason.
@@ -138,15 +122,11 @@ impl Zone<'_> {
         Some(Failure {
             time: get(TIME),
             label: record::label_of(get(LABEL)),
-            client,
-            server,
-            uri,
+            who: Who::read(get(LABEL), [client, server, uri]),
             cause: self.cause_name(get(CAUSE) as u32 as usize),
             advice: advice_of(get(ADVICE)),
             is_rejected: get(CAUSE) & REJECTED != 0,
             seen,
-            is_tls: record::is_tls(get(LABEL)),
-            http: record::http_of(get(LABEL)),
         })
     }
 
@@ -165,13 +145,9 @@ impl Zone<'_> {
             time: get(TIME),
             id: get(ID),
             label: record::label_of(get(LABEL)),
-            client,
-            server,
-            uri,
+            who: Who::read(get(LABEL), [client, server, uri]),
             upstream,
             subprotocol,
-            is_tls: record::is_tls(get(LABEL)),
-            http: record::http_of(get(LABEL)),
             by: side_of(end >> 56),
             reason: self
                 .reasons()

@@ -8,7 +8,7 @@ use websocket_protocol::tunnel::{Count, Traffic};
 
 use crate::layout::{CHUNK, CHUNK_TUNNELS, RECORD};
 use crate::record::{
-    self, LABEL, LENGTHS, NUMBERS, OWN_LOOP, Place, TUNNEL_TEXTS, count_at, from_optional, optional,
+    self, LABEL, LENGTHS, NUMBERS, OWN_LOOP, Place, TUNNEL_TEXTS, Who, count_at, from_optional, optional,
 };
 use crate::text::Text;
 use crate::words::{Line, Words};
@@ -36,20 +36,12 @@ const ALL_USED: u64 = (1 << CHUNK_TUNNELS) - 1;
 pub struct Tunnel {
     /// What changes.
     pub numbers: Numbers,
-    /// The client's address.
-    pub client: Text,
-    /// The first name of its server.
-    pub server: Text,
-    /// The address that was asked for, without its query.
-    pub uri: Text,
+    /// Whose connection it is.
+    pub who: Who,
     /// The address of the upstream server.
     pub upstream: Text,
     /// What the upstream selected.
     pub subprotocol: Text,
-    /// Whether the client's connection is TLS.
-    pub is_tls: bool,
-    /// The client's HTTP version.
-    pub http: (u8, u8),
 }
 
 /// The numbers of a tunnel.
@@ -117,13 +109,9 @@ impl<'m> Zone<'m> {
         let word = words.get(LABEL).copied().unwrap_or_default();
         Some(Tunnel {
             numbers: Numbers::read(numbers),
-            client,
-            server,
-            uri,
+            who: Who::read(word, [client, server, uri]),
             upstream,
             subprotocol,
-            is_tls: record::is_tls(word),
-            http: record::http_of(word),
         })
     }
 
