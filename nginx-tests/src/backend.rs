@@ -262,8 +262,7 @@ pub fn standard(conn: &mut Conn) -> io::Result<()> {
 }
 
 /// What nginx reads a head of some megabytes with.
-pub const LONG_HEAD: &str =
-    "proxy_buffer_size 4m; proxy_buffers 8 4m; proxy_busy_buffers_size 8m;";
+pub const LONG_HEAD: &str = "proxy_buffer_size 4m; proxy_buffers 8 4m; proxy_busy_buffers_size 8m;";
 
 /// The right 101 for this Sec-WebSocket-Key.
 pub fn switching_protocols(key: &str) -> String {

@@ -287,7 +287,10 @@ impl Setup {
         if let Some((program, arguments)) = self.through.split_first() {
             let nginx = command;
             command = Command::new(program);
-            command.args(arguments).arg(nginx.get_program()).args(nginx.get_args());
+            command
+                .args(arguments)
+                .arg(nginx.get_program())
+                .args(nginx.get_args());
         }
         let prefix = self.inside("");
         command

@@ -145,9 +145,15 @@ fn nothing_to_log(advice: &Advice<'_>) {
         // SAFETY: what that module keeps for a level begins with its logs: NULL, if there are none.
         unsafe { !(*logs).is_null() }
     };
-    let opens =
-        |level: &&LocationConf| level.is_on() && level.logs_open() && handler_around(level).is_some();
-    for level in advice.main.levels().filter(opens).filter(|level| has_log(level)) {
+    let opens = |level: &&LocationConf| {
+        level.is_on() && level.logs_open() && handler_around(level).is_some()
+    };
+    for level in advice
+        .main
+        .levels()
+        .filter(opens)
+        .filter(|level| has_log(level))
+    {
         if let Some(note) = level.log_open_written() {
             note.is_used.set(true);
         }

@@ -28,7 +28,10 @@ fn read(words: Words<'_>) -> Result<Option<LargeBuffers>, *mut c_char> {
         (number, Some(size)) => {
             let number = parse_number(number).filter(|number| *number > 0);
             let number = number.ok_or_else(|| {
-                refuse(words.cf, format_args!("a number from 1 to {MOST}, or \"off\""))
+                refuse(
+                    words.cf,
+                    format_args!("a number from 1 to {MOST}, or \"off\""),
+                )
             })?;
             let size = parse_size(size).ok_or_else(|| {
                 let choices = format_args!("it must be {SIZES}, such as \"256k\"");

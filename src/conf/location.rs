@@ -18,8 +18,8 @@ use super::origin;
 use crate::nginx::conf::Place;
 use crate::nginx::{Request, module, pool, string};
 use crate::types::{
-    LONGEST_TIMEOUT, LargeBuffers, MaxLifetime, MaxMessageRate, OtherUpgrades, Ping, SERVICE_RESTART, Status,
-    UpstreamDrain, Verify,
+    LONGEST_TIMEOUT, LargeBuffers, MaxLifetime, MaxMessageRate, OtherUpgrades, Ping,
+    SERVICE_RESTART, Status, UpstreamDrain, Verify,
 };
 
 /// What a location makes of the module's directives. nginx's setters write into it, so an unset

@@ -17,7 +17,8 @@ use super::{LocationConf, MainConf};
 use crate::nginx::conf::Place;
 use crate::nginx::{conf, string};
 use crate::types::{
-    LONGEST_TIMEOUT, LargeBuffers, MaxLifetime, MaxMessageRate, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify,
+    LONGEST_TIMEOUT, LargeBuffers, MaxLifetime, MaxMessageRate, OtherUpgrades, SERVICE_RESTART,
+    TO_CLIENT, Verify,
 };
 
 /// `websocket_timeout` when it is not written, milliseconds.

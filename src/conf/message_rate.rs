@@ -49,7 +49,11 @@ fn read(words: Words<'_>) -> Result<Option<MaxMessageRate>, *mut c_char> {
             None => {
                 let choices = "it must be \"burst=number\", with a number from 0 to";
                 let others = "\"delay\" or \"close\"";
-                return Err(unknown(words.cf, text, format_args!("{choices} {MOST}, {others}")));
+                return Err(unknown(
+                    words.cf,
+                    text,
+                    format_args!("{choices} {MOST}, {others}"),
+                ));
             }
         }
     }

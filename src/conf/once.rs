@@ -89,11 +89,7 @@ pub(super) unsafe fn noted(
 
 /// # Safety
 /// All must be what nginx gave to the directive's setter.
-unsafe fn note(
-    cf: *mut ngx_conf_t,
-    command: *mut ngx_command_t,
-    conf: *mut c_void,
-) -> *mut c_char {
+unsafe fn note(cf: *mut ngx_conf_t, command: *mut ngx_command_t, conf: *mut c_void) -> *mut c_char {
     // SAFETY: the caller vouches for them.
     match unsafe { (*conf.cast::<LocationConf>()).notes.add(cf, command) } {
         Some(()) => conf::OK,

@@ -25,8 +25,9 @@ pub unsafe extern "C" fn set_send_lowat(
 fn read(words: Words<'_>) -> Result<usize, *mut c_char> {
     match words.first() {
         b"off" => Ok(0),
-        text => parse_size(text)
-            .ok_or_else(|| refuse(words.cf, format_args!("{SIZES}, or \"off\""))),
+        text => {
+            parse_size(text).ok_or_else(|| refuse(words.cf, format_args!("{SIZES}, or \"off\"")))
+        }
     }
 }
 

@@ -69,8 +69,9 @@ pub unsafe extern "C" fn set_time_or_off(
         once(cf, command, conf, field, conf::UNSET, |words| {
             match words.first() {
                 b"off" => Ok(LONGEST_TIMEOUT),
-                text => parse_time(text)
-                    .ok_or_else(|| refuse(cf, format_args!("{TIMES}, or \"off\""))),
+                text => {
+                    parse_time(text).ok_or_else(|| refuse(cf, format_args!("{TIMES}, or \"off\"")))
+                }
             }
         })
     }
@@ -121,7 +122,9 @@ pub unsafe extern "C" fn set_message_size(
             let mut text = string::borrowed(words.first());
             let size = ngx_parse_offset(&raw mut text);
             let is_fit = (0..=LARGEST_MESSAGE).contains(&size);
-            is_fit.then_some(size).ok_or_else(|| refuse(cf, format_args!("{expected}")))
+            is_fit
+                .then_some(size)
+                .ok_or_else(|| refuse(cf, format_args!("{expected}")))
         })
     }
 }
@@ -222,7 +225,9 @@ fn parse_any_size(text: &[u8]) -> Option<usize> {
     let mut text = string::borrowed(text);
     // SAFETY: the text is valid and is only read.
     let size = unsafe { ngx_parse_size(&raw mut text) };
-    usize::try_from(size).ok().filter(|size| *size <= LARGEST_SIZE)
+    usize::try_from(size)
+        .ok()
+        .filter(|size| *size <= LARGEST_SIZE)
 }
 
 /// A number up to [`MOST`].
@@ -232,7 +237,11 @@ pub(super) fn parse_number(digits: &[u8]) -> Option<u32> {
 
 pub(super) fn parse_digits(digits: &[u8]) -> Option<u32> {
     let is_plain = digits.iter().all(u8::is_ascii_digit);
-    str::from_utf8(digits).ok().filter(|_| is_plain)?.parse().ok()
+    str::from_utf8(digits)
+        .ok()
+        .filter(|_| is_plain)?
+        .parse()
+        .ok()
 }
 
 /// Bits of `TO_…`.
@@ -267,11 +276,7 @@ pub(super) fn refuse(cf: *mut ngx_conf_t, expected: fmt::Arguments<'_>) -> *mut 
 }
 
 /// Refuses a parameter.
-pub(super) fn unknown(
-    cf: *mut ngx_conf_t,
-    text: &[u8],
-    choices: impl fmt::Display,
-) -> *mut c_char {
+pub(super) fn unknown(cf: *mut ngx_conf_t, text: &[u8], choices: impl fmt::Display) -> *mut c_char {
     refuse_parameter(cf, "invalid", text, format_args!(", {choices}"))
 }
 

@@ -50,7 +50,8 @@ fn split(text: &[u8]) -> Option<(&[u8], usize)> {
     // SAFETY: the text is valid and is only read.
     let size = usize::try_from(unsafe { ngx_parse_size(&raw mut digits) }).ok()?;
     // As other directives have it, "zone=" is no part of a name. Whole words: what is left is of no use.
-    (!name.is_empty() && !name.contains(&b'=') && size > 0).then_some((name, size - size % size_of::<u64>()))
+    (!name.is_empty() && !name.contains(&b'=') && size > 0)
+        .then_some((name, size - size % size_of::<u64>()))
 }
 
 /// `websocket_history number;`

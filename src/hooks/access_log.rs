@@ -32,7 +32,9 @@ pub unsafe fn find(cf: *mut ngx_conf_t, main: &MainConf) -> Result<(), ()> {
         log::place(
             unsafe { (*cf).log },
             NGX_LOG_EMERG,
-            level.log_open_written().map_or(Place::NOWHERE, |note| note.place),
+            level
+                .log_open_written()
+                .map_or(Place::NOWHERE, |note| note.place),
             format_args!("{text}"),
         );
         return Err(());

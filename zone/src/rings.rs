@@ -12,8 +12,8 @@ use crate::counters::{CauseName, side_number, side_of};
 use crate::header::{NEXT_END, NEXT_FAILURE};
 use crate::layout::{RECORD, Section};
 use crate::record::{
-    self, FAILURE_TEXTS, LABEL, LENGTHS, NUMBERS, Place, TUNNEL_TEXTS, Who, count_at, from_optional,
-    optional,
+    self, FAILURE_TEXTS, LABEL, LENGTHS, NUMBERS, Place, TUNNEL_TEXTS, Who, count_at,
+    from_optional, optional,
 };
 use crate::text::{self, Text};
 use crate::words::Words;

@@ -8,7 +8,8 @@ use websocket_protocol::tunnel::{Count, Traffic};
 
 use crate::layout::{CHUNK, CHUNK_TUNNELS, RECORD};
 use crate::record::{
-    self, LABEL, LENGTHS, NUMBERS, OWN_LOOP, Place, TUNNEL_TEXTS, Who, count_at, from_optional, optional,
+    self, LABEL, LENGTHS, NUMBERS, OWN_LOOP, Place, TUNNEL_TEXTS, Who, count_at, from_optional,
+    optional,
 };
 use crate::text::Text;
 use crate::words::{Line, Words};

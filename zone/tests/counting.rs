@@ -385,7 +385,10 @@ fn a_full_table_carries_on() {
     assert_eq!(zone.ends().count(), 8);
     for end in zone.ends().map(|number| zone.end(number).unwrap()) {
         assert_eq!(&*zone.label_name(end.label), b"a");
-        assert_eq!((&*end.who.client, &*end.who.server), (PLACE.client, PLACE.server));
+        assert_eq!(
+            (&*end.who.client, &*end.who.server),
+            (PLACE.client, PLACE.server)
+        );
         assert_eq!(
             (&*end.who.uri, &*end.upstream),
             (b"/chat".as_slice(), PLACE.upstream)

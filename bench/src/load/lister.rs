@@ -61,7 +61,8 @@ impl Lister {
                 return Err("the proxy lists no tunnels: a peer for that is zone".into());
             }
             let joined = [&self.tail[..], bytes].concat();
-            self.tail.copy_from_slice(&joined[joined.len() - END.len()..]);
+            self.tail
+                .copy_from_slice(&joined[joined.len() - END.len()..]);
             if self.tail == *END {
                 self.tail = [0; END.len()];
                 self.sent = None;

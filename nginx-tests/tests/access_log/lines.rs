@@ -258,7 +258,10 @@ fn what_cannot_begin_does_not_open() {
     assert_eq!(nginx.wait_for_access("line", 1), ["close established"]);
     let metrics = get(nginx.port(), "/metrics").text();
     let has = |line: &str| metrics.lines().any(|found| found.starts_with(line));
-    assert!(has("nginx_websocket_tunnels_own_loop_total{label=\"/\"} 0"), "{metrics}");
+    assert!(
+        has("nginx_websocket_tunnels_own_loop_total{label=\"/\"} 0"),
+        "{metrics}"
+    );
     assert!(has("nginx_websocket_tunnels{label=\"/\"} 0"), "{metrics}");
     nginx.stop();
 }

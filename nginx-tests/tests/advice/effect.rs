@@ -191,7 +191,8 @@ fn tunnel_directives_where_nginx_carries_the_tunnel() {
 
 #[test]
 fn a_line_at_the_beginning_of_what_is_not_logged() {
-    let said = "\"websocket_log_open\" has no effect with \"access_log off\" in location \"/ws\" in";
+    let said =
+        "\"websocket_log_open\" has no effect with \"access_log off\" in location \"/ws\" in";
     let line = "websocket_log_open on;";
     warns(&location(&format!("access_log off;\n{line}")), said, line);
     // At other levels, inherited by several locations.

@@ -50,7 +50,16 @@ fn a_time_that_is_none() {
             "websocket_max_lifetime" => "a variable, or",
             _ => "or",
         };
-        for word in ["on", "0", "0s", "soon", "-1s", "\"\"", "1001y", "99999999999999999999d"] {
+        for word in [
+            "on",
+            "0",
+            "0s",
+            "soon",
+            "-1s",
+            "\"\"",
+            "1001y",
+            "99999999999999999999d",
+        ] {
             let shown = word.trim_matches('"');
             assert_refused(
                 &format!("{name} {word};"),

@@ -60,9 +60,13 @@ fn all_are_listed_and_no_message_waits_for_it() {
     let worker = Pid::from_raw(nginx.worker_pids()[0] as i32).expect("a worker");
     kill_process(worker, Signal::STOP).expect("a worker");
     let list = format!("/status/?format=json&sort=bytes&tunnels={ALL}");
-    reader.send(Handshake::plain(&list).bytes()).expect("a request");
+    reader
+        .send(Handshake::plain(&list).bytes())
+        .expect("a request");
     let message = Frame::text("in time");
-    client.send(message.clone().masked().bytes()).expect("a message");
+    client
+        .send(message.clone().masked().bytes())
+        .expect("a message");
     kill_process(worker, Signal::CONT).expect("a worker");
     let answer = reader.read_message().expect("the list");
     let value: Value = serde_json::from_slice(&answer.body).expect("JSON");

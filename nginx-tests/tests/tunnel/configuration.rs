@@ -60,7 +60,16 @@ fn good_values_are_taken_at_every_level() {
 
 #[test]
 fn a_send_lowat_is_a_size_that_makes_sense() {
-    for word in ["0", "1023", "-1", "on", "16q", "1k1", "1025m", "99999999999m"] {
+    for word in [
+        "0",
+        "1023",
+        "-1",
+        "on",
+        "16q",
+        "1k1",
+        "1025m",
+        "99999999999m",
+    ] {
         let check = Nginx::server(format!("websocket_send_lowat {word};")).check();
         let emerg = check.at_level("emerg");
         assert_eq!(emerg.len(), 1, "{check:?}");

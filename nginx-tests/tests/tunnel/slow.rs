@@ -251,9 +251,8 @@ fn a_tunnel_is_not_idle_while_a_slow_side_takes_some() {
 
 #[test]
 fn nor_without_a_message() {
-    let lines = |_| {
-        "websocket_message_timeout 1s; send_timeout 1h; proxy_send_timeout 1h;".to_owned()
-    };
+    let lines =
+        |_| "websocket_message_timeout 1s; send_timeout 1h; proxy_send_timeout 1h;".to_owned();
     holds_and_ends(lines, "message-timeout");
 }
 

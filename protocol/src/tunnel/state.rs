@@ -9,7 +9,7 @@ use super::guard::Guard;
 use super::limits::{Limits, Side, Sides};
 use super::pair::Pair;
 use super::summary::{Delays, End, Reason, Summary};
-use super::time::later;
+use super::time::{Time, later};
 use super::traffic::Traffic;
 
 /// What a tunnel between a client and an upstream decides: whose bytes go to whom and how many at a
@@ -190,8 +190,7 @@ impl Tunnel<'_> {
 
     /// That time as a side has it, which may have some of a message to take.
     pub(super) fn silence_of(&self, side: Side) -> Option<Patience> {
-        self.silence()
-            .filter(|_| self.by.towards(side).bytes() > 0)
+        self.silence().filter(|_| self.by.towards(side).bytes() > 0)
     }
 
     /// Why the message that must not pass is too much.
