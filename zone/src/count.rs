@@ -210,8 +210,8 @@ impl Writer<'_> {
     /// A tunnel is over. `place` is asked if it is not in the table.
     pub fn ended<'p>(&self, meter: &Meter, place: impl FnOnce() -> Place<'p>, over: &Over) {
         let words = self.block(meter.block);
-        let reason = self.reason_id(over.reason);
-        words.add(CLOSED + self.close_id(over.by, reason, over.code), 1);
+        let (reason, close) = self.close_ids(over.by, over.reason, over.code);
+        words.add(CLOSED + close, 1);
         words.add(ENDED, 1);
         match over.reason {
             Some(Reason::Drain | Reason::UpstreamDrain) => words.add(DRAINED, 1),

@@ -107,7 +107,7 @@ pub(crate) fn path(uri: &[u8]) -> &[u8] {
 }
 
 /// Writes texts into a record: `put` is given each word and its place. The word that says how long they
-/// are.
+/// are, and in its last byte how many words are in use.
 #[inline]
 pub(crate) fn put_texts<const N: usize>(
     rooms: [usize; N],
@@ -122,13 +122,15 @@ pub(crate) fn put_texts<const N: usize>(
         });
         lengths |= length << (index as u32 * LENGTH_BITS);
     }
-    lengths
+    lengths | (at as u64) << USED
 }
 
-/// How many words of a record are in use, whose texts have these lengths.
-pub(crate) fn used(lengths: u64) -> usize {
-    let texts = (0..TUNNEL_TEXTS.len() as u32).map(|index| lengths >> (index * LENGTH_BITS));
-    (NUMBERS + texts.map(text::words_of).sum::<usize>()).min(RECORD)
+const USED: u32 = u64::BITS - 8;
+const _: () = assert!(TUNNEL_TEXTS.len() as u32 * LENGTH_BITS <= USED && RECORD < 256);
+
+/// How many words of a record are in use, with texts of these lengths.
+pub(crate) const fn used(lengths: u64) -> usize {
+    (lengths >> USED) as usize
 }
 
 pub(crate) fn read_texts<const N: usize>(record: &[u64; RECORD], rooms: [usize; N]) -> [Text; N] {

@@ -205,9 +205,7 @@ impl<'m> Zone<'m> {
         (numbers[LABEL], numbers[LENGTHS]) = match &what.of {
             Of::Listed(tunnel) => {
                 let lengths = tunnel.get(LENGTHS);
-                for at in NUMBERS..record::used(lengths) {
-                    entry.put(at, tunnel.get(at));
-                }
+                entry.copy_texts(*tunnel, record::used(lengths));
                 (tunnel.get(LABEL), lengths)
             }
             Of::Unlisted(label, place) => {
@@ -262,6 +260,17 @@ impl Entry<'_> {
         let factor = FACTORS.get(at).copied().unwrap_or_default();
         self.sum = self.sum.wrapping_add(word.wrapping_mul(factor));
         self.words.set(at, word);
+    }
+
+    /// Copies the texts of a record with so many words in use.
+    fn copy_texts(&mut self, record: Words<'_>, used: usize) {
+        let count = used.saturating_sub(NUMBERS);
+        let mut factors = FACTORS.iter().skip(NUMBERS);
+        let (to, from) = (self.words.part(NUMBERS, count), record.part(NUMBERS, count));
+        to.copy_from(from, |word| {
+            let factor = factors.next().copied().unwrap_or_default();
+            self.sum = self.sum.wrapping_add(word.wrapping_mul(factor));
+        });
     }
 
     /// The texts are written: these are the numbers.

@@ -30,6 +30,7 @@ const ACTION: usize = 14;
 /// Where a chunk says which of its records are in use, and where they begin.
 const USED: usize = 0;
 const RECORDS: usize = 8;
+const _: () = assert!(RECORDS < RECORD);
 const ALL_USED: u64 = (1 << CHUNK_TUNNELS) - 1;
 
 /// A tunnel that there is, or was when it was looked at.
@@ -228,10 +229,8 @@ impl<'m> Table<'m> {
     pub fn leave(&self, line: Line) {
         self.record(line).retract(ID);
         let start = line.word().saturating_sub(self.zone.layout.chunks.start);
-        let (chunk, place) = (
-            start / CHUNK,
-            (start % CHUNK).saturating_sub(RECORDS) / RECORD,
-        );
+        // What comes before the first record is less than one.
+        let (chunk, place) = (start / CHUNK, start % CHUNK / RECORD);
         let words = self.zone.chunk(chunk);
         let used = words.get(USED) & !(1 << place);
         words.set(USED, used);

@@ -66,6 +66,15 @@ impl<'m> Words<'m> {
         }
     }
 
+    /// Copies another part, as far as there is room, and shows each word.
+    #[inline]
+    pub fn copy_from(self, from: Words<'_>, mut look: impl FnMut(u64)) {
+        for (to, word) in self.0.iter().zip(from.iter()) {
+            to.store(word, Ordering::Relaxed);
+            look(word);
+        }
+    }
+
     #[inline]
     pub fn get(self, at: usize) -> u64 {
         self.0

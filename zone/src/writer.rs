@@ -6,10 +6,11 @@ use websocket_protocol::Cause;
 use websocket_protocol::tunnel::{Reason, Side};
 
 use crate::blocks::Blocks;
-use crate::counters::{CLOSED, Code, ENDED, ESTABLISHED, LOST};
+use crate::counters::{CLOSED, Code, ENDED, ESTABLISHED, LOST, side_number};
 use crate::header::{NEXT_ID, TOLD};
 use crate::layout::{CAUSES, REASONS};
 use crate::names::OTHER;
+use crate::record::optional;
 use crate::slots::{LENT, Owners};
 use crate::table::Table;
 use crate::words::Line;
@@ -33,8 +34,8 @@ pub struct Writer<'m> {
     causes: [u8; CAUSES],
     /// Those of reasons, 0 where none was looked for.
     reasons: [Cell<u8>; REASONS],
-    /// The last way to end, and its id.
-    last_close: Cell<(u64, usize)>,
+    /// The last way to end, the id of its reason, and its own.
+    last_close: Cell<(u64, usize, usize)>,
     /// Ids that are this worker's to give.
     ids: Cell<u64>,
     last_id: Cell<u64>,
@@ -102,7 +103,7 @@ impl<'m> Writer<'m> {
             last_upstreams: [const { Cell::new(OTHER as u16) }; LAST],
             causes,
             reasons: [const { Cell::new(0) }; REASONS],
-            last_close: Cell::new((0, 0)),
+            last_close: Cell::new((0, OTHER, OTHER)),
             ids: Cell::new(0),
             last_id: Cell::new(0),
             posted: Cell::new(0),
@@ -141,8 +142,8 @@ impl<'m> Writer<'m> {
 
     /// The worker exits. Tunnels that there still are end with it.
     pub fn leave(&self, owners: &impl Owners) {
-        let close =
-            CLOSED + self.close_id(None, self.reason_id(Some(Reason::WorkerShutdown)), None);
+        let (_, close) = self.close_ids(None, Some(Reason::WorkerShutdown), None);
+        let close = CLOSED + close;
         for blocks in [self.labels, self.upstreams] {
             for (_, _, block) in blocks.iter().filter(|(slot, ..)| *slot == self.slot) {
                 let over = block.get(ENDED).wrapping_add(block.get(LOST));
@@ -219,7 +220,7 @@ impl<'m> Writer<'m> {
         Some(id)
     }
 
-    pub(crate) fn reason_id(&self, reason: Option<Reason>) -> usize {
+    fn reason_id(&self, reason: Option<Reason>) -> usize {
         let Some(reason) = reason else {
             return OTHER;
         };
@@ -234,15 +235,38 @@ impl<'m> Writer<'m> {
         place.get().into()
     }
 
-    pub(crate) fn close_id(&self, by: Option<Side>, reason: usize, code: Option<u16>) -> usize {
-        let key = Zone::close_key(by, reason, Code::of(code));
-        let (last, id) = self.last_close.get();
-        if last == key {
-            return id;
+    /// The ids of the reason and of a way to end. Mostly tunnels end as the one before.
+    pub(crate) fn close_ids(
+        &self,
+        by: Option<Side>,
+        reason: Option<Reason>,
+        code: Option<u16>,
+    ) -> (usize, usize) {
+        let reason_number = optional(reason.map(|reason| reason as u32));
+        // Never 0.
+        let way =
+            1 << 63 | side_number(by) << 56 | reason_number << 24 | optional(code.map(u32::from));
+        let (last, reason_id, close_id) = self.last_close.get();
+        if last == way {
+            return (reason_id, close_id);
         }
-        let id = self.zone.close_id(key);
-        self.last_close.set((key, id));
-        id
+        self.find_close(way, by, reason, code)
+    }
+
+    #[cold]
+    fn find_close(
+        &self,
+        way: u64,
+        by: Option<Side>,
+        reason: Option<Reason>,
+        code: Option<u16>,
+    ) -> (usize, usize) {
+        let reason = self.reason_id(reason);
+        let id = self
+            .zone
+            .close_id(Zone::close_key(by, reason, Code::of(code)));
+        self.last_close.set((way, reason, id));
+        (reason, id)
     }
 
     pub(crate) fn cause_id(&self, cause: Cause) -> usize {

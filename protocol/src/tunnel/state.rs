@@ -138,9 +138,14 @@ impl Tunnel<'_> {
         self.end.is_some()
     }
 
+    /// How it ended; of one that goes on, how it would if it were cut off now.
+    pub fn end(&self) -> End {
+        self.end.unwrap_or_else(|| self.judge(false))
+    }
+
     /// How it is, or how it ended. `text` is what has been gathered of the first Close.
     pub fn summary<'b>(&self, text: &'b [u8]) -> Summary<'b> {
-        let end = self.end.unwrap_or_else(|| self.judge(false));
+        let end = self.end();
         let is_theirs = self.closing.is_none() && end.code.is_some();
         Summary {
             end,
