@@ -109,18 +109,17 @@ pub(crate) fn path(uri: &[u8]) -> &[u8] {
 /// Writes texts into a record: `put` is given each word and its place. The word that says how long they
 /// are, and in its last byte how many words are in use.
 #[inline]
-pub(crate) fn put_texts<const N: usize>(
-    rooms: [usize; N],
-    texts: [&[u8]; N],
-    mut put: impl FnMut(usize, u64),
-) -> u64 {
-    let (mut lengths, mut at) = (0, NUMBERS);
-    for (index, (room, text)) in rooms.into_iter().zip(texts).enumerate() {
-        let length = text::pack(room, text, |word| {
-            put(at, word);
-            at += 1;
-        });
-        lengths |= length << (index as u32 * LENGTH_BITS);
+pub(crate) fn put_texts(rooms: &[usize], texts: &[&[u8]], mut put: impl FnMut(usize, u64)) -> u64 {
+    let (mut lengths, mut at, mut shift) = (0, NUMBERS, 0);
+    for (room, text) in rooms.iter().zip(texts) {
+        if !text.is_empty() {
+            let length = text::pack(*room, text, |word| {
+                put(at, word);
+                at += 1;
+            });
+            lengths |= length << shift;
+        }
+        shift += LENGTH_BITS;
     }
     lengths | (at as u64) << USED
 }

@@ -188,7 +188,8 @@ impl<'m> Zone<'m> {
         let [client, server, uri, ..] = what.place.texts();
         let texts = [client, server, uri, what.seen];
         let mut numbers = [0; NUMBERS];
-        numbers[LENGTHS] = record::put_texts(FAILURE_TEXTS, texts, |at, word| entry.put(at, word));
+        numbers[LENGTHS] =
+            record::put_texts(&FAILURE_TEXTS, &texts, |at, word| entry.put(at, word));
         numbers[TIME] = what.time;
         numbers[LABEL] = what.place.word(label);
         numbers[ADVICE] = text::hash(what.advice.as_bytes());
@@ -211,7 +212,7 @@ impl<'m> Zone<'m> {
             Of::Unlisted(label, place) => {
                 let texts = place.texts();
                 let lengths =
-                    record::put_texts(TUNNEL_TEXTS, texts, |at, word| entry.put(at, word));
+                    record::put_texts(&TUNNEL_TEXTS, &texts, |at, word| entry.put(at, word));
                 (place.word(*label), lengths)
             }
         };

@@ -173,8 +173,8 @@ pub(crate) struct Table<'m> {
     zone: Zone<'m>,
     owners: Words<'m>,
     slot: usize,
-    /// A chunk in which there may be a free record.
-    hint: Cell<usize>,
+    /// A chunk of this worker's in which there may be a free record, once it has one.
+    hint: Cell<Option<usize>>,
     /// There was no free record when one was last looked for.
     is_full: Cell<bool>,
 }
@@ -185,7 +185,7 @@ impl<'m> Table<'m> {
             zone,
             owners: zone.section(zone.layout.owners),
             slot,
-            hint: Cell::new(0),
+            hint: Cell::new(None),
             is_full: Cell::new(false),
         }
     }
@@ -196,7 +196,7 @@ impl<'m> Table<'m> {
         let record = self.record(line);
         let mut numbers = [0; NUMBERS];
         let put = |at, word| record.set(at, word);
-        numbers[LENGTHS] = record::put_texts(TUNNEL_TEXTS, place.texts(), put);
+        numbers[LENGTHS] = record::put_texts(&TUNNEL_TEXTS, &place.texts(), put);
         numbers[LABEL] = place.word(label);
         [numbers[BEGUN], numbers[BEGUN_AT]] = times;
         numbers[MOVED_AT] = numbers[BEGUN_AT];
@@ -235,9 +235,12 @@ impl<'m> Table<'m> {
         let used = words.get(USED) & !(1 << place);
         words.set(USED, used);
         self.is_full.set(false);
-        if !self.has_room(self.hint.get()) {
-            self.hint.set(chunk);
-        } else if used == 0 && chunk != self.hint.get() {
+        if self.hint.get() == Some(chunk) {
+            return;
+        }
+        if self.hint.get().is_none_or(|hint| !self.has_room(hint)) {
+            self.hint.set(Some(chunk));
+        } else if used == 0 {
             // One empty chunk is enough to keep.
             self.owners.publish(chunk, 0);
         }
@@ -250,10 +253,8 @@ impl<'m> Table<'m> {
 
     /// A free record, which is in use from now on.
     fn find(&self) -> Option<Line> {
-        if !self.has_room(self.hint.get()) {
-            self.hint.set(self.other_chunk()?);
-        }
-        let chunk = self.hint.get();
+        let hint = self.hint.get().filter(|hint| self.has_room(*hint));
+        let chunk = hint.or_else(|| self.other_chunk())?;
         let words = self.zone.chunk(chunk);
         let used = words.get(USED);
         let place = used.trailing_ones() as usize;
@@ -271,15 +272,16 @@ impl<'m> Table<'m> {
         let mut all = 0..self.zone.layout.owners.count;
         let found = all
             .clone()
-            .find(|chunk| self.has_room(*chunk))
+            .find(|chunk| self.owners.get(*chunk) == own && self.has_room(*chunk))
             .or_else(|| all.find(|chunk| self.owners.claim(*chunk, own)));
         self.is_full.set(found.is_none());
+        self.hint.set(found.or(self.hint.get()));
         found
     }
 
-    /// Whether a chunk is this worker's and not full.
+    /// Whether a chunk of this worker's is not full.
     fn has_room(&self, chunk: usize) -> bool {
-        self.owners.get(chunk) == owned(self.slot) && self.zone.chunk(chunk).get(USED) != ALL_USED
+        self.zone.chunk(chunk).get(USED) != ALL_USED
     }
 }
 
