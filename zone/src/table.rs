@@ -207,7 +207,8 @@ impl<'m> Table<'m> {
 
     /// The record that begins there.
     pub fn record(&self, line: Line) -> Words<'m> {
-        self.zone.words.part(line.word(), RECORD)
+        let record = self.zone.words.part_at::<RECORD>(line);
+        record.unwrap_or(Words::NONE)
     }
 
     /// What changes of it, to be noted.

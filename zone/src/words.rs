@@ -48,6 +48,12 @@ impl<'m> Words<'m> {
         self.0.get(line.word()..)?.first_chunk()
     }
 
+    /// The same as a part, whose length is known when this is compiled: places in it need no look.
+    #[inline]
+    pub fn part_at<const N: usize>(self, line: Line) -> Option<Self> {
+        self.at::<N>(line).map(|words| Self(words))
+    }
+
     /// The part of this index among parts of this length.
     pub fn nth(self, index: usize, length: usize) -> Self {
         self.part(index.saturating_mul(length), length)
