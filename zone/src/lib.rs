@@ -38,6 +38,7 @@ mod count;
 mod counters;
 mod header;
 mod histogram;
+mod known;
 mod layout;
 mod mailbox;
 mod names;

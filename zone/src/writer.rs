@@ -8,6 +8,7 @@ use websocket_protocol::tunnel::{Reason, Side};
 use crate::blocks::Blocks;
 use crate::counters::{CLOSED, Code, ENDED, ESTABLISHED, LOST, side_number};
 use crate::header::{NEXT_ID, TOLD};
+use crate::known::Known;
 use crate::layout::{CAUSES, REASONS};
 use crate::names::OTHER;
 use crate::record::optional;
@@ -28,8 +29,7 @@ pub struct Writer<'m> {
     /// Which block each label and upstream has, where it was looked for.
     label_blocks: [Cell<Option<Line>>; MOST],
     upstream_blocks: [Cell<Option<Line>>; MOST],
-    /// The upstreams that were looked for last, by a part of their addresses.
-    last_upstreams: [Cell<u16>; LAST],
+    last_upstreams: Known,
     /// The ids of the causes that this program knows.
     causes: [u8; CAUSES],
     /// Those of reasons, 0 where none was looked for.
@@ -47,9 +47,6 @@ pub struct Writer<'m> {
 
 /// Labels and upstreams that a table has at most.
 const MOST: usize = 1024;
-
-/// How many upstreams are found without a look at the table of their names.
-const LAST: usize = 16;
 
 /// Ids are taken from all workers' store so many at a time.
 const IDS: u64 = 1024;
@@ -100,7 +97,7 @@ impl<'m> Writer<'m> {
             upstreams: Blocks::of_upstreams(&zone),
             label_blocks: [const { Cell::new(None) }; MOST],
             upstream_blocks: [const { Cell::new(None) }; MOST],
-            last_upstreams: [const { Cell::new(OTHER as u16) }; LAST],
+            last_upstreams: Known::new(),
             causes,
             reasons: [const { Cell::new(0) }; REASONS],
             last_close: Cell::new((0, OTHER, OTHER)),
@@ -200,24 +197,26 @@ impl<'m> Writer<'m> {
     }
 
     /// The block of an upstream, or that of all others. `None`: there is no room for either.
+    #[inline]
     pub(crate) fn upstream_block(&self, address: &[u8]) -> Option<Line> {
-        let of = |id| block_of(self.upstreams, self.slot, &self.upstream_blocks, id);
-        self.upstream_id(address).and_then(of).or_else(|| {
-            self.note(Full::Upstreams);
-            of(OTHER)
-        })
+        let known = self.last_upstreams.find(address);
+        known.or_else(|| self.find_upstream(address))
     }
 
-    fn upstream_id(&self, address: &[u8]) -> Option<usize> {
-        let names = self.zone.upstream_names();
-        let last = self.last_upstreams.get(place_of(address))?;
-        let id = usize::from(last.get());
-        if id != OTHER && names.is(id, address) {
-            return Some(id);
+    #[cold]
+    fn find_upstream(&self, address: &[u8]) -> Option<Line> {
+        let of = |id| block_of(self.upstreams, self.slot, &self.upstream_blocks, id);
+        let id = self.zone.upstream_names().find_or_add(self.slot, address);
+        match id.and_then(of) {
+            Some(block) => {
+                self.last_upstreams.note(address, block);
+                Some(block)
+            }
+            None => {
+                self.note(Full::Upstreams);
+                of(OTHER)
+            }
         }
-        let id = names.find_or_add(self.slot, address)?;
-        last.set(id as u16);
-        Some(id)
     }
 
     fn reason_id(&self, reason: Option<Reason>) -> usize {
@@ -297,13 +296,6 @@ impl<'m> Writer<'m> {
     pub(crate) fn note(&self, what: Full) {
         self.full.set(self.full.get() | what as u64);
     }
-}
-
-/// Servers' addresses differ at their ends.
-fn place_of(address: &[u8]) -> usize {
-    let end = address.last_chunk().copied().unwrap_or_default();
-    let mixed = u64::from_le_bytes(end).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed >> (64 - LAST.ilog2())) as usize
 }
 
 /// Looks for a block where it was found before, else among all.
