@@ -3,6 +3,7 @@
 use nginx_sys::{ngx_msec_t, ngx_uint_t};
 use websocket_protocol::tunnel::MessageRate;
 
+use crate::nginx::conf;
 use crate::nginx::value::Value;
 
 /// `websocket_other_upgrades`
@@ -96,6 +97,10 @@ pub struct LargeBuffers {
 
 impl LargeBuffers {
     pub const OFF: Self = Self { number: 0, size: 0 };
+    pub const UNSET: Self = Self {
+        number: conf::UNSET,
+        size: conf::UNSET,
+    };
 }
 
 pub const TO_CLIENT: ngx_uint_t = 1;

@@ -18,13 +18,13 @@ pub unsafe extern "C" fn set_large_buffers(
     // SAFETY: nginx calls a setter with its own location structure and the file being read.
     unsafe {
         let field = &raw mut (*conf.cast::<LocationConf>()).large_buffers;
-        once(cf, command, conf, field, None, read)
+        once(cf, command, conf, field, LargeBuffers::UNSET, read)
     }
 }
 
-fn read(words: Words<'_>) -> Result<Option<LargeBuffers>, *mut c_char> {
+fn read(words: Words<'_>) -> Result<LargeBuffers, *mut c_char> {
     match (words.first(), words.rest().next()) {
-        (b"off" | b"0", None) => Ok(Some(LargeBuffers::OFF)),
+        (b"off" | b"0", None) => Ok(LargeBuffers::OFF),
         (number, Some(size)) => {
             let number = parse_number(number).filter(|number| *number > 0);
             let number = number.ok_or_else(|| {
@@ -37,10 +37,10 @@ fn read(words: Words<'_>) -> Result<Option<LargeBuffers>, *mut c_char> {
                 let choices = format_args!("it must be {SIZES}, such as \"256k\"");
                 unknown(words.cf, size, choices)
             })?;
-            Ok(Some(LargeBuffers {
+            Ok(LargeBuffers {
                 number: number as usize,
                 size,
-            }))
+            })
         }
         _ => Err(refuse(
             words.cf,

@@ -40,7 +40,7 @@ pub struct LocationConf {
     pub(super) buffer_size: usize,
     pub(super) buffers: ngx_int_t,
     pub(super) send_lowat: usize,
-    pub(super) large_buffers: Option<LargeBuffers>,
+    pub(super) large_buffers: LargeBuffers,
     pub(super) ping_interval: ngx_msec_t,
     pub(super) ping_timeout: ngx_msec_t,
     pub(super) ping_to: ngx_uint_t,
@@ -293,7 +293,7 @@ impl LocationConf {
 
     /// The large buffers that a worker lends.
     pub fn large_buffers(&self) -> LargeBuffers {
-        self.large_buffers.unwrap_or(LargeBuffers::OFF)
+        self.large_buffers
     }
 
     pub fn ping(&self) -> Option<Ping> {

@@ -51,7 +51,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         buffer_size: conf::UNSET,
         buffers: conf::UNSET_FLAG,
         send_lowat: conf::UNSET,
-        large_buffers: None,
+        large_buffers: LargeBuffers::UNSET,
         ping_interval: conf::UNSET,
         ping_timeout: conf::UNSET,
         ping_to: conf::UNSET,
@@ -159,8 +159,8 @@ pub unsafe extern "C" fn merge(
     conf::merge(
         &mut this.large_buffers,
         above.large_buffers,
-        None,
-        Some(DEFAULT_LARGE_BUFFERS),
+        LargeBuffers::UNSET,
+        DEFAULT_LARGE_BUFFERS,
     );
     conf::merge(
         &mut this.ping_interval,

@@ -12,27 +12,23 @@ use super::stock;
 /// Bytes on their way from one side to the other.
 pub struct Buffer {
     start: NonNull<u8>,
-    capacity: u32,
+    capacity: usize,
     /// What is in it: `start + taken .. start + filled`.
-    taken: u32,
-    filled: u32,
-    /// Whether it is one of the few that are lent for floods.
-    is_large: bool,
+    taken: usize,
+    filled: usize,
 }
 
 impl Buffer {
-    /// Borrows one of this capacity. `None` when there is no memory, or not so much in one piece.
+    /// Borrows one of this capacity. `None` when there is no memory.
     pub fn borrow(capacity: usize, log: *mut ngx_log_t) -> Option<Self> {
         let capacity = capacity.max(stock::LEAST);
-        let length = u32::try_from(capacity).ok()?;
         let start = stock::take(capacity, log)?;
         lend(1);
         Some(Self {
             start,
-            capacity: length,
+            capacity,
             taken: 0,
             filled: 0,
-            is_large: false,
         })
     }
 
@@ -44,34 +40,30 @@ impl Buffer {
         }
         let buffer = Self::borrow(capacity, log)?;
         LARGE.store(lent + 1, Ordering::Relaxed);
-        Some(Self {
-            is_large: true,
-            ..buffer
-        })
+        Some(buffer)
     }
 
     pub fn capacity(&self) -> usize {
-        self.capacity as usize
-    }
-
-    pub fn is_large(&self) -> bool {
-        self.is_large
+        self.capacity
     }
 
     /// Gives it back to the worker, which keeps at most `keep` of this capacity.
     pub fn give_back(self, keep: usize) {
         lend(-1);
-        if self.is_large {
-            let lent = LARGE.load(Ordering::Relaxed).saturating_sub(1);
-            LARGE.store(lent, Ordering::Relaxed);
-        }
-        stock::give_back(self.start, self.capacity(), keep);
+        stock::give_back(self.start, self.capacity, keep);
+    }
+
+    /// Gives a large one back.
+    pub fn give_back_large(self, keep: usize) {
+        let lent = LARGE.load(Ordering::Relaxed).saturating_sub(1);
+        LARGE.store(lent, Ordering::Relaxed);
+        self.give_back(keep);
     }
 
     pub fn bytes(&self) -> &[u8] {
-        let length = self.filled.saturating_sub(self.taken) as usize;
+        let length = self.filled.saturating_sub(self.taken);
         // SAFETY: these bytes have been written, see fill().
-        unsafe { slice::from_raw_parts(self.start.as_ptr().add(self.taken as usize), length) }
+        unsafe { slice::from_raw_parts(self.start.as_ptr().add(self.taken), length) }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -81,19 +73,18 @@ impl Buffer {
     /// Where the next bytes go, and how many fit.
     pub fn room(&mut self) -> (*mut u8, usize) {
         // SAFETY: `filled` is at most `capacity`.
-        let end = unsafe { self.start.as_ptr().add(self.filled as usize) };
-        (end, self.capacity.saturating_sub(self.filled) as usize)
+        let end = unsafe { self.start.as_ptr().add(self.filled) };
+        (end, self.capacity.saturating_sub(self.filled))
     }
 
     /// `count` bytes have been written into the room.
     pub fn fill(&mut self, count: usize) {
-        // No more than there is room for, which is less than this can count.
-        self.filled = self.filled.saturating_add(count as u32).min(self.capacity);
+        self.filled = self.filled.saturating_add(count).min(self.capacity);
     }
 
     /// `count` bytes have left. An empty buffer begins at its start again.
     pub fn take(&mut self, count: usize) {
-        self.taken = self.taken.saturating_add(count as u32).min(self.filled);
+        self.taken = self.taken.saturating_add(count).min(self.filled);
         if self.taken == self.filled {
             (self.taken, self.filled) = (0, 0);
         }
@@ -106,9 +97,9 @@ impl Buffer {
         // SAFETY: both lie within the buffer; they may overlap.
         unsafe {
             ptr::copy(
-                self.start.as_ptr().add(self.taken as usize),
+                self.start.as_ptr().add(self.taken),
                 self.start.as_ptr(),
-                length as usize,
+                length,
             )
         };
         (self.taken, self.filled) = (0, length);

@@ -70,8 +70,8 @@ impl Pump<'_> {
                 count => received += count,
             }
         }
-        if self.source.has_left() {
-            self.leave();
+        if self.rules.is_stuck(self.from) && self.source.has_left() {
+            leave(self.rules, self.from, self.source);
         }
         self.flood.turned(received, self.memory.sizes);
         match self.buffer {
@@ -79,20 +79,6 @@ impl Pump<'_> {
             _ => self.memory.release(self.buffer),
         }
         received as u64
-    }
-
-    /// The sender has closed its connection. Nothing else would tell where more that it sent can be read, but is
-    /// not for now.
-    #[cold]
-    fn leave(&mut self) {
-        if !self.rules.is_held_back(self.from) {
-            return;
-        }
-        if self.source.is_broken() {
-            self.rules.lost(self.from);
-        } else {
-            self.rules.leaves(self.from, now());
-        }
     }
 
     /// Writes what there is. `false`: the receiver has to be waited for.
@@ -164,6 +150,9 @@ impl Pump<'_> {
         }
         let most = self.rules.next_read(self.from, now());
         if most == 0 {
+            if self.source.has_left() {
+                leave(self.rules, self.from, self.source);
+            }
             return 0;
         }
         let Some((room, mut size)) = self.room() else {
@@ -224,11 +213,26 @@ impl Pump<'_> {
         if needed.saturating_add(SMALLEST) > buffer.capacity() {
             return;
         }
-        if let Some(mut kept) = Buffer::borrow(needed, self.source.log()) {
+        let capacity = self.memory.made_for(needed);
+        if let Some(mut kept) = Buffer::borrow(capacity, self.source.log()) {
             kept.append(buffer.bytes());
             self.memory.release(self.buffer);
             *self.buffer = Some(kept);
         }
+    }
+}
+
+/// The sender has closed its connection. Nothing else would tell where more that it sent can be read, but is not
+/// for now.
+#[cold]
+fn leave(rules: &mut rules::Tunnel<'_>, from: Side, source: Socket) {
+    if !rules.is_held_back(from) {
+        return;
+    }
+    if source.is_broken() {
+        rules.lost(from);
+    } else {
+        rules.leaves(from, now());
     }
 }
 
@@ -275,15 +279,14 @@ impl Memory {
     /// memory.
     #[inline(always)]
     fn borrow(self, buffer: &mut Option<Buffer>, size: usize, log: *mut ngx_log_t) -> Option<()> {
-        let is_large = size > self.sizes.usual;
         if buffer
             .as_ref()
-            .is_some_and(|buffer| buffer.capacity() == size && buffer.is_large() == is_large)
+            .is_some_and(|buffer| buffer.capacity() == size)
         {
             return Some(());
         }
         self.release(buffer);
-        *buffer = if is_large {
+        *buffer = if size > self.sizes.usual {
             Buffer::borrow_large(size, self.most_large, log)
         } else {
             None
@@ -298,14 +301,20 @@ impl Memory {
     #[inline]
     pub fn release(self, buffer: &mut Option<Buffer>) {
         let Some(buffer) = buffer.take() else { return };
-        let keep = if buffer.capacity() == self.sizes.usual {
-            self.keep
-        } else if buffer.is_large() {
-            self.most_large
+        let capacity = buffer.capacity();
+        if capacity == self.sizes.usual {
+            buffer.give_back(self.keep);
+        } else if capacity == self.sizes.large && capacity > self.sizes.usual {
+            buffer.give_back_large(self.most_large);
         } else {
             // Made for what it holds, or for a receiver that was slow.
-            0
-        };
-        buffer.give_back(keep);
+            buffer.give_back(0);
+        }
+    }
+
+    /// How large a buffer is made for so many bytes. Not as large as those that are lent for floods, which are
+    /// told by that.
+    pub fn made_for(self, bytes: usize) -> usize {
+        bytes.saturating_add(usize::from(bytes == self.sizes.large))
     }
 }

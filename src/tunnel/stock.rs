@@ -27,8 +27,15 @@ pub fn give_back(start: NonNull<u8>, capacity: usize, keep: usize) {
         .iter()
         .find(|list| keep > 0 && list.claim(capacity))
         .filter(|list| list.push(start, keep));
-    if list.is_none() && !free(start, capacity) {
-        // For the next that needs one.
+    if list.is_none() {
+        free_or_keep(start, capacity);
+    }
+}
+
+/// Frees one, or keeps it for the next that needs one if that fails.
+#[cold]
+fn free_or_keep(start: NonNull<u8>, capacity: usize) {
+    if !free(start, capacity) {
         if let Some(list) = LISTS.iter().find(|list| list.claim(capacity)) {
             list.push(start, usize::MAX);
         }
