@@ -9,7 +9,8 @@ use nginx_sys::{
 use websocket_zone::Zone;
 
 use super::MainConf;
-use super::words::{IS_DUPLICATE, noted, refuse};
+use super::once::{IS_DUPLICATE, noted};
+use super::words::refuse;
 use crate::nginx::conf::Place;
 use crate::nginx::string::{self, Text};
 use crate::nginx::{conf, log};
@@ -48,8 +49,9 @@ fn split(text: &[u8]) -> Option<(&[u8], usize)> {
     let mut digits = string::borrowed(size.get(1..)?);
     // SAFETY: the text is valid and is only read.
     let size = usize::try_from(unsafe { ngx_parse_size(&raw mut digits) }).ok()?;
-    // Whole words: what is left is of no use.
-    (!name.is_empty() && size > 0).then_some((name, size - size % size_of::<u64>()))
+    // As other directives have it, "zone=" is no part of a name. Whole words: what is left is of no use.
+    (!name.is_empty() && !name.contains(&b'=') && size > 0)
+        .then_some((name, size - size % size_of::<u64>()))
 }
 
 /// `websocket_history number;`
