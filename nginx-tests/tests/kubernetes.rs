@@ -111,7 +111,11 @@ fn location(snippets: &str, lines: &str) -> String {
 /// nginx takes it without a word, and a tunnel goes through.
 fn carries(written: &Written) {
     assert!(written.main.contains("load_module "), "{}", written.main);
-    assert!(written.server.contains("websocket on;"), "{}", written.server);
+    assert!(
+        written.server.contains("websocket on;"),
+        "{}",
+        written.server
+    );
     let backend = ScriptedBackend::standard();
     let setup = || -> Setup {
         let http = format!(
