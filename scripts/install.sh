@@ -89,7 +89,7 @@ look_before() {
 }
 
 takes_configuration() { "$NGINX" -t -q 2>/dev/null; }
-complaint() { "$NGINX" -t 2>&1 | grep '\[emerg\]' || true; }
+complaint() { { "$NGINX" -t 2>&1 || true; } | emergency; }
 loads_module() { grep -q "^[[:space:]]*load_module[[:space:]].*$MODULE_FILE" <<<"$("$NGINX" -T 2>/dev/null || true)"; }
 
 # ---- a package, for the nginx of Debian and Ubuntu --------------------------

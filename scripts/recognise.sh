@@ -89,10 +89,13 @@ loads() {
     printf '%s\n' "load_module \"$(readlink -f "$1")\";" "pid $try/pid;" 'events { }' 'http { websocket on; }' >"$try/nginx.conf"
     said=$("$NGINX" -t -c "$try/nginx.conf" 2>&1) && loaded=yes
     # shellcheck disable=SC2034
-    REASON=$(sed -n 's/^nginx: \[emerg\] //p' <<<"$said" | sed "s| in $try/.*||" | head -n 1)
+    REASON=$(emergency <<<"$said" | sed "s| in $try/.*||")
     rm -rf "$try"
     [ -n "$loaded" ]
 }
+
+# What is fatal in what nginx printed. It stands there once or twice, as its log may be stderr, too.
+emergency() { sed -n -E 's~^(nginx:|[0-9/]+ [0-9:]+) \[emerg\] ([0-9]+#[0-9]+: )?~~p' | head -n 1; }
 
 # advice REASON   what to do about that, as in docs/packages.md.
 advice() {
