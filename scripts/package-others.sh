@@ -66,17 +66,28 @@ main() {
 # ---- what they are built from -----------------------------------------------
 
 make_sources() {
-    local out=$OUT/sources tree=$OUT/sources/tree
+    local out=$OUT/sources
     [ -z "$(git -C "$ROOT" status --porcelain)" ] || say "note: what is not committed is not packaged."
-    rm -rf "$out"
-    mkdir -p "$tree"
+    mkdir -p "$out"
+    find "$out" -type f ! -name "$NAME-$VERSION*" -delete
     git -C "$ROOT" archive --format=tar --prefix="$NAME-$VERSION/" HEAD | gzip -9n >"$out/$NAME-$VERSION.tar.gz"
+    # As long as the crates are the same, so is what is made of them.
+    if [ ! -f "$out/$NAME-$VERSION-vendor.tar.gz" ] ||
+        [ "$(git -C "$ROOT" show HEAD:Cargo.lock | cksum)" != "$(cat "$OUT/sources.lock" 2>/dev/null)" ]; then
+        vendor "$out"
+    fi
+}
 
+vendor() {
+    local tree=$OUT/vendor-work
     say "collecting the crates"
-    tar -C "$tree" -xzf "$out/$NAME-$VERSION.tar.gz"
+    rm -rf "$tree" "$OUT/sources.lock"
+    mkdir -p "$tree"
+    tar -C "$tree" -xzf "$1/$NAME-$VERSION.tar.gz"
     logged vendor cargo vendor --locked --manifest-path "$tree/$NAME-$VERSION/Cargo.toml" "$tree/vendor" ||
         die "cargo could not collect the crates: see $TARGET/vendor.log"
-    tar -C "$tree" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf - vendor | gzip -9n >"$out/$NAME-$VERSION-vendor.tar.gz"
+    tar -C "$tree" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf - vendor | gzip -9n >"$1/$NAME-$VERSION-vendor.tar.gz"
+    cksum <"$tree/$NAME-$VERSION/Cargo.lock" >"$OUT/sources.lock"
     rm -rf "$tree"
 }
 
@@ -118,6 +129,7 @@ stand_in_for_devel() {
 %nginx_modconfdir /usr/share/nginx/modules
 %nginx_modconfigure(:-:) \\
 cp -a "$SOURCE" nginx-src \\
+[ -f nginx-src/configure ] || cp nginx-src/auto/configure nginx-src/ \\
 (cd nginx-src && ./configure --with-compat --add-dynamic-module="\$(realpath ..)" --builddir="\$(realpath ..)/%{_vpath_builddir}" %{**})
 %nginx_modbuild make -C nginx-src modules
 END_OF_MACROS
