@@ -80,7 +80,7 @@ try_rpm() {
     nothing_left "$module" "$5"
 }
 
-# For a root of Debian's, whose own packages rpm does not know: what they bring is not asked for.
+# rpm knows nothing of Debian's packages, which are in this root: the stand-in provides their /bin/sh.
 in_rpm() { rpm --root "$COPY" --define '_dbpath /var/lib/rpm' "$@"; }
 
 # stand_in_rpm VERSION PROVIDES   an nginx that provides this.
@@ -94,7 +94,7 @@ Version: $1
 Release: 1
 Summary: nginx
 License: BSD-2-Clause
-Provides: $2
+Provides: $2, /bin/sh
 AutoReqProv: no
 %description
 nginx
@@ -104,7 +104,6 @@ install -D -m 755 "$NGINX" %{buildroot}/usr/lib64/nginx/nginx
 /usr/lib64/nginx/nginx
 END
     quietly rpmbuild -bb --define "_topdir $top" --define 'debug_package %{nil}' "$top/nginx.spec"
-    # Where its own packages have /bin/sh, this root has Debian's.
     quietly in_rpm -i --nodeps "$top"/RPMS/*/*.rpm
 }
 
