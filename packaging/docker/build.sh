@@ -23,7 +23,8 @@ main() {
     get_source "$1"
     given=$(sed -n 's/^#define NGINX_VERSION  *"\([0-9.]*\)".*/\1/p' "$SOURCE/src/core/nginx.h")
     [ "$given" = "$VERSION" ] || die "these are the sources of nginx $given, but this image has nginx $VERSION."
-    module=$("$ROOT/scripts/build.sh" --nginx-source "$SOURCE" | tail -n 1)
+    "$ROOT/scripts/build.sh" --nginx-source "$SOURCE" >/tmp/built
+    module=$(tail -n 1 /tmp/built)
     "$ROOT/scripts/check-module.sh" --nginx "$(command -v nginx)" "$module"
     cp "$module" "$2"
     strip --strip-debug "$2"
@@ -38,7 +39,9 @@ install_tools() {
             bash binutils ca-certificates cargo curl gcc libc6-dev libclang-dev libpcre2-dev libssl-dev zlib1g-dev
     elif command -v apk >/dev/null; then
         apk add --no-cache \
-            bash binutils cargo clang-libclang coreutils curl findutils gcc grep linux-headers musl-dev openssl-dev pcre2-dev sed zlib-dev
+            bash binutils cargo coreutils curl findutils gcc grep linux-headers musl-dev openssl-dev pcre2-dev sed zlib-dev
+        # The one of clang 21 has been seen not to load where libc is musl.
+        apk add --no-cache clang20-libclang || apk add --no-cache clang-libclang
     else
         die "this image has neither apt-get nor apk: take the file from another image of nginx $VERSION, it fits every libc."
     fi
