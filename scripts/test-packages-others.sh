@@ -65,6 +65,8 @@ main() {
 try_rpm() {
     local package=("$TARGET/packages/$1/$2"-*.rpm) module=/usr/lib64/nginx/modules/$MODULE_FILE
     [ -f "${package[0]}" ] || die "no package in target/packages/$1: run scripts/package-others.sh first."
+    # Debian's nginx has a link there, rpm's a directory.
+    [ ! -L "$COPY/usr/share/nginx/modules" ] || rm "$COPY/usr/share/nginx/modules"
     quietly in_rpm --initdb
     ! in_rpm -i "${package[0]}" >"$COPY/log" 2>&1 || die "it is installed without an nginx."
     grep -qF "$3" "$COPY/log" || die "it does not say what it needs: $(cat "$COPY/log")"
@@ -80,7 +82,8 @@ try_rpm() {
     nothing_left "$module" "$5"
 }
 
-# rpm knows nothing of Debian's packages, which are in this root: the stand-in provides their /bin/sh.
+# rpm knows nothing of Debian's packages, which are in this root: the stand-in provides what their
+# shell and libc do.
 in_rpm() { rpm --root "$COPY" --define '_dbpath /var/lib/rpm' "$@"; }
 
 # stand_in_rpm VERSION PROVIDES   an nginx that provides this.
@@ -94,7 +97,7 @@ Version: $1
 Release: 1
 Summary: nginx
 License: BSD-2-Clause
-Provides: $2, /bin/sh
+Provides: $2, /bin/sh, rtld(GNU_HASH)
 AutoReqProv: no
 %description
 nginx
