@@ -13,13 +13,14 @@ CYCLONEDX_VERSION=0.5.9
 
 usage() {
     cat <<'END_OF_USAGE'
-Usage: scripts/release.sh [--check] [--nginx-source DIR]... VERSION
+Usage: scripts/release.sh [--arm64] [--nginx-source DIR]... VERSION
+       scripts/release.sh --check VERSION
 
 Makes the files of a release in target/dist/VERSION:
 
   ngx_http_websocket_module-VERSION-nginx-NGINX-PROCESSOR.so
                          the module, for each nginx of Debian's releases, of the
-                         crate nginx-src, and in each DIR; it is built twice, in
+                         crate nginx-src, and of each DIR; it is built twice, in
                          different directories, and has to be the same to the byte
   ngx_http_websocket_module-VERSION.tar.gz, …-vendor.tar.gz
                          the sources and their crates
@@ -30,15 +31,17 @@ Makes the files of a release in target/dist/VERSION:
 Before that: nothing is uncommitted, every place says VERSION, CHANGELOG.md has a
 section for it, and docs/licences.md is right.
 
-  --check  only that
+  --arm64  also for Debian's nginx on arm64 (scripts/arm64.sh)
+  --check  only what has to be right before
 END_OF_USAGE
 }
 
 main() {
-    local check='' given=()
+    local check='' arm64='' given=()
     while [ $# -gt 0 ]; do
         case $1 in
             --check) check=yes ;;
+            --arm64) arm64=yes ;;
             --nginx-source) [ $# -ge 2 ] || die "--nginx-source needs a directory."; given+=("$2"); shift ;;
             --nginx-source=*) given+=("${1#*=}") ;;
             -h | --help) usage; return ;;
@@ -64,6 +67,7 @@ main() {
     for source in "${SOURCES[@]}"; do
         build_twice "$source"
     done
+    [ -z "$arm64" ] || build_for_arm64
     add_sources
     add_bill
     "$ROOT/scripts/licences.py" --texts >"$OUT/LICENCES.txt"
@@ -125,19 +129,37 @@ two_trees() {
 }
 
 build_twice() {
-    local nginx file tree module
+    local nginx tree
     nginx=$(version_in_header "$1")
-    file=$NAME-$VERSION-nginx-$nginx-$(uname -m).so
     for tree in "${TREES[@]}"; do
-        module=$(CI=yes "$tree/scripts/build.sh" --nginx-source "$1" | tail -n 1)
-        strip --strip-unneeded -o "$tree/$file" "$module"
-        "$ROOT/scripts/check-module.sh" --stripped "$tree/$file" >&2
+        CI=yes "$tree/scripts/build.sh" --nginx-source "$1" >/dev/null
     done
-    cmp "${TREES[0]}/$file" "${TREES[1]}/$file" >&2 || die "the module for nginx $nginx depends on where it is built."
-    say "the same twice: $file"
-    mv "${TREES[0]}/$file" "$OUT/"
+    keep "$nginx" "$(uname -m)" strip "target/nginx-$nginx/$MODULE_FILE"
     # What else was built for this version: not needed any more, and large.
     rm -rf "${TREES[0]}/target/nginx-$nginx" "${TREES[1]}/target/nginx-$nginx"
+}
+
+build_for_arm64() {
+    local first=${TREES[0]}/target/arm64 second=${TREES[1]}/target/arm64
+    CI=yes "${TREES[0]}/scripts/arm64.sh" >/dev/null
+    # What is downloaded is the same for both.
+    mkdir -p "$second"
+    ln -s "$first/root" "$second/root"
+    cp "$first/ready" "$second/ready"
+    CI=yes "${TREES[1]}/scripts/arm64.sh" >/dev/null
+    keep "$(cat "$first/ready")" aarch64 aarch64-linux-gnu-strip "target/arm64/$MODULE_FILE"
+}
+
+# keep NGINX PROCESSOR STRIP FILE   what both trees have built, if it is the same.
+keep() {
+    local file=$NAME-$VERSION-nginx-$1-$2.so tree
+    for tree in "${TREES[@]}"; do
+        "$3" --strip-unneeded -o "$tree/$file" "$tree/$4"
+        NM=${3/strip/nm} "$tree/scripts/check-module.sh" --stripped "$tree/$file" >&2
+    done
+    cmp "${TREES[0]}/$file" "${TREES[1]}/$file" >&2 || die "the module for nginx $1 on $2 depends on where it is built."
+    say "the same twice: $file"
+    mv "${TREES[0]}/$file" "$OUT/"
 }
 
 # ---- what belongs to it -----------------------------------------------------
