@@ -164,9 +164,7 @@ fn a_file_that_fits_is_installed_and_taken_away_again() {
     let (status, output) = place.undo();
     assert_eq!(status, Some(1), "{output}");
     assert!(
-        output.contains(
-            "nginx's configuration needs the module, so it stays: dlopen()"
-        ),
+        output.contains("nginx's configuration needs the module, so it stays: dlopen()"),
         "{output}"
     );
     assert!(place.installed().exists());
@@ -273,10 +271,7 @@ fn what_nginx_takes_no_more_is_put_back() {
     ));
     let (status, output) = place.install();
     assert_eq!(status, Some(1), "{output}");
-    assert!(
-        output.contains("so all is as it was: made up"),
-        "{output}"
-    );
+    assert!(output.contains("so all is as it was: made up"), "{output}");
     let left: Vec<_> = fs::read_dir(place.project.path("prefix/modules"))
         .expect("a directory")
         .map(|entry| entry.expect("a file").file_name())
