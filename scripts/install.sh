@@ -230,17 +230,20 @@ build_file() {
 }
 
 # Without --with-compat a module has to be built with all that nginx was built with, but for other
-# modules and what only concerns compilers. lib.sh reads it from conf_flags.
+# modules, libraries in directories of whoever built it, and what only concerns compilers. lib.sh reads
+# it from conf_flags.
 configured_alike() {
     local copy=$TARGET/nginx-$VERSION/alike
     rm -rf "$copy"
     mkdir -p "$copy"
     cp -RL "$1/." "$copy/"
     rm -rf "$copy/objs"
-    "$NGINX" -V 2>&1 | sed -n 's/^configure arguments: //p' |
-        sed -E "s/--with-(cc|ld)-opt=('[^']*'|[^ ]*)//g; s/--add-(dynamic-)?module=('[^']*'|[^ ]*)//g; s/--with-[a-z0-9_]*=dynamic//g" |
-        sed 's/.*/NGX_CONF_FLAGS=(&)/' >"$copy/conf_flags"
+    "$NGINX" -V 2>&1 | sed -n 's/^configure arguments: //p' | only_what_matters | sed 's/.*/NGX_CONF_FLAGS=(&)/' >"$copy/conf_flags"
     printf '%s\n' "$copy"
+}
+
+only_what_matters() {
+    sed -E "s/--(with-(cc|ld|pcre|zlib|openssl)-opt|add-module|add-dynamic-module|with-(pcre|zlib|openssl))=('[^']*'|[^ ]*)//g; s/--with-[a-z0-9_]*=dynamic//g"
 }
 
 # install_file FILE   no name in a dry run, of what would be built.
