@@ -139,6 +139,57 @@ fn sources_of_another_version_are_refused() {
 }
 
 #[test]
+fn for_an_nginx_without_compat_its_own_options_count() {
+    let project = Project::new();
+    let prefix = project.path("prefix");
+    project.program(
+        "nginx",
+        &format!(
+            "case $1 in
+            -V) cat >&2 <<'END'
+nginx version: nginx/1.24.0
+configure arguments: --prefix={} --with-cc-opt='-g -O2' --with-pcre=../pcre-8.45 --with-pcre-jit --with-openssl-opt='no-x y' --add-dynamic-module=/m --with-stream=dynamic --with-http_ssl_module --user=www
+END
+            esac",
+            prefix.display()
+        ),
+    );
+    for name in ["dpkg-query", "rpm", "apk"] {
+        project.program(name, UNOWNED);
+    }
+    project.program("id", "echo 0");
+    project.write(
+        "given/src/core/nginx.h",
+        "#define NGINX_VERSION      \"1.24.0\"\n",
+    );
+    // In place of the build: what it is given.
+    project.write(
+        "scripts/build.sh",
+        "#!/bin/sh\ncat \"$2/conf_flags\" >&2\necho /no/such/file\n",
+    );
+    let given = project.path("given").display().to_string();
+    let (status, output) = project.run("install.sh", &["--nginx-source", &given]);
+    assert_eq!(status, Some(1), "{output}");
+    assert!(output.contains("built without --with-compat"), "{output}");
+    let options: Vec<&str> = output
+        .lines()
+        .find_map(|line| line.strip_prefix("NGX_CONF_FLAGS=(")?.strip_suffix(')'))
+        .unwrap_or_else(|| panic!("{output}"))
+        .split_whitespace()
+        .collect();
+    let prefix = format!("--prefix={}", prefix.display());
+    assert_eq!(
+        options,
+        [
+            &*prefix,
+            "--with-pcre-jit",
+            "--with-http_ssl_module",
+            "--user=www"
+        ]
+    );
+}
+
+#[test]
 fn a_file_that_fits_is_installed_and_taken_away_again() {
     let Some(place) = Place::new("http { }") else {
         return;
