@@ -267,7 +267,7 @@ impl<'m> Table<'m> {
         }
         let chunk = self.hint.get();
         let words = self.zone.chunk(chunk);
-        let used = words.get(USED);
+        let used = words.get(USED) & ALL_USED;
         let place = used.trailing_ones() as usize;
         words.set(USED, used | 1 << place);
         Line::of(self.zone.record_start(chunk * CHUNK_TUNNELS + place))
@@ -291,7 +291,7 @@ impl<'m> Table<'m> {
 
     /// Whether a chunk is this worker's and not full.
     fn has_room(&self, chunk: usize) -> bool {
-        self.owners.get(chunk) == owned(self.slot) && self.zone.chunk(chunk).get(USED) != ALL_USED
+        self.owners.get(chunk) == owned(self.slot) && self.zone.chunk(chunk).get(USED) & ALL_USED != ALL_USED
     }
 }
 
