@@ -19,7 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     are_split(value);
     are_found(wanted, value);
     let lines = [value, other];
-    let lines = if other.is_empty() { &lines[..1] } else { &lines };
+    let lines = if other.is_empty() { &lines[..1] } else { &lines[..] };
     let is_right = lines.iter().all(|line| EXTENSIONS.is_match(line));
     let expected = (!is_right).then_some(Cause::ExtensionsMalformed);
     assert_eq!(asked(RequestHeader::Extensions, lines), expected);

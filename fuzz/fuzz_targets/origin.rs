@@ -58,7 +58,7 @@ fn expression(text: &str) -> Regex {
 
 fn parts(form: &Regex, text: &[u8]) -> Option<Parts> {
     let found = form.captures(text)?;
-    let lower = |at| latin(found.get(at).map_or(b"", |part| part.as_bytes())).to_ascii_lowercase();
+    let lower = |at| latin(found.get(at).map_or(&b""[..], |part| part.as_bytes())).to_ascii_lowercase();
     let (scheme, host) = (lower(1), lower(2));
     let port = match &*lower(3) {
         "" => match &*scheme {

@@ -24,7 +24,7 @@ use libfuzzer_sys::fuzz_target;
 use passage::{comes_to_an_end, is_passed_on, keeps_to};
 use steps::{Step, take, unblock};
 use websocket_fuzz::input::Input;
-use websocket_protocol::tunnel::{Bounds, Excess, Guard, Limits, MessageRate, Ping, Side};
+use websocket_protocol::tunnel::{Bounds, CLOSE_TIMEOUT, Excess, Guard, Limits, MessageRate, Ping, Side};
 use wire::{THEIR_MASK, frame};
 use world::{Terms, World};
 
@@ -62,6 +62,10 @@ fuzz_target!(|bytes: &[u8]| {
     unblock(&mut world);
     if are_frames {
         comes_to_an_end(&mut world).expect("an end");
+    } else {
+        Side::BOTH.into_iter().for_each(|side| world.finishes(side));
+        world.wait(CLOSE_TIMEOUT.get() as usize);
+        assert!(world.is_over, "it goes on without its peers");
     }
     check(&world);
 });
