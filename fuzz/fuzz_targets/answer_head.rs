@@ -26,7 +26,9 @@ fuzz_target!(|bytes: &[u8]| {
     match &whole {
         Ok(Some((lines, rest))) => {
             assert_eq!(lines, &shown(&bytes[..bytes.len() - rest]));
-            lines.iter().for_each(|line| assert_line(line, 8 * 128 + 16));
+            lines
+                .iter()
+                .for_each(|line| assert_line(line, 8 * 128 + 16));
         }
         Ok(None) => {}
         Err(error) => assert_line(error, 4 * 128 + 160),
@@ -45,7 +47,9 @@ fn shown(head: &[u8]) -> Vec<String> {
     let line = escaped_beginning(input.line());
     let headers = input.head().into_iter().map(|line| {
         let (name, value) = header(line).expect("it was read");
-        let is_secret = SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret.as_bytes()));
+        let is_secret = SECRETS
+            .iter()
+            .any(|secret| name.eq_ignore_ascii_case(secret.as_bytes()));
         let value = match is_secret {
             true => "(not shown)".to_owned(),
             false => escaped_beginning(value.trim_ascii()),

@@ -80,7 +80,12 @@ fn evidence(cause: Cause) -> (&'static [&'static [u8]], &'static [&'static [u8]]
         Cause::UpstreamConnectTimeout => (CONNECTING, &[b"timed out"]),
         Cause::UpstreamRefused => (
             CONNECTING,
-            &[b"connect() failed (111:", b"failed (104:", b"failed (11:", b"connect() "],
+            &[
+                b"connect() failed (111:",
+                b"failed (104:",
+                b"failed (11:",
+                b"connect() ",
+            ],
         ),
         Cause::ConnectForbidden => (CONNECTING, &[b"failed (13:", b"failed (1:", b"failed ("]),
         Cause::LocalPortsExhausted => (CONNECTING, &[b"failed ("]),
@@ -89,7 +94,10 @@ fn evidence(cause: Cause) -> (&'static [&'static [u8]], &'static [&'static [u8]]
         Cause::UpstreamResponseTimeout => (ANSWERING, &[b"timed out"]),
         Cause::UpstreamHeaderTooBig => (ANSWERING, &[b"too big header"]),
         Cause::UpstreamResponseInvalid => (ANSWERING, &[b"no valid ", b"invalid "]),
-        Cause::UpstreamClosed => (ANSWERING, &[b"prematurely closed ", b") failed (", b"reported "]),
+        Cause::UpstreamClosed => (
+            ANSWERING,
+            &[b"prematurely closed ", b") failed (", b"reported "],
+        ),
         other => panic!("no line of nginx's says {other}"),
     }
 }
@@ -98,7 +106,10 @@ fn evidence(cause: Cause) -> (&'static [&'static [u8]], &'static [&'static [u8]]
 fn is_shown(said: &[u8]) {
     let shown = Said(said).to_string();
     assert_line(&shown, 4 * said.len() + 4);
-    let own = said.iter().position(|&byte| byte == b'"').map_or(said.len(), |at| at + 1);
+    let own = said
+        .iter()
+        .position(|&byte| byte == b'"')
+        .map_or(said.len(), |at| at + 1);
     let end = said.len().min(own + 128);
     let marks = |byte: &u8| match byte {
         b'"' | b'\\' => char::from(*byte).to_string(),

@@ -19,7 +19,11 @@ fuzz_target!(|bytes: &[u8]| {
     are_split(value);
     are_found(wanted, value);
     let lines = [value, other];
-    let lines = if other.is_empty() { &lines[..1] } else { &lines[..] };
+    let lines = if other.is_empty() {
+        &lines[..1]
+    } else {
+        &lines[..]
+    };
     let is_right = lines.iter().all(|line| EXTENSIONS.is_match(line));
     let expected = (!is_right).then_some(Cause::ExtensionsMalformed);
     assert_eq!(asked(RequestHeader::Extensions, lines), expected);
@@ -68,7 +72,11 @@ fn asked(header: RequestHeader, values: &[&[u8]]) -> Option<Cause> {
     let refusal = head.check(line).err()?;
     if let Seen::Misplaced(_, byte, place) = refusal.seen {
         // It names the first byte that is none of a token's, where it stands.
-        assert!(values.iter().any(|value| value.get(place - 1) == Some(&byte)));
+        assert!(
+            values
+                .iter()
+                .any(|value| value.get(place - 1) == Some(&byte))
+        );
         assert!(!is_token(&latin(&[byte])));
     }
     Some(refusal.cause)

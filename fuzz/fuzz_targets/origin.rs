@@ -24,7 +24,12 @@ fuzz_target!(|bytes: &[u8]| {
             let request = RequestAuthority { secure, host };
             assert!(rule.matches(None, request) == (text == b"none"));
             let expected = matches(text, origin, host, secure);
-            assert_eq!(rule.matches(Some(origin), request), expected, "{}", latin(text));
+            assert_eq!(
+                rule.matches(Some(origin), request),
+                expected,
+                "{}",
+                latin(text)
+            );
         }
     }
 });
@@ -42,15 +47,12 @@ const NAME: &str = r"[A-Za-z0-9._-]+";
 const ADDRESS: &str = r"\[[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*\]";
 const PORT: &str = r"(?::([0-9]+))?";
 
-static ORIGIN: LazyLock<Regex> = LazyLock::new(|| {
-    expression(&format!(r"{SCHEME}://({NAME}|{ADDRESS}|){PORT}"))
-});
-static SUBDOMAINS: LazyLock<Regex> = LazyLock::new(|| {
-    expression(&format!(r"{SCHEME}://\*(\.{NAME}){PORT}"))
-});
-static HOST: LazyLock<Regex> = LazyLock::new(|| {
-    expression(&format!(r"()(\[[^\]]*\][^:]*|[^:\[][^:]*|){PORT}"))
-});
+static ORIGIN: LazyLock<Regex> =
+    LazyLock::new(|| expression(&format!(r"{SCHEME}://({NAME}|{ADDRESS}|){PORT}")));
+static SUBDOMAINS: LazyLock<Regex> =
+    LazyLock::new(|| expression(&format!(r"{SCHEME}://\*(\.{NAME}){PORT}")));
+static HOST: LazyLock<Regex> =
+    LazyLock::new(|| expression(&format!(r"()(\[[^\]]*\][^:]*|[^:\[][^:]*|){PORT}")));
 
 fn expression(text: &str) -> Regex {
     Regex::new(&format!(r"(?s-u)\A{text}\z")).expect("it is an expression")
@@ -58,7 +60,8 @@ fn expression(text: &str) -> Regex {
 
 fn parts(form: &Regex, text: &[u8]) -> Option<Parts> {
     let found = form.captures(text)?;
-    let lower = |at| latin(found.get(at).map_or(&b""[..], |part| part.as_bytes())).to_ascii_lowercase();
+    let lower =
+        |at| latin(found.get(at).map_or(&b""[..], |part| part.as_bytes())).to_ascii_lowercase();
     let (scheme, host) = (lower(1), lower(2));
     let port = match &*lower(3) {
         "" => match &*scheme {
@@ -66,7 +69,12 @@ fn parts(form: &Regex, text: &[u8]) -> Option<Parts> {
             "https" => Some(443),
             _ => None,
         },
-        digits => Some(digits.parse().ok().filter(|port| (1..65_536).contains(port))?),
+        digits => Some(
+            digits
+                .parse()
+                .ok()
+                .filter(|port| (1..65_536).contains(port))?,
+        ),
     };
     Some(Parts { scheme, host, port })
 }

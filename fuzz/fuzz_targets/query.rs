@@ -45,7 +45,9 @@ const TUNNELS: [[&str; 3]; 6] = [
 ];
 
 static ZONE: LazyLock<Zone<'static>> = LazyLock::new(|| {
-    let words: Vec<_> = (0..Zone::least_words(4)).map(|_| AtomicU64::new(0)).collect();
+    let words: Vec<_> = (0..Zone::least_words(4))
+        .map(|_| AtomicU64::new(0))
+        .collect();
     let memory = Memory {
         name: b"one",
         history: 4,
@@ -70,7 +72,9 @@ static ZONE: LazyLock<Zone<'static>> = LazyLock::new(|| {
 type Parameters = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 fn parameters(query: &[u8]) -> Parameters {
-    let all = query.split(|byte| *byte == b'&').filter(|part| !part.is_empty());
+    let all = query
+        .split(|byte| *byte == b'&')
+        .filter(|part| !part.is_empty());
     all.map(|part| {
         let end = part.iter().position(|byte| *byte == b'=');
         let (name, value) = part.split_at(end.unwrap_or(part.len()));
@@ -114,7 +118,10 @@ fn time(text: &str) -> Option<u64> {
     });
     let found = TIME.captures(text).filter(|_| !text.is_empty())?;
     let mut sum = 0u64;
-    for (at, unit) in [86_400_000, 3_600_000, 60_000, 1000, 1000, 1].into_iter().enumerate() {
+    for (at, unit) in [86_400_000, 3_600_000, 60_000, 1000, 1000, 1]
+        .into_iter()
+        .enumerate()
+    {
         if let Some(digits) = found.get(at + 1) {
             let count: u64 = digits.as_str().parse().ok()?;
             sum = sum.checked_add(count.checked_mul(unit)?)?;
@@ -204,11 +211,19 @@ fn is_listed(query: &[u8], parameters: &Parameters) {
     let value: Value = serde_json::from_slice(&text).expect("it is JSON");
     let tunnels = &value["tunnels"];
     let count = |name: &[u8], usual: u64| {
-        let value = wanted.get(name).and_then(|value| str::from_utf8(value).ok());
+        let value = wanted
+            .get(name)
+            .and_then(|value| str::from_utf8(value).ok());
         value.map_or(usual, |value| value.parse().expect("a number"))
     };
-    let meant = TUNNELS.into_iter().filter(|tunnel| is_meant(&wanted, *tunnel));
-    let all = if count(b"tunnels", 100) == 0 { 0 } else { meant.count() as u64 };
+    let meant = TUNNELS
+        .into_iter()
+        .filter(|tunnel| is_meant(&wanted, *tunnel));
+    let all = if count(b"tunnels", 100) == 0 {
+        0
+    } else {
+        meant.count() as u64
+    };
     assert_eq!(tunnels["matched"], all);
     assert_eq!(tunnels["offset"], count(b"offset", 0));
     let list = tunnels["list"].as_array().expect("a list");
@@ -259,11 +274,21 @@ fn closes(query: &[u8], parameters: &Parameters) {
         Err(wrong) => return is_told(wrong),
     };
     let wanted = expected.expect("it is right");
-    let text = |name: &[u8]| wanted.get(name).and_then(|value| str::from_utf8(value).ok());
+    let text = |name: &[u8]| {
+        wanted
+            .get(name)
+            .and_then(|value| str::from_utf8(value).ok())
+    };
     let action = close.action;
     assert_eq!(action.over_ms, text(b"over").and_then(time).unwrap_or(0));
-    assert_eq!(Some(u64::from(action.code)), text(b"code").map_or(Some(1012), number));
-    assert_eq!(&*action.reason, *wanted.get(&b"reason"[..]).unwrap_or(&&b""[..]));
+    assert_eq!(
+        Some(u64::from(action.code)),
+        text(b"code").map_or(Some(1012), number)
+    );
+    assert_eq!(
+        &*action.reason,
+        *wanted.get(&b"reason"[..]).unwrap_or(&&b""[..])
+    );
     assert_eq!(close.is_dry, text(b"dry_run") == Some("1"));
     assert_eq!(action.which.id, text(b"id").and_then(number));
     assert_eq!(action.which.idle_ms, text(b"idle").and_then(time));
@@ -276,7 +301,10 @@ fn closes(query: &[u8], parameters: &Parameters) {
     let length = Closing::Posted { id, action, meant }.write(&mut room);
     let value: Value = serde_json::from_slice(&room[..length]).expect("it is JSON");
     assert_eq!(value["code"], action.code);
-    assert_eq!(value["reason"].as_str().map(str::as_bytes), Some(&*action.reason));
+    assert_eq!(
+        value["reason"].as_str().map(str::as_bytes),
+        Some(&*action.reason)
+    );
 }
 
 /// Each may be there once, none that is not known, and one has to say which.
@@ -337,7 +365,10 @@ fn has_a_format(query: &[u8], accept: &[u8], parameters: &Parameters) {
     match asked {
         Some(None) => assert!(found.is_err()),
         Some(Some(Format::Prometheus)) => {
-            assert!(matches!(found, Ok(Format::Prometheus | Format::OpenMetrics)));
+            assert!(matches!(
+                found,
+                Ok(Format::Prometheus | Format::OpenMetrics)
+            ));
         }
         Some(Some(asked)) => assert_eq!(found, Ok(asked)),
         // What can't be a type is not chosen, whatever else is liked.

@@ -43,8 +43,12 @@ fn read(bytes: &[u8]) -> Request {
             "content-length" => trimmed(value) != "0",
             name => name == "transfer-encoding",
         };
-        let known = RequestHeader::ALL.into_iter().find(|known| known.name() == name);
-        request.headers.extend(known.map(|known| (known, value.to_vec())));
+        let known = RequestHeader::ALL
+            .into_iter()
+            .find(|known| known.name() == name);
+        request
+            .headers
+            .extend(known.map(|known| (known, value.to_vec())));
     }
     request
 }
@@ -56,7 +60,10 @@ fn is_judged(request: &Request) {
         head.add(*header, value);
     }
     assert_eq!(head.is_attempt(), naive.is_attempt());
-    assert_eq!(head.connection_has_upgrade(), naive.lists("connection", "upgrade"));
+    assert_eq!(
+        head.connection_has_upgrade(),
+        naive.lists("connection", "upgrade")
+    );
     assert_eq!(head.upgrade().is_to_websocket(), naive.asks_for_websocket());
     let is_websocket = naive.lists("upgrade", "websocket");
     assert_eq!(head.upgrade() == Upgrade::WebSocket, is_websocket);

@@ -21,7 +21,11 @@ fuzz_target!(|bytes: &[u8]| {
         extensions,
     };
     let lines = input.head();
-    let headers: Vec<_> = lines.into_iter().filter_map(header).filter_map(known).collect();
+    let headers: Vec<_> = lines
+        .into_iter()
+        .filter_map(header)
+        .filter_map(known)
+        .collect();
     is_judged(&asked, &headers);
     is_shown(input.0);
 });
@@ -34,7 +38,9 @@ struct Asked<'a> {
 
 fn known<'a>((name, value): (&[u8], &'a [u8])) -> Option<(ResponseHeader, &'a [u8])> {
     let name = latin(name).to_ascii_lowercase();
-    let known = ResponseHeader::ALL.into_iter().find(|known| known.name() == name)?;
+    let known = ResponseHeader::ALL
+        .into_iter()
+        .find(|known| known.name() == name)?;
     Some((known, value))
 }
 
@@ -77,7 +83,11 @@ fn broken(asked: &Asked<'_>, headers: &[(ResponseHeader, &[u8])]) -> Vec<Cause> 
 
     let connection = values(ResponseHeader::Connection);
     let mut options = connection.iter().flat_map(|value| value.split(','));
-    let is_upgrade = |option: &str| option.trim_matches([' ', '\t']).eq_ignore_ascii_case("upgrade");
+    let is_upgrade = |option: &str| {
+        option
+            .trim_matches([' ', '\t'])
+            .eq_ignore_ascii_case("upgrade")
+    };
     breaks(Cause::ResponseConnection, !options.any(is_upgrade));
 
     if !asked.key.is_empty() {
@@ -102,9 +112,13 @@ fn broken(asked: &Asked<'_>, headers: &[(ResponseHeader, &[u8])]) -> Vec<Cause> 
         name.trim_matches([' ', '\t']).to_owned()
     };
     let offered: Vec<String> = elements(asked.extensions).iter().map(name).collect();
-    let lines = headers.iter().filter(|(header, _)| *header == ResponseHeader::Extensions);
+    let lines = headers
+        .iter()
+        .filter(|(header, _)| *header == ResponseHeader::Extensions);
     let chosen = lines.take(4).flat_map(|(_, value)| elements(value));
-    let is_right = chosen.take(8).all(|extension| offered.contains(&name(&extension)));
+    let is_right = chosen
+        .take(8)
+        .all(|extension| offered.contains(&name(&extension)));
     breaks(Cause::ExtensionNotOffered, !is_right);
     broken
 }
@@ -126,7 +140,9 @@ fn is_shown(body: &[u8]) {
 fn on_one_line(body: &[u8]) -> String {
     let body = body.trim_ascii();
     let text = body[..body.len().min(Remark::MAX)].trim_ascii_end();
-    let words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let words = text
+        .split(u8::is_ascii_whitespace)
+        .filter(|word| !word.is_empty());
     let shown = |byte: &u8| match byte {
         b'"' | b'\\' => format!("\\{}", char::from(*byte)),
         byte => escaped(&[*byte]),

@@ -21,7 +21,13 @@ fuzz_target!(|data: &[u8]| {
     scans(stream, cuts, from_client, &expected);
     finds_boundaries(stream, cuts, from_client, &expected);
     admits(stream, cuts, from_client, limit, &expected);
-    counts_messages(stream, cuts, from_client, u64::from(flags >> 1 & 7), &expected);
+    counts_messages(
+        stream,
+        cuts,
+        from_client,
+        u64::from(flags >> 1 & 7),
+        &expected,
+    );
 });
 
 /// What a stream is, with nothing of it still to come.
@@ -247,7 +253,10 @@ fn counts_messages(stream: &[u8], cuts: &[u8], from_client: bool, most: u64, exp
                 && matches!(stream[*start] & 15, 1 | 2)
         });
         assert_eq!(scanner.begun(), begun as u64 + u64::from(is_partial));
-        let beyond = starts.iter().filter(|start| **start >= offset).nth(most as usize);
+        let beyond = starts
+            .iter()
+            .filter(|start| **start >= offset)
+            .nth(most as usize);
         if let Some(beyond) = beyond {
             let before = scanner.before_message(&stream[offset..], most);
             assert_eq!(before, Ok(Some(beyond - offset)));

@@ -24,13 +24,19 @@ use libfuzzer_sys::fuzz_target;
 use passage::{comes_to_an_end, is_passed_on, keeps_to};
 use steps::{Step, take, unblock};
 use websocket_fuzz::input::Input;
-use websocket_protocol::tunnel::{Bounds, CLOSE_TIMEOUT, Excess, Guard, Limits, MessageRate, Ping, Side};
+use websocket_protocol::tunnel::{
+    Bounds, CLOSE_TIMEOUT, Excess, Guard, Limits, MessageRate, Ping, Side,
+};
 use wire::{THEIR_MASK, frame};
 use world::{Terms, World};
 
 fuzz_target!(|bytes: &[u8]| {
     let mut input = Input(bytes);
-    let start = if input.byte() & 1 == 0 { 0 } else { usize::MAX - 1500 };
+    let start = if input.byte() & 1 == 0 {
+        0
+    } else {
+        usize::MAX - 1500
+    };
     let terms = terms(&mut input);
     let mut guard = Guard::new(terms.bounds, start);
     let mut world = World::with(terms, guard.as_mut(), start);
@@ -95,11 +101,17 @@ fn terms(input: &mut Input<'_>) -> Terms {
     };
     let (message, rate) = (number(8), number(9));
     let per_minute = has(10).then(|| input.within(30..=20_000));
-    let message_rate = per_minute.and_then(NonZeroU32::new).map(|per_minute| MessageRate {
-        per_minute,
-        burst: input.byte() as u32 % 5,
-        excess: if has(11) { Excess::Close } else { Excess::Delay },
-    });
+    let message_rate = per_minute
+        .and_then(NonZeroU32::new)
+        .map(|per_minute| MessageRate {
+            per_minute,
+            burst: input.byte() as u32 % 5,
+            excess: if has(11) {
+                Excess::Close
+            } else {
+                Excess::Delay
+            },
+        });
     Terms {
         limits: Limits {
             idle,
@@ -132,7 +144,12 @@ fn frames(input: &mut Input<'_>, from: Side) -> Vec<u8> {
                 let mask = (kind & 8 != 0).then_some(THEIR_MASK);
                 stream.extend(frame(10, true, &PING[2..], mask));
             }
-            1 => stream.extend(frame(9 + (kind >> 3 & 1), true, &vec![0x43; length % 126], mask)),
+            1 => stream.extend(frame(
+                9 + (kind >> 3 & 1),
+                true,
+                &vec![0x43; length % 126],
+                mask,
+            )),
             _ => {
                 let opcode = if is_within { 0 } else { 1 + (kind >> 4 & 1) };
                 let length = length << (kind >> 5 & 1);

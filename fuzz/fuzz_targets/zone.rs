@@ -52,7 +52,9 @@ const PLACE: Place<'_> = Place {
 
 /// One in which something has happened.
 static WHOLE: LazyLock<Vec<u64>> = LazyLock::new(|| {
-    let words: Vec<_> = (0..Zone::least_words(HISTORY)).map(|_| AtomicU64::new(0)).collect();
+    let words: Vec<_> = (0..Zone::least_words(HISTORY))
+        .map(|_| AtomicU64::new(0))
+        .collect();
     let zone = Zone::create(&words, MEMORY).expect("it is large enough");
     for _ in 0..3 {
         is_written(zone);
@@ -94,7 +96,10 @@ fn change(words: &[AtomicU64], bytes: &[u8]) {
 
 /// Words are a roster only if they were made one, and all of them are as they were.
 fn is_a_roster_or_none(words: &[AtomicU64], other: usize) {
-    let mut plain: Vec<u64> = words[..64].iter().map(|word| word.load(Ordering::Relaxed)).collect();
+    let mut plain: Vec<u64> = words[..64]
+        .iter()
+        .map(|word| word.load(Ordering::Relaxed))
+        .collect();
     let made = Roster::open(&plain).map(|roster| roster.has(b"chat", b"10.0.0.1:80"));
     assert_eq!(made, None);
     let number = plain[0];
@@ -131,7 +136,12 @@ fn is_read(zone: Zone<'_>) {
         zone.failure(number);
         zone.end(number);
     }
-    let _ = (zone.is_for(&MEMORY), zone.peak(), zone.buffers_lent(), zone.workers());
+    let _ = (
+        zone.is_for(&MEMORY),
+        zone.peak(),
+        zone.buffers_lent(),
+        zone.workers(),
+    );
     let close = Close::parse(&zone, b"client=192.0.2.0/24&label=a", NOW).expect("it is right");
     let mut count = Counting::new();
     while count.go_on(&zone, &close.action, NOW).is_none() {}
@@ -242,7 +252,10 @@ fn about() -> About<'static> {
 fn json(zone: Zone<'_>, piece: usize) -> String {
     let ask = Ask::parse(&zone, b"sort=bytes").expect("it is right");
     let mut room = vec![Entry::EMPTY; ask.room(&zone)];
-    all(Answer::report(Report::new(zone, ask, about(), &mut room)), piece)
+    all(
+        Answer::report(Report::new(zone, ask, about(), &mut room)),
+        piece,
+    )
 }
 
 fn all(mut answer: Answer<'_>, piece: usize) -> String {

@@ -12,7 +12,9 @@ pub fn trimmed(value: &[u8]) -> String {
 /// RFC 9110 section 5.6.1.
 pub fn elements(value: &[u8]) -> Vec<String> {
     let value = latin(value);
-    let all = value.split(',').map(|element| element.trim_matches([' ', '\t']));
+    let all = value
+        .split(',')
+        .map(|element| element.trim_matches([' ', '\t']));
     all.filter(|element| !element.is_empty())
         .map(str::to_owned)
         .collect()

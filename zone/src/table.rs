@@ -291,7 +291,8 @@ impl<'m> Table<'m> {
 
     /// Whether a chunk is this worker's and not full.
     fn has_room(&self, chunk: usize) -> bool {
-        self.owners.get(chunk) == owned(self.slot) && self.zone.chunk(chunk).get(USED) & ALL_USED != ALL_USED
+        self.owners.get(chunk) == owned(self.slot)
+            && self.zone.chunk(chunk).get(USED) & ALL_USED != ALL_USED
     }
 }
 

@@ -2,9 +2,7 @@
 
 use websocket_protocol::tunnel::{CLOSE_TIMEOUT, MessageRate, Reason, Side, Time};
 
-use crate::wire::{
-    answers, close_of_ours, frames, is_closed, ours, without_answers, without_ours,
-};
+use crate::wire::{answers, close_of_ours, frames, is_closed, ours, without_answers, without_ours};
 use crate::world::World;
 
 /// What has come to each side so far is what the other has sent, with whole frames of the tunnel's
