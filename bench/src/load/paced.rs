@@ -147,11 +147,13 @@ impl PacedLoad {
         let are_open = self.opening == 0 && self.tunnels.len() == self.wanted;
         match &mut self.beside {
             Beside::Slow(slow) => slow.advance(now)?,
-            Beside::Lister(lister) if are_open && lister.ask(link, epoll, BESIDE)? => {
-                self.account.in_flight += 1;
-                self.ready_beside(link, epoll)?;
+            Beside::Lister(lister) => {
+                if are_open && lister.ask(link, epoll, BESIDE)? {
+                    self.account.in_flight += 1;
+                    self.ready_beside(link, epoll)?;
+                }
             }
-            Beside::Lister(_) | Beside::Nobody => {}
+            Beside::Nobody => {}
         }
         Ok(())
     }
