@@ -27,8 +27,11 @@ pub fn warn_without_websocket(log: *mut ngx_log_t, main: &MainConf) {
         .filter(|note| LocationConf::needs_websocket(note) && !note.is_reached.get())
     {
         let name = note.name();
-        let text = format_args!("\"{name}\" has no effect without \"websocket on\"");
-        warn_at(log, note.place, text);
+        warn_at(
+            log,
+            note.place,
+            format_args!("\"{name}\" has no effect without \"websocket on\""),
+        );
     }
 }
 

@@ -108,14 +108,19 @@ pub unsafe fn check(cf: *mut ngx_conf_t, main: &MainConf) -> Result<(), ()> {
     if zone.size >= least {
         return Ok(());
     }
-    let text = format_args!(
-        "websocket zone \"{}\" is too small: with websocket_history {} it has to be at least {}k",
-        Text(zone.name),
-        zone.history,
-        // As it would be written.
-        least.div_ceil(1024)
-    );
     // SAFETY: the caller vouches for cf.
-    log::place(unsafe { (*cf).log }, NGX_LOG_EMERG, zone.place, text);
+    let log = unsafe { (*cf).log };
+    log::place(
+        log,
+        NGX_LOG_EMERG,
+        zone.place,
+        format_args!(
+            "websocket zone \"{}\" is too small: with websocket_history {} it has to be at least {}k",
+            Text(zone.name),
+            zone.history,
+            // As it would be written.
+            least.div_ceil(1024)
+        ),
+    );
     Err(())
 }

@@ -62,8 +62,9 @@ impl<'m> Blocks<'m> {
     pub fn iter(self) -> impl Iterator<Item = (usize, usize, Words<'m>)> {
         let owned = self.keys.iter().enumerate().filter(|(_, key)| *key != 0);
         owned.map(move |(index, key)| {
-            let slot = (key >> 32) as usize - 1;
-            let id = (key & 0xFFFF_FFFF) as usize - 1;
+            // A key that nobody has written is no slot's.
+            let slot = ((key >> 32) as usize).wrapping_sub(1);
+            let id = ((key & 0xFFFF_FFFF) as usize).wrapping_sub(1);
             let block = self.memory.part(self.start(index), self.blocks.size);
             (slot, id, block)
         })

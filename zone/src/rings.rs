@@ -175,7 +175,7 @@ impl Zone<'_> {
         let lengths = words.get(LENGTHS).copied().unwrap_or_default();
         let used = words.get(..record::used(lengths)).unwrap_or(&words);
         let is_whole = words.get(CHECKSUM) == Some(&checksum(used));
-        (is_whole && words.get(NUMBER) == Some(&(number + 1))).then_some(words)
+        (is_whole && words.get(NUMBER) == Some(&number.wrapping_add(1))).then_some(words)
     }
 }
 
@@ -276,7 +276,7 @@ impl Entry<'_> {
 
     /// The texts are written: these are the numbers.
     fn finish(self, mut numbers: [u64; NUMBERS]) {
-        numbers[NUMBER] = self.number + 1;
+        numbers[NUMBER] = self.number.wrapping_add(1);
         numbers[CHECKSUM] = self.sum.wrapping_add(checksum(&numbers));
         self.words.store_first(&numbers);
     }

@@ -257,7 +257,7 @@ impl<'m> Table<'m> {
         let hint = self.hint.get().filter(|hint| self.has_room(*hint));
         let chunk = hint.or_else(|| self.other_chunk())?;
         let words = self.zone.chunk(chunk);
-        let used = words.get(USED);
+        let used = words.get(USED) & ALL_USED;
         let place = used.trailing_ones() as usize;
         words.set(USED, used | 1 << place);
         Line::of(self.zone.record_start(chunk * CHUNK_TUNNELS + place))
@@ -282,7 +282,7 @@ impl<'m> Table<'m> {
 
     /// Whether a chunk of this worker's is not full.
     fn has_room(&self, chunk: usize) -> bool {
-        self.zone.chunk(chunk).get(USED) != ALL_USED
+        self.zone.chunk(chunk).get(USED) & ALL_USED != ALL_USED
     }
 }
 

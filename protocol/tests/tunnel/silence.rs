@@ -10,7 +10,7 @@ use crate::world::{Terms, World};
 const THEIR_PING: &[u8] = b"\x89\x81\0\0\0\0p";
 const THEIR_PONG: &[u8] = b"\x8a\x01p";
 
-fn silent_for(timeout: u32) -> World {
+fn silent_for(timeout: u32) -> World<'static> {
     bound(Bounds {
         message_timeout: NonZeroU32::new(timeout),
         ..Bounds::default()

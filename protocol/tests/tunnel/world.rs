@@ -31,8 +31,8 @@ impl From<Limits> for Terms {
     }
 }
 
-pub struct World {
-    pub tunnel: Tunnel<'static>,
+pub struct World<'a> {
+    pub tunnel: Tunnel<'a>,
     pub now: Time,
     pub client: Peer,
     pub upstream: Peer,
@@ -125,12 +125,21 @@ impl Peer {
     }
 }
 
-impl World {
+impl World<'static> {
+    /// A test makes few of them.
     pub fn new(terms: impl Into<Terms>, start: Time) -> Self {
         let terms = terms.into();
+        let guard = Guard::new(terms.bounds, start).map(|guard| Box::leak(Box::new(guard)));
+        Self::with(terms, guard, start)
+    }
+}
+
+impl<'a> World<'a> {
+    /// The guard is made of the bounds in the terms.
+    pub fn with(terms: Terms, guard: Option<&'a mut Guard>, start: Time) -> Self {
         let mut tunnel = Tunnel::new(terms.limits, start, RANDOM, MASK);
-        if let Some(guard) = Guard::new(terms.bounds, start) {
-            tunnel.hold_to(Box::leak(Box::new(guard)));
+        if let Some(guard) = guard {
+            tunnel.hold_to(guard);
         }
         if let Some(age) = terms.lifetime {
             let lifetime = Lifetime {
@@ -144,7 +153,7 @@ impl World {
     }
 
     /// Around a tunnel that has just begun.
-    pub fn of(tunnel: Tunnel<'static>, start: Time) -> Self {
+    pub fn of(tunnel: Tunnel<'a>, start: Time) -> Self {
         let mut world = Self {
             tunnel,
             now: start,
