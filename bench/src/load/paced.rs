@@ -31,7 +31,7 @@ pub struct PacedLoad {
 enum Beside {
     Nobody,
     /// Who is sent more than it reads.
-    Slow(SlowReader),
+    Slow(Box<SlowReader>),
     /// Who asks for lists of them.
     Lister(Lister),
 }
@@ -64,7 +64,7 @@ impl PacedLoad {
     }
 
     pub fn beside_a_slow_reader(mut self) -> Self {
-        self.beside = Beside::Slow(SlowReader::new());
+        self.beside = Beside::Slow(Box::new(SlowReader::new()));
         self
     }
 
