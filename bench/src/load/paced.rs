@@ -31,7 +31,7 @@ pub struct PacedLoad {
 enum Beside {
     Nobody,
     /// Who is sent more than it reads.
-    Slow(SlowReader),
+    Slow(Box<SlowReader>),
     /// Who asks for lists of them.
     Lister(Lister),
 }
@@ -64,7 +64,7 @@ impl PacedLoad {
     }
 
     pub fn beside_a_slow_reader(mut self) -> Self {
-        self.beside = Beside::Slow(SlowReader::new());
+        self.beside = Beside::Slow(Box::new(SlowReader::new()));
         self
     }
 
@@ -147,11 +147,13 @@ impl PacedLoad {
         let are_open = self.opening == 0 && self.tunnels.len() == self.wanted;
         match &mut self.beside {
             Beside::Slow(slow) => slow.advance(now)?,
-            Beside::Lister(lister) if are_open && lister.ask(link, epoll, BESIDE)? => {
-                self.account.in_flight += 1;
-                self.ready_beside(link, epoll)?;
+            Beside::Lister(lister) => {
+                if are_open && lister.ask(link, epoll, BESIDE)? {
+                    self.account.in_flight += 1;
+                    self.ready_beside(link, epoll)?;
+                }
             }
-            Beside::Lister(_) | Beside::Nobody => {}
+            Beside::Nobody => {}
         }
         Ok(())
     }
