@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use crate::epoll::Epoll;
 use crate::http;
 use crate::load::contract::{Account, Link, Load, OPENING_AT_ONCE};
-use crate::load::slow::SlowReader;
+use crate::load::slow::{Pace, SlowReaders};
 use crate::load::tunnel::{Frames, SCRATCH, Tunnel};
 use crate::result::Result;
 
 pub struct PacedLoad {
     frames: Frames,
     tunnels: Vec<Timed>,
-    /// Who is sent more than it reads, beside the others.
-    slow: Option<SlowReader>,
+    /// Those who are sent more than they read, beside the others.
+    slow: SlowReaders,
     wanted: usize,
     opening: usize,
     /// The time from one message to the next, on whichever tunnel.
@@ -33,17 +33,16 @@ struct Timed {
     since: VecDeque<Instant>,
 }
 
-/// The slots: one that is ready all the time, the slow reader, and after those the tunnels.
+/// The slots: one that is ready all the time, the slow readers, and after those the tunnels.
 const CLOCK: usize = 0;
 const SLOW: usize = 1;
-const TUNNELS: usize = 2;
 
 impl PacedLoad {
     pub fn new(size: usize, connections: usize, every: Duration) -> Self {
         Self {
             frames: Frames::new(size, 1),
             tunnels: Vec::with_capacity(connections),
-            slow: None,
+            slow: SlowReaders::new(0, Pace::BYTE),
             wanted: connections,
             opening: 0,
             every,
@@ -54,14 +53,20 @@ impl PacedLoad {
         }
     }
 
-    pub fn beside_a_slow_reader(mut self) -> Self {
-        self.slow = Some(SlowReader::new());
+    pub fn beside(mut self, slow: SlowReaders) -> Self {
+        self.slow = slow;
         self
+    }
+
+    /// The slot of the first tunnel.
+    const fn tunnels(&self) -> usize {
+        SLOW + self.slow.count()
     }
 
     fn open_more(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
         while self.tunnels.len() < self.wanted && self.opening < OPENING_AT_ONCE {
-            let slot = TUNNELS + self.tunnels.len();
+            let index = self.tunnels.len();
+            let slot = self.tunnels() + index;
             let stream = link.connect(epoll, slot, slot as u64)?;
             self.tunnels.push(Timed {
                 tunnel: Tunnel::new(stream),
@@ -69,23 +74,21 @@ impl PacedLoad {
             });
             self.opening += 1;
             self.account.in_flight += 1;
-            self.tunnel(link, epoll, slot - TUNNELS)?;
+            self.tunnel(link, epoll, index)?;
         }
         Ok(())
     }
 
     fn tick(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
         let now = Instant::now();
-        if self.opening > 0 || self.tunnels.len() < self.wanted {
+        if self.opening > 0 || self.tunnels.len() < self.wanted || !self.slow.are_open() {
             self.due = now + self.every;
         }
         while self.account.running && self.due <= now {
             self.send()?;
         }
         if self.account.running {
-            if let Some(slow) = &mut self.slow {
-                slow.advance(now)?;
-            }
+            self.slow.sip(now)?;
         }
         if self.account.running || self.account.in_flight > 0 {
             epoll.again(link.token | CLOCK as u64);
@@ -131,14 +134,9 @@ impl PacedLoad {
         Ok(())
     }
 
-    fn slow_reader(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
-        if let Some(slow) = &mut self.slow {
-            if slow.open(link, epoll, SLOW)? {
-                self.account.in_flight -= 1;
-                self.account.handshakes += 1;
-            }
-        }
-        Ok(())
+    fn slow_reader(&mut self, link: &Link, epoll: &Epoll, index: usize) -> Result<()> {
+        self.slow.advance(index, &mut self.account)?;
+        self.slow.open_more(link, epoll, SLOW, &mut self.account)
     }
 }
 
@@ -146,11 +144,9 @@ impl Load for PacedLoad {
     fn resume(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
         self.account.running = true;
         self.due = Instant::now() + self.every;
-        if self.tunnels.is_empty() {
-            self.account.in_flight += usize::from(self.slow.is_some());
-            self.slow_reader(link, epoll)?;
-            self.open_more(link, epoll)?;
-        }
+        self.slow.resume();
+        self.slow.open_more(link, epoll, SLOW, &mut self.account)?;
+        self.open_more(link, epoll)?;
         epoll.again(link.token | CLOCK as u64);
         Ok(())
     }
@@ -161,8 +157,10 @@ impl Load for PacedLoad {
         }
         match slot {
             CLOCK => self.tick(link, epoll),
-            SLOW => self.slow_reader(link, epoll),
-            _ => self.tunnel(link, epoll, slot - TUNNELS),
+            _ => match slot.checked_sub(self.tunnels()) {
+                None => self.slow_reader(link, epoll, slot - SLOW),
+                Some(index) => self.tunnel(link, epoll, index),
+            },
         }
     }
 
