@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::figures::Figures;
 use crate::load;
 use crate::measure::{Laboratory, Run};
 use crate::network::ShortQueues;
@@ -29,19 +30,27 @@ impl Laboratory<'_> {
         run: usize,
     ) -> Result<Run> {
         let _short = ShortQueues::set()?;
-        let kernel = process::kernel_memory()?;
+        let mut held = Vec::new();
         for (side, crowd) in sides.iter().zip([scenario.connections, 0]) {
+            let before = [side.memory()?, process::kernel_memory()?];
             let load = world.add(self.link(scenario, side), load::beside_a_crowd(crowd));
             world.slice(load, FILLING)?;
+            let after = [side.memory()?, process::kernel_memory()?];
+            let tunnels = (crowd + load::TALKERS) as f64;
+            let each = |what: usize| (after[what] as f64 - before[what] as f64) / tunnels;
+            held.push(Figures::from([
+                (Figure::TunnelMemory, each(0)),
+                (Figure::KernelMemory, each(1)),
+            ]));
         }
-        let kernel = process::kernel_memory()?.saturating_sub(kernel);
         let mut rounds = self.take_turns_of_waiting(scenario, world, sides, run)?;
         for turns in &mut rounds {
-            for (figures, side) in turns.iter_mut().zip(sides) {
+            for ((figures, side), held) in turns.iter_mut().zip(sides).zip(&held) {
+                figures.extend(held);
+                // When all has been measured: no more than at first.
                 figures.insert(Figure::Memory, side.memory()? as f64);
             }
         }
-        eprintln!("the kernel holds {kernel} KiB for {} connections", scenario.connections);
         Ok(rounds)
     }
 }

@@ -10,6 +10,7 @@
 
 mod backend;
 mod clients;
+mod slow;
 mod worker;
 
 use std::env;
