@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use nginx_tests::client::get;
 use nginx_tests::faults::{Kind, Spell};
 use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend, wait_until};
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
@@ -41,7 +40,7 @@ fn at_every_call() {
                 assert!(news.contains("failed: too-many-open-files: socket() failed"), "{news}");
             }
             assert_eq!(outcome(visit, &stage), Outcome::Done);
-            stage.wait_for_holdings(calm, &format!("after call {number}"));
+            assert!(stage.comes_to_hold(calm), "call {number}: {:?}, {calm:?}", stage.holdings());
         }
     }
     stage.assert_nothing_is_counted_as_open();
@@ -51,8 +50,6 @@ const SERVER: &str = "
     server {
         listen 127.0.0.1:%PORT%;
         location / { proxy_pass http://%BACKEND%; websocket on; }
-        location /plain { return 204; }
-        location /active { stub_status; }
     }";
 
 /// A worker that has as many as it may have serves those that it has, and others when some have gone.
@@ -67,8 +64,6 @@ fn of_a_worker_that_is_full() {
             .events("accept_mutex_delay 20ms;")
             .allow_log(NO_FILES)
             .start();
-        assert_eq!(get(nginx.port(), "/plain").status(), 204);
-        wait_until("the client to have gone", || active(&nginx) == 1);
         let worker = nginx.worker_pids()[0];
         let before = files(worker);
         leave_room_for(worker, 2 * TUNNELS + more);
@@ -120,12 +115,6 @@ fn join(nginx: &Nginx) -> Client {
     let mut client = Client::connect(nginx.port());
     client.establish("/");
     client
-}
-
-fn active(nginx: &Nginx) -> u64 {
-    let text = get(nginx.port(), "/active").text();
-    let count = text.split_whitespace().nth(2).and_then(|count| count.parse().ok());
-    count.unwrap_or_else(|| panic!("{text}"))
 }
 
 fn files(process: u32) -> usize {

@@ -1,10 +1,12 @@
 //! What clients do, from their connection to its end.
 
 use std::io::{self, ErrorKind};
+use std::thread;
+use std::time::Duration;
 
 use nginx_tests::http::Head;
 use nginx_tests::wire::Wire;
-use nginx_tests::{Frame, Handshake};
+use nginx_tests::{DEADLINE, Frame, Handshake};
 
 use crate::stage::{MB, Stage};
 
@@ -115,12 +117,8 @@ pub fn wrong_accept(stage: &Stage) -> io::Result<Outcome> {
     fail(stage, Handshake::new("/wrong"), 502)
 }
 
-/// What there is to see, in every format, while a tunnel is open, which is then closed.
+/// What there is to see, in every format.
 pub fn status(stage: &Stage) -> io::Result<Outcome> {
-    let mut tunnel = connect(stage)?;
-    if let Some(other) = shake_hands(&mut tunnel, &Handshake::new("/"), 101)? {
-        return Ok(other);
-    }
     for target in [
         "/status/?format=json&sort=age",
         "/status/?format=prometheus",
@@ -134,19 +132,47 @@ pub fn status(stage: &Stage) -> io::Result<Outcome> {
             return Ok(other);
         }
     }
+    Ok(Outcome::Done)
+}
+
+/// A tunnel that is closed on request.
+pub fn closing(stage: &Stage) -> io::Result<Outcome> {
+    let mut tunnel = connect(stage)?;
+    if let Some(other) = shake_hands(&mut tunnel, &Handshake::new("/"), 101)? {
+        return Ok(other);
+    }
     let close = Handshake::plain("/status/close?older=0&reason=bye")
         .method("POST")
         .add("X-WebSocket-Control", "1")
         .add("Connection", "close");
-    let mut wire = connect(stage)?;
-    if let Some(other) = ask(&mut wire, &close, 200)? {
-        return Ok(other);
+    loop {
+        let mut wire = connect(stage)?;
+        match ask(&mut wire, &close, 200)? {
+            // There were so many within a second.
+            Some(Outcome::Answered(429)) => thread::sleep(Duration::from_millis(20)),
+            Some(other) => return Ok(other),
+            None => break,
+        }
     }
-    // Without memory for the Close the tunnel stays, and this is its end.
-    tunnel.send(Frame::close(1000, "").masked().bytes())?;
+    // Without memory for the Close the worker closes nothing.
+    tunnel.set_read_timeout(Some(2 * DELAY));
+    match tunnel.read_frame() {
+        Ok(frame) => {
+            assert_eq!(frame, Frame::close(1001, "bye"));
+            tunnel.send(frame.masked().bytes())?;
+        }
+        Err(error) if error.kind() == ErrorKind::TimedOut => {
+            tunnel.send(Frame::close(1000, "").masked().bytes())?;
+        }
+        Err(error) => return Err(error),
+    }
+    tunnel.set_read_timeout(Some(*DEADLINE));
     tunnel.read_to_close()?;
     Ok(Outcome::Done)
 }
+
+/// How long it takes a worker to hear of it.
+const DELAY: Duration = Duration::from_millis(500);
 
 fn connect(stage: &Stage) -> io::Result<Wire> {
     Wire::connect(stage.nginx.port())

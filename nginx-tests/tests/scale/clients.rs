@@ -61,11 +61,11 @@ impl Clients {
             let who = due.as_millis() / TURN.as_millis();
             let who = who as usize % ONE_IN;
             let begun = Instant::now();
-            let speaking = || (who..self.0.len()).step_by(ONE_IN);
-            for number in speaking() {
+            let speaking = (who..self.0.len()).step_by(ONE_IN);
+            for number in speaking.clone() {
                 self.0[number].write_all(&frame(2, PAYLOAD)).expect("an open tunnel");
             }
-            for number in speaking() {
+            for number in speaking {
                 let echo = read_echo(&mut self.0[number]);
                 echo.unwrap_or_else(|error| panic!("client {number}: {error}"));
                 talk.messages += 1;

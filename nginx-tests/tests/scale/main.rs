@@ -21,7 +21,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::backend::Backend;
 use crate::clients::Clients;
-use crate::worker::{Holdings, Worker};
+use crate::worker::Worker;
 
 const HTTP: &str = "
     websocket_zone scale:32m;

@@ -143,12 +143,12 @@ proptest! {
         world.client.stream = client.concat();
         let MessageRate { per_minute, burst, excess } = message_rate;
         let per_minute = per_minute.get() as usize;
-        // What comes within 20 ms comes at once.
-        let at_once = (burst as usize + 1).max(per_minute * 20 / 60_000);
+        // What comes within 20 ms comes at once, with the part of a message that is earned beside.
+        let at_once = ((burst as usize + 1) * 60_000).max(per_minute * 20);
         for step in &steps {
             take(&mut world, step);
             let begun = frames(&world.upstream.got).iter().filter(|frame| frame.opcode == 2).count();
-            let most = at_once + per_minute * world.now / 60_000;
+            let most = (at_once + per_minute * world.now) / 60_000;
             prop_assert!(begun <= most, "{begun} messages, where {most} may be");
         }
         unblock(&mut world);
