@@ -17,7 +17,8 @@ impl ShortQueues {
     pub fn set() -> Result<Self> {
         let network = |process| fs::read_link(format!("/proc/{process}/ns/net"));
         if network("self")? == network("1")? {
-            let text = "a network of its own is needed, as root has it: the machine's is left as it is";
+            let text =
+                "a network of its own is needed, as root has it: the machine's is left as it is";
             return Err(text.into());
         }
         let mut before = Self(Vec::new());

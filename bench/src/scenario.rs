@@ -234,11 +234,9 @@ impl Scenario {
         match self.kind {
             Kind::Handshake => "handshake",
             Kind::Plain | Kind::Fairness(_) => "request",
-            Kind::Echo { .. }
-            | Kind::Broadcast
-            | Kind::Many
-            | Kind::Latency
-            | Kind::SlowCrowd => "message",
+            Kind::Echo { .. } | Kind::Broadcast | Kind::Many | Kind::Latency | Kind::SlowCrowd => {
+                "message"
+            }
             Kind::SlowReaders | Kind::Idle { .. } => "tunnel",
         }
     }

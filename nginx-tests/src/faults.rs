@@ -186,7 +186,16 @@ static BUILT: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let directory = TempDir::new().expect("a directory");
     let library = directory.path().join(LIBRARY);
     let output = Command::new(compiler)
-        .args(["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-fno-builtin", "-o"])
+        .args([
+            "-shared",
+            "-fPIC",
+            "-O2",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-fno-builtin",
+            "-o",
+        ])
         .arg(&library)
         .arg(SOURCE)
         .output()

@@ -58,23 +58,34 @@ fn that_of_the_day_means_nothing_to_a_tunnel() {
             answer_a_ping(&mut client);
         }
         // Seven Pings, one every tenth of a second: not at once, and not an hour later.
-        assert!(start.elapsed() > Duration::from_millis(600), "Pings follow the clock");
+        assert!(
+            start.elapsed() > Duration::from_millis(600),
+            "Pings follow the clock"
+        );
 
         let status = status(&nginx);
         let tunnel = &status["tunnels"]["list"][0];
         for name in ["age", "idle"] {
             let seconds = tunnel[name].as_f64();
-            assert!(seconds.is_some_and(|seconds| (0.0..MINUTE).contains(&seconds)), "{tunnel}");
+            assert!(
+                seconds.is_some_and(|seconds| (0.0..MINUTE).contains(&seconds)),
+                "{tunnel}"
+            );
         }
         // A rate gives neither credit nor debt for the hour.
         let start = Instant::now();
         for _ in 0..12 {
-            client.send(Frame::text("on").masked().bytes()).expect("an open tunnel");
+            client
+                .send(Frame::text("on").masked().bytes())
+                .expect("an open tunnel");
         }
         for _ in 0..12 {
             assert_eq!(no_ping(&mut client), Frame::text("on"));
         }
-        assert!(start.elapsed() > Duration::from_millis(400), "the rate gave credit");
+        assert!(
+            start.elapsed() > Duration::from_millis(400),
+            "the rate gave credit"
+        );
         close(client);
         assert_times(&nginx);
         let closed = nginx.wait_for_log("websocket closed after");
@@ -100,7 +111,9 @@ fn nor_to_a_handshake() {
             return;
         };
         let mut client = Client::connect(nginx.port());
-        client.send(Handshake::new("/?left=5m").bytes()).expect("a handshake goes");
+        client
+            .send(Handshake::new("/?left=5m").bytes())
+            .expect("a handshake goes");
         backend.request(0);
         set_day(&nginx, &faults, ahead);
         backend.resume();
@@ -110,15 +123,25 @@ fn nor_to_a_handshake() {
         assert_times(&nginx);
 
         let mut client = Client::connect(nginx.port());
-        client.send(Handshake::new("/lost").bytes()).expect("a handshake goes");
+        client
+            .send(Handshake::new("/lost").bytes())
+            .expect("a handshake goes");
         backend.request(1);
         set_day(&nginx, &faults, 0);
         backend.resume();
         assert_eq!(client.read_head().expect("an answer").status(), 502);
-        wait_until("two lines", || nginx.access_log("times.log").lines().count() == 2);
+        wait_until("two lines", || {
+            nginx.access_log("times.log").lines().count() == 2
+        });
         let log = nginx.access_log("times.log");
-        let time = log.lines().nth(1).and_then(|line| line.split(' ').nth(1)?.parse().ok());
-        assert!(time.is_some_and(|time: f64| (0.0..MINUTE).contains(&time)), "{log}");
+        let time = log
+            .lines()
+            .nth(1)
+            .and_then(|line| line.split(' ').nth(1)?.parse().ok());
+        assert!(
+            time.is_some_and(|time: f64| (0.0..MINUTE).contains(&time)),
+            "{log}"
+        );
     }
 }
 
@@ -136,10 +159,16 @@ fn after_an_hour_of_standstill_who_answers_stays() {
     wake(&nginx);
     answer_a_ping(&mut client);
     client.echo("after");
-    assert!(client.silent_for(Duration::from_millis(300)), "one Ping is enough");
+    assert!(
+        client.silent_for(Duration::from_millis(300)),
+        "one Ping is enough"
+    );
     close(client);
     let closed = nginx.wait_for_log("websocket closed after");
-    assert!(closed.contains("closed after 360"), "an hour has gone by: {closed}");
+    assert!(
+        closed.contains("closed after 360"),
+        "an hour has gone by: {closed}"
+    );
 }
 
 /// And what lasts no longer than half an hour is over.
@@ -223,7 +252,9 @@ fn assert_times(nginx: &Nginx) {
         assert!((0.0..MINUTE).contains(&seconds), "{line}");
     }
     let end = wait_for("the zone to know", || {
-        status(nginx)["ends"].as_array().and_then(|ends| ends.first().cloned())
+        status(nginx)["ends"]
+            .as_array()
+            .and_then(|ends| ends.first().cloned())
     });
     let duration = end["duration"].as_f64().expect("seconds");
     assert!((0.0..MINUTE).contains(&duration), "{end}");

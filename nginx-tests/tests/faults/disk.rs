@@ -25,7 +25,11 @@ fn that_never_has_room() {
     let backend = ScriptedBackend::standard();
     let full = |name: &str| SERVER.replace(&format!("%LOGS%/{name}.log"), "/dev/full");
     let both = full("error").replace("%LOGS%/access.log", "/dev/full");
-    for http in [full("error").replace("%LOGS%", "logs"), full("access").replace("%LOGS%", "logs"), both] {
+    for http in [
+        full("error").replace("%LOGS%", "logs"),
+        full("access").replace("%LOGS%", "logs"),
+        both,
+    ] {
         let nginx = Nginx::http(http)
             .set("BACKEND", backend.address())
             .allow_log("(28: No space left on device)")
@@ -40,7 +44,9 @@ fn that_gets_full_and_has_room_again() {
     /// What of a page that is begun may still be written to.
     const PAGE: usize = 4096;
     let backend = ScriptedBackend::standard();
-    let setup = Nginx::http(SERVER).set("BACKEND", backend.address()).set("LOGS", "small");
+    let setup = Nginx::http(SERVER)
+        .set("BACKEND", backend.address())
+        .set("LOGS", "small");
     let Some(small) = Mount::small(setup.path("small")) else {
         eprintln!("skipped: only root may mount a file system");
         return;
@@ -53,7 +59,10 @@ fn that_gets_full_and_has_room_again() {
     fill(&filler);
     let before = log(&small.0).len();
     goes_on(nginx);
-    assert!(log(&small.0).len() < before + PAGE, "a full disk has taken lines");
+    assert!(
+        log(&small.0).len() < before + PAGE,
+        "a full disk has taken lines"
+    );
 
     fs::remove_file(&filler).expect("a file that is ours");
     // nginx tries again after a second.
@@ -79,7 +88,12 @@ fn goes_on(nginx: &Nginx) {
     }
     wait_until("all to be counted", || {
         let now = totals(nginx);
-        let more = |value: fn(&Value) -> &Value| value(&now).as_u64().zip(value(&before).as_u64()).map(|(now, before)| now - before);
+        let more = |value: fn(&Value) -> &Value| {
+            value(&now)
+                .as_u64()
+                .zip(value(&before).as_u64())
+                .map(|(now, before)| now - before)
+        };
         more(|totals| &totals["established"]) == Some(EACH)
             && more(|totals| &totals["failed"]["total"]) == Some(EACH)
             && now["active"] == 0
@@ -88,7 +102,8 @@ fn goes_on(nginx: &Nginx) {
 }
 
 fn totals(nginx: &Nginx) -> Value {
-    let mut status: Value = serde_json::from_slice(&get(nginx.port(), "/status").body).expect("JSON");
+    let mut status: Value =
+        serde_json::from_slice(&get(nginx.port(), "/status").body).expect("JSON");
     status["totals"].take()
 }
 
@@ -110,8 +125,13 @@ impl Mount {
     fn small(directory: PathBuf) -> Option<Self> {
         fs::create_dir_all(&directory).expect("a directory in nginx's own");
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=256k", "none"]).arg(&directory);
-        mount.status().is_ok_and(|status| status.success()).then_some(Self(directory))
+        mount
+            .args(["-t", "tmpfs", "-o", "size=256k", "none"])
+            .arg(&directory);
+        mount
+            .status()
+            .is_ok_and(|status| status.success())
+            .then_some(Self(directory))
     }
 }
 

@@ -100,7 +100,7 @@ impl Stage {
             .certificate(&certificate)
             // What is said of what goes wrong on purpose.
             .allow_log("(12: Cannot allocate memory)")
-            .allow_log("there is no memory for a buffer");
+            .allow_log("failed: there is no memory ");
         let (setup, faults) = Faults::prepare(prepare(setup));
         let stage = Self {
             nginx: setup.start(),
@@ -170,12 +170,12 @@ impl Stage {
         self.holdings_now()
     }
 
-    /// Waits until the worker has what it had before, but not for long. Whether it has.
+    /// Waits until the worker has what is wanted. Whether that comes.
     #[track_caller]
-    pub fn comes_to_hold(&self, before: Holdings) -> bool {
+    pub fn comes_to_hold(&self, is_right: impl Fn(Holdings) -> bool) -> bool {
         self.wait_for_quiet();
-        let is_as_before = || (self.holdings_now() == before).then_some(());
-        wait_within(Duration::from_secs(1), is_as_before).is_some()
+        let is_right = || is_right(self.holdings_now()).then_some(());
+        wait_within(Duration::from_secs(2), is_right).is_some()
     }
 
     fn holdings_now(&self) -> Holdings {

@@ -158,7 +158,7 @@ pub fn closing(stage: &Stage) -> io::Result<Outcome> {
     tunnel.set_read_timeout(Some(2 * DELAY));
     match tunnel.read_frame() {
         Ok(frame) => {
-            assert_eq!(frame, Frame::close(1001, "bye"));
+            assert_eq!(frame, Frame::close(1012, "bye"));
             tunnel.send(frame.masked().bytes())?;
         }
         Err(error) if error.kind() == ErrorKind::TimedOut => {
@@ -238,11 +238,7 @@ fn read_message(wire: &mut Wire) -> io::Result<Frame> {
 }
 
 /// `None` with a head of this status, which is all that is read.
-fn shake_hands(
-    wire: &mut Wire,
-    handshake: &Handshake,
-    status: u16,
-) -> io::Result<Option<Outcome>> {
+fn shake_hands(wire: &mut Wire, handshake: &Handshake, status: u16) -> io::Result<Option<Outcome>> {
     let head = send(wire, handshake)?;
     if head.status() == status {
         return Ok(None);

@@ -123,7 +123,8 @@ impl Connection {
             return self.socket.write_all(answer.as_bytes()).is_ok();
         }
         while let Some(echo) = self.take_frame() {
-            if self.socket.write_all(&echo).is_err() {
+            let is_close = echo.first() == Some(&0x88);
+            if self.socket.write_all(&echo).is_err() || is_close {
                 return false;
             }
         }

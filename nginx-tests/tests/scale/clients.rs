@@ -13,6 +13,8 @@ const PAYLOAD: u8 = 125;
 /// Each of those that talk says something so often, and after so long others talk.
 const PACE: Duration = Duration::from_millis(100);
 const TURN: Duration = Duration::from_secs(1);
+/// So many handshakes are under way at once.
+const AT_ONCE: usize = 100;
 /// One in so many talks.
 const ONE_IN: usize = 10;
 
@@ -26,23 +28,34 @@ pub struct Talk {
 
 impl fmt::Display for Talk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} messages, the slowest round {:?}", self.messages, self.slowest)
+        write!(
+            f,
+            "{} messages, the slowest round {:?}",
+            self.messages, self.slowest
+        )
     }
 }
 
 impl Clients {
     pub fn connect(port: u16, count: usize) -> Self {
         let handshake = Handshake::new("/").bytes();
-        let join = || -> io::Result<TcpStream> {
+        let ask = || -> io::Result<TcpStream> {
             let mut socket = TcpStream::connect(("127.0.0.1", port))?;
             socket.set_nodelay(true)?;
             socket.set_read_timeout(Some(*DEADLINE))?;
             socket.write_all(&handshake)?;
-            read_answer(&mut socket)?;
             Ok(socket)
         };
-        let join = |number| join().unwrap_or_else(|error| panic!("client {number}: {error}"));
-        Self((0..count).map(join).collect())
+        let mut all: Vec<TcpStream> = Vec::with_capacity(count);
+        while all.len() < count {
+            let known = all.len();
+            let more = (count - known).min(AT_ONCE);
+            all.extend((0..more).map(|_| ask().expect("nginx accepts")));
+            for (number, socket) in all.iter_mut().enumerate().skip(known) {
+                read_answer(socket).unwrap_or_else(|error| panic!("client {number}: {error}"));
+            }
+        }
+        Self(all)
     }
 
     /// Messages and their echoes, of one in ten at a time.
@@ -63,7 +76,9 @@ impl Clients {
             let begun = Instant::now();
             let speaking = (who..self.0.len()).step_by(ONE_IN);
             for number in speaking.clone() {
-                self.0[number].write_all(&frame(2, PAYLOAD)).expect("an open tunnel");
+                self.0[number]
+                    .write_all(&frame(2, PAYLOAD))
+                    .expect("an open tunnel");
             }
             for number in speaking {
                 let echo = read_echo(&mut self.0[number]);
@@ -109,7 +124,9 @@ fn read_answer(socket: &mut TcpStream) -> io::Result<()> {
     }
     match answer.starts_with(b"HTTP/1.1 101 ") {
         true => Ok(()),
-        false => Err(io::Error::other(String::from_utf8_lossy(&answer).into_owned())),
+        false => Err(io::Error::other(
+            String::from_utf8_lossy(&answer).into_owned(),
+        )),
     }
 }
 

@@ -44,9 +44,14 @@ fn all_is_where_it_was_when_thousands_of_tunnels_have_gone() {
     let backend = Backend::start();
     let setup = Nginx::http(HTTP)
         .set("BACKEND", backend.address())
-        .events(&format!("worker_connections {};", 2 * tunnels + 200));
+        // With few left, nginx closes connections that have not sent anything yet.
+        .events(&format!("worker_connections {};", 3 * tunnels + 500));
     let (setup, faults) = Faults::prepare(setup);
-    let nginx = setup.start();
+    // glibc's malloc() keeps the last few pieces of each size for the next who asks, and one of those near the
+    // end of its heap keeps all that is free before it from going back to the system.
+    let nginx = setup
+        .environment("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0")
+        .start();
     let worker = Worker::of(&nginx, faults.as_ref());
 
     visit(&nginx, &worker, FIRST, 1);
@@ -56,9 +61,9 @@ fn all_is_where_it_was_when_thousands_of_tunnels_have_gone() {
     let after = worker.holdings();
     eprintln!("after:  {after}");
     assert_eq!(after.counted(), before.counted());
-    // malloc() keeps what lies below something that stays.
     let kept = after.memory.saturating_sub(before.memory);
-    assert!(kept < 8 * MB, "{kept} bytes are kept of {tunnels} tunnels");
+    // What the zone has written to among it.
+    assert!(kept < 4 * MB, "{kept} bytes are kept of {tunnels} tunnels");
     nginx.stop();
 }
 
@@ -88,15 +93,30 @@ fn raise_descriptors(needed: usize) {
     let limit = getrlimit(Resource::Nofile);
     let has = |limit: Option<u64>| limit.is_none_or(|limit| limit >= needed);
     if !has(limit.current) {
-        let maximum = if has(limit.maximum) { limit.maximum } else { Some(needed) };
-        let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum });
-        assert!(raised.is_ok(), "{needed} descriptors are needed (ulimit -n): {limit:?}");
+        let maximum = if has(limit.maximum) {
+            limit.maximum
+        } else {
+            Some(needed)
+        };
+        let raised = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: Some(needed),
+                maximum,
+            },
+        );
+        assert!(
+            raised.is_ok(),
+            "{needed} descriptors are needed (ulimit -n): {limit:?}"
+        );
     }
 }
 
 fn number(name: &str, default: usize) -> usize {
     match env::var(format!("NGINX_TESTS_SCALE_{name}")) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, not a number")),
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is {text:?}, not a number")),
         Err(_) => default,
     }
 }

@@ -49,7 +49,9 @@ fn each_holds_a_small_buffer_and_holds_up_nobody() {
     for _ in 0..5 {
         let start = Instant::now();
         for client in &mut slow {
-            client.read_exact(&mut [0]).expect("something waits for each");
+            client
+                .read_exact(&mut [0])
+                .expect("something waits for each");
         }
         other.echo("I want little");
         assert!(start.elapsed() < *DEADLINE);
@@ -83,7 +85,9 @@ fn join(port: u16) -> TcpStream {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("nginx accepts");
     set_socket_recv_buffer_size(&socket, 4096).expect("SO_RCVBUF");
     socket.set_read_timeout(Some(*DEADLINE)).expect("a timeout");
-    socket.write_all(&Handshake::new("/flood").bytes()).expect("a handshake goes");
+    socket
+        .write_all(&Handshake::new("/flood").bytes())
+        .expect("a handshake goes");
     socket
 }
 
@@ -97,7 +101,10 @@ fn wait_for_standstill(sent: &AtomicU64) {
         if now == before && now > 0 {
             return;
         }
-        assert!(start.elapsed() < 6 * *DEADLINE, "the backend can go on sending");
+        assert!(
+            start.elapsed() < 6 * *DEADLINE,
+            "the backend can go on sending"
+        );
         before = now;
     }
 }

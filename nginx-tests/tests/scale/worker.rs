@@ -31,7 +31,13 @@ pub struct Holdings {
 impl Holdings {
     /// What has to be the same to the last one.
     pub fn counted(&self) -> (usize, u64, u64, i64, i64) {
-        (self.descriptors, self.connections, self.buffers, self.timers, self.pieces)
+        (
+            self.descriptors,
+            self.connections,
+            self.buffers,
+            self.timers,
+            self.pieces,
+        )
     }
 }
 
@@ -72,7 +78,9 @@ impl<'a> Worker<'a> {
 
     /// The tunnels that the zone knows of.
     pub fn active(&self) -> u64 {
-        self.status()["totals"]["active"].as_u64().expect("a number")
+        self.status()["totals"]["active"]
+            .as_u64()
+            .expect("a number")
     }
 
     /// The descriptors of its clients, and those to the backend.
@@ -88,7 +96,10 @@ impl<'a> Worker<'a> {
             lent.filter(|lent| *lent == 0)
         });
         let text = get(self.nginx.port(), "/active").text();
-        let connections = text.split_whitespace().nth(2).and_then(|count| count.parse().ok());
+        let connections = text
+            .split_whitespace()
+            .nth(2)
+            .and_then(|count| count.parse().ok());
         let connections = connections.unwrap_or_else(|| panic!("{text}"));
         self.wait_to_be_left();
         let (timers, pieces) = self.faults.map_or((0, 0), |faults| {
