@@ -6,13 +6,15 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nginx_tests::{DEADLINE, Handshake};
+use nginx_tests::Handshake;
 use rustix::net::sockopt::set_socket_linger;
 
 const PAYLOAD: u8 = 125;
 /// Each of those that talk says something so often, and after so long others talk.
 const PACE: Duration = Duration::from_millis(100);
 const TURN: Duration = Duration::from_secs(1);
+/// How long any of them waits.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// So many handshakes are under way at once.
 const AT_ONCE: usize = 100;
 /// One in so many talks.
@@ -42,7 +44,7 @@ impl Clients {
         let ask = || -> io::Result<TcpStream> {
             let mut socket = TcpStream::connect(("127.0.0.1", port))?;
             socket.set_nodelay(true)?;
-            socket.set_read_timeout(Some(*DEADLINE))?;
+            socket.set_read_timeout(Some(PATIENCE))?;
             socket.write_all(&handshake)?;
             Ok(socket)
         };
@@ -65,14 +67,12 @@ impl Clients {
             messages: 0,
             slowest: Duration::ZERO,
         };
-        for round in 0.. {
-            let due = PACE * round;
-            if due >= time {
-                break;
-            }
+        let mut due = Duration::ZERO;
+        while start.elapsed() < time {
             thread::sleep(due.saturating_sub(start.elapsed()));
-            let who = due.as_millis() / TURN.as_millis();
-            let who = who as usize % ONE_IN;
+            due = start.elapsed() + PACE;
+            let turn = start.elapsed().as_millis() / TURN.as_millis();
+            let who = turn as usize % ONE_IN;
             let begun = Instant::now();
             let speaking = (who..self.0.len()).step_by(ONE_IN);
             for number in speaking.clone() {

@@ -28,7 +28,7 @@ const HTTP: &str = "
     access_log logs/access.log;
     server {
         listen 127.0.0.1:%PORT% backlog=4096;
-        location / { proxy_pass http://%BACKEND%; websocket on; websocket_ping 5s timeout=1m; }
+        location / { proxy_pass http://%BACKEND%; websocket on; websocket_ping 5s timeout=1h; }
         location = /status { access_log off; websocket_status json; }
         location = /active { access_log off; stub_status; }
     }";
