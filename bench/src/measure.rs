@@ -130,7 +130,7 @@ impl<'a> Laboratory<'a> {
             Kind::Idle { .. } => self.idle(scenario, &mut world, &peers),
             Kind::SlowReaders => self.slow(scenario, &mut world, &peers),
             Kind::SlowCrowd => self.crowd(scenario, &mut world, &peers, run),
-            Kind::Fairness(_) | Kind::Many | Kind::Latency => {
+            Kind::Fairness(_) | Kind::Many { .. } | Kind::Latency => {
                 self.waits(scenario, &mut world, &peers, run)
             }
             _ => self.busy(scenario, &mut world, &peers, run),
