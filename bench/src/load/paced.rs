@@ -166,11 +166,13 @@ impl PacedLoad {
         let are_open = self.are_open();
         match &mut self.beside {
             Beside::Slow(slow) => slow.sip(now)?,
-            Beside::Lister(lister) if are_open && lister.ask(link, epoll, BESIDE)? => {
-                self.account.in_flight += 1;
-                self.ready_beside(link, epoll, 0)?;
+            Beside::Lister(lister) => {
+                if are_open && lister.ask(link, epoll, BESIDE)? {
+                    self.account.in_flight += 1;
+                    self.ready_beside(link, epoll, 0)?;
+                }
             }
-            Beside::Lister(_) | Beside::Nobody => {}
+            Beside::Nobody => {}
         }
         Ok(())
     }
