@@ -20,7 +20,8 @@ installed nginx and runs the end-to-end tests on it.
                 in minimal roots that stay under target/roots (needs root), on
                 an nginx that has the module compiled in, in part on nginx 1.28 with
                 either libc (scripts/matrix.sh), and in part under valgrind;
-                and some inputs of each fuzz target, if Rust's nightly is there
+                and some inputs of each fuzz target, and tests under Miri, if Rust's
+                nightly is there
   --applications
                 instead: tries real applications behind the installed nginx, each
                 with the location that docs/applications.md gives. Takes them from
@@ -68,6 +69,7 @@ main() {
         stage matrix "$ROOT/scripts/matrix.sh" --short
         stage memcheck "$ROOT/scripts/memcheck.sh" --short
         stage fuzz fuzz
+        stage miri "$ROOT/scripts/miri.sh"
     fi
 }
 

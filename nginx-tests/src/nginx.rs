@@ -57,6 +57,7 @@ pub struct Setup {
     module: bool,
     values: BTreeMap<String, String>,
     environment: BTreeMap<String, String>,
+    through: Vec<String>,
     allowed: Vec<String>,
     prefix: TempDir,
 }
@@ -81,6 +82,7 @@ impl Setup {
             module: true,
             values: BTreeMap::new(),
             environment: BTreeMap::new(),
+            through: Vec::new(),
             allowed: Vec::new(),
             prefix,
         }
@@ -95,6 +97,12 @@ impl Setup {
     /// A variable of nginx's environment.
     pub fn environment(mut self, name: &str, value: impl Display) -> Self {
         self.environment.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// A command that nginx's own is given to, to be executed by it.
+    pub fn through(mut self, command: &[&str]) -> Self {
+        self.through = command.iter().map(|word| (*word).to_owned()).collect();
         self
     }
 
@@ -280,6 +288,14 @@ impl Setup {
 
     fn command(&self) -> Command {
         let mut command = environment().command();
+        if let Some((program, arguments)) = self.through.split_first() {
+            let nginx = command;
+            command = Command::new(program);
+            command
+                .args(arguments)
+                .arg(nginx.get_program())
+                .args(nginx.get_args());
+        }
         let prefix = self.inside("");
         command
             .arg("-p")

@@ -56,9 +56,12 @@ pub fn directive(cf: *mut ngx_conf_t, level: u32, text: fmt::Arguments<'_>) {
 
 /// A line about a place in the configuration that was read before.
 pub fn place(log: *mut ngx_log_t, level: u32, place: Place, text: fmt::Arguments<'_>) {
-    let file = place.file();
-    let text = format_args!("{text} in {}:{}", Text(file), place.line());
-    write(level as ngx_uint_t, log, text);
+    let (file, line) = (Text(place.file()), place.line());
+    write(
+        level as ngx_uint_t,
+        log,
+        format_args!("{text} in {file}:{line}"),
+    );
 }
 
 fn write(level: ngx_uint_t, log: *mut ngx_log_t, text: fmt::Arguments<'_>) {

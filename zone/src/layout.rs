@@ -71,8 +71,11 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// `None` where so few words are not enough.
+    /// `None` where so few words are not enough, whatever the length of the rings is said to be.
     pub fn new(words: usize, history: usize) -> Option<Self> {
+        if history > words / RECORD {
+            return None;
+        }
         let header = Section {
             start: 0,
             count: 1,
@@ -151,6 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "thousands of sizes, and no memory")]
     fn everything_lies_within_the_memory_and_begins_a_cache_line() {
         for words in (0..2_000_000).step_by(997) {
             for history in [0, 1, 16, 256] {
@@ -180,6 +184,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "hundreds of thousands of sizes, and no memory")]
     fn whatever_is_more_than_the_least_is_enough() {
         for history in [0, 3, 256, 1000, 65_536] {
             let least = Layout::least_words(history);
@@ -196,5 +201,9 @@ mod tests {
     fn too_little_is_none() {
         assert_eq!(Layout::new(0, 0), None);
         assert_eq!(Layout::new(32 * 1024, 256), None);
+        // As many as would turn over.
+        for history in [1 << 51, 1 << 57, 1 << 58, 1 << 63, usize::MAX] {
+            assert_eq!(Layout::new(1 << 20, history), None, "{history}");
+        }
     }
 }

@@ -43,6 +43,8 @@ pub enum Reason {
     MessageTooBig,
     /// The client's messages came too fast.
     MessageRate,
+    /// The client had left, and what it had sent would have taken too long at its rate.
+    Rate,
     /// The process is to end, and asked for it in time.
     Drain,
     /// The process is to end, and the upstream's server is one that its successor does not have.
@@ -92,6 +94,7 @@ impl Reason {
             Self::Lifetime => "lifetime",
             Self::MessageTooBig => "message-too-big",
             Self::MessageRate => "message-rate",
+            Self::Rate => "rate",
             Self::Drain => "drain",
             Self::UpstreamDrain => "upstream-drain",
             Self::Control => "control",
@@ -302,6 +305,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "six thousand codes, one like the other")]
     fn codes_that_say_that_something_is_wrong() {
         let wrong = [1002, 1003, 1007, 1008, 1009, 1010, 1011, 1014];
         for code in (0..6000).chain([u16::MAX]) {
