@@ -15,8 +15,10 @@ pub struct World<'a> {
     pub nginx: &'a Nginx,
     pub certificate: &'a Certificate,
     pub accounts: Accounts,
-    /// Odd while a reload is under way.
+    /// Odd while workers change: during a reload, or when one is killed.
     generation: AtomicUsize,
+    /// Whether workers are killed.
+    deadly: AtomicBool,
     over: AtomicBool,
     /// How often each thing happened.
     tally: Mutex<BTreeMap<String, usize>>,
@@ -31,17 +33,27 @@ impl<'a> World<'a> {
             certificate,
             accounts: Accounts::default(),
             generation: AtomicUsize::new(0),
+            deadly: AtomicBool::new(false),
             over: AtomicBool::new(false),
             tally: Mutex::default(),
             wrong: Mutex::default(),
         }
     }
 
-    /// Reloads, and lets the clients know.
-    pub fn while_reloading(&self, reload: impl FnOnce()) {
+    /// Does what other workers come of, and lets the clients know.
+    pub fn while_workers_change(&self, change: impl FnOnce()) {
         self.generation.fetch_add(1, Ordering::SeqCst);
-        reload();
+        change();
         self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// From now on a worker may end without a word.
+    pub fn set_deadly(&self) {
+        self.deadly.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_deadly(&self) -> bool {
+        self.deadly.load(Ordering::SeqCst)
     }
 
     pub fn is_over(&self) -> bool {
