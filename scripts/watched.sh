@@ -64,7 +64,8 @@ run_tests() {
     export NGINX_TESTS_BINARY=$NGINX NGINX_TESTS_MODULE=$MODULE NGINX_TESTS_SLOW=$SLOWNESS
     export NGINX_TESTS_INTEROP=$INTEROP
     if [ "${#ARGUMENTS[@]}" -gt 0 ]; then
-        tests 20 "${ARGUMENTS[@]}"
+        [[ " ${ARGUMENTS[*]} " == *' -- '* ]] || ARGUMENTS+=(--)
+        tests 20 "${ARGUMENTS[@]}" "${skip[@]}"
         return
     fi
     case $WHAT in

@@ -142,12 +142,11 @@ impl Run {
     /// Lets clients come for so many tenths of the time, and does something beside it again and
     /// again.
     fn clients(&self, world: &World, tenths: u32, mut beside: impl FnMut()) {
-        world.set_over(false);
+        let round = world.begin();
         let end = Instant::now() + Duration::from_secs(self.seconds) * tenths / 10;
         thread::scope(|scope| {
             for number in 0..self.clients {
-                let mut random =
-                    Random::new(self.seed.wrapping_add(number << 32) ^ u64::from(tenths));
+                let mut random = Random::new(self.seed.wrapping_add(number << 32) ^ round);
                 scope.spawn(move || {
                     while !world.is_over() {
                         visit(world, &mut random);

@@ -216,7 +216,7 @@ const HTTP: &str = "
         keepalive_timeout 1s;
     }
     upstream dead { server 127.0.0.1:%CLOSED_PORT% max_fails=0; }
-    upstream moving { server %BACKEND% weight=1; server %OTHER% weight=2; }
+    upstream moving { server %BACKEND% max_fails=0 weight=1; server %OTHER% max_fails=0 weight=2; }
     websocket_zone websocket:16m;
     websocket_drain %DRAIN%;
     websocket_timeout %PATIENCE%;

@@ -145,7 +145,7 @@ impl<'a> Reloads<'a> {
         {
             self.world
                 .wrong("a process broke down".to_owned(), line.to_owned());
-            self.world.set_over(true);
+            self.world.set_over();
         }
         news
     }

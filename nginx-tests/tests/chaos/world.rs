@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use nginx_tests::wire::Wire;
 use nginx_tests::{Certificate, DEADLINE, Nginx};
@@ -20,6 +20,8 @@ pub struct World<'a> {
     /// Whether workers are killed.
     deadly: AtomicBool,
     over: AtomicBool,
+    /// How often clients have been let in.
+    rounds: AtomicU64,
     /// How often each thing happened.
     tally: Mutex<BTreeMap<String, usize>>,
     /// What is wrong: how often, and the first time in full.
@@ -35,6 +37,7 @@ impl<'a> World<'a> {
             generation: AtomicUsize::new(0),
             deadly: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            rounds: AtomicU64::new(0),
             tally: Mutex::default(),
             wrong: Mutex::default(),
         }
@@ -56,12 +59,18 @@ impl<'a> World<'a> {
         self.deadly.load(Ordering::SeqCst)
     }
 
+    /// Lets clients in, for the round of this number.
+    pub fn begin(&self) -> u64 {
+        self.over.store(false, Ordering::SeqCst);
+        self.rounds.fetch_add(1, Ordering::SeqCst)
+    }
+
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
     }
 
-    pub fn set_over(&self, over: bool) {
-        self.over.store(over, Ordering::SeqCst);
+    pub fn set_over(&self) {
+        self.over.store(true, Ordering::SeqCst);
     }
 
     /// Lets the clients stop when this goes out of scope, by a panic or not.
