@@ -31,8 +31,8 @@ impl From<Limits> for Terms {
     }
 }
 
-pub struct World {
-    pub tunnel: Tunnel<'static>,
+pub struct World<'a> {
+    pub tunnel: Tunnel<'a>,
     pub now: Time,
     pub client: Peer,
     pub upstream: Peer,
@@ -55,6 +55,8 @@ pub struct Peer {
     read: usize,
     /// It sends nothing more than has arrived.
     pub finished: bool,
+    /// It has been read to its end.
+    has_ended: bool,
     unsent: Vec<u8>,
     /// How many bytes its socket takes at all.
     pub room: usize,
@@ -89,6 +91,11 @@ impl Peer {
         self.read == self.arrived
     }
 
+    /// Whether its end stands behind what is to be read.
+    fn has_left(&self) -> bool {
+        self.finished && !self.has_ended
+    }
+
     /// How many bytes its socket holds.
     pub fn holds(&self) -> usize {
         self.held
@@ -118,12 +125,21 @@ impl Peer {
     }
 }
 
-impl World {
+impl World<'static> {
+    /// A test makes few of them.
     pub fn new(terms: impl Into<Terms>, start: Time) -> Self {
         let terms = terms.into();
+        let guard = Guard::new(terms.bounds, start).map(|guard| Box::leak(Box::new(guard)));
+        Self::with(terms, guard, start)
+    }
+}
+
+impl<'a> World<'a> {
+    /// The guard is made of the bounds in the terms.
+    pub fn with(terms: Terms, guard: Option<&'a mut Guard>, start: Time) -> Self {
         let mut tunnel = Tunnel::new(terms.limits, start, RANDOM, MASK);
-        if let Some(guard) = Guard::new(terms.bounds, start) {
-            tunnel.hold_to(Box::leak(Box::new(guard)));
+        if let Some(guard) = guard {
+            tunnel.hold_to(guard);
         }
         if let Some(age) = terms.lifetime {
             let lifetime = Lifetime {
@@ -137,7 +153,7 @@ impl World {
     }
 
     /// Around a tunnel that has just begun.
-    pub fn of(tunnel: Tunnel<'static>, start: Time) -> Self {
+    pub fn of(tunnel: Tunnel<'a>, start: Time) -> Self {
         let mut world = Self {
             tunnel,
             now: start,
@@ -254,7 +270,7 @@ impl World {
 
     fn pump(&mut self, from: Side) {
         self.moves(from);
-        if self.peer(from).finished && self.tunnel.is_stuck(from) {
+        if self.peer(from).has_left() && self.tunnel.is_held_back(from) {
             self.tunnel.leaves(from, self.now);
         }
     }
@@ -292,6 +308,7 @@ impl World {
             }
             if source.read == source.arrived {
                 if source.finished {
+                    source.has_ended = true;
                     tunnel.ended(from);
                 }
                 return;
