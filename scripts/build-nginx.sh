@@ -10,6 +10,8 @@ CRATE_VERSION=1.28.5
 
 # What the tests use of nginx.
 FLAGS=(--with-http_auth_request_module --with-http_realip_module --with-http_stub_status_module)
+# Pools take each allocation from malloc.
+POOLS='-O1 -g -DNGX_DEBUG_PALLOC=1'
 
 # How those configure it that ship it, as `nginx -V` tells. Modules that are files of their own and those
 # for other protocols are left out: --with-compat says that structures don't depend on them.
@@ -40,8 +42,12 @@ RHEL=(
 
 usage() {
     cat <<'END_OF_USAGE'
+<<<<<<< HEAD
+Usage: scripts/build-nginx.sh [--pools | --asan] [DIR]
+=======
 Usage: scripts/build-nginx.sh [--pools] [DIR]
        scripts/build-nginx.sh --as WHOSE [--musl [--without-tls]] [DIR]
+>>>>>>> main
 
 Builds an nginx that has the module compiled in (./configure --add-module) and
 prints its path: target/nginx-VERSION/compiled-in/objs/nginx. The end-to-end
@@ -49,6 +55,13 @@ tests run on it with
 
   NGINX_TESTS_BINARY=PATH NGINX_TESTS_MODULE=compiled-in cargo test -p nginx-tests
 
+<<<<<<< HEAD
+  --pools  nginx's pools take each allocation from malloc, so that valgrind sees
+           what is done to it before and after its life
+  --asan   the same with -fsanitize=address,undefined, and the module with
+           -Zsanitizer=address and all of Rust's checks, where there is a nightly
+  DIR      a source tree of nginx; without it, that of the crate nginx-src
+=======
   --pools     nginx's pools take each allocation from malloc, so that valgrind sees
               what is done to it before and after its life
   --as WHOSE  instead an nginx without the module, configured as in the packages of
@@ -58,10 +71,20 @@ tests run on it with
   --without-tls  and without OpenSSL, which takes longer than all else (WHOSE-musl-plain)
   DIR         a source tree of nginx; without it, that of the crate nginx-src
               (--crate-version VERSION: which of it)
+>>>>>>> main
 END_OF_USAGE
 }
 
 main() {
+<<<<<<< HEAD
+    # Without optimization it compiles in half the time.
+    local name=compiled-in compiler=-O0 linker='' asan=''
+    case ${1:-} in
+        --pools) name=compiled-in-pools compiler=$POOLS; shift ;;
+        --asan) asan=yes; shift ;;
+        -h | --help) usage; return ;;
+        -*) usage >&2; exit 2 ;;
+=======
     local pools='' whose='' musl='' tls=yes source
     while [ $# -gt 0 ]; do
         case $1 in
@@ -79,6 +102,7 @@ main() {
     # --pools is about the one, --musl about the other.
     case ${pools:+pools}-${whose:+as}-${musl:+musl}-${tls:+tls} in
         pools-as-* | *--musl-* | *--) usage >&2; exit 2 ;;
+>>>>>>> main
     esac
     [ $# -le 1 ] || { usage >&2; exit 2; }
     check_toolchain
@@ -90,6 +114,42 @@ main() {
     fi
     [ -f "$source/src/core/nginx.c" ] || die "$source holds nginx's headers, not its sources."
     NGINX_VERSION=$(version_in_header "$source")
+<<<<<<< HEAD
+    [ -z "$asan" ] || sanitize
+    tree=$TARGET/nginx-$NGINX_VERSION/$name
+    configure_copy "$source" "$tree" "${FLAGS[@]}" --with-cc-opt="$compiler" --with-ld-opt="$linker" --add-module="$ROOT"
+    build "$tree"
+    printf '%s\n' "$tree/objs/nginx"
+}
+
+# Sets main's name, compiler and linker, and what cargo reads in its environment.
+sanitize() {
+    local sanitizers=-fsanitize=address,undefined
+    name=compiled-in-asan
+    # Not what nginx does knowingly: it reads words where they lie, and copies nothing from nowhere.
+    compiler="$POOLS $sanitizers -fno-sanitize=alignment,nonnull-attribute -fno-omit-frame-pointer -Wno-error"
+    linker=$sanitizers
+    # configure runs small programs, and cargo compilers, whose leaks are no matter.
+    export ASAN_OPTIONS=detect_leaks=0
+    if ! rustc +nightly --version >/dev/null 2>&1; then
+        say "no nightly toolchain of Rust: the module is built without AddressSanitizer."
+        name=$name-without-rust
+        return
+    fi
+    export NGX_CARGO='cargo +nightly' RUSTFLAGS='-Zsanitizer=address -Cforce-frame-pointers'
+    export CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true
+    # Build scripts and macros run as always.
+    export CARGO_UNSTABLE_TARGET_APPLIES_TO_HOST=true CARGO_TARGET_APPLIES_TO_HOST=false
+}
+
+fetch_source() {
+    local directory=$TARGET/$CRATE manifest
+    mkdir -p "$directory"
+    cat >"$directory/Cargo.toml" <<END_OF_MANIFEST
+[package]
+name = "nginx-source"
+edition = "2021"
+=======
     if [ -n "$whose" ]; then
         build_as "$source" "$whose" "$musl" "$tls"
     else
@@ -103,6 +163,7 @@ check_known() {
         *) die "--as takes nginx.org, ubuntu-22.04, ubuntu-24.04 or rhel-9, not $1." ;;
     esac
 }
+>>>>>>> main
 
 build_compiled_in() {
     # Without optimization it compiles in half the time.

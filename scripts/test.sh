@@ -18,9 +18,9 @@ installed nginx and runs the end-to-end tests on it.
 
   --all         end-to-end also on the nginx of Debian 13 and of Debian testing,
                 in minimal roots that stay under target/roots (needs root), on
-                an nginx that has the module compiled in, and in part under valgrind;
-                and some inputs of each fuzz target, and tests under Miri, if Rust's
-                nightly is there
+                an nginx that has the module compiled in, and in part under valgrind
+                and AddressSanitizer; and some inputs of each fuzz target, and tests
+                under Miri, if Rust's nightly is there
   --applications
                 instead: tries real applications behind the installed nginx, each
                 with the location that docs/applications.md gives. Takes them from
@@ -66,6 +66,7 @@ main() {
         done
         on_compiled_in "$@"
         stage memcheck "$ROOT/scripts/memcheck.sh" --short
+        stage asan "$ROOT/scripts/asan.sh" --short
         stage fuzz fuzz
         stage miri "$ROOT/scripts/miri.sh"
     fi
@@ -180,7 +181,7 @@ check_scripts() {
     want_packages shellcheck:shellcheck || { [ -z "${CI:-}" ] && say "no shellcheck: the scripts are not checked." && return; }
     local scripts
     mapfile -t scripts < <(git -C "$ROOT" ls-files -z | xargs -0 grep -l -E '^#!.*\b(ba|da)?sh\b' --)
-    shellcheck --external-sources "${scripts[@]}" "$ROOT/scripts/lib.sh"
+    shellcheck --external-sources "${scripts[@]}" "$ROOT/scripts/"{lib,watched}.sh
 }
 
 lint() (
