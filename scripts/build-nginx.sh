@@ -42,12 +42,8 @@ RHEL=(
 
 usage() {
     cat <<'END_OF_USAGE'
-<<<<<<< HEAD
 Usage: scripts/build-nginx.sh [--pools | --asan] [DIR]
-=======
-Usage: scripts/build-nginx.sh [--pools] [DIR]
        scripts/build-nginx.sh --as WHOSE [--musl [--without-tls]] [DIR]
->>>>>>> main
 
 Builds an nginx that has the module compiled in (./configure --add-module) and
 prints its path: target/nginx-VERSION/compiled-in/objs/nginx. The end-to-end
@@ -55,15 +51,10 @@ tests run on it with
 
   NGINX_TESTS_BINARY=PATH NGINX_TESTS_MODULE=compiled-in cargo test -p nginx-tests
 
-<<<<<<< HEAD
-  --pools  nginx's pools take each allocation from malloc, so that valgrind sees
-           what is done to it before and after its life
-  --asan   the same with -fsanitize=address,undefined, and the module with
-           -Zsanitizer=address and all of Rust's checks, where there is a nightly
-  DIR      a source tree of nginx; without it, that of the crate nginx-src
-=======
   --pools     nginx's pools take each allocation from malloc, so that valgrind sees
               what is done to it before and after its life
+  --asan      the same with -fsanitize=address,undefined, and the module with
+              -Zsanitizer=address and all of Rust's checks, where there is a nightly
   --as WHOSE  instead an nginx without the module, configured as in the packages of
               nginx.org, ubuntu-22.04, ubuntu-24.04 or rhel-9:
               target/nginx-VERSION/WHOSE/objs/nginx, to load a module
@@ -71,24 +62,14 @@ tests run on it with
   --without-tls  and without OpenSSL, which takes longer than all else (WHOSE-musl-plain)
   DIR         a source tree of nginx; without it, that of the crate nginx-src
               (--crate-version VERSION: which of it)
->>>>>>> main
 END_OF_USAGE
 }
 
 main() {
-<<<<<<< HEAD
-    # Without optimization it compiles in half the time.
-    local name=compiled-in compiler=-O0 linker='' asan=''
-    case ${1:-} in
-        --pools) name=compiled-in-pools compiler=$POOLS; shift ;;
-        --asan) asan=yes; shift ;;
-        -h | --help) usage; return ;;
-        -*) usage >&2; exit 2 ;;
-=======
-    local pools='' whose='' musl='' tls=yes source
+    local watched='' whose='' musl='' tls=yes source
     while [ $# -gt 0 ]; do
         case $1 in
-            --pools) pools=yes ;;
+            --pools | --asan) watched=${1#--} ;;
             --as) [ $# -ge 2 ] || die "--as needs a name."; whose=$2; check_known "$whose"; shift ;;
             --musl) musl=yes ;;
             --without-tls) tls='' ;;
@@ -99,10 +80,9 @@ main() {
         esac
         shift
     done
-    # --pools is about the one, --musl about the other.
-    case ${pools:+pools}-${whose:+as}-${musl:+musl}-${tls:+tls} in
+    # --pools and --asan are about the one, --musl about the other.
+    case ${watched:+pools}-${whose:+as}-${musl:+musl}-${tls:+tls} in
         pools-as-* | *--musl-* | *--) usage >&2; exit 2 ;;
->>>>>>> main
     esac
     [ $# -le 1 ] || { usage >&2; exit 2; }
     check_toolchain
@@ -114,15 +94,33 @@ main() {
     fi
     [ -f "$source/src/core/nginx.c" ] || die "$source holds nginx's headers, not its sources."
     NGINX_VERSION=$(version_in_header "$source")
-<<<<<<< HEAD
-    [ -z "$asan" ] || sanitize
-    tree=$TARGET/nginx-$NGINX_VERSION/$name
-    configure_copy "$source" "$tree" "${FLAGS[@]}" --with-cc-opt="$compiler" --with-ld-opt="$linker" --add-module="$ROOT"
-    build "$tree"
-    printf '%s\n' "$tree/objs/nginx"
+    if [ -n "$whose" ]; then
+        build_as "$source" "$whose" "$musl" "$tls"
+    else
+        build_compiled_in "$source" "$watched"
+    fi
 }
 
-# Sets main's name, compiler and linker, and what cargo reads in its environment.
+check_known() {
+    case $1 in
+        nginx.org | ubuntu-22.04 | ubuntu-24.04 | rhel-9) ;;
+        *) die "--as takes nginx.org, ubuntu-22.04, ubuntu-24.04 or rhel-9, not $1." ;;
+    esac
+}
+
+build_compiled_in() {
+    # Without optimization it compiles in half the time.
+    local source=$1 name=compiled-in compiler=-O0 linker='' tree
+    case $2 in
+        pools) name=compiled-in-pools compiler=$POOLS ;;
+        asan) sanitize ;;
+    esac
+    tree=$TARGET/nginx-$NGINX_VERSION/$name
+    configure_copy "$source" "$tree" "${FLAGS[@]}" --with-cc-opt="$compiler" --with-ld-opt="$linker" --add-module="$ROOT"
+    build "$tree" "with the module compiled in"
+}
+
+# Sets its caller's name, compiler and linker, and what cargo reads in its environment.
 sanitize() {
     local sanitizers=-fsanitize=address,undefined
     name=compiled-in-asan
@@ -140,38 +138,6 @@ sanitize() {
     export CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true
     # Build scripts and macros run as always.
     export CARGO_UNSTABLE_TARGET_APPLIES_TO_HOST=true CARGO_TARGET_APPLIES_TO_HOST=false
-}
-
-fetch_source() {
-    local directory=$TARGET/$CRATE manifest
-    mkdir -p "$directory"
-    cat >"$directory/Cargo.toml" <<END_OF_MANIFEST
-[package]
-name = "nginx-source"
-edition = "2021"
-=======
-    if [ -n "$whose" ]; then
-        build_as "$source" "$whose" "$musl" "$tls"
-    else
-        build_compiled_in "$source" "$pools"
-    fi
-}
-
-check_known() {
-    case $1 in
-        nginx.org | ubuntu-22.04 | ubuntu-24.04 | rhel-9) ;;
-        *) die "--as takes nginx.org, ubuntu-22.04, ubuntu-24.04 or rhel-9, not $1." ;;
-    esac
-}
->>>>>>> main
-
-build_compiled_in() {
-    # Without optimization it compiles in half the time.
-    local source=$1 name=compiled-in compiler=-O0 tree
-    [ -z "$2" ] || name=compiled-in-pools compiler='-O1 -g -DNGX_DEBUG_PALLOC=1'
-    tree=$TARGET/nginx-$NGINX_VERSION/$name
-    configure_copy "$source" "$tree" "${FLAGS[@]}" --with-cc-opt="$compiler" --add-module="$ROOT"
-    build "$tree" "with the module compiled in"
 }
 
 build_as() {
