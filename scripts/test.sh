@@ -19,7 +19,7 @@ installed nginx and runs the end-to-end tests on it.
   --all         end-to-end also on the nginx of Debian 13 and of Debian testing,
                 in minimal roots that stay under target/roots (needs root), on
                 an nginx that has the module compiled in, and in part under valgrind;
-                and some inputs of each fuzz target, and tests under Miri, if Rust's
+                and some inputs of each fuzz target, and unit tests under Miri, if Rust's
                 nightly is there
   --applications
                 instead: tries real applications behind the installed nginx, each
@@ -67,7 +67,7 @@ main() {
         on_compiled_in "$@"
         stage memcheck "$ROOT/scripts/memcheck.sh" --short
         stage fuzz fuzz
-        stage miri "$ROOT/scripts/miri.sh"
+        stage miri "$ROOT/scripts/miri.sh" --short
     fi
 }
 
