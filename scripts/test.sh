@@ -19,7 +19,7 @@ installed nginx and runs the end-to-end tests on it.
   --all         end-to-end also on the nginx of Debian 13 and of Debian testing,
                 in minimal roots that stay under target/roots (needs root), on
                 an nginx that has the module compiled in, and in part under valgrind
-                and AddressSanitizer; and some inputs of each fuzz target, and tests
+                and AddressSanitizer; and some inputs of each fuzz target, and unit tests
                 under Miri, if Rust's nightly is there
   --applications
                 instead: tries real applications behind the installed nginx, each
@@ -68,7 +68,7 @@ main() {
         stage memcheck "$ROOT/scripts/memcheck.sh" --short
         stage asan "$ROOT/scripts/asan.sh" --short
         stage fuzz fuzz
-        stage miri "$ROOT/scripts/miri.sh"
+        stage miri "$ROOT/scripts/miri.sh" --short
     fi
 }
 

@@ -207,7 +207,7 @@ fn switch(r: Request<'_>, attempt: &Attempt) {
     if r.upstream().is_some_and(|u| attempt.switch(u)) {
         r.send_unbuffered();
         tries::current(r, attempt);
-        attempt.handshake_time.set(Some(r.elapsed()));
+        attempt.note_handshake_time();
         report::established(r, attempt);
         count::established(r, attempt);
     } else if let Some(joined) = before {

@@ -135,11 +135,11 @@ unsafe fn begin_late(log: *mut ngx_log_t) {
 
 /// Says what the zone has.
 fn say(log: *mut ngx_log_t, level: u32, zone: Zone<'_>, what: &str) {
-    let name = zone.name().escape_ascii();
+    let name = zone.name();
     log::cycle(
         log,
         level,
-        format_args!("websocket zone \"{name}\" has {what}"),
+        format_args!("websocket zone \"{}\" has {what}", name.escape_ascii()),
     );
 }
 
