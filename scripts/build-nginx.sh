@@ -143,6 +143,7 @@ sanitize() {
 build_as() {
     local source=$1 whose=$2 musl=$3 tls=$4 tree=$TARGET/nginx-$NGINX_VERSION/$2 flags libraries
     mapfile -t flags < <(flags_of "$whose" | { if [ -n "$tls" ]; then cat; else grep -vE '_(ssl|v3)_'; fi; })
+    USUAL_FLAGS=()
     # The tests look for its first lines on stderr, as Debian's are.
     flags+=(--error-log-path=stderr)
     # Old versions warn about functions of new libraries.

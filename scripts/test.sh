@@ -18,8 +18,9 @@ installed nginx and runs the end-to-end tests on it.
 
   --all         end-to-end also on the nginx of Debian 13 and of Debian testing,
                 in minimal roots that stay under target/roots (needs root), on
-                an nginx that has the module compiled in, and in part under valgrind
-                and AddressSanitizer; and some inputs of each fuzz target, and unit tests
+                an nginx that has the module compiled in, in part on nginx 1.28 with
+                either libc (scripts/matrix.sh), and in part under valgrind and
+                AddressSanitizer; and some inputs of each fuzz target, and unit tests
                 under Miri, if Rust's nightly is there
   --applications
                 instead: tries real applications behind the installed nginx, each
@@ -65,6 +66,7 @@ main() {
             on_release "$release" "$@"
         done
         on_compiled_in "$@"
+        stage matrix "$ROOT/scripts/matrix.sh" --short
         stage memcheck "$ROOT/scripts/memcheck.sh" --short
         stage asan "$ROOT/scripts/asan.sh" --short
         stage fuzz fuzz
