@@ -125,9 +125,6 @@ const WAITS: [Target; 3] = [
     Target::no_more(Figure::WaitLongest),
 ];
 
-/// Of a slow crowd: the proxy that has it, and the one that hasn't.
-pub const SIDES: [&str; 2] = ["beside", "alone"];
-
 /// Whoever reads slowly keeps nobody else waiting.
 const UNTOUCHED: Target = Target {
     figure: Figure::WaitP99,
