@@ -35,10 +35,15 @@ pub enum Kind {
     SlowReaders,
     /// What one client says, sent to all.
     Broadcast,
-    /// Many tunnels with little traffic: a message a second in each.
-    Many,
+    /// Many tunnels with little traffic: a message a second in each. A client may ask for lists of them
+    /// meanwhile.
+    Many {
+        listed: bool,
+    },
     /// Messages at half of the rate that the peer is capable of, beside a slow reader.
     Latency,
+    /// Messages at a moderate rate, beside many readers that are as slow as can be, and without.
+    SlowCrowd,
     /// Tunnels that were opened with many headers, or with few: nginx keeps what came of them.
     Idle {
         browser: bool,
@@ -120,6 +125,12 @@ const WAITS: [Target; 3] = [
     Target::no_more(Figure::WaitLongest),
 ];
 
+/// Whoever reads slowly keeps nobody else waiting.
+const UNTOUCHED: Target = Target {
+    figure: Figure::WaitP99,
+    bound: Bound::AtMost(1.1),
+};
+
 impl Scenario {
     pub fn all() -> Result<Vec<Self>> {
         let plain = ALL.iter().map(|name| (*name).to_owned());
@@ -141,9 +152,13 @@ impl Scenario {
             Some("handshake") => (Kind::Handshake, 32),
             Some("plain") => (Kind::Plain, 32),
             Some("idle") => (Kind::Idle { browser: false }, 2000),
-            Some("slow") if parts.next() == Some("readers") => (Kind::SlowReaders, 100),
+            Some("slow") => match parts.next() {
+                Some("readers") => (Kind::SlowReaders, 100),
+                Some("crowd") => (Kind::SlowCrowd, 5000),
+                _ => return Err(unknown().into()),
+            },
             Some("broadcast") => (Kind::Broadcast, 1000),
-            Some("many") => (Kind::Many, 5000),
+            Some("many") => (Kind::Many { listed: false }, 5000),
             Some("latency") => (Kind::Latency, 32),
             Some("fairness") => match parts.next() {
                 Some("up") => (Kind::Fairness(Direction::Up), 8),
@@ -167,6 +182,7 @@ impl Scenario {
             match (letter, number, &mut scenario.kind) {
                 _ if part == "tls" => scenario.tls = true,
                 (_, _, Kind::Idle { browser }) if part == "browser" => *browser = true,
+                (_, _, Kind::Many { listed }) if part == "listed" => *listed = true,
                 ("c", Some(number), _) => scenario.connections = number,
                 ("d", Some(number), Kind::Echo { depth, .. }) => *depth = number,
                 _ => return Err(unknown().into()),
@@ -176,6 +192,7 @@ impl Scenario {
         let own = own.map(|&(_, figure, bound)| Target { figure, bound });
         scenario.targets = match scenario.kind {
             Kind::Fairness(_) => WAITS.to_vec(),
+            Kind::SlowCrowd => vec![UNTOUCHED],
             _ => own.collect(),
         };
         Ok(scenario)
@@ -195,7 +212,7 @@ impl Scenario {
     pub const fn is_alone(&self) -> bool {
         matches!(
             self.kind,
-            Kind::Idle { .. } | Kind::Many | Kind::SlowReaders
+            Kind::Idle { .. } | Kind::Many { .. } | Kind::SlowReaders
         )
     }
 
@@ -205,7 +222,8 @@ impl Scenario {
             Kind::Handshake | Kind::Plain | Kind::Echo { .. } | Kind::Broadcast => &[Figure::Cpu],
             Kind::Idle { .. } => &[Figure::TunnelMemory, Figure::KernelMemory, Figure::Memory],
             Kind::SlowReaders => &[Figure::TunnelMemory, Figure::LeftMemory],
-            Kind::Many => &[Figure::Cpu, Figure::WaitP99],
+            Kind::Many { .. } => &[Figure::Cpu, Figure::WaitP99],
+            Kind::SlowCrowd => &[Figure::WaitMedian, Figure::WaitP99, Figure::Memory],
             Kind::Latency => &[
                 Figure::Rate,
                 Figure::WaitMedian,
@@ -220,7 +238,11 @@ impl Scenario {
         match self.kind {
             Kind::Handshake => "handshake",
             Kind::Plain | Kind::Fairness(_) => "request",
-            Kind::Echo { .. } | Kind::Broadcast | Kind::Many | Kind::Latency => "message",
+            Kind::Echo { .. }
+            | Kind::Broadcast
+            | Kind::Many { .. }
+            | Kind::Latency
+            | Kind::SlowCrowd => "message",
             Kind::SlowReaders | Kind::Idle { .. } => "tunnel",
         }
     }
@@ -323,8 +345,10 @@ mod tests {
         assert_eq!(Scenario::all().unwrap().len(), 20);
         for (name, kind, connections) in [
             ("broadcast", Kind::Broadcast, 1000),
-            ("many-tls", Kind::Many, 5000),
+            ("many-tls", Kind::Many { listed: false }, 5000),
+            ("many-listed", Kind::Many { listed: true }, 5000),
             ("latency-c8", Kind::Latency, 8),
+            ("slow-crowd-tls", Kind::SlowCrowd, 5000),
         ] {
             let scenario = Scenario::parse(name).unwrap();
             assert!(scenario.kind == kind && scenario.connections == connections);
@@ -338,6 +362,7 @@ mod tests {
             "fairness-8",
             "idle-d2",
             "slow",
+            "slow-down",
             "plain-browser",
             "many-d2",
             "handshake-c0",

@@ -207,7 +207,7 @@ fn switch(r: Request<'_>, attempt: &Attempt) {
     if r.upstream().is_some_and(|u| attempt.switch(u)) {
         r.send_unbuffered();
         tries::current(r, attempt);
-        attempt.handshake_time.set(Some(r.elapsed()));
+        attempt.note_handshake_time();
         report::established(r, attempt);
         count::established(r, attempt);
     } else if let Some(joined) = before {
@@ -267,6 +267,10 @@ fn begin_tunnel(
         rc
     };
     seam::spend(r, u, head, rc == OK);
+    if rc == ERROR {
+        // nginx closes both connections: there is no tunnel.
+        return rc;
+    }
     if rc != OK || !tunnel::begin(r, attempt) {
         attempt.carry(Carrier::Nginx(None));
         count::carried_by_nginx(attempt);
@@ -282,8 +286,9 @@ fn refuse_to_wait(r: Request<'_>) -> ngx_int_t {
     let text =
         "client does not read: there is no room for the whole 101, and its connection is closed";
     log::request(r, NGX_LOG_INFO as ngx_uint_t, format_args!("{text}"));
-    NGX_ERROR as ngx_int_t
+    ERROR
 }
 
 const OK: ngx_int_t = NGX_OK as ngx_int_t;
 const AGAIN: ngx_int_t = NGX_AGAIN as ngx_int_t;
+const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;

@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use nginx_sys::{ngx_http_request_t, ngx_http_upstream_t, ngx_msec_t, ngx_random};
 use websocket_protocol::tunnel::{
-    self as rules, CloseText, Farewell, Flood, Next, Side, Summary, Traffic,
+    self as rules, CloseText, End, Farewell, Flood, Next, Side, Summary, Traffic,
 };
 
 use super::buffers::Buffer;
@@ -94,6 +94,10 @@ pub unsafe fn hand_back(tunnel: NonNull<Tunnel>) {
     upstream.end();
     if is_dead {
         client.give_up();
+    }
+    // nginx would say goodbye, and lose what OpenSSL has of a connection that does not take it.
+    if upstream.is_tls() && upstream.is_full() {
+        upstream.give_up();
     }
     // SAFETY: the request is alive, and nginx's functions are what they were when the tunnel began.
     unsafe {
@@ -306,6 +310,11 @@ impl Tunnel {
             .as_ref()
             .map(|text| unsafe { text.as_ref() });
         self.rules.summary(text.map_or(&[], CloseText::bytes))
+    }
+
+    /// How it ended.
+    pub fn end(&self) -> End {
+        self.rules.end()
     }
 
     /// What has gone by so far.

@@ -32,10 +32,10 @@ impl<'m> Blocks<'m> {
         Self::new(zone, zone.layout.upstream_keys, zone.layout.upstream_blocks)
     }
 
-    /// The one that begins there.
+    /// The one that begins there, of these blocks' size.
     #[inline]
-    pub fn at(self, line: Line) -> Words<'m> {
-        self.memory.part(line.word(), self.blocks.size)
+    pub fn at<const SIZE: usize>(self, line: Line) -> Option<Words<'m>> {
+        self.memory.part_at::<SIZE>(line)
     }
 
     /// The block for a label or upstream in a slot: one that there is, from a worker before perhaps, or

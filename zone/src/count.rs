@@ -11,6 +11,7 @@ use crate::counters::{
     OWN_LOOP, PINGS_LOST, PINGS_SENT, REJECTED, UNLISTED, UPSTREAM_FAILED, histogram_at,
 };
 use crate::histogram::{self, Kind};
+use crate::layout::{LABEL_BLOCK, UPSTREAM_BLOCK};
 use crate::mailbox::{self, Action};
 use crate::record::Place;
 use crate::rings::{Ending, Failing, Of, Over};
@@ -91,14 +92,18 @@ impl NotedCount {
 impl Writer<'_> {
     /// A request asks for a WebSocket.
     pub fn attempt(&self, label: LabelId) {
-        self.of(label).add(ATTEMPTS, 1);
+        if let Some(words) = self.of(label) {
+            words.add(ATTEMPTS, 1);
+        }
     }
 
     /// A handshake has failed.
     pub fn failed(&self, label: LabelId, place: &Place<'_>, failed: &Failed<'_>) {
         let cause = self.cause_id(failed.cause);
         let kind = if failed.is_rejected { REJECTED } else { FAILED };
-        self.of(label).add(kind + cause, 1);
+        if let Some(words) = self.of(label) {
+            words.add(kind + cause, 1);
+        }
         let failing = Failing {
             time: failed.time,
             place,
@@ -112,10 +117,8 @@ impl Writer<'_> {
 
     /// An attempt to reach an upstream has failed; another may follow.
     pub fn upstream_failed(&self, address: &[u8], cause: Cause) {
-        if let Some(block) = self.upstream_block(address) {
-            self.upstreams
-                .at(block)
-                .add(UPSTREAM_FAILED + self.cause_id(cause), 1);
+        if let Some(words) = self.upstream(self.upstream_block(address)) {
+            words.add(UPSTREAM_FAILED + self.cause_id(cause), 1);
         }
     }
 
@@ -130,21 +133,21 @@ impl Writer<'_> {
         now: u64,
     ) -> Meter {
         let block = self.label_block(label);
-        let words = self.block(block);
-        words.add(ESTABLISHED, 1);
-        observe(words, Kind::Handshake, handshake_ms);
+        if let Some(words) = self.block(block) {
+            words.add(ESTABLISHED, 1);
+            observe(words, Kind::Handshake, handshake_ms);
+        }
         let upstream = match place.upstream {
             [] => None,
             address => self.upstream_block(address),
         };
-        if let Some(upstream) = upstream {
-            self.upstreams.at(upstream).add(ESTABLISHED, 1);
+        if let Some(words) = self.upstream(upstream) {
+            words.add(ESTABLISHED, 1);
         }
         let id = self.next_id();
         let record = self.table.enter(id, label.0, place, [begun, now]);
         if record.is_none() {
-            words.add(UNLISTED, 1);
-            self.note(Full::Tunnels);
+            self.unlisted(block);
         }
         Meter {
             id,
@@ -157,12 +160,24 @@ impl Writer<'_> {
         }
     }
 
-    fn of(&self, label: LabelId) -> Words<'_> {
+    #[cold]
+    fn unlisted(&self, block: Option<Line>) {
+        if let Some(words) = self.block(block) {
+            words.add(UNLISTED, 1);
+        }
+        self.note(Full::Tunnels);
+    }
+
+    fn of(&self, label: LabelId) -> Option<Words<'_>> {
         self.block(self.label_block(label))
     }
 
-    fn block(&self, block: Option<Line>) -> Words<'_> {
-        block.map_or(Words::NONE, |line| self.labels.at(line))
+    fn block(&self, block: Option<Line>) -> Option<Words<'_>> {
+        self.labels.at::<LABEL_BLOCK>(block?)
+    }
+
+    fn upstream(&self, block: Option<Line>) -> Option<Words<'_>> {
+        self.upstreams.at::<UPSTREAM_BLOCK>(block?)
     }
 }
 
@@ -170,7 +185,9 @@ impl Writer<'_> {
 impl Writer<'_> {
     /// nginx's own loop carries it.
     pub fn own_loop(&self, meter: &Meter) {
-        self.block(meter.block).add(OWN_LOOP, 1);
+        if let Some(words) = self.block(meter.block) {
+            words.add(OWN_LOOP, 1);
+        }
         if let Some(record) = meter.record {
             self.table.set_own_loop(record);
         }
@@ -201,7 +218,9 @@ impl Writer<'_> {
         }
         if noted.pongs.replace(traffic.pongs) != traffic.pongs {
             let rtt = traffic.ping_rtt.unwrap_or_default();
-            observe(self.block(meter.block), Kind::PingRtt, rtt.into());
+            if let Some(words) = self.block(meter.block) {
+                observe(words, Kind::PingRtt, rtt.into());
+            }
             record.inspect(|record| record.set_rtt(traffic.ping_rtt));
         }
         record.inspect(|record| record.set_state(traffic));
@@ -209,18 +228,19 @@ impl Writer<'_> {
 
     /// A tunnel is over. `place` is asked if it is not in the table.
     pub fn ended<'p>(&self, meter: &Meter, place: impl FnOnce() -> Place<'p>, over: &Over) {
-        let words = self.block(meter.block);
-        let reason = self.reason_id(over.reason);
-        words.add(CLOSED + self.close_id(over.by, reason, over.code), 1);
-        words.add(ENDED, 1);
-        match over.reason {
-            Some(Reason::Drain | Reason::UpstreamDrain) => words.add(DRAINED, 1),
-            Some(Reason::PingTimeout) => words.add(PINGS_LOST, 1),
-            _ => {}
+        let (reason, close) = self.close_ids(over.by, over.reason, over.code);
+        if let Some(words) = self.block(meter.block) {
+            words.add(CLOSED + close, 1);
+            words.add(ENDED, 1);
+            match over.reason {
+                Some(Reason::Drain | Reason::UpstreamDrain) => words.add(DRAINED, 1),
+                Some(Reason::PingTimeout) => words.add(PINGS_LOST, 1),
+                _ => {}
+            }
+            observe(words, Kind::Duration, over.duration_ms);
         }
-        observe(words, Kind::Duration, over.duration_ms);
-        if let Some(upstream) = meter.upstream {
-            self.upstreams.at(upstream).add(ENDED, 1);
+        if let Some(words) = self.upstream(meter.upstream) {
+            words.add(ENDED, 1);
         }
         self.closed(meter.action);
         let ending = Ending {

@@ -84,7 +84,7 @@ impl Tunnel {
         Facts {
             id: self.numbers.id,
             label: self.numbers.label,
-            client: &self.client,
+            client: &self.who.client,
             upstream: &self.upstream,
             subprotocol: &self.subprotocol,
             begun_at: self.numbers.begun_at,

@@ -7,15 +7,16 @@ use std::time::{Duration, Instant};
 use crate::epoll::Epoll;
 use crate::http;
 use crate::load::contract::{Account, Link, Load, OPENING_AT_ONCE};
-use crate::load::slow::SlowReader;
+use crate::load::lister::Lister;
+use crate::load::slow::SlowReaders;
 use crate::load::tunnel::{Frames, SCRATCH, Tunnel};
 use crate::result::Result;
 
 pub struct PacedLoad {
     frames: Frames,
     tunnels: Vec<Timed>,
-    /// Who is sent more than it reads, beside the others.
-    slow: Option<SlowReader>,
+    /// Who is there beside the others.
+    beside: Beside,
     wanted: usize,
     opening: usize,
     /// The time from one message to the next, on whichever tunnel.
@@ -27,23 +28,30 @@ pub struct PacedLoad {
     account: Account,
 }
 
+enum Beside {
+    Nobody,
+    /// Those who are sent more than they read.
+    Slow(SlowReaders),
+    /// Who asks for lists of them.
+    Lister(Lister),
+}
+
 struct Timed {
     tunnel: Tunnel,
     /// When the messages were due that are not back yet.
     since: VecDeque<Instant>,
 }
 
-/// The slots: one that is ready all the time, the slow reader, and after those the tunnels.
+/// The slots: one that is ready all the time, who is beside the others, and after those the tunnels.
 const CLOCK: usize = 0;
-const SLOW: usize = 1;
-const TUNNELS: usize = 2;
+const BESIDE: usize = 1;
 
 impl PacedLoad {
     pub fn new(size: usize, connections: usize, every: Duration) -> Self {
         Self {
             frames: Frames::new(size, 1),
             tunnels: Vec::with_capacity(connections),
-            slow: None,
+            beside: Beside::Nobody,
             wanted: connections,
             opening: 0,
             every,
@@ -54,14 +62,30 @@ impl PacedLoad {
         }
     }
 
-    pub fn beside_a_slow_reader(mut self) -> Self {
-        self.slow = Some(SlowReader::new());
+    pub fn beside_slow_readers(mut self, slow: SlowReaders) -> Self {
+        self.beside = Beside::Slow(slow);
         self
+    }
+
+    pub fn beside_lists(mut self) -> Self {
+        self.beside = Beside::Lister(Lister::new());
+        self
+    }
+
+    /// The slot of the first tunnel.
+    const fn tunnels(&self) -> usize {
+        BESIDE
+            + match &self.beside {
+                Beside::Slow(slow) => slow.count(),
+                Beside::Lister(_) => 1,
+                Beside::Nobody => 0,
+            }
     }
 
     fn open_more(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
         while self.tunnels.len() < self.wanted && self.opening < OPENING_AT_ONCE {
-            let slot = TUNNELS + self.tunnels.len();
+            let index = self.tunnels.len();
+            let slot = self.tunnels() + index;
             let stream = link.connect(epoll, slot, slot as u64)?;
             self.tunnels.push(Timed {
                 tunnel: Tunnel::new(stream),
@@ -69,28 +93,35 @@ impl PacedLoad {
             });
             self.opening += 1;
             self.account.in_flight += 1;
-            self.tunnel(link, epoll, slot - TUNNELS)?;
+            self.tunnel(link, epoll, index)?;
         }
         Ok(())
     }
 
     fn tick(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
         let now = Instant::now();
-        if self.opening > 0 || self.tunnels.len() < self.wanted {
+        if !self.are_open() {
             self.due = now + self.every;
         }
         while self.account.running && self.due <= now {
             self.send()?;
         }
         if self.account.running {
-            if let Some(slow) = &mut self.slow {
-                slow.advance(now)?;
-            }
+            self.go_on_beside(link, epoll, now)?;
         }
         if self.account.running || self.account.in_flight > 0 {
             epoll.again(link.token | CLOCK as u64);
         }
         Ok(())
+    }
+
+    /// Whether all tunnels are, and those beside them.
+    const fn are_open(&self) -> bool {
+        let are_beside = match &self.beside {
+            Beside::Slow(slow) => slow.are_open(),
+            Beside::Lister(_) | Beside::Nobody => true,
+        };
+        are_beside && self.opening == 0 && self.tunnels.len() == self.wanted
     }
 
     fn send(&mut self) -> Result<()> {
@@ -131,12 +162,33 @@ impl PacedLoad {
         Ok(())
     }
 
-    fn slow_reader(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
-        if let Some(slow) = &mut self.slow {
-            if slow.open(link, epoll, SLOW)? {
-                self.account.in_flight -= 1;
-                self.account.handshakes += 1;
+    fn go_on_beside(&mut self, link: &Link, epoll: &Epoll, now: Instant) -> Result<()> {
+        let are_open = self.are_open();
+        match &mut self.beside {
+            Beside::Slow(slow) => slow.sip(now)?,
+            Beside::Lister(lister) => {
+                if are_open && lister.ask(link, epoll, BESIDE)? {
+                    self.account.in_flight += 1;
+                    self.ready_beside(link, epoll, 0)?;
+                }
             }
+            Beside::Nobody => {}
+        }
+        Ok(())
+    }
+
+    fn ready_beside(&mut self, link: &Link, epoll: &Epoll, index: usize) -> Result<()> {
+        match &mut self.beside {
+            Beside::Slow(slow) => {
+                slow.advance(index, &mut self.account)?;
+                slow.open_more(link, epoll, BESIDE, &mut self.account)?;
+            }
+            Beside::Lister(lister) => {
+                if lister.advance()? {
+                    self.account.in_flight -= 1;
+                }
+            }
+            Beside::Nobody => {}
         }
         Ok(())
     }
@@ -146,11 +198,11 @@ impl Load for PacedLoad {
     fn resume(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
         self.account.running = true;
         self.due = Instant::now() + self.every;
-        if self.tunnels.is_empty() {
-            self.account.in_flight += usize::from(self.slow.is_some());
-            self.slow_reader(link, epoll)?;
-            self.open_more(link, epoll)?;
+        if let Beside::Slow(slow) = &mut self.beside {
+            slow.resume();
+            slow.open_more(link, epoll, BESIDE, &mut self.account)?;
         }
+        self.open_more(link, epoll)?;
         epoll.again(link.token | CLOCK as u64);
         Ok(())
     }
@@ -161,8 +213,10 @@ impl Load for PacedLoad {
         }
         match slot {
             CLOCK => self.tick(link, epoll),
-            SLOW => self.slow_reader(link, epoll),
-            _ => self.tunnel(link, epoll, slot - TUNNELS),
+            _ => match slot.checked_sub(self.tunnels()) {
+                None => self.ready_beside(link, epoll, slot - BESIDE),
+                Some(index) => self.tunnel(link, epoll, index),
+            },
         }
     }
 

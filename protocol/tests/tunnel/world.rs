@@ -55,6 +55,8 @@ pub struct Peer {
     read: usize,
     /// It sends nothing more than has arrived.
     pub finished: bool,
+    /// It has been read to its end.
+    has_ended: bool,
     unsent: Vec<u8>,
     /// How many bytes its socket takes at all.
     pub room: usize,
@@ -87,6 +89,11 @@ impl Peer {
     /// Whether all that has arrived from it is read.
     pub fn is_through(&self) -> bool {
         self.read == self.arrived
+    }
+
+    /// Whether its end stands behind what is to be read.
+    fn has_left(&self) -> bool {
+        self.finished && !self.has_ended
     }
 
     /// How many bytes its socket holds.
@@ -263,7 +270,7 @@ impl<'a> World<'a> {
 
     fn pump(&mut self, from: Side) {
         self.moves(from);
-        if self.peer(from).finished && self.tunnel.is_stuck(from) {
+        if self.peer(from).has_left() && self.tunnel.is_held_back(from) {
             self.tunnel.leaves(from, self.now);
         }
     }
@@ -301,6 +308,7 @@ impl<'a> World<'a> {
             }
             if source.read == source.arrived {
                 if source.finished {
+                    source.has_ended = true;
                     tunnel.ended(from);
                 }
                 return;
