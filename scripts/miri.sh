@@ -15,7 +15,7 @@ Rust with the components miri and rust-src, which it asks rustup for; where it c
 them it says so and does nothing. Tests make up less than usual there, and those that only
 repeat something a great many times are left out.
 
-  --short    only the unit tests of protocol/ and zone/
+  --short    only the unit tests of protocol/
   ARGUMENTS  go to `cargo miri test`, such as
              scripts/miri.sh -- -p websocket-protocol --test tunnel
 END
@@ -25,7 +25,7 @@ main() {
     local what=(-p websocket-protocol -p websocket-zone -p websocket-status --lib --tests)
     while [ $# -gt 0 ]; do
         case $1 in
-            --short) what=(-p websocket-protocol -p websocket-zone --lib); shift ;;
+            --short) what=(-p websocket-protocol --lib); shift ;;
             --) shift; what=("$@"); break ;;
             -h | --help) usage; return ;;
             *) usage >&2; exit 2 ;;

@@ -13,11 +13,6 @@ use crate::running::Running;
 use crate::scenario::{Figure, Scenario};
 use crate::world::World;
 
-/// The two proxies.
-pub const SIDES: [&str; 2] = ["beside", "alone"];
-/// Clients of both that are measured.
-pub const OTHERS: usize = SIDES.len() * load::TALKERS;
-
 /// Long enough for all queues to be full.
 const FILLING: Duration = Duration::from_secs(3);
 

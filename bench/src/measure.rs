@@ -5,7 +5,6 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use crate::backend::Served;
-use crate::crowd;
 use crate::figures::{self, Figures};
 use crate::load::{self, Link};
 use crate::options::Options;
@@ -84,7 +83,7 @@ impl<'a> Laboratory<'a> {
         Ok(Outcome {
             scenario: scenario.clone(),
             peers: match scenario.kind {
-                Kind::SlowCrowd => crowd::SIDES.to_vec(),
+                Kind::SlowCrowd => load::SIDES.to_vec(),
                 _ => peers.iter().map(|peer| peer.name).collect(),
             },
             runs,
@@ -109,7 +108,7 @@ impl<'a> Laboratory<'a> {
         let mut world = World::new()?;
         // A tunnel takes two descriptors in the proxy, and two here for each peer.
         let each = 2 * peers.len();
-        let needed = (each * scenario.connections + 2 * crowd::OTHERS + 100) as u64;
+        let needed = (each * scenario.connections + 2 * load::TALKERS_OF_BOTH + 100) as u64;
         if needed > self.open_files {
             return Err(format!("{needed} open files are needed (ulimit -n)").into());
         }
@@ -121,7 +120,7 @@ impl<'a> Laboratory<'a> {
             core: self.cores.proxy,
         };
         let sides = peers.iter().flat_map(|peer| match scenario.kind {
-            Kind::SlowCrowd => crowd::SIDES.map(|side| (*peer, side)).to_vec(),
+            Kind::SlowCrowd => load::SIDES.map(|side| (*peer, side)).to_vec(),
             _ => vec![(*peer, peer.name)],
         });
         let start = |(peer, name)| Running::start(peer, name, &site);

@@ -107,9 +107,11 @@ fn report(r: Request<'_>, zone: Zone<'static>, ask: Ask) -> Option<Answer<'stati
         // live as long as the request; all zeros is an empty entry.
         _ => unsafe {
             let Some(pages) = pool::pages(r.pool(), size) else {
-                let text =
-                    format_args!("mmap({size}) failed: there is no memory to sort tunnels in");
-                log::request(r, NGX_LOG_EMERG as ngx_uint_t, text);
+                log::request(
+                    r,
+                    NGX_LOG_EMERG as ngx_uint_t,
+                    format_args!("mmap({size}) failed: there is no memory to sort tunnels in"),
+                );
                 return None;
             };
             slice::from_raw_parts_mut(pages.cast::<Entry>().as_ptr(), count)

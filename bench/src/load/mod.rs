@@ -79,6 +79,10 @@ pub fn beside_a_crowd(crowd: usize) -> Box<dyn Load> {
 /// Who is measured beside a crowd, and how many messages a second they send in all.
 pub const TALKERS: usize = 32;
 const MODERATE: u32 = 5000;
+/// The two proxies of a crowd: one that has it, and one that hasn't.
+pub const SIDES: [&str; 2] = ["beside", "alone"];
+/// Clients of both that are measured.
+pub const TALKERS_OF_BOTH: usize = SIDES.len() * TALKERS;
 
 /// A tunnel that idles has been used: one such message went through it.
 const SMALL_MESSAGE: usize = 125;

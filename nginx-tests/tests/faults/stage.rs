@@ -100,7 +100,8 @@ impl Stage {
             .certificate(&certificate)
             // What is said of what goes wrong on purpose.
             .allow_log("(12: Cannot allocate memory)")
-            .allow_log("failed: there is no memory ");
+            .allow_log("failed: there is no memory ")
+            .allow_log("failed (SSL: ");
         let (setup, faults) = Faults::prepare(prepare(setup));
         let stage = Self {
             nginx: setup.start(),

@@ -119,13 +119,15 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Bytes that are its own, and its part of what it shares.
+    /// Bytes that are its own: what it has written to in the zone, all workers have.
     pub fn memory(&self) -> u64 {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process));
         let rollup = rollup.unwrap_or_default();
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
+        let line = rollup
+            .lines()
+            .find_map(|line| line.strip_prefix("Anonymous:"));
         let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kib.expect("Pss in kB") * 1024
+        kib.expect("Anonymous in kB") * 1024
     }
 
     fn status(&self) -> Value {
