@@ -101,7 +101,9 @@ impl Stage {
             // What is said of what goes wrong on purpose.
             .allow_log("(12: Cannot allocate memory)")
             .allow_log("failed: there is no memory ")
-            .allow_log("failed (SSL: ");
+            .allow_log("failed (SSL: ")
+            // What OpenSSL did not get in one call nginx may only notice before the next.
+            .allow_log("ignoring stale global SSL error (SSL: ");
         let (setup, faults) = Faults::prepare(prepare(setup));
         let stage = Self {
             nginx: setup.start(),
