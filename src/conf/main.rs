@@ -5,8 +5,8 @@ use core::ffi::c_void;
 use core::ptr;
 
 use nginx_sys::{
-    ngx_array_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_handler_pt,
-    ngx_http_module, ngx_int_t, ngx_pcalloc, ngx_str_t,
+    ngx_array_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_srv_conf_t,
+    ngx_http_handler_pt, ngx_http_module, ngx_int_t, ngx_pcalloc, ngx_str_t,
 };
 
 use super::LocationConf;
@@ -27,6 +27,16 @@ pub struct MainConf {
     pub access_log: Cell<ngx_http_handler_pt>,
     /// Something is written that needs a zone.
     pub needs_zone: Cell<bool>,
+    /// Array of [`Http2`].
+    http2: *mut ngx_array_t,
+}
+
+/// An address at which a server has `websocket_http2 on`.
+#[derive(Clone, Copy, PartialEq)]
+struct Http2 {
+    default_server: *const ngx_http_core_srv_conf_t,
+    /// 0 for a unix socket.
+    port: u16,
 }
 
 /// The memory in which workers count.
@@ -103,6 +113,47 @@ impl MainConf {
         })
     }
 
+    /// That of a server's configuration.
+    ///
+    /// # Safety
+    /// It must be a server of a configuration that has been read.
+    pub unsafe fn of_server<'a>(server: *const ngx_http_core_srv_conf_t) -> &'a Self {
+        // SAFETY: create() made it; a server has the structures of the whole.
+        unsafe { &*(*(*(*server).ctx).main_conf.add(module::index())).cast::<Self>() }
+    }
+
+    fn http2(&self) -> &[Http2] {
+        // SAFETY: an array of these, filled by note_http2().
+        unsafe { pool::elements(self.http2) }
+    }
+
+    /// Whether `websocket_http2` is on anywhere.
+    pub fn has_http2(&self) -> bool {
+        !self.http2().is_empty()
+    }
+
+    /// Whether it is for a server of the address with this default server and port.
+    pub fn wants_http2(&self, default_server: *const ngx_http_core_srv_conf_t, port: u16) -> bool {
+        self.http2().contains(&Http2 {
+            default_server,
+            port,
+        })
+    }
+
+    /// It is. `None` when there is no memory.
+    pub fn note_http2(
+        &self,
+        default_server: *const ngx_http_core_srv_conf_t,
+        port: u16,
+    ) -> Option<()> {
+        let address = Http2 {
+            default_server,
+            port,
+        };
+        // SAFETY: an array of these, made by create().
+        unsafe { pool::push(self.http2, address) }.map(|_| ())
+    }
+
     /// Notes a level. `None` when there is no memory.
     pub fn note(&self, level: *const LocationConf) -> Option<()> {
         // SAFETY: an array of these, made by create().
@@ -122,7 +173,8 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
     unsafe {
         let main = ngx_pcalloc((*cf).pool, size_of::<MainConf>()).cast::<MainConf>();
         let levels = pool::array::<*const LocationConf>((*cf).pool, 16);
-        let (Some(levels), false) = (levels, main.is_null()) else {
+        let http2 = pool::array::<Http2>((*cf).pool, 1);
+        let (Some(levels), Some(http2), false) = (levels, http2, main.is_null()) else {
             return ptr::null_mut();
         };
         main.write(MainConf {
@@ -134,6 +186,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
             history_place: Place::NOWHERE,
             access_log: Cell::new(None),
             needs_zone: Cell::new(false),
+            http2,
         });
         main.cast()
     }

@@ -3,8 +3,8 @@
 use nginx_sys::{
     NGX_ERROR, NGX_LOG_EMERG, NGX_OK, ngx_conf_t, ngx_cycle_t, ngx_http_core_main_conf_t,
     ngx_http_core_module, ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE,
-    ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
-    ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_int_t,
+    ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_phases_NGX_HTTP_POST_READ_PHASE,
+    ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_int_t,
 };
 
 use super::{access, access_log, filters, log_phase, peer, preaccess, seam, tunnel};
@@ -12,7 +12,7 @@ use crate::conf::{MainConf, zone};
 use crate::inject::fields::Modules;
 use crate::inject::twin;
 use crate::nginx::{conf, log, pool};
-use crate::{advice, status, variables};
+use crate::{advice, http2, status, variables};
 
 const OK: ngx_int_t = NGX_OK as ngx_int_t;
 const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;
@@ -74,7 +74,8 @@ unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
         advice::warn(cf, main, &modules);
         if access_log::find(cf, main).is_err()
             || twin::make_all(cf, main, &modules).is_err()
-            || join_phases(cf).is_none()
+            || http2::arrange(cf, main).is_none()
+            || join_phases(cf, main).is_none()
         {
             return ERROR;
         }
@@ -98,7 +99,8 @@ pub unsafe extern "C" fn in_force(cycle: *mut ngx_cycle_t) -> ngx_int_t {
 ///
 /// # Safety
 /// `cf` must be in the http context.
-unsafe fn join_phases(cf: *mut ngx_conf_t) -> Option<()> {
+unsafe fn join_phases(cf: *mut ngx_conf_t, main: &MainConf) -> Option<()> {
+    let post_read: ngx_http_handler_pt = main.has_http2().then_some(http2::post_read as _);
     let preaccess: ngx_http_handler_pt = Some(preaccess::handler);
     let access: ngx_http_handler_pt = Some(access::begin);
     let precontent: ngx_http_handler_pt = Some(access::end);
@@ -109,11 +111,15 @@ unsafe fn join_phases(cf: *mut ngx_conf_t) -> Option<()> {
         let core = conf::main(cf, ngx_http_core_module.ctx_index);
         let core = core.cast::<ngx_http_core_main_conf_t>();
         for (phase, handler) in [
+            (ngx_http_phases_NGX_HTTP_POST_READ_PHASE, post_read),
             (ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, preaccess),
             (ngx_http_phases_NGX_HTTP_ACCESS_PHASE, access),
             (ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, precontent),
             (ngx_http_phases_NGX_HTTP_LOG_PHASE, log_phase),
         ] {
+            if handler.is_none() {
+                continue;
+            }
             let phase = (&raw mut (*core).phases)
                 .cast::<nginx_sys::ngx_http_phase_t>()
                 .add(phase as usize);

@@ -18,6 +18,7 @@ use websocket_protocol::Cause;
 use super::{access, access_log, count, own_loop, report, seam, tunnel};
 use crate::conf::LocationConf;
 use crate::failure::{conclude, remark, see, tries};
+use crate::http2::{self, Answer};
 use crate::nginx::{Request, Upstream, log, string};
 use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage, State};
 use crate::types::OtherUpgrades;
@@ -83,8 +84,27 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
         look_at_response(request);
         let next: ngx_http_output_header_filter_pt =
             mem::transmute(NEXT_HEADER.load(Ordering::Relaxed));
-        next.map_or(OK, |next| next(r))
+        let send = || next.map_or(OK, |next| next(r));
+        match http2::answer(request, is_beginning(request)) {
+            Answer::Plain => send(),
+            Answer::Opens => match send() {
+                ERROR => ERROR,
+                _ if !http2::flush(request) => ERROR,
+                rc => rc,
+            },
+            Answer::Wrong => {
+                request.clear_response();
+                NGX_HTTP_BAD_GATEWAY as ngx_int_t
+            }
+        }
     }
+}
+
+/// Whether a tunnel begins with the response.
+fn is_beginning(r: Request<'_>) -> bool {
+    request::of(r)
+        .and_then(Attempt::joined)
+        .is_some_and(is_switched)
 }
 
 /// nginx sends a flush through the body filters between putting up its loop for an upgraded

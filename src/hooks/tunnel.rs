@@ -1,13 +1,15 @@
 //! A tunnel's beginning, the four handlers that take the place of nginx's, and its end.
 
-use nginx_sys::{ngx_cycle_t, ngx_http_request_t, ngx_http_upstream_t, ngx_int_t};
+use nginx_sys::{NGX_OK, ngx_cycle_t, ngx_http_request_t, ngx_http_upstream_t, ngx_int_t};
 
 use super::{count, report};
 use crate::conf::{LocationConf, MainConf};
 use crate::nginx::Request;
 use crate::request::{self, Attempt, Carrier};
 use crate::tunnel::{self, Event, Handlers, Side};
-use crate::zone;
+use crate::{http2, zone};
+
+const OK: ngx_int_t = NGX_OK as ngx_int_t;
 
 const HANDLERS: Handlers = Handlers {
     client_read: Some(client_read),
@@ -25,7 +27,10 @@ pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             servers: drains_upstreams(cycle),
         };
         zone::init_process(cycle, count::act);
-        tunnel::drain::init_process(cycle, heeds)
+        match http2::init_process(cycle) {
+            OK => tunnel::drain::init_process(cycle, heeds),
+            rc => rc,
+        }
     }
 }
 

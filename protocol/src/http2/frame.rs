@@ -88,13 +88,13 @@ const RESERVED: u32 = 1 << 31;
 const ENABLE_CONNECT_PROTOCOL: u16 = 0x8;
 
 /// The SETTINGS frame that tells a client of this.
-pub const fn settings() -> [u8; 15] {
+pub fn settings() -> [u8; 15] {
     let [a, b] = ENABLE_CONNECT_PROTOCOL.to_be_bytes();
     with_payload(Kind::SETTINGS, 0, [a, b, 0, 0, 0, 1])
 }
 
 /// Gives a stream room for so many more bytes; stream 0 is the connection.
-pub const fn window_update(stream: u32, increment: u32) -> [u8; 13] {
+pub fn window_update(stream: u32, increment: u32) -> [u8; 13] {
     with_payload(
         Kind::WINDOW_UPDATE,
         stream,
@@ -103,12 +103,12 @@ pub const fn window_update(stream: u32, increment: u32) -> [u8; 13] {
 }
 
 /// Ends a stream.
-pub const fn reset(stream: u32, error: Error) -> [u8; 13] {
+pub fn reset(stream: u32, error: Error) -> [u8; 13] {
     with_payload(Kind::RST_STREAM, stream, (error as u32).to_be_bytes())
 }
 
 /// Ends a connection for streams above the last one.
-pub const fn go_away(last: u32, error: Error) -> [u8; 17] {
+pub fn go_away(last: u32, error: Error) -> [u8; 17] {
     let [a, b, c, d] = last.to_be_bytes();
     let [e, f, g, h] = (error as u32).to_be_bytes();
     with_payload(Kind::GOAWAY, 0, [a, b, c, d, e, f, g, h])
@@ -126,7 +126,7 @@ pub const fn header_frame(stream: u32, length: u32) -> [u8; FrameHeader::SIZE] {
 }
 
 /// A frame without flags. `SIZE` is that of all of it.
-const fn with_payload<const PAYLOAD: usize, const SIZE: usize>(
+fn with_payload<const PAYLOAD: usize, const SIZE: usize>(
     kind: Kind,
     stream: u32,
     payload: [u8; PAYLOAD],

@@ -1,0 +1,458 @@
+//! A connection of HTTP/2, between its socket and nginx: what nginx reads of it goes through here.
+
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicPtr, Ordering};
+use core::{ptr, slice};
+
+use nginx_sys::{
+    NGX_AGAIN, NGX_ERROR, NGX_LOG_INFO, ngx_connection_t, ngx_encode_base64, ngx_http_core_module,
+    ngx_http_core_srv_conf_t, ngx_http_v2_connection_t, ngx_pool_cleanup_add, ngx_post_event,
+    ngx_posted_next_events, ngx_random, ngx_str_t, off_t, u_char,
+};
+use websocket_protocol::http2::{
+    BROKEN_BLOCK, Block, Cut, Cutter, Data, Error, FrameHeader, KEY_SIZE, asks_for_websocket,
+    header_frame, rewrite, rewritten_size, settings, window_update,
+};
+
+use super::bytes::Bytes;
+use super::frames::{self, Frames};
+use super::functions::{self, Recv};
+use super::hpack::Hpack;
+use super::stream::Stream;
+use crate::nginx::log;
+
+/// What there is beside nginx's own connection. It lives in that one's memory.
+pub struct Connection {
+    pub c: *mut ngx_connection_t,
+    original: Recv,
+    cutter: Cutter,
+    /// Bytes that came and are not cut.
+    held: Bytes,
+    /// They can't be without more.
+    is_short: bool,
+    /// What nginx is to get before anything else.
+    reply: Bytes,
+    /// The stream that this opens, and whether its client sends nothing behind it.
+    announced: Option<(u32, bool)>,
+    /// Those that are tunnels, or are to be.
+    pub streams: *mut Stream,
+    pub frames: Frames,
+}
+
+/// What nginx has a connection read by that stands between two frames.
+static BETWEEN: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+
+const AGAIN: isize = NGX_AGAIN as isize;
+const ERROR: isize = NGX_ERROR as isize;
+
+/// So often a socket is read before others come, if nothing of it is nginx's.
+const ROUNDS: usize = 16;
+
+/// The most bytes of a header block that are held back. nginx's own bound is on its fields.
+const LONGEST_BLOCK: usize = 64 << 10;
+
+/// The largest window, and what nginx lets a connection's come down to.
+const WINDOW: usize = (1 << 31) - 1;
+
+impl Connection {
+    /// That of a connection which is read through here.
+    ///
+    /// # Safety
+    /// The connection must be open.
+    pub unsafe fn of(c: *mut ngx_connection_t) -> Option<*mut Self> {
+        // SAFETY: the caller vouches for the connection; its pool's cleanups are a list, and ours has a Connection.
+        unsafe {
+            if !is_ours(c) {
+                return None;
+            }
+            let mut next = (*(*c).pool).cleanup;
+            while let Some(cleanup) = next.as_ref() {
+                if cleanup.handler.is_some_and(|handler| {
+                    ptr::fn_addr_eq(handler, clean_up as unsafe extern "C" fn(*mut c_void))
+                }) {
+                    return Some(cleanup.data.cast());
+                }
+                next = cleanup.next;
+            }
+            None
+        }
+    }
+
+    /// Stands in front of a connection whose first bytes are about to be read, or which stands between two frames,
+    /// and tells its client. `room`: how much nginx reads at once. `false`: there is no memory.
+    ///
+    /// # Safety
+    /// It must be an open connection of HTTP/2 that is read by `original`.
+    pub unsafe fn join(
+        c: *mut ngx_connection_t,
+        original: Recv,
+        is_begun: bool,
+        room: usize,
+    ) -> bool {
+        let limit = LONGEST_BLOCK.min(room / 2) as u32;
+        // SAFETY: the caller vouches for the connection.
+        unsafe {
+            let cleanup = ngx_pool_cleanup_add((*c).pool, size_of::<Self>());
+            let Some(cleanup) = cleanup.as_mut() else {
+                return false;
+            };
+            let this = cleanup.data.cast::<Self>();
+            this.write(Self {
+                c,
+                original,
+                cutter: if is_begun {
+                    Cutter::at_boundary(limit)
+                } else {
+                    Cutter::new(limit)
+                },
+                held: Bytes::new(),
+                is_short: false,
+                reply: Bytes::new(),
+                announced: None,
+                streams: ptr::null_mut(),
+                frames: Frames::new(),
+            });
+            if Self::queue(this, &settings()).is_none() {
+                return false;
+            }
+            cleanup.handler = Some(clean_up);
+            (*c).recv = Some(recv);
+        }
+        true
+    }
+
+    /// Queues a frame of the connection.
+    ///
+    /// # Safety
+    /// It must be open.
+    pub unsafe fn queue(this: *mut Self, frame: &[u8]) -> Option<()> {
+        // SAFETY: the caller vouches for the connection, in whose memory this is.
+        unsafe {
+            let c = (*this).c;
+            Frames::queue(&raw mut (*this).frames, (*c).data.cast(), (*c).pool, frame)
+        }
+    }
+
+    /// # Safety
+    /// It must be open.
+    pub unsafe fn send(this: *mut Self) -> bool {
+        // SAFETY: the caller vouches for the connection.
+        unsafe { frames::send((*(*this).c).data.cast()) }
+    }
+
+    /// The stream that nginx has just been told of, if it is this one: whether its client sends nothing behind it.
+    pub fn claim(&mut self, stream: u32) -> Option<bool> {
+        self.announced
+            .take_if(|(announced, _)| *announced == stream)
+            .map(|(_, is_last)| is_last)
+    }
+
+    fn h2c(&self) -> *mut ngx_http_v2_connection_t {
+        // SAFETY: it is read, so it is open.
+        unsafe { (*self.c).data.cast() }
+    }
+
+    /// Has nginx come again.
+    fn set_ready(&self) {
+        // SAFETY: it is read, so it is open.
+        unsafe { (*(*self.c).read).set_ready(1) };
+    }
+
+    fn is_ready(&self) -> bool {
+        // SAFETY: it is read, so it is open.
+        unsafe { (*(*self.c).read).ready() != 0 }
+    }
+
+    /// Notes how nginx stands between two frames.
+    fn learn(&self) {
+        if BETWEEN.load(Ordering::Relaxed).is_null()
+            && self.held.is_empty()
+            && self.cutter.is_at_boundary()
+        {
+            let h2c = self.h2c();
+            // SAFETY: it is read, so it is open.
+            let handler = unsafe {
+                (*h2c)
+                    .state
+                    .handler
+                    .filter(|_| (*h2c).state.buffer_used == 0)
+            };
+            if let Some(handler) = handler {
+                BETWEEN.store(handler as *mut u8, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether nginx stands between two frames. Not known before a connection was read through here.
+    ///
+    /// # Safety
+    /// The connection must be open.
+    pub unsafe fn is_between_frames(h2c: *const ngx_http_v2_connection_t) -> bool {
+        let between = BETWEEN.load(Ordering::Relaxed);
+        // SAFETY: the caller vouches for the connection.
+        let state = unsafe { &(*h2c).state };
+        let handler = state.handler.map(|handler| handler as *mut u8);
+        !between.is_null() && handler == Some(between) && state.buffer_used == 0
+    }
+
+    /// What nginx gets.
+    fn recv(&mut self, room: &mut [u8]) -> isize {
+        // SAFETY: it is read, so it is open.
+        if unsafe { (*self.c).error() } != 0 {
+            return ERROR;
+        }
+        for _ in 0..ROUNDS {
+            if !self.reply.is_empty() {
+                return self.give_reply(room);
+            }
+            // nginx has read all that it was given: what it has not taken it has refused.
+            self.announced = None;
+            self.learn();
+            // A connection that nginx is about to close is read into less, and all goes nowhere.
+            let held = self.held.len();
+            let Some(place) = room.get_mut(held..) else {
+                self.held.clear();
+                continue;
+            };
+            if place.is_empty() {
+                return ERROR;
+            }
+            let mut come = held;
+            if held == 0 || self.is_short {
+                // SAFETY: the connection is open, and there is so much room.
+                let count = unsafe { (self.original)(self.c, place.as_mut_ptr(), place.len()) };
+                match usize::try_from(count) {
+                    Ok(count) if count > 0 => come += count,
+                    _ => return count,
+                }
+            }
+            if let Some(front) = room.get_mut(..held) {
+                front.copy_from_slice(self.held.as_slice());
+            }
+            self.held.clear();
+            self.is_short = false;
+            if let Some(count) = self.cut(room, come) {
+                return count;
+            }
+        }
+        // SAFETY: an open connection has its events.
+        unsafe { ngx_post_event((*self.c).read, &raw mut ngx_posted_next_events) };
+        AGAIN
+    }
+
+    /// Finds what is nginx's in the first so many bytes. `None`: there is nothing, but more to read.
+    fn cut(&mut self, room: &mut [u8], come: usize) -> Option<isize> {
+        let mut at = 0;
+        loop {
+            let bytes = room.get(at..come).unwrap_or_default();
+            let mut cutter = self.cutter;
+            let cut = cutter.next(bytes, |stream| self.stream(stream).is_some());
+            self.cutter = cutter;
+            let size = cut.size();
+            let behind = bytes.get(size..).unwrap_or_default();
+            match cut {
+                Cut::Data(data) => {
+                    if !self.take(data) {
+                        return Some(ERROR);
+                    }
+                    at += size;
+                    continue;
+                }
+                Cut::More => {
+                    self.is_short = !bytes.is_empty();
+                    if !self.hold(bytes) {
+                        return Some(ERROR);
+                    }
+                    return (!self.is_ready()).then_some(AGAIN);
+                }
+                Cut::Theirs(_) => {
+                    if !self.hold(behind) {
+                        return Some(ERROR);
+                    }
+                }
+                Cut::Block(block) => {
+                    if !self.hold(behind) {
+                        return Some(ERROR);
+                    }
+                    match self.replace(block) {
+                        Some(true) => return Some(self.give_reply(room)),
+                        Some(false) => {}
+                        None => return Some(ERROR),
+                    }
+                }
+            }
+            room.copy_within(at..at + size, 0);
+            return Some(size as isize);
+        }
+    }
+
+    /// Keeps bytes for later. `false`: there is no memory.
+    fn hold(&mut self, bytes: &[u8]) -> bool {
+        if bytes.is_empty() {
+            return true;
+        }
+        self.set_ready();
+        // SAFETY: it is read, so it is open.
+        let log = unsafe { (*self.c).log };
+        self.held.append(bytes, log).is_ok()
+    }
+
+    fn give_reply(&mut self, room: &mut [u8]) -> isize {
+        let count = room.len().min(self.reply.len());
+        if let Some((place, bytes)) = room
+            .get_mut(..count)
+            .zip(self.reply.as_slice().get(..count))
+        {
+            place.copy_from_slice(bytes);
+        }
+        self.reply.take(count);
+        self.set_ready();
+        count as isize
+    }
+
+    /// Puts a GET in the place of an extended CONNECT. Whether it is one; `None`: there is no memory.
+    fn replace(&mut self, block: Block<'_>) -> Option<bool> {
+        let h2c = self.h2c();
+        // SAFETY: the connection is open, and nginx has read all that came before the block.
+        let (mut table, limit, log) = unsafe {
+            if (*h2c).goaway() != 0 {
+                return Some(false);
+            }
+            let hc = (*h2c).http_connection;
+            let servers = (*(*hc).conf_ctx).srv_conf;
+            let server = *servers.add(ngx_http_core_module.ctx_index);
+            let bounds = (*server.cast::<ngx_http_core_srv_conf_t>()).large_client_header_buffers;
+            (
+                Hpack::new(h2c, functions::get()?)?,
+                bounds
+                    .size
+                    .saturating_mul(usize::try_from(bounds.num).ok()?),
+                (*self.c).log,
+            )
+        };
+        let joined = table.memory(block.size())?;
+        block.join(joined);
+        if !asks_for_websocket(joined, &mut table) {
+            return Some(false);
+        }
+        let room = FrameHeader::SIZE + rewritten_size(joined.len(), limit);
+        let reply = self.reply.zeros(room, log).ok()?;
+        let (head, body) = reply.split_at_mut_checked(FrameHeader::SIZE)?;
+        let length = rewrite(joined, &mut table, limit, &key(), body);
+        let length = length.unwrap_or_else(|| {
+            // nginx ends the connection.
+            for (place, byte) in body.iter_mut().zip(BROKEN_BLOCK) {
+                *place = *byte;
+            }
+            BROKEN_BLOCK.len()
+        });
+        head.copy_from_slice(&header_frame(block.stream, length as u32));
+        self.reply.truncate(FrameHeader::SIZE + length);
+        self.announced = Some((block.stream, block.is_last));
+        Some(true)
+    }
+
+    pub fn stream(&self, id: u32) -> Option<*mut Stream> {
+        let mut next = self.streams;
+        // SAFETY: a list of streams that are alive.
+        while let Some(stream) = unsafe { next.as_ref() } {
+            if stream.id == id {
+                return Some(next);
+            }
+            next = stream.next;
+        }
+        None
+    }
+
+    /// Gives a stream what is its. `false`: the connection is to end.
+    fn take(&mut self, data: Data<'_>) -> bool {
+        let h2c = self.h2c();
+        let length = data.payload.len() + data.padding as usize;
+        // SAFETY: the connection is open. nginx counts all of it so.
+        unsafe {
+            (*h2c).total_bytes += data.size as off_t;
+            (*h2c).payload_bytes += data.payload.len() as off_t;
+            if (*h2c).total_bytes / 8 > (*h2c).payload_bytes + FLOOD {
+                let text = format_args!("http2 flood detected");
+                log::cycle((*self.c).log, NGX_LOG_INFO, text);
+                return false;
+            }
+            let Some(left) = (*h2c).recv_window.checked_sub(length) else {
+                return false;
+            };
+            (*h2c).recv_window = left;
+            if left < WINDOW / 4 {
+                (*h2c).recv_window = WINDOW;
+                let update = window_update(0, (WINDOW - left) as u32);
+                if Self::queue(self, &update).is_none() {
+                    return false;
+                }
+            }
+        }
+        match self.stream(data.stream) {
+            // SAFETY: a stream of the list is alive.
+            Some(stream) => unsafe { Stream::come(stream, data) },
+            None => true,
+        }
+    }
+
+    /// Ends a stream, for nginx and for its client.
+    ///
+    /// # Safety
+    /// The connection must be open, and the stream one of its.
+    pub unsafe fn reset(this: *mut Self, stream: u32, error: Error) -> Option<()> {
+        // SAFETY: the caller vouches for the connection.
+        unsafe { Self::queue(this, &websocket_protocol::http2::reset(stream, error)) }
+    }
+}
+
+/// What nginx lets by beyond eight times of what is of use.
+const FLOOD: off_t = 1 << 20;
+
+/// Whether a connection is read through here.
+///
+/// # Safety
+/// The connection must be open.
+pub unsafe fn is_ours(c: *const ngx_connection_t) -> bool {
+    // SAFETY: the caller vouches for the connection.
+    unsafe { (*c).recv }.is_some_and(|is| ptr::fn_addr_eq(is, recv as Recv))
+}
+
+/// A key for the upstream: RFC 8441 has none.
+fn key() -> [u8; KEY_SIZE] {
+    let mut nonce = [0_u8; 16];
+    for byte in &mut nonce {
+        *byte = (ngx_random() >> 7) as u8;
+    }
+    let mut key = [0_u8; KEY_SIZE];
+    let mut source = ngx_str_t {
+        len: nonce.len(),
+        data: nonce.as_mut_ptr(),
+    };
+    let mut encoded = ngx_str_t {
+        len: key.len(),
+        data: key.as_mut_ptr(),
+    };
+    // SAFETY: sixteen bytes become twenty-four.
+    unsafe { ngx_encode_base64(&raw mut encoded, &raw mut source) };
+    key
+}
+
+/// `c->recv`
+unsafe extern "C" fn recv(c: *mut ngx_connection_t, room: *mut u_char, size: usize) -> isize {
+    // SAFETY: nginx reads an open connection, into room of this size.
+    unsafe {
+        match Connection::of(c) {
+            Some(this) => (*this).recv(slice::from_raw_parts_mut(room, size)),
+            None => ERROR,
+        }
+    }
+}
+
+/// The connection's memory goes, when its streams are gone.
+unsafe extern "C" fn clean_up(this: *mut c_void) {
+    // SAFETY: join() made it.
+    let this = unsafe { &mut *this.cast::<Connection>() };
+    this.held.clear();
+    this.reply.clear();
+}

@@ -1,0 +1,259 @@
+//! Where a connection comes by on its way from nginx's listening socket to its HTTP/2.
+
+use core::mem;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+use nginx_sys::{
+    NGX_ERROR, NGX_LOG_WARN, NGX_OK, NGX_USE_CLEAR_EVENT, ngx_array_t, ngx_conf_t,
+    ngx_connection_t, ngx_cycle_t, ngx_event_flags, ngx_event_t, ngx_http_conf_addr_t,
+    ngx_http_conf_port_t, ngx_http_connection_t, ngx_http_core_main_conf_t, ngx_http_core_module,
+    ngx_http_core_srv_conf_t, ngx_http_init_connection, ngx_int_t, ngx_listening_t, u_char,
+};
+
+use super::connection::Connection;
+use super::frames;
+use super::functions::{self, Recv};
+use crate::conf::{LocationConf, MainConf};
+use crate::nginx::{conf, log, pool};
+
+/// nginx's function for the first bytes of a connection with TLS, and for the end of its handshake. It has one of each.
+static READ: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+static HANDSHAKEN: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+
+type ReadHandler = unsafe extern "C" fn(*mut ngx_event_t);
+type ConnectionHandler = unsafe extern "C" fn(*mut ngx_connection_t);
+
+/// Notes which default servers stand for addresses of which a server has `websocket_http2 on`: nginx is about to forget
+/// which servers an address has. `None` without memory.
+///
+/// # Safety
+/// `cf` must be in the http context, with all levels merged.
+pub unsafe fn arrange(cf: *mut ngx_conf_t, main: &MainConf) -> Option<()> {
+    // SAFETY: the caller vouches for cf; `ports` is NULL or an array of ports, each with its addresses and theirs with
+    // servers.
+    unsafe {
+        let core = conf::main(cf, ngx_http_core_module.ctx_index);
+        let ports = (*core.cast::<ngx_http_core_main_conf_t>()).ports;
+        for port in pool::elements::<ngx_http_conf_port_t>(ports) {
+            let addresses: *const ngx_array_t = &raw const port.addrs;
+            for address in pool::elements::<ngx_http_conf_addr_t>(addresses.cast_mut()) {
+                let servers: *const ngx_array_t = &raw const address.servers;
+                let servers = pool::elements::<*const ngx_http_core_srv_conf_t>(servers.cast_mut());
+                if servers
+                    .iter()
+                    .any(|&server| LocationConf::of_server(server).is_http2())
+                {
+                    main.note_http2(address.default_server, port.port)?;
+                }
+            }
+        }
+    }
+    Some(())
+}
+
+/// `init_process`: stands at the listening sockets where a server wants it.
+///
+/// # Safety
+/// `cycle` must be the worker's.
+pub unsafe fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    // SAFETY: the caller vouches for the cycle; its sockets are an array.
+    unsafe {
+        let wanted = MainConf::of_cycle(cycle).is_some_and(MainConf::has_http2);
+        if !wanted {
+            return NGX_OK as ngx_int_t;
+        }
+        if !functions::find() || ngx_event_flags & NGX_USE_CLEAR_EVENT as usize == 0 {
+            log::cycle(
+                (*cycle).log,
+                NGX_LOG_WARN,
+                format_args!(
+                    "\"websocket_http2\" is ignored: this nginx has no HTTP/2, or no epoll"
+                ),
+            );
+            return NGX_OK as ngx_int_t;
+        }
+        let count = (*cycle).listening.nelts;
+        let sockets = (*cycle).listening.elts.cast::<ngx_listening_t>();
+        for socket in (0..count).map(|index| &mut *sockets.add(index)) {
+            let init: ConnectionHandler = ngx_http_init_connection;
+            if socket
+                .handler
+                .is_some_and(|handler| ptr::fn_addr_eq(handler, init))
+            {
+                socket.handler = Some(accepted);
+            }
+        }
+    }
+    NGX_OK as ngx_int_t
+}
+
+/// A connection has come.
+unsafe extern "C" fn accepted(c: *mut ngx_connection_t) {
+    // SAFETY: nginx gives a connection that is open.
+    unsafe {
+        ngx_http_init_connection(c);
+        if is_closed(c) {
+            return;
+        }
+        if (*c).ssl.is_null() {
+            let hc = (*c).data.cast::<ngx_http_connection_t>();
+            if (*hc).ssl() != 0 && is_wanted(c, hc) {
+                stand_before_tls(c);
+            }
+        } else {
+            // Its first bytes had come with it.
+            look(c);
+        }
+    }
+}
+
+/// # Safety
+/// Both must be those of a connection that has just come.
+unsafe fn is_wanted(c: *const ngx_connection_t, hc: *const ngx_http_connection_t) -> bool {
+    // SAFETY: the caller vouches for the connection, which has an address with its default server, and the socket
+    // that it came by with its own.
+    unsafe {
+        let server = (*(*hc).addr_conf).default_server;
+        let socket = (*(*c).listening).sockaddr.cast::<libc::sockaddr>();
+        let port = match i32::from((*socket).sa_family) {
+            libc::AF_INET => (*socket.cast::<libc::sockaddr_in>()).sin_port,
+            libc::AF_INET6 => (*socket.cast::<libc::sockaddr_in6>()).sin6_port,
+            _ => 0,
+        };
+        MainConf::of_server(server).wants_http2(server, u16::from_be(port))
+    }
+}
+
+/// # Safety
+/// The connection must be open, and wait for its first bytes.
+unsafe fn stand_before_tls(c: *mut ngx_connection_t) {
+    // SAFETY: the caller vouches for the connection, which has its events.
+    unsafe {
+        let read = (*c).read;
+        if let Some(handler) = (*read).handler {
+            READ.store(handler as *mut u8, Ordering::Relaxed);
+            (*read).handler = Some(first_bytes);
+        }
+    }
+}
+
+/// The first bytes of a connection with TLS can be read.
+unsafe extern "C" fn first_bytes(event: *mut ngx_event_t) {
+    // SAFETY: nginx calls the handler of an open connection, and what stood there was a handler.
+    unsafe {
+        let c = (*event).data.cast::<ngx_connection_t>();
+        let original: ReadHandler = mem::transmute(READ.load(Ordering::Relaxed));
+        (*event).handler = Some(original);
+        original(event);
+        if is_closed(c) {
+            return;
+        }
+        if (*c).ssl.is_null() {
+            // They have not all come.
+            (*event).handler = Some(first_bytes);
+        } else {
+            look(c);
+        }
+    }
+}
+
+/// A handshake has begun, or is over.
+///
+/// # Safety
+/// The connection must be open, and have TLS.
+unsafe fn look(c: *mut ngx_connection_t) {
+    // SAFETY: the caller vouches for the connection.
+    unsafe {
+        let tls = &mut *(*c).ssl;
+        if tls.handshaked() != 0 {
+            join_late(c);
+            return;
+        }
+        if let Some(handler) = tls.handler {
+            HANDSHAKEN.store(handler as *mut u8, Ordering::Relaxed);
+            tls.handler = Some(handshaken);
+        }
+    }
+}
+
+/// Its handshake was over at once, as with early data, and nginx has read what came with it. Between two frames it can be
+/// joined; else it is left alone, and its client has WebSockets over HTTP/1.1.
+///
+/// # Safety
+/// The connection must be open, and have TLS.
+unsafe fn join_late(c: *mut ngx_connection_t) {
+    // SAFETY: the caller vouches for the connection.
+    unsafe {
+        let Some(original) = tls_recv().filter(|&recv| is_read_by(c, Some(recv))) else {
+            return;
+        };
+        if is_http2(c) && Connection::is_between_frames((*c).data.cast()) {
+            Connection::join(c, original, true, usize::MAX);
+            frames::send((*c).data.cast());
+        }
+    }
+}
+
+/// What HTTP/2 keeps of a connection begins with it; what HTTP/1.1 does, doesn't.
+///
+/// # Safety
+/// The connection must be open, and one of nginx's http module.
+unsafe fn is_http2(c: *mut ngx_connection_t) -> bool {
+    // SAFETY: the caller vouches for the connection.
+    unsafe { *(*c).data.cast::<*mut ngx_connection_t>() == c }
+}
+
+/// A handshake is over. What comes next is HTTP/2 or not.
+unsafe extern "C" fn handshaken(c: *mut ngx_connection_t) {
+    // SAFETY: nginx gives a connection that is open, and what stood there was such a handler.
+    unsafe {
+        let original: ConnectionHandler = mem::transmute(HANDSHAKEN.load(Ordering::Relaxed));
+        if is_read_by(c, tls_recv()) {
+            (*c).recv = Some(first_recv);
+        }
+        original(c);
+    }
+}
+
+/// The first bytes behind a handshake.
+unsafe extern "C" fn first_recv(c: *mut ngx_connection_t, room: *mut u_char, size: usize) -> isize {
+    let Some(original) = tls_recv() else {
+        return NGX_ERROR as isize;
+    };
+    // SAFETY: nginx reads an open connection, into room of this size.
+    unsafe {
+        (*c).recv = Some(original);
+        if is_http2(c) && size >= LEAST {
+            Connection::join(c, original, false, size);
+        }
+        (*c).recv
+            .map_or(NGX_ERROR as isize, |recv| recv(c, room, size))
+    }
+}
+
+/// With less room than this (`http2_recv_buffer_size`) a connection is left alone.
+const LEAST: usize = 4 << 10;
+
+fn tls_recv() -> Option<Recv> {
+    functions::get()?.ssl_recv
+}
+
+/// # Safety
+/// The connection must be open.
+unsafe fn is_read_by(c: *const ngx_connection_t, recv: Option<Recv>) -> bool {
+    // SAFETY: the caller vouches for the connection.
+    match (unsafe { (*c).recv }, recv) {
+        (Some(is), Some(recv)) => ptr::fn_addr_eq(is, recv),
+        _ => false,
+    }
+}
+
+/// Whether nginx has closed it. What it had is still there.
+///
+/// # Safety
+/// It must be one of the worker's.
+unsafe fn is_closed(c: *const ngx_connection_t) -> bool {
+    // SAFETY: the caller vouches for the connection.
+    unsafe { (*c).fd == -1 }
+}

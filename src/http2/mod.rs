@@ -1,0 +1,17 @@
+//! WebSocket over HTTP/2 (RFC 8441), on an nginx that does not know it: from here a connection is read, and its
+//! extended CONNECTs are requests of HTTP/1.1 to all that comes behind.
+//!
+//! [`doorway`] finds the connections, [`connection`] stands between one and nginx, [`stream`] is a tunnel's end
+//! of it.
+
+mod bytes;
+mod connection;
+mod doorway;
+mod frames;
+mod functions;
+mod hpack;
+mod request;
+mod stream;
+
+pub use doorway::{arrange, init_process};
+pub use request::{Answer, answer, flush, is_connect, post_read};

@@ -1,0 +1,188 @@
+//! An extended CONNECT as a request, and the answer to it.
+
+use core::ffi::{CStr, c_void};
+use core::mem;
+
+use nginx_sys::{
+    NGX_DECLINED, NGX_ERROR, NGX_HTTP_SWITCHING_PROTOCOLS, ngx_http_request_t, ngx_int_t,
+    ngx_list_push, ngx_pool_cleanup_add, ngx_table_elt_t, ngx_uint_t,
+};
+use websocket_protocol::http2::ReceiveWindow;
+
+use super::bytes::Bytes;
+use super::connection::Connection;
+use super::frames;
+use super::stream::Stream;
+use crate::conf::LocationConf;
+use crate::nginx::{Request, headers, string};
+
+const PASS: ngx_int_t = NGX_DECLINED as ngx_int_t;
+const NO_MEMORY: ngx_int_t = NGX_ERROR as ngx_int_t;
+
+/// The smallest window of a tunnel.
+const WINDOW: usize = 64 << 10;
+
+/// The handler of the phase in which nginx has read a request, and done nothing yet. An extended CONNECT gets here what a
+/// handshake of HTTP/1.1 has, and nginx would refuse in HTTP/2.
+pub unsafe extern "C" fn post_read(r: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: nginx gives a request that is alive.
+    unsafe {
+        let Some((connection, id)) = connection_of(r) else {
+            return PASS;
+        };
+        let Some(is_last) = (*connection).claim(id) else {
+            return PASS;
+        };
+        let cleanup = ngx_pool_cleanup_add((*r).pool, size_of::<Stream>());
+        let Some(cleanup) = cleanup.as_mut() else {
+            return NO_MEMORY;
+        };
+        let stream = (*r).stream;
+        let place = cleanup.data.cast::<Stream>();
+        place.write(Stream {
+            next: (*connection).streams,
+            id,
+            connection,
+            r,
+            // nginx was told of no body: so that is what its settings say.
+            window: ReceiveWindow::new(u32::try_from((*stream).recv_window).unwrap_or(u32::MAX)),
+            come: Bytes::new(),
+            is_last,
+            is_open: false,
+            out: mem::zeroed(),
+            unsent: Bytes::new(),
+        });
+        (*connection).streams = place;
+        cleanup.handler = Some(clean_up);
+        if !is_last {
+            (*stream).set_in_closed(0);
+        }
+        let (upgrade, connection) = (
+            add(r, c"upgrade", c"websocket"),
+            add(r, c"connection", c"upgrade"),
+        );
+        if upgrade.is_null() || connection.is_null() {
+            return NO_MEMORY;
+        }
+        (*r).headers_in.upgrade = upgrade;
+    }
+    PASS
+}
+
+/// Adds a header of the request.
+///
+/// # Safety
+/// The request must be alive.
+unsafe fn add(
+    r: *mut ngx_http_request_t,
+    name: &'static CStr,
+    value: &'static CStr,
+) -> *mut ngx_table_elt_t {
+    // SAFETY: the caller vouches for the request, whose headers nginx has read.
+    unsafe {
+        let header = ngx_list_push(&raw mut (*r).headers_in.headers).cast::<ngx_table_elt_t>();
+        if let Some(header) = header.as_mut() {
+            *header = mem::zeroed();
+            header.hash = string::hash(name.to_bytes());
+            header.key = string::constant(name);
+            header.lowcase_key = header.key.data;
+            header.value = string::constant(value);
+        }
+        header
+    }
+}
+
+/// The request's memory goes.
+unsafe extern "C" fn clean_up(stream: *mut c_void) {
+    // SAFETY: post_read() made it, and nginx has let go of what it had queued of the request.
+    unsafe { Stream::leave(stream.cast()) };
+}
+
+/// The connection that is read here, and the stream's number in it.
+///
+/// # Safety
+/// The request must be alive.
+unsafe fn connection_of(r: *mut ngx_http_request_t) -> Option<(*mut Connection, u32)> {
+    // SAFETY: the caller vouches for the request; that of a stream has one, with its connection.
+    unsafe {
+        let stream = (*r).stream.as_ref()?;
+        if (*r).main != r {
+            return None;
+        }
+        let connection = Connection::of((*stream.connection).connection)?;
+        Some((connection, u32::try_from((*stream.node).id).ok()?))
+    }
+}
+
+fn stream_of(r: Request<'_>) -> Option<*mut Stream> {
+    // SAFETY: the request is alive, and with it its connection.
+    unsafe {
+        let (connection, id) = connection_of(r.as_ptr())?;
+        (*connection).stream(id)
+    }
+}
+
+/// Whether a request was an extended CONNECT.
+pub fn is_connect(r: Request<'_>) -> bool {
+    stream_of(r).is_some()
+}
+
+/// What is to become of the answer to a request.
+pub enum Answer {
+    /// Nothing else than of any.
+    Plain,
+    /// It opens a tunnel: it has become one of HTTP/2, and is to be [flushed](flush) when nginx has it.
+    Opens,
+    /// It would open one where there is none.
+    Wrong,
+}
+
+/// The answer to a request is about to be sent. `is_tunnel`: a tunnel begins with it.
+pub fn answer(r: Request<'_>, is_tunnel: bool) -> Answer {
+    let Some(stream) = stream_of(r) else {
+        return Answer::Plain;
+    };
+    if is_tunnel {
+        open(r, stream);
+        return Answer::Opens;
+    }
+    match r.status() {
+        200..300 | SWITCHING => Answer::Wrong,
+        _ => Answer::Plain,
+    }
+}
+
+const SWITCHING: ngx_uint_t = NGX_HTTP_SWITCHING_PROTOCOLS as ngx_uint_t;
+
+/// Makes the 101 a 200.
+fn open(r: Request<'_>, stream: *mut Stream) {
+    const NOT_IN_HTTP2: &[&str] = &[
+        "connection",
+        "keep-alive",
+        "sec-websocket-accept",
+        "upgrade",
+    ];
+    let conf = LocationConf::of(r);
+    // SAFETY: the request is alive, and nothing of its response is sent; the stream is its.
+    unsafe {
+        let out = &raw mut (*r.as_ptr()).headers_out;
+        (*out).status = 200;
+        (*out).status_line = string::EMPTY;
+        (*out).content_length_n = -1;
+        // No filter is to take it for a text.
+        (*out).content_type = string::EMPTY;
+        (*out).content_type_len = 0;
+        headers::leave_out(&raw mut (*out).headers, NOT_IN_HTTP2);
+        Stream::open(stream, conf.buffer_size().max(WINDOW));
+    }
+}
+
+/// Has nginx send what it has of the answer that opens a tunnel, and gives its client room. `false`: the connection is
+/// broken.
+pub fn flush(r: Request<'_>) -> bool {
+    let Some(stream) = stream_of(r) else {
+        return true;
+    };
+    // SAFETY: the request is alive, and with it its stream and connection.
+    unsafe { Stream::give_credit(stream) && frames::send((*(*r.as_ptr()).stream).connection) }
+}
