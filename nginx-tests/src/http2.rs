@@ -1,5 +1,7 @@
 //! An HTTP/2 client of one request per connection, small enough to send what no library would.
 
+pub mod session;
+
 use std::io;
 
 use crate::wire::Wire;

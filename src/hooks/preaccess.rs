@@ -12,6 +12,7 @@ use websocket_protocol::{Cause, Evidence, Refusal, Seen, Status, Strictness, Upg
 use super::{count, report};
 use crate::conf::LocationConf;
 use crate::failure::conclude;
+use crate::http2;
 use crate::nginx::{Request, string};
 use crate::request::attempt::{self, Judgement};
 use crate::request::{self, Attempt, Broken};
@@ -24,6 +25,10 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx gives a request that is alive.
     let r = unsafe { Request::new(r) };
     let conf = LocationConf::of(r);
+    // Whatever it is answered with, a client would take it for a tunnel if it went well.
+    if !conf.is_on() && !r.is_error_page() && http2::is_connect(r) {
+        return http2::NOT_IMPLEMENTED;
+    }
     // `post_action` comes when all is over.
     if !conf.is_on() || r.is_post_action() || !attempt::may_ask(r) {
         return PASS;

@@ -1,7 +1,6 @@
 //! A connection of HTTP/2, between its socket and nginx: what nginx reads of it goes through here.
 
 use core::ffi::c_void;
-use core::sync::atomic::{AtomicPtr, Ordering};
 use core::{ptr, slice};
 
 use nginx_sys::{
@@ -18,6 +17,7 @@ use super::bytes::Bytes;
 use super::frames::{self, Frames};
 use super::functions::{self, Recv};
 use super::hpack::Hpack;
+use super::parser::Place;
 use super::stream::Stream;
 use crate::nginx::log;
 
@@ -38,9 +38,6 @@ pub struct Connection {
     pub streams: *mut Stream,
     pub frames: Frames,
 }
-
-/// What nginx has a connection read by that stands between two frames.
-static BETWEEN: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 
 const AGAIN: isize = NGX_AGAIN as isize;
 const ERROR: isize = NGX_ERROR as isize;
@@ -78,15 +75,14 @@ impl Connection {
         }
     }
 
-    /// Stands in front of a connection whose first bytes are about to be read, or which stands between two frames,
-    /// and tells its client. `room`: how much nginx reads at once. `false`: there is no memory.
+    /// Stands in front of a connection that is at this place, and tells its client. `room`: how much nginx reads at once. `false`: there is no memory.
     ///
     /// # Safety
     /// It must be an open connection of HTTP/2 that is read by `original`.
     pub unsafe fn join(
         c: *mut ngx_connection_t,
         original: Recv,
-        is_begun: bool,
+        place: Place,
         room: usize,
     ) -> bool {
         let limit = LONGEST_BLOCK.min(room / 2) as u32;
@@ -100,10 +96,9 @@ impl Connection {
             this.write(Self {
                 c,
                 original,
-                cutter: if is_begun {
-                    Cutter::at_boundary(limit)
-                } else {
-                    Cutter::new(limit)
+                cutter: match place {
+                    Place::Start => Cutter::new(limit),
+                    Place::BetweenFrames => Cutter::at_boundary(limit),
                 },
                 held: Bytes::new(),
                 is_short: false,
@@ -163,38 +158,6 @@ impl Connection {
         unsafe { (*(*self.c).read).ready() != 0 }
     }
 
-    /// Notes how nginx stands between two frames.
-    fn learn(&self) {
-        if BETWEEN.load(Ordering::Relaxed).is_null()
-            && self.held.is_empty()
-            && self.cutter.is_at_boundary()
-        {
-            let h2c = self.h2c();
-            // SAFETY: it is read, so it is open.
-            let handler = unsafe {
-                (*h2c)
-                    .state
-                    .handler
-                    .filter(|_| (*h2c).state.buffer_used == 0)
-            };
-            if let Some(handler) = handler {
-                BETWEEN.store(handler as *mut u8, Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// Whether nginx stands between two frames. Not known before a connection was read through here.
-    ///
-    /// # Safety
-    /// The connection must be open.
-    pub unsafe fn is_between_frames(h2c: *const ngx_http_v2_connection_t) -> bool {
-        let between = BETWEEN.load(Ordering::Relaxed);
-        // SAFETY: the caller vouches for the connection.
-        let state = unsafe { &(*h2c).state };
-        let handler = state.handler.map(|handler| handler as *mut u8);
-        !between.is_null() && handler == Some(between) && state.buffer_used == 0
-    }
-
     /// What nginx gets.
     fn recv(&mut self, room: &mut [u8]) -> isize {
         // SAFETY: it is read, so it is open.
@@ -207,7 +170,6 @@ impl Connection {
             }
             // nginx has read all that it was given: what it has not taken it has refused.
             self.announced = None;
-            self.learn();
             // A connection that nginx is about to close is read into less, and all goes nowhere.
             let held = self.held.len();
             let Some(place) = room.get_mut(held..) else {

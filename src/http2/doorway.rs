@@ -6,14 +6,17 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use nginx_sys::{
     NGX_ERROR, NGX_LOG_WARN, NGX_OK, NGX_USE_CLEAR_EVENT, ngx_array_t, ngx_conf_t,
-    ngx_connection_t, ngx_cycle_t, ngx_event_flags, ngx_event_t, ngx_http_conf_addr_t,
-    ngx_http_conf_port_t, ngx_http_connection_t, ngx_http_core_main_conf_t, ngx_http_core_module,
-    ngx_http_core_srv_conf_t, ngx_http_init_connection, ngx_int_t, ngx_listening_t, u_char,
+    ngx_connection_t, ngx_cycle_t, ngx_event_flags, ngx_event_t, ngx_http_addr_conf_t,
+    ngx_http_conf_addr_t, ngx_http_conf_port_t, ngx_http_connection_t, ngx_http_core_main_conf_t,
+    ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_http_in_addr_t, ngx_http_in6_addr_t,
+    ngx_http_init_connection, ngx_http_port_t, ngx_http_v2_connection_t, ngx_int_t,
+    ngx_listening_t, u_char,
 };
 
 use super::connection::Connection;
 use super::frames;
 use super::functions::{self, Recv};
+use super::parser::{self, Place};
 use crate::conf::{LocationConf, MainConf};
 use crate::nginx::{conf, log, pool};
 
@@ -63,7 +66,8 @@ pub unsafe fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         if !wanted {
             return NGX_OK as ngx_int_t;
         }
-        if !functions::find() || ngx_event_flags & NGX_USE_CLEAR_EVENT as usize == 0 {
+        let has_edges = ngx_event_flags & NGX_USE_CLEAR_EVENT as usize != 0;
+        let Some(functions) = functions::find().filter(|_| has_edges) else {
             log::cycle(
                 (*cycle).log,
                 NGX_LOG_WARN,
@@ -72,7 +76,7 @@ pub unsafe fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
                 ),
             );
             return NGX_OK as ngx_int_t;
-        }
+        };
         let count = (*cycle).listening.nelts;
         let sockets = (*cycle).listening.elts.cast::<ngx_listening_t>();
         for socket in (0..count).map(|index| &mut *sockets.add(index)) {
@@ -82,10 +86,31 @@ pub unsafe fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
                 .is_some_and(|handler| ptr::fn_addr_eq(handler, init))
             {
                 socket.handler = Some(accepted);
+                if let Some(address) = address(socket) {
+                    parser::learn(cycle, functions, address);
+                }
             }
         }
     }
     NGX_OK as ngx_int_t
+}
+
+/// An address of a listening socket.
+///
+/// # Safety
+/// It must be one of nginx's http module.
+unsafe fn address(socket: &ngx_listening_t) -> Option<*mut ngx_http_addr_conf_t> {
+    // SAFETY: the caller vouches for the socket, which has one address at least.
+    unsafe {
+        let port = socket.servers.cast::<ngx_http_port_t>().as_ref()?;
+        let is_inet6 =
+            i32::from((*socket.sockaddr.cast::<libc::sockaddr>()).sa_family) == libc::AF_INET6;
+        Some(if is_inet6 {
+            &raw mut (*port.addrs.cast::<ngx_http_in6_addr_t>()).conf
+        } else {
+            &raw mut (*port.addrs.cast::<ngx_http_in_addr_t>()).conf
+        })
+    }
 }
 
 /// A connection has come.
@@ -96,15 +121,30 @@ unsafe extern "C" fn accepted(c: *mut ngx_connection_t) {
         if is_closed(c) {
             return;
         }
-        if (*c).ssl.is_null() {
-            let hc = (*c).data.cast::<ngx_http_connection_t>();
-            if (*hc).ssl() != 0 && is_wanted(c, hc) {
-                stand_before_tls(c);
-            }
-        } else {
+        let Some(hc) = http_connection(c).filter(|&hc| is_wanted(c, hc)) else {
+            return;
+        };
+        if !(*c).ssl.is_null() {
             // Its first bytes had come with it.
             look(c);
+        } else if (*hc).ssl() != 0 {
+            stand_before_tls(c);
         }
+    }
+}
+
+/// What nginx keeps of a connection that has just come. `None`: it has gone on to HTTP/1.1.
+///
+/// # Safety
+/// The connection must be open, and one of nginx's http module.
+unsafe fn http_connection(c: *mut ngx_connection_t) -> Option<*mut ngx_http_connection_t> {
+    // SAFETY: the caller vouches for the connection.
+    unsafe {
+        if is_http2(c) {
+            return Some((*(*c).data.cast::<ngx_http_v2_connection_t>()).http_connection);
+        }
+        let is_through = (*c).ssl.as_ref().is_some_and(|tls| tls.handshaked() != 0);
+        (!is_through).then(|| (*c).data.cast())
     }
 }
 
@@ -177,21 +217,48 @@ unsafe fn look(c: *mut ngx_connection_t) {
     }
 }
 
-/// Its handshake was over at once, as with early data, and nginx has read what came with it. Between two frames it can be
-/// joined; else it is left alone, and its client has WebSockets over HTTP/1.1.
+/// Its handshake was over at once, and nginx has read what came with it: it is joined where nginx's parser stands at a
+/// place from which that can be done.
 ///
 /// # Safety
 /// The connection must be open, and have TLS.
 unsafe fn join_late(c: *mut ngx_connection_t) {
     // SAFETY: the caller vouches for the connection.
     unsafe {
-        let Some(original) = tls_recv().filter(|&recv| is_read_by(c, Some(recv))) else {
-            return;
-        };
-        if is_http2(c) && Connection::is_between_frames((*c).data.cast()) {
-            Connection::join(c, original, true, usize::MAX);
-            frames::send((*c).data.cast());
+        let is_read = is_read_by(c, tls_recv());
+        if is_read && is_http2(c) {
+            (*c).recv = Some(late_recv);
+            if join_here(c, usize::MAX) {
+                frames::send((*c).data.cast());
+            }
         }
+    }
+}
+
+/// Joins a connection if nginx stands at such a place.
+///
+/// # Safety
+/// It must be an open connection of HTTP/2 with TLS.
+unsafe fn join_here(c: *mut ngx_connection_t, room: usize) -> bool {
+    // SAFETY: the caller vouches for the connection.
+    unsafe {
+        match (tls_recv(), parser::place((*c).data.cast())) {
+            (Some(original), Some(place)) => Connection::join(c, original, place, room),
+            _ => false,
+        }
+    }
+}
+
+/// Further bytes of such a connection.
+unsafe extern "C" fn late_recv(c: *mut ngx_connection_t, room: *mut u_char, size: usize) -> isize {
+    // SAFETY: nginx reads an open connection, into room of this size.
+    unsafe {
+        let recv = if join_here(c, size) {
+            (*c).recv
+        } else {
+            tls_recv()
+        };
+        recv.map_or(NGX_ERROR as isize, |recv| recv(c, room, size))
     }
 }
 
@@ -225,7 +292,7 @@ unsafe extern "C" fn first_recv(c: *mut ngx_connection_t, room: *mut u_char, siz
     unsafe {
         (*c).recv = Some(original);
         if is_http2(c) && size >= LEAST {
-            Connection::join(c, original, false, size);
+            Connection::join(c, original, Place::Start, size);
         }
         (*c).recv
             .map_or(NGX_ERROR as isize, |recv| recv(c, room, size))

@@ -5,12 +5,13 @@ use core::ffi::{CStr, c_void};
 use core::mem;
 
 use nginx_sys::{
-    ngx_connection_t, ngx_http_v2_connection_t, ngx_http_v2_header_t, ngx_int_t, ngx_log_t,
-    ngx_uint_t, u_char,
+    ngx_connection_t, ngx_event_t, ngx_http_v2_connection_t, ngx_http_v2_header_t, ngx_int_t,
+    ngx_log_t, ngx_uint_t, u_char,
 };
 
 #[derive(Clone, Copy)]
 pub struct Functions {
+    pub init: unsafe extern "C" fn(*mut ngx_event_t),
     pub send_output_queue: unsafe extern "C" fn(*mut ngx_http_v2_connection_t) -> ngx_int_t,
     pub get_indexed_header: unsafe extern "C" fn(
         *mut ngx_http_v2_connection_t,
@@ -48,15 +49,15 @@ pub fn get() -> Option<Functions> {
     unsafe { *FOUND.0.get() }
 }
 
-/// Whether this nginx has them.
+/// Looks whether this nginx has them.
 ///
 /// # Safety
 /// Only before there is a connection.
-pub unsafe fn find() -> bool {
+pub unsafe fn find() -> Option<Functions> {
     // SAFETY: the caller vouches for the moment; nginx's functions have the types that its headers say.
     unsafe {
         *FOUND.0.get() = all();
-        (*FOUND.0.get()).is_some()
+        *FOUND.0.get()
     }
 }
 
@@ -66,6 +67,7 @@ unsafe fn all() -> Option<Functions> {
     // SAFETY: the caller vouches for the types.
     unsafe {
         Some(Functions {
+            init: symbol(c"ngx_http_v2_init")?,
             send_output_queue: symbol(c"ngx_http_v2_send_output_queue")?,
             get_indexed_header: symbol(c"ngx_http_v2_get_indexed_header")?,
             add_header: symbol(c"ngx_http_v2_add_header")?,

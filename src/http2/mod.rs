@@ -10,8 +10,9 @@ mod doorway;
 mod frames;
 mod functions;
 mod hpack;
+mod parser;
 mod request;
 mod stream;
 
 pub use doorway::{arrange, init_process};
-pub use request::{Answer, answer, flush, is_connect, post_read};
+pub use request::{Answer, NOT_IMPLEMENTED, answer, flush, is_connect, post_read};

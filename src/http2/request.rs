@@ -4,8 +4,9 @@ use core::ffi::{CStr, c_void};
 use core::mem;
 
 use nginx_sys::{
-    NGX_DECLINED, NGX_ERROR, NGX_HTTP_SWITCHING_PROTOCOLS, ngx_http_request_t, ngx_int_t,
-    ngx_list_push, ngx_pool_cleanup_add, ngx_table_elt_t, ngx_uint_t,
+    NGX_DECLINED, NGX_ERROR, NGX_HTTP_NOT_IMPLEMENTED, NGX_HTTP_SWITCHING_PROTOCOLS,
+    ngx_http_request_t, ngx_int_t, ngx_list_push, ngx_pool_cleanup_add, ngx_table_elt_t,
+    ngx_uint_t,
 };
 use websocket_protocol::http2::ReceiveWindow;
 
@@ -18,6 +19,9 @@ use crate::nginx::{Request, headers, string};
 
 const PASS: ngx_int_t = NGX_DECLINED as ngx_int_t;
 const NO_MEMORY: ngx_int_t = NGX_ERROR as ngx_int_t;
+
+/// What a CONNECT is answered where there is no tunnel to be had (RFC 9220 section 3 for HTTP/3).
+pub const NOT_IMPLEMENTED: ngx_int_t = NGX_HTTP_NOT_IMPLEMENTED as ngx_int_t;
 
 /// The smallest window of a tunnel.
 const WINDOW: usize = 64 << 10;
@@ -49,6 +53,7 @@ pub unsafe extern "C" fn post_read(r: *mut ngx_http_request_t) -> ngx_int_t {
             come: Bytes::new(),
             is_last,
             is_open: false,
+            event: None,
             out: mem::zeroed(),
             unsent: Bytes::new(),
         });
@@ -65,6 +70,10 @@ pub unsafe extern "C" fn post_read(r: *mut ngx_http_request_t) -> ngx_int_t {
             return NO_MEMORY;
         }
         (*r).headers_in.upgrade = upgrade;
+        // The client knows of it by another server of the address.
+        if !LocationConf::of(Request::new(r)).is_http2() {
+            return NOT_IMPLEMENTED;
+        }
     }
     PASS
 }

@@ -1,11 +1,11 @@
 //! A stream of HTTP/2 as a tunnel's end: what nginx reads and writes through the request's connection.
 
-use core::ptr;
-use core::slice;
+use core::{mem, ptr, slice};
 
 use nginx_sys::{
-    NGX_AGAIN, NGX_ERROR, ngx_buf_t, ngx_chain_t, ngx_connection_t, ngx_http_request_t,
-    ngx_http_v2_connection_t, ngx_http_v2_stream_t, ngx_post_event, ngx_posted_events, u_char,
+    NGX_AGAIN, NGX_ERROR, ngx_buf_t, ngx_chain_t, ngx_connection_t, ngx_event_handler_pt,
+    ngx_event_t, ngx_http_request_t, ngx_http_v2_connection_t, ngx_http_v2_stream_t,
+    ngx_post_event, ngx_posted_events, u_char,
 };
 use websocket_protocol::http2::{Data, Error, ReceiveWindow, window_update};
 
@@ -28,6 +28,8 @@ pub struct Stream {
     pub is_last: bool,
     /// It is a tunnel.
     pub is_open: bool,
+    /// What nginx calls when there is something to read.
+    pub event: ngx_event_handler_pt,
     /// What nginx sends.
     pub out: ngx_buf_t,
     /// Where that lies, if nginx has not sent it at once.
@@ -106,8 +108,9 @@ impl Stream {
             stream.window.grow(u32::try_from(size).unwrap_or(u32::MAX));
             (*fc).recv = Some(recv);
             (*fc).send = Some(send);
-            // nginx's event method is never to wait for it.
             let read = (*fc).read;
+            stream.event = mem::replace(&mut (*read).handler, Some(event));
+            // nginx's event method is never to wait for it.
             (*read).set_active(1);
             let is_readable = !stream.come.is_empty() || stream.is_last;
             (*read).set_ready(u32::from(is_readable));
@@ -214,7 +217,7 @@ impl Stream {
             // Without room nginx is to note that the stream waits for some.
             let length = bytes.len().min(MOST).min(room.max(1));
             let start = bytes.as_ptr().cast_mut();
-            self.out = core::mem::zeroed();
+            self.out = mem::zeroed();
             self.out.start = start;
             self.out.pos = start;
             self.out.last = start.add(length);
@@ -333,6 +336,20 @@ unsafe fn room(stream: *const ngx_http_v2_stream_t) -> usize {
     unsafe {
         let of_stream = usize::try_from((*stream).send_window).unwrap_or(0);
         of_stream.min((*(*stream).connection).send_window)
+    }
+}
+
+/// Something has become of a stream. nginx doesn't say that there is something to read where that is an error.
+unsafe extern "C" fn event(read: *mut ngx_event_t) {
+    // SAFETY: nginx gives the event of a request's connection.
+    unsafe {
+        let fc = (*read).data.cast::<ngx_connection_t>();
+        if (*fc).error() != 0 {
+            (*read).set_ready(1);
+        }
+        if let Some(handler) = Stream::of(fc).and_then(|stream| (*stream).event) {
+            handler(read);
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use core::ptr::NonNull;
 
 use nginx_sys::{
     NGX_AGAIN, NGX_CLOSE_EVENT, NGX_ERROR, ngx_add_timer, ngx_connection_t, ngx_del_timer,
-    ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, ngx_log_t, ngx_msec_t,
-    ngx_post_event, ngx_posted_next_events, ngx_uint_t,
+    ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, ngx_http_request_t, ngx_log_t,
+    ngx_msec_t, ngx_post_event, ngx_posted_next_events, ngx_uint_t,
 };
 use websocket_protocol::tunnel::Queue;
 
@@ -51,6 +51,16 @@ impl Socket {
     pub fn log(self) -> *mut ngx_log_t {
         // SAFETY: the connection is open, see new().
         unsafe { (*self.0.as_ptr()).log }
+    }
+
+    /// Whether it is a stream of HTTP/2: its descriptor is one that others share.
+    fn is_stream(self) -> bool {
+        // SAFETY: the connection is open, and has its request; an upstream's has that of the client.
+        unsafe {
+            let connection = self.0.as_ptr();
+            let r = (*connection).data.cast::<ngx_http_request_t>();
+            (*r).connection == connection && !(*r).stream.is_null()
+        }
     }
 
     /// Whether there may be something to read.
@@ -126,8 +136,11 @@ impl Socket {
     }
 
     /// Has it take more only when the kernel has less than this still to send. A unix socket has no such
-    /// bound, and goes without.
+    /// bound, and goes without; a stream has a window.
     pub fn set_send_lowat(self, size: usize) {
+        if self.is_stream() {
+            return;
+        }
         let size = libc::c_int::try_from(size).unwrap_or(libc::c_int::MAX);
         // SAFETY: the descriptor is that of an open connection; the kernel reads an int.
         unsafe {
@@ -144,6 +157,9 @@ impl Socket {
     /// What it holds of what was sent, as the peer has not acknowledged it. `None` where the kernel does not
     /// tell.
     pub fn queue(self) -> Option<Queue> {
+        if self.is_stream() {
+            return None;
+        }
         let (mut held, mut waiting): (libc::c_int, libc::c_int) = (0, 0);
         // SAFETY: the descriptor is that of an open connection; the kernel writes an int. Linux calls this
         // request of sockets SIOCOUTQ: of a TCP socket it counts bytes, of a unix socket the memory of what
@@ -173,6 +189,9 @@ impl Socket {
 
     /// How much it takes at once, more or less. `None` where the kernel doesn't tell.
     pub fn send_room(self) -> Option<usize> {
+        if self.is_stream() {
+            return None;
+        }
         let mut info = [0_u32; SOCKET_INFO];
         let mut size = size_of_val(&info) as libc::socklen_t;
         // SAFETY: the descriptor is that of an open connection; the kernel writes no more than it has

@@ -99,11 +99,6 @@ impl Cutter {
         }
     }
 
-    /// Whether it stands between two frames.
-    pub const fn is_at_boundary(&self) -> bool {
-        matches!(self.state, State::Boundary)
-    }
-
     /// What comes next. `is_ours`: whether a stream is a tunnel's, or is to become one.
     ///
     /// The next call is for the bytes behind [`Cut::size`].

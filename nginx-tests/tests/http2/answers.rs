@@ -1,0 +1,90 @@
+//! What a CONNECT is answered where no tunnel comes of it: never with what a client takes for one.
+
+use nginx_tests::{Frame, ScriptedBackend};
+
+use crate::case::{PROXIES, connected};
+
+const RULES: &str = "location / { proxy_pass http://%BACKEND%; }
+    location /off { websocket off; proxy_pass http://%BACKEND%; }
+    location /fine { return 200 fine; }
+    location /moved { return 301 /elsewhere; }
+    location /denied { deny all; proxy_pass http://%BACKEND%; }
+    location /origin { websocket_allow_origin same; proxy_pass http://%BACKEND%; }
+    location /page { error_page 403 /403.html; deny all; proxy_pass http://%BACKEND%; }
+    location = /403.html { websocket off; internal; return 403 sorry; }
+    location /nobody { proxy_pass http://127.0.0.1:1; }";
+
+#[test]
+fn no_answer_without_a_tunnel_is_2xx() {
+    let backend = ScriptedBackend::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let (nginx, mut session) = connected(&backend, RULES);
+    let expected = [
+        ("/upstream", "502 /upstream failed not-upgraded"),
+        ("/off", "501 /off rejected over-http2"),
+        ("/fine", "502 /fine "),
+        ("/moved", "301 /moved "),
+        ("/denied", "403 /denied rejected "),
+        ("/origin", "403 /origin rejected origin-not-allowed"),
+        ("/page", "403 /page rejected "),
+        ("/nobody", "502 /nobody failed "),
+    ];
+    for (place, (path, expected)) in expected.into_iter().enumerate() {
+        let stream = session.open(path);
+        let status = session.status(stream);
+        session.wait(|session| session.of(stream).is_ended);
+        let outcomes = nginx.wait_for_access("outcome.log", place + 1);
+        assert!(outcomes[place].starts_with(expected), "{outcomes:?}");
+        assert!(
+            expected.starts_with(&status.to_string()),
+            "{path}: {status}"
+        );
+    }
+    let plain = session.get("/fine");
+    assert_eq!(
+        (session.status(plain), session.body(plain)),
+        (200, b"fine".to_vec())
+    );
+    assert_eq!(backend.connections(), 1);
+}
+
+#[test]
+fn an_upstreams_refusal_is_passed_on() {
+    let backend =
+        ScriptedBackend::answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let stream = session.open("/chat");
+    assert_eq!(session.status(stream), 403);
+    assert_eq!(session.body(stream), b"no");
+    let outcomes = nginx.wait_for_access("outcome.log", 1);
+    assert!(outcomes[0].starts_with("403 /chat failed "), "{outcomes:?}");
+}
+
+#[test]
+fn an_upstreams_accept_is_verified() {
+    let backend = ScriptedBackend::answering(nginx_tests::backend::switching_protocols("other"));
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let stream = session.open("/chat");
+    assert_eq!(session.status(stream), 502);
+    let outcomes = nginx.wait_for_access("outcome.log", 1);
+    assert!(
+        outcomes[0].starts_with("502 /chat failed accept-"),
+        "{outcomes:?}"
+    );
+    nginx.stop();
+}
+
+#[test]
+fn what_the_upstream_sends_with_its_101_is_not_lost() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        let key = request.header("Sec-WebSocket-Key").unwrap_or_default();
+        let head = nginx_tests::backend::switching_protocols(key);
+        let hello = Frame::text("hello").bytes();
+        conn.send([head.as_bytes(), &hello].concat())?;
+        conn.echo_frames()
+    });
+    let (_nginx, mut session) = connected(&backend, PROXIES);
+    let stream = session.establish("/chat");
+    assert_eq!(session.read(stream), Frame::text("hello"));
+    session.echo(stream, Frame::text("again"));
+}

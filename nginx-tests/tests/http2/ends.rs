@@ -1,0 +1,110 @@
+//! Every end of a tunnel on a stream: its line, and what the client sees.
+
+use nginx_tests::{Frame, ScriptedBackend, wait_until};
+
+use crate::case::{PROXIES, connected};
+
+#[test]
+fn a_close_ends_the_stream_cleanly() {
+    let backend = ScriptedBackend::standard();
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let stream = session.establish("/chat");
+    session.close(stream);
+    assert_eq!(session.of(stream).reset.unwrap_or(0), 0);
+    nginx.wait_for_log("by client: normal 1000");
+}
+
+#[test]
+fn a_reset_stream_ends_its_tunnel_and_no_other() {
+    let backend = ScriptedBackend::standard();
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let (one, other) = (session.establish("/one"), session.establish("/other"));
+    session.echo(one, Frame::text("hello"));
+    session.reset(one);
+    let outcomes = nginx.wait_for_access("outcome.log", 1);
+    assert!(outcomes[0].contains(" /one closed"), "{outcomes:?}");
+    session.echo(other, Frame::text("hello"));
+    session.close(other);
+}
+
+#[test]
+fn a_client_that_ends_its_half_is_through() {
+    let backend = ScriptedBackend::standard();
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let stream = session.establish("/chat");
+    session.message(stream, Frame::text("last"));
+    session.end(stream);
+    session.wait(|session| session.of(stream).is_ended || session.of(stream).reset.is_some());
+    nginx.wait_for_access("outcome.log", 1);
+}
+
+#[test]
+fn an_upstream_that_goes_ends_the_stream() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        conn.send(Frame::text("bye").bytes())
+    });
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let stream = session.establish("/chat");
+    assert_eq!(session.read(stream), Frame::text("bye"));
+    session.wait(|session| session.of(stream).is_ended);
+    nginx.wait_for_access("outcome.log", 1);
+}
+
+#[test]
+fn a_connection_that_dies_ends_all_of_its_tunnels() {
+    let backend = ScriptedBackend::standard();
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    for number in 0..40 {
+        let stream = session.establish("/chat");
+        session.echo(stream, Frame::binary(vec![b'x'; number]));
+    }
+    session.hang_up();
+    let outcomes = nginx.wait_for_access("outcome.log", 40);
+    assert!(
+        outcomes.iter().all(|line| line.contains(" closed ")),
+        "{outcomes:?}"
+    );
+    let log = nginx.stop();
+    assert_eq!(log.matches("websocket closed after").count(), 40, "{log}");
+}
+
+#[test]
+fn a_worker_that_is_to_exit_says_so_and_drains() {
+    let backend = ScriptedBackend::standard();
+    let text = format!("websocket_drain 100ms; {PROXIES}");
+    let (nginx, mut session) = connected(&backend, &text);
+    let streams: Vec<u32> = (0..5).map(|_| session.establish("/chat")).collect();
+    let workers = nginx.worker_pids();
+    nginx.reload();
+    for &stream in &streams {
+        assert_eq!(session.read(stream).close_code(), Some(1012));
+        session.message(stream, Frame::close(1012, ""));
+    }
+    for &stream in &streams {
+        session.wait(|session| session.of(stream).is_ended);
+    }
+    session.wait(|session| session.goes_away);
+    session.wait(|session| session.is_closed);
+    wait_until("the old worker to exit", || {
+        nginx.worker_pids().iter().all(|pid| !workers.contains(pid))
+    });
+}
+
+#[test]
+fn pings_of_nginx_are_answered_over_a_stream() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        conn.hang()
+    });
+    let text = format!("websocket_ping 50ms; {PROXIES}");
+    let (_nginx, mut session) = connected(&backend, &text);
+    let stream = session.establish("/chat");
+    for _ in 0..3 {
+        let ping = session.read(stream);
+        assert_eq!(ping.opcode, 9);
+        session.message(stream, Frame::new(10, ping.payload));
+    }
+}

@@ -1,0 +1,173 @@
+//! Clients that break the rules of HTTP/2: nginx says so as it does of other requests, and others are not held up.
+
+use nginx_tests::http2::session::Session;
+use nginx_tests::{Certificate, Frame, ScriptedBackend};
+
+use crate::case::{PROXIES, connected, server};
+
+const HEADERS: u8 = 1;
+const END_HEADERS: u8 = 4;
+const FLOW_CONTROL_ERROR: u32 = 3;
+
+#[test]
+fn who_sends_more_than_its_window_loses_its_stream() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        if request.start.contains("/late") {
+            conn.pause()?;
+        }
+        conn.accept(&request)?;
+        conn.echo_frames()
+    });
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let other = session.establish("/chat");
+    let late = session.open("/late");
+    backend.request(1);
+    session.data(late, &vec![0; session.initial_window as usize + 1]);
+    session.wait(|session| session.of(late).reset.is_some());
+    assert_eq!(session.of(late).reset, Some(FLOW_CONTROL_ERROR));
+    session.echo(other, Frame::text("hello"));
+    session.close(other);
+    backend.resume();
+    drop(nginx);
+}
+
+#[test]
+fn bytes_before_the_answer_wait_for_the_tunnel() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.pause()?;
+        conn.accept(&request)?;
+        conn.echo_frames()
+    });
+    let (_nginx, mut session) = connected(&backend, PROXIES);
+    let stream = session.open("/chat");
+    session.message(stream, Frame::text("early"));
+    backend.request(0);
+    backend.resume();
+    assert_eq!(session.status(stream), 200);
+    assert_eq!(session.read(stream), Frame::text("early"));
+}
+
+#[test]
+fn a_malformed_connect_is_answered_400() {
+    let backend = ScriptedBackend::standard();
+    let (_nginx, mut session) = connected(&backend, PROXIES);
+    let right = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "https"),
+        (":path", "/chat"),
+        (":authority", "localhost"),
+        ("sec-websocket-version", "13"),
+    ];
+    let without = |left_out: usize| {
+        let mut fields = right.to_vec();
+        fields.remove(left_out);
+        fields
+    };
+    let mut twice = right.to_vec();
+    twice.insert(1, right[1]);
+    let mut behind = right.to_vec();
+    behind.push((":path", "/other"));
+    let mut hop = right.to_vec();
+    hop.push(("connection", "upgrade"));
+    let mut upgrade = right.to_vec();
+    upgrade.push(("upgrade", "websocket"));
+    let mut other = right.to_vec();
+    other[1].1 = "connect-udp";
+    let mut method = right.to_vec();
+    method[0].1 = "GET";
+    for fields in [
+        without(0),
+        without(2),
+        without(3),
+        twice,
+        behind,
+        hop,
+        upgrade,
+        other,
+        method,
+    ] {
+        for is_compressing in [false, true, true] {
+            session.is_compressing = is_compressing;
+            let stream = session.request(&fields, 0);
+            assert_eq!(session.status(stream), 400, "{fields:?}");
+        }
+    }
+    // The table is as it was.
+    let stream = session.request(&right, 0);
+    assert_eq!(session.status(stream), 200);
+    session.echo(stream, Frame::text("hello"));
+    assert_eq!(backend.connections(), 1);
+}
+
+#[test]
+fn a_broken_block_ends_the_connection() {
+    let backend = ScriptedBackend::standard();
+    let start = b"\x02\x07CONNECT\x00\x09:protocol\x09websocket\x87\x84\x01\x09localhost";
+    for rest in [
+        &b"\xff\x20"[..],
+        b"\x80",
+        b"\x00\x7f\xff\xff\x7fx",
+        b"\x00\x85\xff\xff\xff\xff\xff\x00",
+    ] {
+        let (nginx, mut session) = connected(&backend, PROXIES);
+        let tunnel = session.establish("/chat");
+        session.echo(tunnel, Frame::text("hello"));
+        let stream = session.stream();
+        session.frame(HEADERS, END_HEADERS, stream, &[start, rest].concat());
+        session.wait(|session| session.is_closed || session.goes_away);
+        let log = nginx.stop();
+        assert_eq!(log.matches("websocket closed after").count(), 1, "{log}");
+    }
+}
+
+#[test]
+fn a_small_block_of_large_fields_ends_the_connection() {
+    let backend = ScriptedBackend::standard();
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    session.is_compressing = true;
+    let value = "v".repeat(3000);
+    let fields = [("sec-websocket-version", "13"), ("x-large", &*value)];
+    let stream = session.open_with("/chat", &fields);
+    assert_eq!(session.status(stream), 200);
+    let large = session.block(&[("x-large", &value)]);
+    let start = session.block(&[
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "https"),
+        (":path", "/chat"),
+        (":authority", "localhost"),
+    ]);
+    let stream = session.stream();
+    let bomb = [start, large.repeat(10_000)].concat();
+    session.frame(HEADERS, END_HEADERS, stream, &bomb);
+    session.wait(|session| session.is_closed || session.goes_away);
+    nginx.stop();
+}
+
+#[test]
+fn nginx_counts_tunnels_among_the_streams() {
+    let certificate = Certificate::localhost();
+    let backend = ScriptedBackend::standard();
+    let nginx = server(
+        &certificate,
+        &backend,
+        format!("http2_max_concurrent_streams 3; {PROXIES}"),
+    )
+    .start();
+    let mut session = Session::ready(nginx.port(), &certificate);
+    for _ in 0..3 {
+        session.establish("/chat");
+    }
+    let refused = session.open("/chat");
+    session.wait(|session| session.of(refused).reset.is_some());
+    assert_eq!(session.of(refused).reset, Some(7), "REFUSED_STREAM");
+    // What goes on in it is nobody's.
+    session.data(refused, b"whatever");
+    let plain = session.get("/plain");
+    session.wait(|session| session.of(plain).reset.is_some());
+    session.hang_up();
+    nginx.stop();
+}

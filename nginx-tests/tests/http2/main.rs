@@ -1,0 +1,9 @@
+//! WebSocket over HTTP/2 (RFC 8441): requests and answers, bytes within windows, ends, and clients that mean no good.
+
+mod answers;
+mod blocks;
+mod case;
+mod ends;
+mod hostile;
+mod tunnels;
+mod windows;

@@ -1,0 +1,128 @@
+//! Flow control both ways: who does not read holds up nobody else, and holds no more than its window.
+
+use nginx_tests::http2::session::Session;
+use nginx_tests::{Certificate, Frame, ScriptedBackend};
+
+use crate::case::{PROXIES, connected, server};
+
+const WINDOW: u64 = 65_536;
+
+#[test]
+fn an_upstream_that_does_not_read_closes_the_window_of_its_stream() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        if request.start.contains("/slow") {
+            conn.pause()?;
+        }
+        conn.echo_frames()
+    });
+    let (_nginx, mut session) = connected(&backend, PROXIES);
+    let slow = session.establish("/slow");
+    let fast = session.establish("/fast");
+    // Ten megabytes at most: more than any two sockets hold.
+    let message = Frame::binary(vec![b's'; 10 << 20]);
+    let bytes = message.clone().masked().bytes();
+    let mut sent = 0;
+    loop {
+        let window = u64::from(session.initial_window) + session.of(slow).credit;
+        if window > sent as u64 {
+            let end = bytes.len().min(window as usize);
+            session.data(slow, &bytes[sent..end]);
+            sent = end;
+            assert!(sent < bytes.len(), "the window never closes");
+        }
+        // When this is back nothing more has come for the other stream, several times.
+        let before = session.of(slow).credit;
+        for _ in 0..20 {
+            session.echo(fast, Frame::text("meanwhile"));
+        }
+        if session.of(slow).credit == before {
+            break;
+        }
+    }
+    backend.resume();
+    while sent < bytes.len() {
+        session.wait(|session| {
+            u64::from(session.initial_window) + session.of(slow).credit > sent as u64
+        });
+        let window = u64::from(session.initial_window) + session.of(slow).credit;
+        let end = bytes.len().min(window as usize);
+        session.data(slow, &bytes[sent..end]);
+        sent = end;
+    }
+    assert_eq!(session.read(slow), message);
+    session.close(slow);
+    session.close(fast);
+}
+
+#[test]
+fn a_tunnel_has_a_window_whatever_nginx_gives_a_body() {
+    let certificate = Certificate::localhost();
+    for preread in ["0", "1k", "64k"] {
+        let backend = ScriptedBackend::standard();
+        let nginx = server(
+            &certificate,
+            &backend,
+            format!("http2_body_preread_size {preread}; {PROXIES}"),
+        )
+        .start();
+        let mut session = Session::ready(nginx.port(), &certificate);
+        let stream = session.establish("/chat");
+        session.wait(|session| {
+            u64::from(session.initial_window) + session.of(stream).credit >= WINDOW - 1
+        });
+        session.echo(stream, Frame::binary(vec![b'x'; 60_000]));
+    }
+}
+
+#[test]
+fn a_client_that_gives_no_credit_holds_up_nobody_else() {
+    let certificate = Certificate::localhost();
+    let backend = ScriptedBackend::standard();
+    let nginx = server(&certificate, &backend, PROXIES).start();
+    let mut session = Session::with_window(nginx.port(), &certificate, 10);
+    session.wait(|session| session.connects == Some(true));
+    session.is_generous = false;
+    let blocked = session.establish("/chat");
+    let other = session.establish("/chat");
+    session.message(blocked, Frame::binary(vec![b'b'; 1000]));
+    session.wait(|session| session.of(blocked).bytes.len() == 10);
+    for _ in 0..3 {
+        session.credit(other, 7);
+        session.echo(other, Frame::text("hello"));
+    }
+    assert_eq!(session.of(blocked).bytes.len(), 10);
+    session.credit(blocked, 5);
+    session.wait(|session| session.of(blocked).bytes.len() == 15);
+    session.credit(blocked, 2000);
+    assert_eq!(session.read(blocked), Frame::binary(vec![b'b'; 1000]));
+}
+
+#[test]
+fn the_window_of_the_connection_holds_for_tunnels() {
+    let backend = ScriptedBackend::standard();
+    let (_nginx, mut session) = connected(&backend, PROXIES);
+    session.is_generous = false;
+    let stream = session.establish("/chat");
+    session.credit(stream, 1 << 20);
+    let message = Frame::binary(vec![b'c'; 100_000]);
+    session.message(stream, message.clone());
+    session.wait(|session| session.of(stream).bytes.len() == 65_535);
+    session.credit(0, 1 << 20);
+    assert_eq!(session.read(stream), message);
+}
+
+#[test]
+fn padding_counts_and_comes_back() {
+    let backend = ScriptedBackend::standard();
+    let (_nginx, mut session) = connected(&backend, PROXIES);
+    let stream = session.establish("/chat");
+    for _ in 0..600 {
+        let frame = Frame::text("padded").masked().bytes();
+        let payload = [&[200][..], &frame, &[0; 200]].concat();
+        session.frame(0, 8, stream, &payload);
+        assert_eq!(session.read(stream), Frame::text("padded"));
+    }
+    assert!(session.of(stream).credit > 600 * 200 - WINDOW);
+}
