@@ -12,6 +12,7 @@ use super::notes::noted;
 use super::tries::current;
 use super::{Text, local, see};
 use crate::conf::LocationConf;
+use crate::http2;
 use crate::nginx::Request;
 use crate::request::{self, Attempt, Broken, Ending, State, attempt};
 
@@ -138,7 +139,9 @@ fn blame(r: Request<'_>, attempt: &Attempt, rule: Cause, ending: Option<Ending>)
 /// Likewise of a request that nginx answered before the phase in which requests are judged, with a
 /// `return` for example: if it asked for a WebSocket where that is on.
 pub fn unjudged_ending(r: Request<'_>) -> Option<Ending> {
-    if !LocationConf::of(r).is_on() || r.is_post_action() || !attempt::may_ask(r) {
+    // An extended CONNECT asks for one everywhere.
+    let is_ours = LocationConf::of(r).is_on() || http2::is_connect(r);
+    if !is_ours || r.is_post_action() || !attempt::may_ask(r) {
         return None;
     }
     let head = attempt::scan(r);

@@ -13,6 +13,7 @@ use websocket_protocol::{Advice, Cause, Printable};
 
 use crate::conf::LocationConf;
 use crate::failure::conclude;
+use crate::http2;
 use crate::nginx::{Request, conf, log, pool, string};
 use crate::request::{self, Attempt, Ending, attempt};
 use crate::tunnel::Summary;
@@ -30,8 +31,9 @@ enum Value {
 }
 
 /// All that begin with [`PREFIX`].
-static VARIABLES: [Variable; 22] = [
+static VARIABLES: [Variable; 23] = [
     Variable::new("websocket", websocket),
+    Variable::new("websocket_transport", transport),
     Variable::new("websocket_upgrade", upgrade),
     Variable::new("websocket_connection", connection),
     Variable::new("websocket_state", state),
@@ -178,6 +180,15 @@ fn websocket(r: Request<'_>) -> Value {
         Value::Text(b"1")
     } else {
         Value::Empty
+    }
+}
+
+/// `$websocket_transport`
+fn transport(r: Request<'_>) -> Value {
+    match websocket(r) {
+        Value::Empty => Value::Empty,
+        _ if http2::is_connect(r) => Value::Text(b"http2"),
+        _ => Value::Text(b"http1"),
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Stream {
     pub reset: Option<u32>,
     /// So much more may be sent than its window was at first.
     pub credit: u64,
+    /// So much has been sent.
+    pub sent: u64,
 }
 
 impl Session {
@@ -195,12 +197,23 @@ impl Session {
         block
     }
 
-    /// Sends bytes on a stream, in frames of up to 16 KiB.
+    /// Sends bytes on a stream, in frames of up to 16 KiB, as its window lets them go.
     #[track_caller]
     pub fn data(&mut self, stream: u32, bytes: &[u8]) {
-        for piece in bytes.chunks(16_384) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            self.wait(|session| session.room(stream) > 0);
+            let (piece, behind) = rest.split_at(rest.len().min(self.room(stream)).min(16_384));
             self.frame(DATA, 0, stream, piece);
+            self.streams.get_mut(&stream).expect("it is there").sent += piece.len() as u64;
+            rest = behind;
         }
+    }
+
+    /// How much may be sent on a stream.
+    pub fn room(&self, stream: u32) -> usize {
+        let known = self.of(stream);
+        (u64::from(self.initial_window) + known.credit).saturating_sub(known.sent) as usize
     }
 
     /// Sends a WebSocket frame.

@@ -19,14 +19,17 @@ fn no_answer_without_a_tunnel_is_2xx() {
     let backend = ScriptedBackend::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let (nginx, mut session) = connected(&backend, RULES);
     let expected = [
-        ("/upstream", "502 /upstream failed not-upgraded"),
-        ("/off", "501 /off rejected over-http2"),
+        (
+            "/upstream",
+            "502 /upstream http2 failed upstream-not-websocket",
+        ),
+        ("/off", "501 /off http2 rejected over-http2"),
         ("/fine", "502 /fine "),
         ("/moved", "301 /moved "),
-        ("/denied", "403 /denied rejected "),
-        ("/origin", "403 /origin rejected origin-not-allowed"),
-        ("/page", "403 /page rejected "),
-        ("/nobody", "502 /nobody failed "),
+        ("/denied", "403 /denied http2 rejected "),
+        ("/origin", "403 /origin http2 rejected origin-not-allowed"),
+        ("/page", "403 /page http2 rejected "),
+        ("/nobody", "502 /nobody http2 failed "),
     ];
     for (place, (path, expected)) in expected.into_iter().enumerate() {
         let stream = session.open(path);
@@ -56,7 +59,10 @@ fn an_upstreams_refusal_is_passed_on() {
     assert_eq!(session.status(stream), 403);
     assert_eq!(session.body(stream), b"no");
     let outcomes = nginx.wait_for_access("outcome.log", 1);
-    assert!(outcomes[0].starts_with("403 /chat failed "), "{outcomes:?}");
+    assert!(
+        outcomes[0].starts_with("403 /chat http2 failed "),
+        "{outcomes:?}"
+    );
 }
 
 #[test]
@@ -67,7 +73,7 @@ fn an_upstreams_accept_is_verified() {
     assert_eq!(session.status(stream), 502);
     let outcomes = nginx.wait_for_access("outcome.log", 1);
     assert!(
-        outcomes[0].starts_with("502 /chat failed accept-"),
+        outcomes[0].starts_with("502 /chat http2 failed accept-"),
         "{outcomes:?}"
     );
     nginx.stop();

@@ -21,7 +21,7 @@ pub fn server(certificate: &Certificate, backend: &ScriptedBackend, text: impl D
 /// The same with this text for all servers.
 pub fn http(certificate: &Certificate, backend: &ScriptedBackend, text: impl Display) -> Setup {
     Nginx::http(format!(
-        "log_format outcome escape=none '$status $request_uri $websocket_state $websocket_cause $websocket_close_code';
+        "log_format outcome escape=none '$status $request_uri $websocket_transport $websocket_state $websocket_cause $websocket_close_code';
         access_log logs/outcome.log outcome;
         ssl_certificate cert.pem; ssl_certificate_key key.pem;
         {text}"

@@ -5,6 +5,7 @@ use nginx_tests::{Certificate, Frame, ScriptedBackend};
 
 use crate::case::{PROXIES, connected, server};
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const END_HEADERS: u8 = 4;
 const FLOW_CONTROL_ERROR: u32 = 3;
@@ -23,7 +24,9 @@ fn who_sends_more_than_its_window_loses_its_stream() {
     let other = session.establish("/chat");
     let late = session.open("/late");
     backend.request(1);
-    session.data(late, &vec![0; session.initial_window as usize + 1]);
+    let window = session.initial_window as usize;
+    session.data(late, &vec![0; window]);
+    session.frame(DATA, 0, late, b"x");
     session.wait(|session| session.of(late).reset.is_some());
     assert_eq!(session.of(late).reset, Some(FLOW_CONTROL_ERROR));
     session.echo(other, Frame::text("hello"));
@@ -110,7 +113,7 @@ fn a_broken_block_ends_the_connection() {
         &b"\xff\x20"[..],
         b"\x80",
         b"\x00\x7f\xff\xff\x7fx",
-        b"\x00\x85\xff\xff\xff\xff\xff\x00",
+        b"\x40\x85\xff\xff\xff\xff\xff\x00",
     ] {
         let (nginx, mut session) = connected(&backend, PROXIES);
         let tunnel = session.establish("/chat");

@@ -21,7 +21,7 @@ fn a_stream_is_a_tunnel() {
     assert_eq!(request.header("Sec-WebSocket-Version"), Some("13"));
     assert_eq!(request.header("Sec-WebSocket-Key").map(str::len), Some(24));
     let outcomes = nginx.wait_for_access("outcome.log", 1);
-    assert_eq!(outcomes, ["200 /chat?a=b closed  1000"]);
+    assert_eq!(outcomes, ["200 /chat?a=b http2 established  1000"]);
     let log = nginx.stop();
     assert!(log.contains("websocket established in "), "{log}");
     assert!(
@@ -83,7 +83,7 @@ fn it_is_told_of_only_where_a_server_has_it() {
     let stream = session.open("/chat");
     assert_eq!(session.status(stream), 501);
     let outcomes = nginx.wait_for_access("outcome.log", 3);
-    assert_eq!(outcomes[2], "501 /chat rejected over-http2 ");
+    assert_eq!(outcomes[2], "501 /chat http2 rejected over-http2 ");
     assert_eq!(backend.connections(), 2);
     let other = session.request(
         &[
