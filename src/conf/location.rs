@@ -6,8 +6,8 @@ use core::mem::offset_of;
 use core::{iter, ptr};
 
 use nginx_sys::{
-    ngx_array_t, ngx_flag_t, ngx_http_core_loc_conf_t, ngx_http_core_module,
-    ngx_http_core_srv_conf_t, ngx_int_t, ngx_msec_t, ngx_str_t, ngx_uint_t, off_t,
+    ngx_array_t, ngx_flag_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_msec_t,
+    ngx_str_t, ngx_uint_t, off_t,
 };
 use websocket_protocol::tunnel::MessageRate;
 use websocket_protocol::{Scanner, Strictness};
@@ -109,15 +109,6 @@ impl LocationConf {
     pub fn of<'r>(r: Request<'r>) -> &'r Self {
         // SAFETY: create() made it, and a configuration outlives its requests.
         unsafe { &*r.location(module::index()).cast::<Self>() }
-    }
-
-    /// That of a server.
-    ///
-    /// # Safety
-    /// It must be a server of a configuration that has been read and merged.
-    pub unsafe fn of_server<'a>(server: *const ngx_http_core_srv_conf_t) -> &'a Self {
-        // SAFETY: create() made it; a server has a structure for each module.
-        unsafe { &*(*(*(*server).ctx).loc_conf.add(module::index())).cast::<Self>() }
     }
 
     /// The level around this one; `None` for a server, around which there is only http.
@@ -230,11 +221,6 @@ impl LocationConf {
 
     pub fn is_on(&self) -> bool {
         self.websocket == 1
-    }
-
-    /// `websocket_http2`
-    pub fn is_http2(&self) -> bool {
-        self.http2 == 1
     }
 
     /// `websocket_handshake`

@@ -28,15 +28,15 @@ pub struct MainConf {
     /// Something is written that needs a zone.
     pub needs_zone: Cell<bool>,
     /// Array of [`Http2`].
-    http2: *mut ngx_array_t,
+    pub(super) http2: *mut ngx_array_t,
 }
 
 /// An address at which a server has `websocket_http2 on`.
 #[derive(Clone, Copy, PartialEq)]
-struct Http2 {
-    default_server: *const ngx_http_core_srv_conf_t,
+pub(super) struct Http2 {
+    pub default_server: *const ngx_http_core_srv_conf_t,
     /// 0 for a unix socket.
-    port: u16,
+    pub port: u16,
 }
 
 /// The memory in which workers count.
@@ -111,47 +111,6 @@ impl MainConf {
             history: usize::try_from(self.history).unwrap_or(DEFAULT_HISTORY),
             place,
         })
-    }
-
-    /// That of a server's configuration.
-    ///
-    /// # Safety
-    /// It must be a server of a configuration that has been read.
-    pub unsafe fn of_server<'a>(server: *const ngx_http_core_srv_conf_t) -> &'a Self {
-        // SAFETY: create() made it; a server has the structures of the whole.
-        unsafe { &*(*(*(*server).ctx).main_conf.add(module::index())).cast::<Self>() }
-    }
-
-    fn http2(&self) -> &[Http2] {
-        // SAFETY: an array of these, filled by note_http2().
-        unsafe { pool::elements(self.http2) }
-    }
-
-    /// Whether `websocket_http2` is on anywhere.
-    pub fn has_http2(&self) -> bool {
-        !self.http2().is_empty()
-    }
-
-    /// Whether it is for a server of the address with this default server and port.
-    pub fn wants_http2(&self, default_server: *const ngx_http_core_srv_conf_t, port: u16) -> bool {
-        self.http2().contains(&Http2 {
-            default_server,
-            port,
-        })
-    }
-
-    /// It is. `None` when there is no memory.
-    pub fn note_http2(
-        &self,
-        default_server: *const ngx_http_core_srv_conf_t,
-        port: u16,
-    ) -> Option<()> {
-        let address = Http2 {
-            default_server,
-            port,
-        };
-        // SAFETY: an array of these, made by create().
-        unsafe { pool::push(self.http2, address) }.map(|_| ())
     }
 
     /// Notes a level. `None` when there is no memory.

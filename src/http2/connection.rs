@@ -4,26 +4,22 @@ use core::ffi::c_void;
 use core::{ptr, slice};
 
 use nginx_sys::{
-    NGX_AGAIN, NGX_ERROR, NGX_LOG_INFO, ngx_connection_t, ngx_encode_base64, ngx_http_core_module,
-    ngx_http_core_srv_conf_t, ngx_http_v2_connection_t, ngx_pool_cleanup_add, ngx_post_event,
-    ngx_posted_next_events, ngx_random, ngx_str_t, off_t, u_char,
+    NGX_AGAIN, NGX_ERROR, NGX_LOG_INFO, ngx_connection_t, ngx_http_v2_connection_t,
+    ngx_pool_cleanup_add, ngx_post_event, ngx_posted_next_events, off_t, u_char,
 };
-use websocket_protocol::http2::{
-    BROKEN_BLOCK, Block, Cut, Cutter, Data, Error, FrameHeader, KEY_SIZE, asks_for_websocket,
-    header_frame, rewrite, rewritten_size, settings, window_update,
-};
+use websocket_protocol::http2::{Cut, Cutter, Data, settings, window_update};
 
 use super::bytes::Bytes;
-use super::frames::{self, Frames};
-use super::functions::{self, Recv};
-use super::hpack::Hpack;
+use super::frames::Frames;
+use super::functions::Recv;
 use super::parser::Place;
+use super::replace::replace;
 use super::stream::Stream;
 use crate::nginx::log;
 
 /// What there is beside nginx's own connection. It lives in that one's memory.
 pub struct Connection {
-    pub c: *mut ngx_connection_t,
+    c: *mut ngx_connection_t,
     original: Recv,
     cutter: Cutter,
     /// Bytes that came and are not cut.
@@ -120,19 +116,12 @@ impl Connection {
     ///
     /// # Safety
     /// It must be open.
-    pub unsafe fn queue(this: *mut Self, frame: &[u8]) -> Option<()> {
+    unsafe fn queue(this: *mut Self, frame: &[u8]) -> Option<()> {
         // SAFETY: the caller vouches for the connection, in whose memory this is.
         unsafe {
             let c = (*this).c;
             Frames::queue(&raw mut (*this).frames, (*c).data.cast(), (*c).pool, frame)
         }
-    }
-
-    /// # Safety
-    /// It must be open.
-    pub unsafe fn send(this: *mut Self) -> bool {
-        // SAFETY: the caller vouches for the connection.
-        unsafe { frames::send((*(*this).c).data.cast()) }
     }
 
     /// The stream that nginx has just been told of, if it is this one: whether its client sends nothing behind it.
@@ -236,8 +225,12 @@ impl Connection {
                     if !self.hold(behind) {
                         return Some(ERROR);
                     }
-                    match self.replace(block) {
-                        Some(true) => return Some(self.give_reply(room)),
+                    // SAFETY: nginx has read all that came before the block, and waits for more.
+                    match unsafe { replace(self.h2c(), block, &mut self.reply) } {
+                        Some(true) => {
+                            self.announced = Some((block.stream, block.is_last));
+                            return Some(self.give_reply(room));
+                        }
                         Some(false) => {}
                         None => return Some(ERROR),
                     }
@@ -272,49 +265,7 @@ impl Connection {
         count as isize
     }
 
-    /// Puts a GET in the place of an extended CONNECT. Whether it is one; `None`: there is no memory.
-    fn replace(&mut self, block: Block<'_>) -> Option<bool> {
-        let h2c = self.h2c();
-        // SAFETY: the connection is open, and nginx has read all that came before the block.
-        let (mut table, limit, log) = unsafe {
-            if (*h2c).goaway() != 0 {
-                return Some(false);
-            }
-            let hc = (*h2c).http_connection;
-            let servers = (*(*hc).conf_ctx).srv_conf;
-            let server = *servers.add(ngx_http_core_module.ctx_index);
-            let bounds = (*server.cast::<ngx_http_core_srv_conf_t>()).large_client_header_buffers;
-            (
-                Hpack::new(h2c, functions::get()?)?,
-                bounds
-                    .size
-                    .saturating_mul(usize::try_from(bounds.num).ok()?),
-                (*self.c).log,
-            )
-        };
-        let joined = table.memory(block.size())?;
-        block.join(joined);
-        if !asks_for_websocket(joined, &mut table) {
-            return Some(false);
-        }
-        let room = FrameHeader::SIZE + rewritten_size(joined.len(), limit);
-        let reply = self.reply.zeros(room, log).ok()?;
-        let (head, body) = reply.split_at_mut_checked(FrameHeader::SIZE)?;
-        let length = rewrite(joined, &mut table, limit, &key(), body);
-        let length = length.unwrap_or_else(|| {
-            // nginx ends the connection.
-            for (place, byte) in body.iter_mut().zip(BROKEN_BLOCK) {
-                *place = *byte;
-            }
-            BROKEN_BLOCK.len()
-        });
-        head.copy_from_slice(&header_frame(block.stream, length as u32));
-        self.reply.truncate(FrameHeader::SIZE + length);
-        self.announced = Some((block.stream, block.is_last));
-        Some(true)
-    }
-
-    pub fn stream(&self, id: u32) -> Option<*mut Stream> {
+    fn stream(&self, id: u32) -> Option<*mut Stream> {
         let mut next = self.streams;
         // SAFETY: a list of streams that are alive.
         while let Some(stream) = unsafe { next.as_ref() } {
@@ -357,15 +308,6 @@ impl Connection {
             None => true,
         }
     }
-
-    /// Ends a stream, for nginx and for its client.
-    ///
-    /// # Safety
-    /// The connection must be open, and the stream one of its.
-    pub unsafe fn reset(this: *mut Self, stream: u32, error: Error) -> Option<()> {
-        // SAFETY: the caller vouches for the connection.
-        unsafe { Self::queue(this, &websocket_protocol::http2::reset(stream, error)) }
-    }
 }
 
 /// What nginx lets by beyond eight times of what is of use.
@@ -378,26 +320,6 @@ const FLOOD: off_t = 1 << 20;
 pub unsafe fn is_ours(c: *const ngx_connection_t) -> bool {
     // SAFETY: the caller vouches for the connection.
     unsafe { (*c).recv }.is_some_and(|is| ptr::fn_addr_eq(is, recv as Recv))
-}
-
-/// A key for the upstream: RFC 8441 has none.
-fn key() -> [u8; KEY_SIZE] {
-    let mut nonce = [0_u8; 16];
-    for byte in &mut nonce {
-        *byte = (ngx_random() >> 7) as u8;
-    }
-    let mut key = [0_u8; KEY_SIZE];
-    let mut source = ngx_str_t {
-        len: nonce.len(),
-        data: nonce.as_mut_ptr(),
-    };
-    let mut encoded = ngx_str_t {
-        len: key.len(),
-        data: key.as_mut_ptr(),
-    };
-    // SAFETY: sixteen bytes become twenty-four.
-    unsafe { ngx_encode_base64(&raw mut encoded, &raw mut source) };
-    key
 }
 
 /// `c->recv`

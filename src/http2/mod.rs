@@ -11,7 +11,9 @@ mod frames;
 mod functions;
 mod hpack;
 mod parser;
+mod replace;
 mod request;
+mod send;
 mod stream;
 
 pub use doorway::{arrange, init_process};

@@ -1,18 +1,16 @@
 //! An extended CONNECT as a request, and the answer to it.
 
-use core::ffi::{CStr, c_void};
+use core::ffi::CStr;
 use core::mem;
 
 use nginx_sys::{
     NGX_DECLINED, NGX_ERROR, NGX_HTTP_NOT_IMPLEMENTED, NGX_HTTP_SWITCHING_PROTOCOLS,
-    ngx_http_request_t, ngx_int_t, ngx_list_push, ngx_pool_cleanup_add, ngx_table_elt_t,
-    ngx_uint_t,
+    ngx_http_request_t, ngx_int_t, ngx_list_push, ngx_table_elt_t, ngx_uint_t,
 };
-use websocket_protocol::http2::ReceiveWindow;
 
-use super::bytes::Bytes;
 use super::connection::Connection;
 use super::frames;
+use super::send::send;
 use super::stream::Stream;
 use crate::conf::LocationConf;
 use crate::nginx::{Request, headers, string};
@@ -37,30 +35,12 @@ pub unsafe extern "C" fn post_read(r: *mut ngx_http_request_t) -> ngx_int_t {
         let Some(is_last) = (*connection).claim(id) else {
             return PASS;
         };
-        let cleanup = ngx_pool_cleanup_add((*r).pool, size_of::<Stream>());
-        let Some(cleanup) = cleanup.as_mut() else {
+        let (list, frames) = (
+            &raw mut (*connection).streams,
+            &raw mut (*connection).frames,
+        );
+        if Stream::join(r, is_last, list, frames).is_none() {
             return NO_MEMORY;
-        };
-        let stream = (*r).stream;
-        let place = cleanup.data.cast::<Stream>();
-        place.write(Stream {
-            next: (*connection).streams,
-            id,
-            connection,
-            r,
-            // nginx was told of no body: so that is what its settings say.
-            window: ReceiveWindow::new(u32::try_from((*stream).recv_window).unwrap_or(u32::MAX)),
-            come: Bytes::new(),
-            is_last,
-            is_open: false,
-            event: None,
-            out: mem::zeroed(),
-            unsent: Bytes::new(),
-        });
-        (*connection).streams = place;
-        cleanup.handler = Some(clean_up);
-        if !is_last {
-            (*stream).set_in_closed(0);
         }
         let (upgrade, connection) = (
             add(r, c"upgrade", c"websocket"),
@@ -101,12 +81,6 @@ unsafe fn add(
     }
 }
 
-/// The request's memory goes.
-unsafe extern "C" fn clean_up(stream: *mut c_void) {
-    // SAFETY: post_read() made it, and nginx has let go of what it had queued of the request.
-    unsafe { Stream::leave(stream.cast()) };
-}
-
 /// The connection that is read here, and the stream's number in it.
 ///
 /// # Safety
@@ -124,11 +98,11 @@ unsafe fn connection_of(r: *mut ngx_http_request_t) -> Option<(*mut Connection, 
 }
 
 fn stream_of(r: Request<'_>) -> Option<*mut Stream> {
-    // SAFETY: the request is alive, and with it its connection.
-    unsafe {
-        let (connection, id) = connection_of(r.as_ptr())?;
-        (*connection).stream(id)
+    if !r.is_main() {
+        return None;
     }
+    // SAFETY: the request is alive.
+    unsafe { Stream::of(r.as_ptr()) }
 }
 
 /// Whether a request was an extended CONNECT.
@@ -182,7 +156,7 @@ fn open(r: Request<'_>, stream: *mut Stream) {
         (*out).content_type = string::EMPTY;
         (*out).content_type_len = 0;
         headers::leave_out(&raw mut (*out).headers, NOT_IN_HTTP2);
-        Stream::open(stream, conf.buffer_size().max(WINDOW));
+        Stream::open(stream, conf.buffer_size().max(WINDOW), Some(send));
     }
 }
 

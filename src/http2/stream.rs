@@ -1,16 +1,17 @@
 //! A stream of HTTP/2 as a tunnel's end: what nginx reads and writes through the request's connection.
 
+use core::ffi::c_void;
 use core::{mem, ptr, slice};
 
 use nginx_sys::{
-    NGX_AGAIN, NGX_ERROR, ngx_buf_t, ngx_chain_t, ngx_connection_t, ngx_event_handler_pt,
-    ngx_event_t, ngx_http_request_t, ngx_http_v2_connection_t, ngx_http_v2_stream_t,
-    ngx_post_event, ngx_posted_events, u_char,
+    NGX_AGAIN, NGX_ERROR, ngx_buf_t, ngx_connection_t, ngx_event_handler_pt, ngx_event_t,
+    ngx_http_request_t, ngx_pool_cleanup_add, ngx_post_event, ngx_posted_events, ngx_send_pt,
+    u_char,
 };
-use websocket_protocol::http2::{Data, Error, ReceiveWindow, window_update};
+use websocket_protocol::http2::{Data, Error, ReceiveWindow, reset, window_update};
 
 use super::bytes::Bytes;
-use super::connection::Connection;
+use super::frames::{self, Frames};
 
 const AGAIN: isize = NGX_AGAIN as isize;
 const ERROR: isize = NGX_ERROR as isize;
@@ -19,40 +20,98 @@ const ERROR: isize = NGX_ERROR as isize;
 pub struct Stream {
     pub next: *mut Stream,
     pub id: u32,
-    pub connection: *mut Connection,
+    /// The connection's list of them, and its frames.
+    list: *mut *mut Stream,
+    frames: *mut Frames,
     pub r: *mut ngx_http_request_t,
-    pub window: ReceiveWindow,
+    window: ReceiveWindow,
     /// What came and is not read.
-    pub come: Bytes,
+    come: Bytes,
     /// Nothing more comes.
-    pub is_last: bool,
+    is_last: bool,
     /// It is a tunnel.
-    pub is_open: bool,
+    is_open: bool,
     /// What nginx calls when there is something to read.
-    pub event: ngx_event_handler_pt,
+    event: ngx_event_handler_pt,
     /// What nginx sends.
     pub out: ngx_buf_t,
     /// Where that lies, if nginx has not sent it at once.
     pub unsent: Bytes,
 }
 
-/// So much is written at once.
-const MOST: usize = 64 << 10;
-
-/// `NGX_CHAIN_ERROR`
-const CHAIN_ERROR: *mut ngx_chain_t = NGX_ERROR as isize as *mut ngx_chain_t;
-
 impl Stream {
-    /// That of a request's connection.
+    /// Makes a request a stream of the list. `is_last`: its client sends nothing more. `None`: there is no memory.
     ///
     /// # Safety
-    /// It must be the connection of a request of HTTP/2, which is alive.
-    unsafe fn of(fc: *mut ngx_connection_t) -> Option<*mut Self> {
-        // SAFETY: the caller vouches for the request.
+    /// The request must be alive and have a stream of HTTP/2; the list and the frames must be its connection's.
+    pub unsafe fn join(
+        r: *mut ngx_http_request_t,
+        is_last: bool,
+        list: *mut *mut Stream,
+        frames: *mut Frames,
+    ) -> Option<()> {
+        // SAFETY: the caller vouches for all of them.
         unsafe {
-            let stream = (*(*fc).data.cast::<ngx_http_request_t>()).stream;
-            let connection = Connection::of((*(*stream).connection).connection)?;
-            (*connection).stream(u32::try_from((*(*stream).node).id).ok()?)
+            let cleanup = ngx_pool_cleanup_add((*r).pool, size_of::<Self>()).as_mut()?;
+            let stream = (*r).stream;
+            // nginx was told of no body: so that is what its settings say.
+            let window = u32::try_from((*stream).recv_window).unwrap_or(u32::MAX);
+            let this = cleanup.data.cast::<Self>();
+            this.write(Self {
+                next: *list,
+                id: (*(*stream).node).id as u32,
+                list,
+                frames,
+                r,
+                window: ReceiveWindow::new(window),
+                come: Bytes::new(),
+                is_last,
+                is_open: false,
+                event: None,
+                out: mem::zeroed(),
+                unsent: Bytes::new(),
+            });
+            *list = this;
+            cleanup.handler = Some(leave);
+            if !is_last {
+                (*stream).set_in_closed(0);
+            }
+        }
+        Some(())
+    }
+
+    /// That of a request, if it has one.
+    ///
+    /// # Safety
+    /// The request must be alive.
+    pub unsafe fn of(r: *mut ngx_http_request_t) -> Option<*mut Self> {
+        // SAFETY: the caller vouches for the request; its pool's cleanups are a list, and ours has a Stream.
+        unsafe {
+            if (*r).stream.is_null() {
+                return None;
+            }
+            let mut next = (*(*r).pool).cleanup;
+            while let Some(cleanup) = next.as_ref() {
+                if cleanup.handler.is_some_and(|handler| {
+                    ptr::fn_addr_eq(handler, leave as unsafe extern "C" fn(*mut c_void))
+                }) {
+                    return Some(cleanup.data.cast());
+                }
+                next = cleanup.next;
+            }
+            None
+        }
+    }
+
+    /// Queues a frame.
+    ///
+    /// # Safety
+    /// The stream must be alive.
+    unsafe fn queue(&self, frame: &[u8]) -> Option<()> {
+        // SAFETY: the caller vouches for the stream, whose connection lives longer.
+        unsafe {
+            let h2c = (*(*self.r).stream).connection;
+            Frames::queue(self.frames, h2c, (*(*h2c).connection).pool, frame)
         }
     }
 
@@ -76,8 +135,10 @@ impl Stream {
                 stream.is_last |= data.is_last;
             } else {
                 // What nginx does to a stream whose client does that.
-                let id = stream.id;
-                if Connection::reset(stream.connection, id, Error::FlowControl).is_none() {
+                if stream
+                    .queue(&reset(stream.id, Error::FlowControl))
+                    .is_none()
+                {
                     return false;
                 }
                 (*(*stream.r).stream).set_rst_sent(1);
@@ -95,11 +156,11 @@ impl Stream {
         true
     }
 
-    /// The tunnel begins. Its client may send so much before it is read.
+    /// The tunnel begins. Its client may send so much before it is read; `send` is how it is written.
     ///
     /// # Safety
     /// The stream must be alive.
-    pub unsafe fn open(this: *mut Self, size: usize) {
+    pub unsafe fn open(this: *mut Self, size: usize, send: ngx_send_pt) {
         // SAFETY: the caller vouches for the stream, whose request has a connection with its events.
         unsafe {
             let stream = &mut *this;
@@ -107,9 +168,9 @@ impl Stream {
             stream.is_open = true;
             stream.window.grow(u32::try_from(size).unwrap_or(u32::MAX));
             (*fc).recv = Some(recv);
-            (*fc).send = Some(send);
+            (*fc).send = send;
             let read = (*fc).read;
-            stream.event = mem::replace(&mut (*read).handler, Some(event));
+            stream.event = (*read).handler.replace(event);
             // nginx's event method is never to wait for it.
             (*read).set_active(1);
             let is_readable = !stream.come.is_empty() || stream.is_last;
@@ -134,29 +195,8 @@ impl Stream {
             let Some(increment) = stream.window.update() else {
                 return true;
             };
-            let connection = stream.connection;
-            Connection::queue(connection, &window_update(stream.id, increment)).is_some()
-                && Connection::send(connection)
-        }
-    }
-
-    /// Gives back what it holds, and leaves its connection.
-    ///
-    /// # Safety
-    /// The stream must be alive; nothing of it is queued any more.
-    pub unsafe fn leave(this: *mut Self) {
-        // SAFETY: the caller vouches for the stream; the list is one of streams that are alive.
-        unsafe {
-            let mut place = &raw mut (*(*this).connection).streams;
-            while !(*place).is_null() {
-                if *place == this {
-                    *place = (*this).next;
-                    break;
-                }
-                place = &raw mut (**place).next;
-            }
-            (*this).come.clear();
-            (*this).unsent.clear();
+            stream.queue(&window_update(stream.id, increment)).is_some()
+                && frames::send((*(*stream.r).stream).connection)
         }
     }
 
@@ -200,142 +240,23 @@ impl Stream {
             count as isize
         }
     }
-
-    fn send(&mut self, bytes: &[u8]) -> isize {
-        // SAFETY: the request is alive, and its connection and stream are.
-        unsafe {
-            let fc = (*self.r).connection;
-            let stream = (*self.r).stream;
-            if (*fc).error() != 0 {
-                return ERROR;
-            }
-            if (*stream).queued > 0 {
-                return self.refuse(fc);
-            }
-            self.unsent.clear();
-            let room = room(stream);
-            // Without room nginx is to note that the stream waits for some.
-            let length = bytes.len().min(MOST).min(room.max(1));
-            let start = bytes.as_ptr().cast_mut();
-            self.out = mem::zeroed();
-            self.out.start = start;
-            self.out.pos = start;
-            self.out.last = start.add(length);
-            self.out.end = self.out.last;
-            self.out.set_memory(1);
-            self.out.set_flush(1);
-            let mut link = ngx_chain_t {
-                buf: &raw mut self.out,
-                next: ptr::null_mut(),
-            };
-            let send_chain = match (*fc).send_chain {
-                Some(send_chain) => send_chain,
-                None => return ERROR,
-            };
-            let left = send_chain(fc, &raw mut link, 0);
-            if left == CHAIN_ERROR {
-                self.keep_unsent(stream, start, length);
-                return ERROR;
-            }
-            if !left.is_null() {
-                return self.refuse(fc);
-            }
-            if (*stream).queued > 0 && !self.keep_unsent(stream, start, length) {
-                return ERROR;
-            }
-            length as isize
-        }
-    }
-
-    /// Nothing is taken for now; nginx calls when something is.
-    fn refuse(&self, fc: *mut ngx_connection_t) -> isize {
-        // SAFETY: the request's connection has its events.
-        unsafe {
-            (*(*fc).write).set_ready(0);
-            (*(*fc).write).set_active(1);
-        }
-        AGAIN
-    }
-
-    /// What nginx has queued and not sent is the caller's: it is copied. Without memory the connection ends.
-    ///
-    /// # Safety
-    /// The stream must be alive, and what is queued of it lie in these bytes.
-    unsafe fn keep_unsent(
-        &mut self,
-        stream: *mut ngx_http_v2_stream_t,
-        start: *mut u8,
-        length: usize,
-    ) -> bool {
-        // SAFETY: the caller vouches for the stream; nginx's queue is a list of frames that are alive, each with its
-        // buffers.
-        unsafe {
-            let h2c = (*stream).connection;
-            let c = (*h2c).connection;
-            let bytes = slice::from_raw_parts(start, length);
-            if self.unsent.append(bytes, (*c).log).is_err() {
-                abandon(h2c);
-                return false;
-            }
-            let copy = self.unsent.as_slice().as_ptr().cast_mut();
-            let moved =
-                |place: *mut u8| copy.wrapping_add((place as usize).wrapping_sub(start as usize));
-            let range = start as usize..=start as usize + length;
-            let relocate = |buffer: &mut ngx_buf_t| {
-                if range.contains(&(buffer.pos as usize)) && range.contains(&(buffer.last as usize))
-                {
-                    buffer.pos = moved(buffer.pos);
-                    buffer.last = moved(buffer.last);
-                    buffer.start = buffer.pos;
-                    buffer.end = buffer.last;
-                }
-            };
-            let mut frame = (*h2c).last_out;
-            while let Some(queued) = frame.as_ref() {
-                if queued.stream == stream {
-                    let mut link = queued.first;
-                    while !link.is_null() {
-                        if (*link).buf != &raw mut self.out {
-                            relocate(&mut *(*link).buf);
-                        }
-                        if link == queued.last {
-                            break;
-                        }
-                        link = (*link).next;
-                    }
-                }
-                frame = queued.next;
-            }
-            relocate(&mut self.out);
-        }
-        true
-    }
 }
 
-/// Ends a connection whose queue can't be sent.
-///
-/// # Safety
-/// The connection must be open.
-unsafe fn abandon(h2c: *mut ngx_http_v2_connection_t) {
-    // SAFETY: the caller vouches for the connection. nginx forgets its queue likewise where it ends one.
+/// The request's memory goes: gives back what the stream holds. nginx has let go of what it had queued of it.
+unsafe extern "C" fn leave(this: *mut c_void) {
+    // SAFETY: join() made it; the list is one of streams that are alive.
     unsafe {
-        let c = (*h2c).connection;
-        (*h2c).last_out = ptr::null_mut();
-        (*c).set_error(1);
-        (*(*c).read).set_ready(1);
-        ngx_post_event((*c).read, &raw mut ngx_posted_events);
-    }
-}
-
-/// How much the client's windows have room for.
-///
-/// # Safety
-/// The stream must be alive.
-unsafe fn room(stream: *const ngx_http_v2_stream_t) -> usize {
-    // SAFETY: the caller vouches for the stream.
-    unsafe {
-        let of_stream = usize::try_from((*stream).send_window).unwrap_or(0);
-        of_stream.min((*(*stream).connection).send_window)
+        let this = this.cast::<Stream>();
+        let mut place = (*this).list;
+        while !(*place).is_null() {
+            if *place == this {
+                *place = (*this).next;
+                break;
+            }
+            place = &raw mut (**place).next;
+        }
+        (*this).come.clear();
+        (*this).unsent.clear();
     }
 }
 
@@ -347,7 +268,7 @@ unsafe extern "C" fn event(read: *mut ngx_event_t) {
         if (*fc).error() != 0 {
             (*read).set_ready(1);
         }
-        if let Some(handler) = Stream::of(fc).and_then(|stream| (*stream).event) {
+        if let Some(handler) = Stream::of((*fc).data.cast()).and_then(|stream| (*stream).event) {
             handler(read);
         }
     }
@@ -356,18 +277,8 @@ unsafe extern "C" fn event(read: *mut ngx_event_t) {
 unsafe extern "C" fn recv(fc: *mut ngx_connection_t, place: *mut u_char, size: usize) -> isize {
     // SAFETY: nginx reads a request's connection, into room of this size.
     unsafe {
-        match Stream::of(fc) {
+        match Stream::of((*fc).data.cast()) {
             Some(stream) => (*stream).recv(slice::from_raw_parts_mut(place, size)),
-            None => ERROR,
-        }
-    }
-}
-
-unsafe extern "C" fn send(fc: *mut ngx_connection_t, bytes: *mut u_char, size: usize) -> isize {
-    // SAFETY: nginx writes to a request's connection, from so many bytes.
-    unsafe {
-        match Stream::of(fc) {
-            Some(stream) => (*stream).send(slice::from_raw_parts(bytes, size)),
             None => ERROR,
         }
     }
