@@ -217,12 +217,12 @@ impl Connection {
                     return (!self.is_ready()).then_some(AGAIN);
                 }
                 Cut::Theirs(_) => {
-                    if !self.hold(behind) {
+                    if !self.leave(behind) {
                         return Some(ERROR);
                     }
                 }
                 Cut::Block(block) => {
-                    if !self.hold(behind) {
+                    if !self.leave(behind) {
                         return Some(ERROR);
                     }
                     // SAFETY: nginx has read all that came before the block, and waits for more.
@@ -241,12 +241,19 @@ impl Connection {
         }
     }
 
+    /// Keeps bytes for when nginx comes again. `false`: there is no memory.
+    fn leave(&mut self, bytes: &[u8]) -> bool {
+        if !bytes.is_empty() {
+            self.set_ready();
+        }
+        self.hold(bytes)
+    }
+
     /// Keeps bytes for later. `false`: there is no memory.
     fn hold(&mut self, bytes: &[u8]) -> bool {
         if bytes.is_empty() {
             return true;
         }
-        self.set_ready();
         // SAFETY: it is read, so it is open.
         let log = unsafe { (*self.c).log };
         self.held.append(bytes, log).is_ok()

@@ -81,9 +81,11 @@ pub unsafe fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         let sockets = (*cycle).listening.elts.cast::<ngx_listening_t>();
         for socket in (0..count).map(|index| &mut *sockets.add(index)) {
             let init: ConnectionHandler = ngx_http_init_connection;
-            if socket
-                .handler
-                .is_some_and(|handler| ptr::fn_addr_eq(handler, init))
+            // QUIC has datagrams.
+            if socket.type_ == libc::SOCK_STREAM
+                && socket
+                    .handler
+                    .is_some_and(|handler| ptr::fn_addr_eq(handler, init))
             {
                 socket.handler = Some(accepted);
                 if let Some(address) = address(socket) {
@@ -165,6 +167,16 @@ unsafe fn is_wanted(c: *const ngx_connection_t, hc: *const ngx_http_connection_t
     }
 }
 
+/// Whether a function is the one that always stands there; the first one is. Where somebody else has put up another,
+/// a connection is left alone.
+fn is_known(place: &AtomicPtr<u8>, function: *mut u8) -> bool {
+    let known = place.load(Ordering::Relaxed);
+    if known.is_null() {
+        place.store(function, Ordering::Relaxed);
+    }
+    known.is_null() || known == function
+}
+
 /// # Safety
 /// The connection must be open, and wait for its first bytes.
 unsafe fn stand_before_tls(c: *mut ngx_connection_t) {
@@ -172,8 +184,9 @@ unsafe fn stand_before_tls(c: *mut ngx_connection_t) {
     unsafe {
         let read = (*c).read;
         if let Some(handler) = (*read).handler {
-            READ.store(handler as *mut u8, Ordering::Relaxed);
-            (*read).handler = Some(first_bytes);
+            if is_known(&READ, handler as *mut u8) {
+                (*read).handler = Some(first_bytes);
+            }
         }
     }
 }
@@ -211,8 +224,9 @@ unsafe fn look(c: *mut ngx_connection_t) {
             return;
         }
         if let Some(handler) = tls.handler {
-            HANDSHAKEN.store(handler as *mut u8, Ordering::Relaxed);
-            tls.handler = Some(handshaken);
+            if is_known(&HANDSHAKEN, handler as *mut u8) {
+                tls.handler = Some(handshaken);
+            }
         }
     }
 }

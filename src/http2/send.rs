@@ -29,22 +29,42 @@ pub unsafe extern "C" fn send(fc: *mut ngx_connection_t, bytes: *mut u_char, siz
     }
 }
 
-/// Sends what there is room for.
+/// Sends what there is room for. If that is not all, nginx calls when there is more.
 fn send_on(this: &mut Stream, bytes: &[u8]) -> isize {
-    // SAFETY: the request is alive, and its connection and stream are.
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match send_piece(this, rest) {
+            Ok(0) => break,
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(Broken) => return ERROR,
+        }
+    }
+    match bytes.len() - rest.len() {
+        0 => AGAIN,
+        sent => sent as isize,
+    }
+}
+
+/// The connection or the stream is.
+struct Broken;
+
+/// Sends once. How much; 0: there is no room.
+fn send_piece(this: &mut Stream, bytes: &[u8]) -> Result<usize, Broken> {
+    // SAFETY: the request is alive, and its connection and stream are. Nothing of this stream is queued that lies in
+    // these bytes when this is over.
     unsafe {
         let fc = (*this.r).connection;
         let stream = (*this.r).stream;
         if (*fc).error() != 0 {
-            return ERROR;
+            return Err(Broken);
         }
         if (*stream).queued > 0 {
-            return refuse(fc);
+            wait(fc);
+            return Ok(0);
         }
         this.unsent.clear();
-        let room = room(stream);
         // Without room nginx is to note that the stream waits for some.
-        let length = bytes.len().min(MOST).min(room.max(1));
+        let length = bytes.len().min(MOST).min(room(stream).max(1));
         let start = bytes.as_ptr().cast_mut();
         this.out = mem::zeroed();
         this.out.start = start;
@@ -57,33 +77,32 @@ fn send_on(this: &mut Stream, bytes: &[u8]) -> isize {
             buf: &raw mut this.out,
             next: ptr::null_mut(),
         };
-        let send_chain = match (*fc).send_chain {
-            Some(send_chain) => send_chain,
-            None => return ERROR,
-        };
+        let send_chain = (*fc).send_chain.ok_or(Broken)?;
         let left = send_chain(fc, &raw mut link, 0);
+        if (*stream).queued > 0 && !keep_unsent(this, stream, start, length) {
+            return Err(Broken);
+        }
         if left == CHAIN_ERROR {
-            keep_unsent(this, stream, start, length);
-            return ERROR;
+            return Err(Broken);
         }
         if !left.is_null() {
-            return refuse(fc);
+            wait(fc);
+            return Ok(0);
         }
-        if (*stream).queued > 0 && !keep_unsent(this, stream, start, length) {
-            return ERROR;
-        }
-        length as isize
+        Ok(length)
     }
 }
 
 /// Nothing is taken for now; nginx calls when something is.
-fn refuse(fc: *mut ngx_connection_t) -> isize {
-    // SAFETY: the request's connection has its events.
+///
+/// # Safety
+/// It must be the connection of a request that is alive.
+unsafe fn wait(fc: *mut ngx_connection_t) {
+    // SAFETY: the caller vouches for the request, whose connection has its events.
     unsafe {
         (*(*fc).write).set_ready(0);
         (*(*fc).write).set_active(1);
     }
-    AGAIN
 }
 
 /// What nginx has queued and not sent is the caller's: it is copied. Without memory the connection ends.

@@ -81,6 +81,17 @@ impl Session {
     #[track_caller]
     fn with_settings(port: u16, certificate: &Certificate, settings: &[u8]) -> Self {
         let wire = Wire::connect_http2(port, certificate).expect("nginx speaks HTTP/2");
+        Self::begin(wire, settings)
+    }
+
+    /// The same over a connection that is there.
+    #[track_caller]
+    pub fn over(wire: Wire) -> Self {
+        Self::begin(wire, &[])
+    }
+
+    #[track_caller]
+    fn begin(wire: Wire, settings: &[u8]) -> Self {
         let mut session = Self {
             wire,
             streams: BTreeMap::new(),

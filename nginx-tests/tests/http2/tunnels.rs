@@ -1,6 +1,7 @@
 //! Tunnels on streams, beside each other and beside plain requests.
 
 use nginx_tests::http2::session::Session;
+use nginx_tests::wire::Wire;
 use nginx_tests::{Certificate, Frame, ScriptedBackend};
 
 use crate::case::{PROXIES, connected, http};
@@ -129,4 +130,39 @@ fn a_connection_without_tunnels_is_as_ever() {
         session.end(stream);
         assert_eq!(session.body(stream), body);
     }
+}
+
+#[test]
+fn nginxs_own_loop_carries_a_stream_as_well() {
+    let backend = ScriptedBackend::standard();
+    let (_nginx, mut session) = connected(&backend, &format!("websocket_tunnel off; {PROXIES}"));
+    let stream = session.establish("/chat");
+    for size in [0, 125, 70_000, 300_000] {
+        session.echo(stream, Frame::binary(vec![b'x'; size]));
+    }
+    session.close(stream);
+}
+
+#[test]
+fn a_client_that_is_announced_by_the_proxy_protocol_has_it_too() {
+    let certificate = Certificate::localhost();
+    let backend = ScriptedBackend::standard();
+    let nginx = http(
+        &certificate,
+        &backend,
+        format!(
+            "websocket on; websocket_http2 on;
+            server {{ listen 127.0.0.1:%PORT% ssl http2 proxy_protocol; {PROXIES} }}"
+        ),
+    )
+    .start();
+    let wire = Wire::connect_http2_behind(
+        nginx.port(),
+        &certificate,
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 1000 443\r\n",
+    );
+    let mut session = Session::over(wire.unwrap());
+    session.wait(|session| session.connects == Some(true));
+    let stream = session.establish("/chat");
+    session.echo(stream, Frame::text("hello"));
 }
