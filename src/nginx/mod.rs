@@ -9,6 +9,7 @@ pub mod certificate;
 mod client;
 pub mod clock;
 pub mod conf;
+pub mod fit;
 pub mod headers;
 pub mod inherit;
 mod layout;
