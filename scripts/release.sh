@@ -134,7 +134,8 @@ build_twice() {
     local nginx tree
     nginx=$(version_in_header "$1")
     for tree in "${TREES[@]}"; do
-        CI=yes "$tree/scripts/build.sh" --nginx-source "$1" >/dev/null
+        # What all versions have in common is compiled once for each tree.
+        CI=yes NGINX_CARGO_TARGET_DIR=$tree/target/cargo "$tree/scripts/build.sh" --nginx-source "$1" >/dev/null
     done
     keep "$(nginx_name "$1")" "$(uname -m)" strip "target/nginx-$nginx/$MODULE_FILE"
     # What else was built for this version: not needed any more, and large.
