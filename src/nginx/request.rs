@@ -12,7 +12,6 @@ use nginx_sys::{
     ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
 };
 
-use super::clock::now;
 use super::headers::{self, Headers, Name};
 use super::{Upstream, pool, string, tls};
 
@@ -409,17 +408,27 @@ impl<'r> Request<'r> {
     }
 
     /// How long ago the request's first byte came, milliseconds, as `$request_time` has it: by the clock of
-    /// the day, which may have been set meanwhile. So no more than its connection has lasted.
+    /// the day, which may have been set meanwhile. So no more than its connection has lasted, where nginx knows that.
     pub fn elapsed(self) -> ngx_msec_t {
         let day = ngx_timeofday();
         let seconds = day.sec.wrapping_sub(self.fields().start_sec) as isize;
         let milliseconds = (day.msec as isize).wrapping_sub(self.fields().start_msec as isize);
         let total = seconds.wrapping_mul(1000).wrapping_add(milliseconds);
-        // SAFETY: a request has a connection.
-        let connected = unsafe { (*self.fields().connection).start_time };
         ngx_msec_t::try_from(total)
             .unwrap_or(0)
-            .min(now().wrapping_sub(connected))
+            .min(self.connected_for())
+    }
+
+    #[cfg(nginx_since = "1.19.10")]
+    fn connected_for(self) -> ngx_msec_t {
+        // SAFETY: a request has a connection.
+        let since = unsafe { (*self.fields().connection).start_time };
+        super::clock::now().wrapping_sub(since)
+    }
+
+    #[cfg(not(nginx_since = "1.19.10"))]
+    fn connected_for(self) -> ngx_msec_t {
+        ngx_msec_t::MAX
     }
 
     /// Text that lives as long as the request; empty when there is no memory.
