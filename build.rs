@@ -21,8 +21,20 @@ fn main() {
     let version = metadata("DEP_NGINX_VERSION_NUMBER");
     println!("cargo::rustc-env=NGINX_VERSION_NUMBER={version}");
 
+    counters();
+
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         link_no_library();
+    }
+}
+
+/// Whether nginx counts its connections, as it does with its module `stub_status`.
+fn counters() {
+    println!("cargo::rustc-check-cfg=cfg(nginx_stat_stub)");
+    let file = PathBuf::from(metadata("DEP_NGINX_BUILD_DIR")).join("ngx_auto_config.h");
+    println!("cargo::rerun-if-changed={}", file.display());
+    if fs::read_to_string(file).is_ok_and(|text| text.contains("NGX_STAT_STUB")) {
+        println!("cargo::rustc-cfg=nginx_stat_stub");
     }
 }
 

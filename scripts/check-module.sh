@@ -6,8 +6,9 @@ set -euo pipefail
 
 EXPORTS='ngx_module_names ngx_module_order ngx_modules'
 # What is used of libc: each of these is in glibc and in musl, under this name.
-LIBC='abort bcmp close eventfd fcntl free ftruncate getenv getsockopt ioctl lseek memcmp memcpy memmove memset
-      mmap munmap pread pwrite random recv setsockopt strlen syscall'
+LIBC='abort bcmp close eventfd fcntl free ftruncate getenv getpeername getsockname getsockopt ioctl lseek memcmp
+      memcpy memmove memset mmap munmap poll pread pwrite random recv recvmsg send sendmsg setsockopt shutdown
+      socketpair strlen syscall'
 
 usage() {
     cat <<'END'

@@ -5,6 +5,7 @@ use core::str;
 
 use nginx_sys::{ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_msec_t};
 use websocket_protocol::Cause;
+use websocket_protocol::handover::Account;
 use websocket_protocol::tunnel::{Count, Traffic};
 use websocket_zone::{Action, Facts, Failed, Over, Place, Writer};
 
@@ -41,6 +42,30 @@ pub fn established(r: Request<'_>, attempt: &Attempt) {
         zone::monotonic(),
     );
     counted.meter.set(Some(meter));
+}
+
+/// A tunnel has come from another worker.
+pub fn adopted(r: Request<'_>, attempt: &Attempt, account: &Account) {
+    let Some((writer, counted)) = pen(attempt) else {
+        return;
+    };
+    let begun_at = zone::monotonic().saturating_sub(account.age);
+    let meter = writer.adopted(
+        counted.label.get(),
+        &place(r, attempt),
+        account.id,
+        [account.begun, begun_at],
+    );
+    counted.meter.set(Some(meter));
+}
+
+/// What had gone by of it was counted there.
+pub fn resumed(attempt: &Attempt, tunnel: &Tunnel) {
+    if let Some((writer, counted)) = pen(attempt) {
+        if let Some(meter) = counted.meter.get() {
+            writer.resumed(&meter, &counted.noted, &tunnel.traffic());
+        }
+    }
 }
 
 /// nginx's own loop carries the connection.

@@ -124,6 +124,10 @@ impl Attempt {
         self.state.set(self.state().leave(ended_by));
     }
 
+    pub fn turn_away(&self, carrier: Carrier) {
+        self.state.set(self.state().turn_away(carrier));
+    }
+
     pub fn conclude(&self, ending: Ending) {
         self.state.set(self.state().conclude(ending));
     }

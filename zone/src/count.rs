@@ -7,7 +7,7 @@ use websocket_protocol::Cause;
 use websocket_protocol::tunnel::{Count, Reason, Traffic};
 
 use crate::counters::{
-    ATTEMPTS, CLOSED, DRAINED, ENDED, ESTABLISHED, FAILED, FROM_CLIENT, FROM_UPSTREAM, HOT,
+    ADOPTED, ATTEMPTS, CLOSED, DRAINED, ENDED, ESTABLISHED, FAILED, FROM_CLIENT, FROM_UPSTREAM, HOT,
     OWN_LOOP, PINGS_LOST, PINGS_SENT, REJECTED, UNLISTED, UPSTREAM_FAILED, histogram_at,
 };
 use crate::histogram::{self, Kind};
@@ -67,6 +67,12 @@ struct NotedCount {
 }
 
 impl NotedCount {
+    fn set(&self, count: &Count) {
+        self.bytes.set(count.bytes);
+        self.frames.set(count.frames);
+        self.messages.set(count.messages);
+    }
+
     /// Counts what is new. Whether anything is: mostly only one of two directions has.
     #[inline]
     fn count(&self, words: &[AtomicU64], now: &Count) -> bool {
@@ -131,28 +137,44 @@ impl Writer<'_> {
     ) -> Meter {
         let block = self.label_block(label);
         let words = self.block(block);
-        words.add(ESTABLISHED, 1);
         observe(words, Kind::Handshake, handshake_ms);
+        let meter = self.enter(label, place, self.next_id(), [begun, now], ESTABLISHED);
+        if meter.record.is_none() {
+            words.add(UNLISTED, 1);
+        }
+        meter
+    }
+
+    /// A tunnel is there from now on, and is counted so.
+    fn enter(
+        &self,
+        label: LabelId,
+        place: &Place<'_>,
+        id: u64,
+        times: [u64; 2],
+        counter: usize,
+    ) -> Meter {
+        let block = self.label_block(label);
+        self.block(block).add(counter, 1);
         let upstream = match place.upstream {
             [] => None,
             address => self.upstream_block(address),
         };
         if let Some(upstream) = upstream {
-            self.upstreams.at(upstream).add(ESTABLISHED, 1);
+            self.upstreams.at(upstream).add(counter, 1);
         }
-        let id = self.next_id();
-        let record = self.table.enter(id, label.0, place, [begun, now]);
+        let record = self.table.enter(id, label.0, place, times);
         if record.is_none() {
-            words.add(UNLISTED, 1);
             self.note(Full::Tunnels);
         }
+        let [_, begun_at] = times;
         Meter {
             id,
             label: label.0,
             block,
             upstream,
             record,
-            begun_at: now,
+            begun_at,
             action: 0,
         }
     }
@@ -236,6 +258,51 @@ impl Writer<'_> {
         if let Some(record) = meter.record {
             self.table.leave(record);
         }
+    }
+}
+
+/// Tunnels that go from one worker to another. What went by before is counted where it went by.
+impl Writer<'_> {
+    /// Another worker has it from now on.
+    pub fn departed(&self, meter: &Meter) {
+        self.block(meter.block).add(ENDED, 1);
+        if let Some(upstream) = meter.upstream {
+            self.upstreams.at(upstream).add(ENDED, 1);
+        }
+        if let Some(record) = meter.record {
+            self.table.leave(record);
+        }
+    }
+
+    /// It has come from another worker, with its id (0: it had none) and the times at which it began, as
+    /// [`established`](Self::established) has them.
+    pub fn adopted(&self, label: LabelId, place: &Place<'_>, id: u64, times: [u64; 2]) -> Meter {
+        let id = if id == 0 { self.next_id() } else { id };
+        self.enter(label, place, id, times, ADOPTED)
+    }
+
+    /// What had gone by of it is counted already.
+    pub fn resumed(&self, meter: &Meter, noted: &Noted, traffic: &Traffic) {
+        noted.from_client.set(&traffic.from_client);
+        noted.from_upstream.set(&traffic.from_upstream);
+        noted.pings.set(traffic.pings_sent);
+        noted.pongs.set(traffic.pongs);
+        let record = meter.record.and_then(|line| self.table.numbers(line));
+        record.inspect(|record| {
+            record.set_from_client(&traffic.from_client);
+            record.set_from_upstream(&traffic.from_upstream);
+            record.set_rtt(traffic.ping_rtt);
+            record.set_state(traffic);
+        });
+    }
+
+    /// One that was on its way to this worker is over, before anything was known of it but that.
+    pub fn turned_away(&self, reason: Reason, code: u16) {
+        let words = self.of(LabelId::OTHER);
+        words.add(ADOPTED, 1);
+        let reason = self.reason_id(Some(reason));
+        words.add(CLOSED + self.close_id(None, reason, Some(code)), 1);
+        words.add(ENDED, 1);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a reader sees. Everything is found by index, and copied: an answer can be made in pieces.
 
 use crate::blocks::Blocks;
-use crate::counters::{Counters, ENDED, ESTABLISHED, LOST, UpstreamCounters};
+use crate::counters::{Counters, ENDED, LOST, UpstreamCounters, had};
 use crate::header::PEAK;
 use crate::names::{Names, OTHER};
 use crate::slots::LENT;
@@ -71,7 +71,7 @@ impl<'m> Zone<'m> {
             over = over
                 .wrapping_add(block.get(ENDED))
                 .wrapping_add(block.get(LOST));
-            begun = begun.wrapping_add(block.get(ESTABLISHED));
+            begun = begun.wrapping_add(had(block));
         }
         self.header().0.raise(PEAK, begun.saturating_sub(over));
     }

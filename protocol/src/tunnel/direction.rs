@@ -388,3 +388,5 @@ fn next_text<'a>(left: &mut u8, bytes: &'a [u8], mask: Option<[u8; 4]>) -> Piece
     *left = left.saturating_sub(bytes.len() as u8);
     Piece { mask, bytes }
 }
+
+mod saved;

@@ -209,3 +209,5 @@ impl Messages {
         self.is_waiting = true;
     }
 }
+
+mod saved;

@@ -16,7 +16,7 @@ use crate::world::{MASK, Terms, World};
 const THEIR_MASK: [u8; 4] = [0x11, 0x22, 0x33, 0x44];
 
 #[derive(Clone, Debug)]
-enum Step {
+pub enum Step {
     Arrives(Side, usize),
     Takes(Side, usize),
     /// Its socket takes nothing more, and admits that or not.
@@ -29,6 +29,8 @@ enum Step {
     Wait(usize),
     Drain(usize),
     Finishes(Side),
+    /// Another process goes on with it.
+    Moves,
 }
 
 proptest! {
@@ -157,7 +159,7 @@ proptest! {
     }
 }
 
-fn take(world: &mut World, step: &Step) {
+pub fn take(world: &mut World, step: &Step) {
     match *step {
         Step::Arrives(side, count) => world.arrives(side, count),
         Step::Takes(side, count) => world.takes(side, count),
@@ -176,11 +178,16 @@ fn take(world: &mut World, step: &Step) {
             world.turn(Side::Client);
         }
         Step::Finishes(side) => world.finishes(side),
+        Step::Moves => {
+            if world.hand_over() {
+                world.looks_at_all();
+            }
+        }
     }
 }
 
 /// All arrives, all is taken, and a rate has the time it needs.
-fn unblock(world: &mut World) {
+pub fn unblock(world: &mut World) {
     for side in Side::BOTH {
         let peer = world.peer(side);
         (peer.room, peer.piece) = (usize::MAX, usize::MAX);
@@ -337,7 +344,7 @@ fn frame(opcode: u8, fin: bool, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8
 
 /// Frames that a peer sends: messages in fragments, control frames between them, at the end a Close
 /// perhaps.
-fn stream(masked: bool) -> impl Strategy<Value = Vec<Vec<u8>>> {
+pub fn stream(masked: bool) -> impl Strategy<Value = Vec<Vec<u8>>> {
     let mask = masked.then_some(THEIR_MASK);
     let length = prop_oneof![6 => 0..20usize, 2 => 90..140usize, 1 => 250..600usize];
     let fragment = (length, option(control()));
@@ -391,7 +398,7 @@ where
     proptest::option::of(strategy)
 }
 
-fn terms() -> impl Strategy<Value = Terms> {
+pub fn terms() -> impl Strategy<Value = Terms> {
     let time = || option((5..3000u32).prop_map(|time| NonZeroU32::new(time).unwrap()));
     let ping = option(
         (5..500u32, 5..500u32, any::<bool>(), any::<bool>()).prop_map(
@@ -436,7 +443,7 @@ fn message_rate() -> impl Strategy<Value = MessageRate> {
     })
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub fn step() -> impl Strategy<Value = Step> {
     let side = || select(Side::BOTH.to_vec());
     let count = || prop_oneof![1..4usize, 1..40usize, 100..2000usize];
     prop_oneof![
@@ -450,5 +457,6 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (1..600usize).prop_map(Step::Wait),
         1 => (1..500usize).prop_map(Step::Drain),
         1 => side().prop_map(Step::Finishes),
+        2 => Just(Step::Moves),
     ]
 }

@@ -1,7 +1,7 @@
 //! Two peers with sockets that are made up, and a proxy between them that does what the tunnel says.
 
 use websocket_protocol::tunnel::{
-    Bounds, Farewell, Guard, Lifetime, Limits, Next, Queue, Side, Time, Tunnel, Write,
+    Bounds, Farewell, Guard, Lifetime, Limits, Next, Queue, Saved, Side, Time, Tunnel, Write,
 };
 
 /// Room in a buffer of the proxy's. Less than a frame may have, more than a header.
@@ -44,6 +44,8 @@ pub struct World {
     pub looks: usize,
     /// What the tunnel departs with.
     pub farewell: Option<Farewell>,
+    /// What it was made with, where that is known.
+    terms: Option<Terms>,
 }
 
 /// A peer, its socket, and the proxy's buffer for what comes from it.
@@ -121,19 +123,43 @@ impl Peer {
 impl World {
     pub fn new(terms: impl Into<Terms>, start: Time) -> Self {
         let terms = terms.into();
-        let mut tunnel = Tunnel::new(terms.limits, start, RANDOM, MASK);
-        if let Some(guard) = Guard::new(terms.bounds, start) {
-            tunnel.hold_to(Box::leak(Box::new(guard)));
+        let mut world = Self::of(made(&terms, start, RANDOM), start);
+        world.terms = Some(terms);
+        world
+    }
+
+    /// Another process goes on with the tunnel, if it can be handed over. Whether it was.
+    pub fn hand_over(&mut self) -> bool {
+        let Some(terms) = self.terms.filter(|_| !self.is_over) else {
+            return false;
+        };
+        self.hand_over_to(terms)
+    }
+
+    /// Likewise one that has other terms.
+    pub fn hand_over_to(&mut self, terms: Terms) -> bool {
+        let mut room = [0; 512];
+        let Some(length) = self.tunnel.save(&mut room, self.now) else {
+            return false;
+        };
+        let saved = Saved::read(&room[..length]).expect("what is written is read");
+        // Its clock is another, and no Ping of its own would be like those of this one.
+        let mut tunnel = made(&terms, self.now, !RANDOM);
+        let unsent = (self.client.unsent.len(), self.upstream.unsent.len());
+        assert!(tunnel.resume(saved, unsent, self.now));
+        (self.tunnel, self.terms) = (tunnel, Some(terms));
+        self.timer = None;
+        true
+    }
+
+    /// A new process has a look at everything.
+    pub fn looks_at_all(&mut self) {
+        for side in Side::BOTH {
+            self.peer(side).owed = None;
         }
-        if let Some(age) = terms.lifetime {
-            let lifetime = Lifetime {
-                age,
-                code: 1001,
-                is_spread: true,
-            };
-            tunnel.live(lifetime, start, RANDOM);
+        for side in Side::BOTH {
+            self.turn(side);
         }
-        Self::of(tunnel, start)
     }
 
     /// Around a tunnel that has just begun.
@@ -148,6 +174,7 @@ impl World {
             not_frames: vec![],
             looks: 0,
             farewell: None,
+            terms: None,
         };
         world.settle();
         world
@@ -309,4 +336,20 @@ impl World {
             tunnel.received(from, count, now);
         }
     }
+}
+
+fn made(terms: &Terms, now: Time, random: usize) -> Tunnel<'static> {
+    let mut tunnel = Tunnel::new(terms.limits, now, random, MASK);
+    if let Some(guard) = Guard::new(terms.bounds, now) {
+        tunnel.hold_to(Box::leak(Box::new(guard)));
+    }
+    if let Some(age) = terms.lifetime {
+        let lifetime = Lifetime {
+            age,
+            code: 1001,
+            is_spread: true,
+        };
+        tunnel.live(lifetime, now, random);
+    }
+    tunnel
 }

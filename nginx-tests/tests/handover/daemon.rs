@@ -1,0 +1,117 @@
+//! An nginx that takes USR2: a daemon, which is nobody's child.
+
+use std::fs;
+use std::path::PathBuf;
+
+use nginx_tests::environment::environment;
+use nginx_tests::wire::Wire;
+use nginx_tests::{Client, Handshake, Nginx, wait_for, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// What the main block of an nginx needs that a daemon is to be started beside: a port.
+pub const DAEMON: &str = "# %DAEMONPORT%\n";
+
+/// A master. Ended with the test, and waited for.
+pub struct Daemon {
+    pid: i32,
+    port: u16,
+    /// That of the nginx beside.
+    directory: PathBuf,
+}
+
+impl Daemon {
+    /// A second nginx, with the directory and the configuration of one that runs, and a port of its own.
+    #[track_caller]
+    pub fn start(nginx: &Nginx) -> Self {
+        let mut daemon = Self {
+            pid: 0,
+            port: nginx.port_of("DAEMONPORT"),
+            directory: nginx.path(""),
+        };
+        daemon.configure(nginx, nginx.config());
+        let inside = |name: &str| environment().inside(&nginx.path(name));
+        let mut command = environment().command();
+        command
+            .arg("-p")
+            .arg(inside(""))
+            .arg("-c")
+            .arg(inside("daemon.conf"));
+        let started = command.arg("-e").arg("logs/daemon.log").output().unwrap();
+        assert!(started.status.success(), "{started:?}");
+        daemon.pid = wait_for("the daemon's pid", || daemon.noted("daemon.pid"));
+        wait_until("the daemon to listen", || {
+            Wire::connect(daemon.port).is_ok()
+        });
+        daemon
+    }
+
+    /// Writes a configuration for it, made of one of the nginx beside.
+    pub fn configure(&self, nginx: &Nginx, config: &str) {
+        let config = config
+            .replace(&nginx.port().to_string(), &self.port.to_string())
+            .replace("daemon off", "daemon on")
+            .replace("nginx.pid", "daemon.pid")
+            .replace("error.log", "daemon.log");
+        fs::write(self.directory.join("daemon.conf"), config).unwrap();
+    }
+
+    /// Has another binary started, and waits until its worker is there.
+    #[track_caller]
+    pub fn upgrade(&self) -> Self {
+        self.signal(Signal::USR2);
+        let pid = wait_for("the new master", || {
+            self.noted("daemon.pid.oldbin")?;
+            self.noted("daemon.pid").filter(|&pid| pid != self.pid)
+        });
+        wait_until("the new worker", || {
+            let list = format!("/proc/{pid}/task/{pid}/children");
+            fs::read_to_string(list).is_ok_and(|list| !list.is_empty())
+        });
+        Self {
+            pid,
+            port: self.port,
+            directory: self.directory.clone(),
+        }
+    }
+
+    /// A client in a tunnel of its own.
+    #[track_caller]
+    pub fn join(&self) -> Client {
+        let mut wire = Wire::connect(self.port).expect("the daemon listens");
+        wire.send(Handshake::new("/").bytes()).unwrap();
+        let mut client = Client::over(wire);
+        assert_eq!(client.read_head().unwrap().status(), 101);
+        client
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid).expect("a pid");
+        // It may just have ended.
+        let _ = kill_process(pid, signal);
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("logs/daemon.log")).unwrap()
+    }
+
+    pub fn is_gone(&self) -> bool {
+        // What is dead and not yet buried has no command line.
+        let line = fs::read(format!("/proc/{}/cmdline", self.pid));
+        line.map_or(true, |line| line.is_empty())
+    }
+
+    /// A pid that nginx has written down.
+    fn noted(&self, name: &str) -> Option<i32> {
+        let text = fs::read_to_string(self.directory.join("logs").join(name)).ok()?;
+        text.trim().parse().ok()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if !self.is_gone() {
+            self.signal(Signal::TERM);
+            wait_until("a daemon to end", || self.is_gone());
+        }
+    }
+}

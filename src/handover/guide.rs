@@ -1,0 +1,433 @@
+//! Brings the request of a tunnel that was handed over to the upstream server that it had, on the socket that it
+//! had.
+//!
+//! The balancer of the new configuration is asked for a server until it names that one, so that it counts the tunnel
+//! where it is. For that, the request gets settings of its own for a moment, with an upstream that is ours: so its
+//! address is not looked up either, where a variable gives it.
+
+use core::ffi::c_void;
+use core::ptr;
+
+use nginx_sys::{
+    NGX_DONE, NGX_ERROR, NGX_OK, ngx_close_connection, ngx_cmp_sockaddr, ngx_connection_t,
+    ngx_destroy_pool, ngx_get_connection, ngx_http_request_t, ngx_http_upstream_main_conf_t,
+    ngx_http_upstream_module, ngx_http_upstream_resolved_t, ngx_http_upstream_server_t,
+    ngx_http_upstream_srv_conf_t, ngx_http_upstream_t, ngx_inet_get_port, ngx_int_t, ngx_palloc,
+    ngx_peer_connection_t, ngx_sock_ntop, ngx_str_t, ngx_uint_t, sockaddr, socklen_t,
+};
+
+use super::arrival::{self, Arrival, Way};
+use super::{parcel::Descriptor, replay};
+use crate::nginx::clock::now;
+use crate::nginx::{Request, Upstream, pool, string};
+
+const OK: ngx_int_t = NGX_OK as ngx_int_t;
+const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;
+
+/// nginx is making the request to the upstream.
+pub fn guide(r: Request<'_>, u: Upstream<'_>) {
+    let Some(arrival) = arrival::of(r).filter(|arrival| !arrival.is_met.get()) else {
+        return;
+    };
+    // SAFETY: the request and its upstream are alive; all zeros is an upstream of which nothing is known, and what
+    // is placed lives as long as the request.
+    unsafe {
+        let upstream = u.as_ptr();
+        let mut ours: ngx_http_upstream_srv_conf_t = core::mem::zeroed();
+        ours.peer.init = Some(init);
+        ours.host = string::borrowed(arrival.message.host);
+        let mut settings = *(*upstream).conf;
+        let Some(ours) = pool::place(r.pool(), ours) else {
+            return arrival.refuse("there is no memory");
+        };
+        settings.upstream = ours.as_ptr();
+        let Some(settings) = pool::place(r.pool(), settings) else {
+            return arrival.refuse("there is no memory");
+        };
+        arrival.way.set(Way {
+            conf: (*upstream).conf,
+            resolved: (*upstream).resolved,
+            ..arrival.way.get()
+        });
+        (*upstream).conf = settings.as_ptr();
+        (*upstream).resolved = ptr::null_mut();
+    }
+}
+
+/// nginx would choose a server by the block that was written.
+unsafe extern "C" fn init(
+    r: *mut ngx_http_request_t,
+    _: *mut ngx_http_upstream_srv_conf_t,
+) -> ngx_int_t {
+    // SAFETY: nginx gives a request that is alive, with the upstream to which guide() gave this.
+    unsafe {
+        let Some(arrival) = arrival::of(Request::new(r)) else {
+            return ERROR;
+        };
+        let u = &mut *(*r).upstream;
+        let way = arrival.way.get();
+        (u.conf, u.resolved) = (way.conf, way.resolved);
+        u.upstream = block(r, u);
+        if let Some(block) = u.upstream.as_mut() {
+            let init = block.peer.init;
+            if init.is_none_or(|init| init(r, block) != OK) {
+                return ERROR;
+            }
+        } else if let Some(resolved) = u.resolved.as_ref() {
+            if !is_same_name(resolved, arrival) {
+                arrival.refuse("its location leads to another server");
+            }
+        }
+        arrival.way.set(Way {
+            get: u.peer.get,
+            free: u.peer.free,
+            data: u.peer.data,
+            tries: u.peer.tries,
+            ..way
+        });
+        u.peer.get = Some(get);
+        u.peer.free = Some(free);
+        u.peer.data = ptr::from_ref(arrival).cast_mut().cast();
+        u.peer.tries = 1;
+    }
+    OK
+}
+
+/// The upstream block that the request goes to; NULL where a variable has given an address.
+///
+/// # Safety
+/// The request must be alive, with this upstream.
+unsafe fn block(
+    r: *mut ngx_http_request_t,
+    u: &ngx_http_upstream_t,
+) -> *mut ngx_http_upstream_srv_conf_t {
+    // SAFETY: the caller vouches for the request; an upstream has settings, and the upstream module an array of
+    // blocks.
+    unsafe {
+        let Some(resolved) = u.resolved.as_ref() else {
+            return (*u.conf).upstream;
+        };
+        let main = *(*r).main_conf.add(ngx_http_upstream_module.ctx_index);
+        let main = &raw const (*main.cast::<ngx_http_upstream_main_conf_t>()).upstreams;
+        let is_it = |block: &*mut ngx_http_upstream_srv_conf_t| {
+            let (host, port) = (string::bytes(&(**block).host), (**block).port);
+            let is_port = (port == 0 && resolved.no_port != 0) || port == resolved.port;
+            is_port && host.eq_ignore_ascii_case(string::bytes(&resolved.host))
+        };
+        let mut blocks = pool::elements::<*mut ngx_http_upstream_srv_conf_t>(main).iter();
+        blocks.find(|block| is_it(block)).copied().unwrap_or(ptr::null_mut())
+    }
+}
+
+/// Whether a variable's address is the one that it was.
+///
+/// # Safety
+/// It must be one that nginx has made.
+unsafe fn is_same_name(resolved: &ngx_http_upstream_resolved_t, arrival: &Arrival) -> bool {
+    // SAFETY: the caller vouches for it.
+    let host = unsafe { string::bytes(&resolved.host) };
+    host.eq_ignore_ascii_case(arrival.message.host)
+}
+
+/// An address as large as there are.
+struct Place {
+    address: libc::sockaddr_storage,
+    length: socklen_t,
+}
+
+/// nginx wants a connection to a server.
+unsafe extern "C" fn get(peer: *mut ngx_peer_connection_t, data: *mut c_void) -> ngx_int_t {
+    // SAFETY: nginx gives what init() put there, with the peer that it belongs to. The request has its upstream, in
+    // which the peer lies.
+    unsafe {
+        let arrival = &*data.cast::<Arrival>();
+        let upstream = peer
+            .byte_sub(core::mem::offset_of!(ngx_http_upstream_t, peer))
+            .cast::<ngx_http_upstream_t>();
+        let client = arrival.client;
+        if name(peer, (*client).pool, arrival).is_none() {
+            arrival.refuse("the upstream server is gone");
+        }
+        if is_tls(upstream) {
+            arrival.refuse("its location speaks TLS to the server");
+        }
+        if arrival.refusal.get().is_some() {
+            return ERROR;
+        }
+        match choose(peer, upstream, arrival) {
+            Choice::Counted => {}
+            // Its balancer knows nothing of it, and is not to be told of its end.
+            Choice::Uncounted => arrival.way.set(Way {
+                free: None,
+                ..arrival.way.get()
+            }),
+            Choice::None => {
+                arrival.refuse("its upstream server is in the configuration no more");
+                return ERROR;
+            }
+        }
+        match connection(peer, arrival) {
+            Some(connection) => {
+                (*peer).connection = connection;
+                arrival.is_met.set(true);
+                let way = arrival.way.get();
+                (*peer).tries = 1;
+                if way.free.is_some() {
+                    (*peer).get = way.get;
+                    (*peer).free = way.free;
+                    (*peer).data = way.data;
+                } else {
+                    (*peer).data = ptr::null_mut();
+                    (*peer).get = Some(no_other);
+                    (*peer).free = Some(no_more);
+                }
+                NGX_DONE as ngx_int_t
+            }
+            None => {
+                let way = arrival.way.get();
+                if let Some(free) = way.free {
+                    free(peer, way.data, 0);
+                }
+                arrival.refuse("there are no more connections");
+                ERROR
+            }
+        }
+    }
+}
+
+/// nginx ends a peer that never came to its connection.
+unsafe extern "C" fn free(peer: *mut ngx_peer_connection_t, _: *mut c_void, _: ngx_uint_t) {
+    // SAFETY: nginx gives the peer.
+    unsafe { (*peer).tries = 0 };
+}
+
+unsafe extern "C" fn no_other(_: *mut ngx_peer_connection_t, _: *mut c_void) -> ngx_int_t {
+    ERROR
+}
+
+unsafe extern "C" fn no_more(peer: *mut ngx_peer_connection_t, _: *mut c_void, _: ngx_uint_t) {
+    // SAFETY: nginx gives the peer.
+    unsafe { (*peer).tries = 0 };
+}
+
+enum Choice {
+    /// The balancer has chosen it.
+    Counted,
+    /// It is one of the block's, and the balancer does not choose it now; or there is no balancer.
+    Uncounted,
+    None,
+}
+
+/// Has the balancer choose until it chooses the server that the tunnel has.
+///
+/// # Safety
+/// The peer must be the upstream's, named by [`name`].
+unsafe fn choose(
+    peer: *mut ngx_peer_connection_t,
+    upstream: *mut ngx_http_upstream_t,
+    arrival: &Arrival,
+) -> Choice {
+    /// Those that choose by a key do so for a while before they take the others in turn.
+    const BY_KEY: usize = 24;
+    let way = arrival.way.get();
+    // SAFETY: the caller vouches for the peer, whose name and address are the server's.
+    unsafe {
+        let server = ((*peer).sockaddr, (*peer).socklen, (*peer).name);
+        let Some(block) = (*upstream).upstream.as_ref() else {
+            return if leads_there((*upstream).resolved, server.0, server.1) {
+                Choice::Uncounted
+            } else {
+                Choice::None
+            };
+        };
+        let (Some(get), Some(free)) = (way.get, way.free) else {
+            return Choice::None;
+        };
+        for _ in 0..way.tries.saturating_add(BY_KEY) {
+            // What it looks at, it finds as it left it.
+            (*peer).data = way.data;
+            let rc = get(peer, way.data);
+            let is_kept = rc == NGX_DONE as ngx_int_t;
+            if is_kept {
+                close_kept(peer);
+            }
+            if rc != OK && !is_kept {
+                break;
+            }
+            let (address, length) = ((*peer).sockaddr, (*peer).socklen);
+            if ngx_cmp_sockaddr(address, length, server.0, server.1, 1) == OK {
+                return Choice::Counted;
+            }
+            free(peer, way.data, 0);
+            (*peer).tries = (*peer).tries.max(1);
+        }
+        ((*peer).sockaddr, (*peer).socklen, (*peer).name) = server;
+        if has_server(block, server.0, server.1) {
+            Choice::Uncounted
+        } else {
+            Choice::None
+        }
+    }
+}
+
+/// A connection that the block keeps is another one than the tunnel's.
+///
+/// # Safety
+/// The peer must have been given one.
+unsafe fn close_kept(peer: *mut ngx_peer_connection_t) {
+    // SAFETY: the caller vouches for the peer.
+    unsafe {
+        let connection = ptr::replace(&raw mut (*peer).connection, ptr::null_mut());
+        (*peer).set_cached(0);
+        if connection.is_null() {
+            return;
+        }
+        if !(*connection).pool.is_null() {
+            ngx_destroy_pool((*connection).pool);
+        }
+        ngx_close_connection(connection);
+    }
+}
+
+/// Whether one of a block's lines names this server, and does not say that it is down. What is resolved while nginx
+/// runs is only known to the balancer.
+///
+/// # Safety
+/// The block must be one of the configuration's.
+unsafe fn has_server(
+    block: &ngx_http_upstream_srv_conf_t,
+    address: *mut sockaddr,
+    length: socklen_t,
+) -> bool {
+    // SAFETY: the caller vouches for the block, whose servers are an array, each with an array of addresses.
+    unsafe {
+        let servers = pool::elements::<ngx_http_upstream_server_t>(block.servers);
+        servers.iter().filter(|server| server.down == 0).any(|server| {
+            (0..server.naddrs).any(|at| {
+                let one = &*server.addrs.add(at);
+                ngx_cmp_sockaddr(one.sockaddr, one.socklen, address, length, 1) == OK
+            })
+        })
+    }
+}
+
+/// Whether what a variable has given is this server: its address, or its name with its port.
+///
+/// # Safety
+/// NULL, or what nginx has made.
+unsafe fn leads_there(
+    resolved: *const ngx_http_upstream_resolved_t,
+    address: *mut sockaddr,
+    length: socklen_t,
+) -> bool {
+    // SAFETY: the caller vouches for it.
+    unsafe {
+        let Some(resolved) = resolved.as_ref() else {
+            return false;
+        };
+        if resolved.sockaddr.is_null() {
+            return resolved.port == ngx_inet_get_port(address);
+        }
+        ngx_cmp_sockaddr(resolved.sockaddr, resolved.socklen, address, length, 1) == OK
+    }
+}
+
+/// Gives the peer the address of the server that the tunnel has, and its name.
+///
+/// # Safety
+/// The peer and the pool must be valid, as long as the client's connection.
+unsafe fn name(
+    peer: *mut ngx_peer_connection_t,
+    pool: *mut nginx_sys::ngx_pool_t,
+    arrival: &Arrival,
+) -> Option<()> {
+    const LONGEST: usize = 128;
+    // SAFETY: zeros are an address of no family, of which the kernel writes no more than there is room for; the
+    // caller vouches for the rest.
+    unsafe {
+        let mut place = Place {
+            address: core::mem::zeroed(),
+            length: size_of::<libc::sockaddr_storage>() as socklen_t,
+        };
+        let socket = arrival.socket.take()?;
+        let status = libc::getpeername(
+            socket.get(),
+            (&raw mut place.address).cast(),
+            &raw mut place.length,
+        );
+        arrival.socket.set(Some(socket));
+        if status != 0 {
+            return None;
+        }
+        let address = ngx_palloc(pool, place.length as usize).cast::<u8>();
+        let text = ngx_palloc(pool, LONGEST).cast::<u8>();
+        if address.is_null() || text.is_null() {
+            return None;
+        }
+        ptr::copy_nonoverlapping((&raw const place.address).cast(), address, place.length as usize);
+        let address = address.cast::<sockaddr>();
+        let len = ngx_sock_ntop(address, place.length, text, LONGEST, 1);
+        let name = pool::place(pool, ngx_str_t { len, data: text })?;
+        (*peer).sockaddr = address;
+        (*peer).socklen = place.length;
+        (*peer).name = name.as_ptr();
+        Some(())
+    }
+}
+
+/// A connection of nginx's on the upstream's socket, of which its event method knows nothing yet.
+///
+/// # Safety
+/// The peer must be the upstream's.
+unsafe fn connection(
+    peer: *mut ngx_peer_connection_t,
+    arrival: &Arrival,
+) -> Option<*mut ngx_connection_t> {
+    // SAFETY: the caller vouches for the peer; the socket is the connection's from here on.
+    unsafe {
+        let socket: Descriptor = arrival.socket.take()?;
+        let connection = ngx_get_connection(socket.get(), (*peer).log);
+        let Some(c) = connection.as_mut() else {
+            arrival.socket.set(Some(socket));
+            return None;
+        };
+        socket.give();
+        c.type_ = libc::SOCK_STREAM;
+        replay::stand_in_for_upstream(c);
+        c.set_log_error((*peer).log_error());
+        c.number = next_number();
+        c.start_time = now();
+        let family = (*(*peer).sockaddr).sa_family;
+        if family as libc::c_int == libc::AF_UNIX {
+            c.set_tcp_nopush(nginx_sys::ngx_connection_tcp_nopush_e_NGX_TCP_NOPUSH_DISABLED);
+            c.set_tcp_nodelay(nginx_sys::ngx_connection_tcp_nodelay_e_NGX_TCP_NODELAY_DISABLED);
+        }
+        (*c.read).log = (*peer).log;
+        (*c.write).log = (*peer).log;
+        // It has been told of, and can be read and written, as far as nginx knows.
+        for event in [c.read, c.write] {
+            (*event).set_active(1);
+            (*event).set_ready(1);
+        }
+        Some(connection)
+    }
+}
+
+fn next_number() -> nginx_sys::ngx_atomic_uint_t {
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    // SAFETY: nginx's counter of connections, to which all workers write by atomics.
+    let counter = unsafe { AtomicUsize::from_ptr(nginx_sys::ngx_connection_counter.cast()) };
+    counter.fetch_add(1, Ordering::Relaxed) as nginx_sys::ngx_atomic_uint_t
+}
+
+#[cfg(ngx_feature = "http_ssl")]
+unsafe fn is_tls(upstream: *const ngx_http_upstream_t) -> bool {
+    // SAFETY: the caller has it from nginx.
+    unsafe { (*upstream).ssl() != 0 }
+}
+
+#[cfg(not(ngx_feature = "http_ssl"))]
+unsafe fn is_tls(_: *const ngx_http_upstream_t) -> bool {
+    false
+}
+

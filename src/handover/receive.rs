@@ -1,0 +1,175 @@
+//! A worker takes in tunnels that others hand over: two whenever it is told that there are some, as all workers are,
+//! so that each gets its part.
+
+use core::cell::UnsafeCell;
+
+use nginx_sys::{
+    NGX_ERROR, NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_add_timer, ngx_close_connection, ngx_connection_t, ngx_cycle,
+    ngx_cycle_t, ngx_event_t, ngx_get_connection, ngx_handle_read_event, ngx_log_t, ngx_msec_t,
+    ngx_post_event, ngx_posted_next_events,
+};
+use websocket_protocol::Counted;
+
+use super::parcel::{Descriptor, Received};
+use super::{adopt, channel, parcel};
+use crate::nginx::log;
+
+/// More would put all in one worker.
+const AT_ONCE: usize = 2;
+
+/// A tunnel takes two connections, and what its request asks takes some, too.
+const LEAST_FREE: usize = 16;
+
+/// How long a worker waits where it can't take in what is there, milliseconds.
+const PAUSE: ngx_msec_t = 50;
+
+/// How long nothing has to come for what has come to be told, milliseconds.
+const QUIET: ngx_msec_t = 500;
+
+/// What is told of tunnels that have been taken in.
+struct Tally {
+    event: ngx_event_t,
+    nobody: ngx_connection_t,
+    adopted: u64,
+    refused: u64,
+}
+
+struct Place(UnsafeCell<Option<Tally>>);
+
+// SAFETY: a worker is one thread.
+unsafe impl Sync for Place {}
+
+static TALLY: Place = Place(UnsafeCell::new(None));
+
+fn tally(look: impl FnOnce(&mut Tally)) {
+    // SAFETY: a worker is one thread, and no call is within another.
+    if let Some(tally) = unsafe { (*TALLY.0.get()).as_mut() } {
+        look(tally);
+    }
+}
+
+/// A worker begins. Whether it takes in tunnels.
+///
+/// # Safety
+/// `cycle` must be the worker's.
+pub unsafe fn begin(cycle: *mut ngx_cycle_t) -> bool {
+    // A descriptor of its own: to close that leaves the channel open.
+    let Some(descriptor) = Descriptor::copy(channel::receiving()) else {
+        return false;
+    };
+    // SAFETY: the caller vouches for the cycle; the connection is ours.
+    unsafe {
+        let connection = ngx_get_connection(descriptor.get(), (*cycle).log);
+        if connection.is_null() {
+            return false;
+        }
+        descriptor.give();
+        let read = (*connection).read;
+        (*connection).set_idle(1);
+        (*read).handler = Some(told);
+        (*read).log = (*cycle).log;
+        // No worker stays for it.
+        (*read).set_cancelable(1);
+        if ngx_handle_read_event(read, 0) == NGX_ERROR as isize || !channel::enter() {
+            ngx_close_connection(connection);
+            return false;
+        }
+        *TALLY.0.get() = Some(Tally {
+            event: core::mem::zeroed(),
+            nobody: core::mem::zeroed(),
+            adopted: 0,
+            refused: 0,
+        });
+        tally(|tally| {
+            tally.nobody.fd = -1;
+            tally.event.data = (&raw mut tally.nobody).cast();
+            tally.event.handler = Some(tell);
+            tally.event.log = (*cycle).log;
+            tally.event.set_cancelable(1);
+        });
+    }
+    true
+}
+
+/// There is something in the channel, or was; or the worker is to exit.
+unsafe extern "C" fn told(event: *mut ngx_event_t) {
+    // SAFETY: nginx calls the handler of our connection, whose events it has.
+    unsafe {
+        let connection = (*event).data.cast::<ngx_connection_t>();
+        if (*connection).close() != 0 {
+            channel::leave();
+            return ngx_close_connection(connection);
+        }
+        (*event).set_ready(0);
+        (*event).set_timedout(0);
+        if channel::has_newer() || !has_connections() {
+            // What is there is for others, as long as there are such.
+            if !channel::is_empty() && (*event).timer_set() == 0 {
+                ngx_add_timer(event, PAUSE);
+            }
+            return;
+        }
+        for _ in 0..AT_ONCE {
+            if !take_one((*event).log) {
+                return;
+            }
+        }
+        ngx_post_event(event, &raw mut ngx_posted_next_events);
+    }
+}
+
+fn has_connections() -> bool {
+    // SAFETY: the worker's cycle is there as long as it.
+    unsafe { (*ngx_cycle).free_connection_n >= LEAST_FREE }
+}
+
+/// Takes in all that there is: nobody else will.
+pub fn take_all(log: *mut ngx_log_t) {
+    if channel::is_open() {
+        while take_one(log) {}
+    }
+}
+
+/// Whether there was one.
+fn take_one(log: *mut ngx_log_t) -> bool {
+    match parcel::receive(log) {
+        Received::Nothing => false,
+        Received::Parcel(parcel) => {
+            adopt::adopt(parcel, log);
+            true
+        }
+        Received::Lost => {
+            let text = "a tunnel that was handed over is lost: it has come without its sockets, or there is no memory";
+            log::cycle(log, NGX_LOG_WARN, format_args!("websocket handover: {text}"));
+            true
+        }
+    }
+}
+
+/// A tunnel that was handed over goes on here, or may not.
+pub fn note(goes_on: bool) {
+    tally(|tally| {
+        if goes_on {
+            tally.adopted = tally.adopted.saturating_add(1);
+        } else {
+            tally.refused = tally.refused.saturating_add(1);
+        }
+        // nginx leaves a timer where it is when it is to move by little.
+        // SAFETY: the event is ours.
+        unsafe { ngx_add_timer(&raw mut tally.event, QUIET) };
+    });
+}
+
+unsafe extern "C" fn tell(event: *mut ngx_event_t) {
+    tally(|tally| {
+        let (adopted, refused) = (
+            core::mem::take(&mut tally.adopted),
+            core::mem::take(&mut tally.refused),
+        );
+        // SAFETY: nginx gives the event of the timer.
+        let log = unsafe { (*event).log };
+        let adopted = Counted(adopted, "tunnel");
+        let text = format_args!("websocket handover: {adopted} taken over, {refused} refused");
+        log::cycle(log, NGX_LOG_NOTICE, text);
+    });
+}
