@@ -30,6 +30,6 @@ pub use arrival::{Arrival, forget, handovers, of};
 pub use guide::guide;
 pub use phases::arrange;
 pub use receive::note;
-pub use replay::{end_replay, is_arriving, land};
+pub use replay::{end_replay, is_arriving, is_turned_away, land};
 pub use turn_away::{close, shut};
 pub use worker::{in_force, init_process};

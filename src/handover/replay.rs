@@ -20,6 +20,16 @@ pub fn is_arriving(r: Request<'_>) -> bool {
 
 type Recv = unsafe extern "C" fn(*mut ngx_connection_t, *mut u_char, usize) -> isize;
 
+/// Whether a request is that of a tunnel which was refused: what it is answered goes nowhere.
+pub fn is_turned_away(r: Request<'_>) -> bool {
+    // SAFETY: a request has a connection.
+    let send = unsafe { (*(*r.as_ptr()).connection).send_chain };
+    send.is_some_and(|send| core::ptr::fn_addr_eq(send, drop_chain as SendChain)) && !is_arriving(r)
+}
+
+type SendChain =
+    unsafe extern "C" fn(*mut ngx_connection_t, *mut ngx_chain_t, off_t) -> *mut ngx_chain_t;
+
 /// A client's connection is not read or written from here on.
 pub fn stand_in(client: &mut ngx_connection_t) {
     client.recv = Some(read_request);

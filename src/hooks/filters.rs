@@ -78,7 +78,9 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx gives a request that is alive; what register() found is a header filter, or NULL.
     unsafe {
         let request = Request::new(r);
-        let is_refused = request.is_main() && arrive::is_refused(request);
+        if arrive::is_refused(request) && is_switching(request, request.status()) {
+            return refuse_tunnel(request);
+        }
         if let Some(unasked) = unasked_switch(request) {
             return refuse_switch(request, unasked);
         }
@@ -86,7 +88,7 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
         let next: ngx_http_output_header_filter_pt =
             mem::transmute(NEXT_HEADER.load(Ordering::Relaxed));
         let rc = next.map_or(OK, |next| next(r));
-        if is_refused {
+        if handover::is_turned_away(request) {
             request.was_switching();
         }
         rc
@@ -200,6 +202,15 @@ fn refuse_switch(r: Request<'_>, u: Upstream<'_>) -> ngx_int_t {
             conclude::conclude_as(r, attempt, Ending::Failed(cause));
         }
     }
+    NGX_HTTP_BAD_GATEWAY as ngx_int_t
+}
+
+/// What was a tunnel is none here: nginx is not to make one of it.
+fn refuse_tunnel(r: Request<'_>) -> ngx_int_t {
+    if let Some(u) = r.upstream() {
+        u.clear_upgrade();
+    }
+    r.clear_response();
     NGX_HTTP_BAD_GATEWAY as ngx_int_t
 }
 

@@ -4,3 +4,5 @@ mod case;
 mod daemon;
 
 mod basic;
+mod carried;
+mod refused;
