@@ -26,7 +26,8 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     let r = unsafe { Request::new(r) };
     let conf = LocationConf::of(r);
     let arrival = arrive::of_main(r);
-    if let Some(arrival) = arrival.filter(|_| !conf.is_on()) {
+    // It is not to ask anybody for anything on the way. A location without a handler may lead to another.
+    if let Some(arrival) = arrival.filter(|_| !conf.is_on() && r.has_content_handler()) {
         return turn_away(arrival, "its location has no \"websocket on\"");
     }
     // `post_action` comes when all is over.

@@ -286,6 +286,11 @@ impl<'r> Request<'r> {
         !self.is_secure() && unsafe { (*self.fields().http_connection).ssl() != 0 }
     }
 
+    /// Whether its location answers by a handler of a module, as `proxy_pass` does.
+    pub fn has_content_handler(self) -> bool {
+        self.fields().content_handler.is_some()
+    }
+
     /// Whether nginx has begun to run its phases: no request that it refuses for its header or its
     /// connection comes so far.
     pub fn has_reached_phases(self) -> bool {

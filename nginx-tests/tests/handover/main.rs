@@ -5,4 +5,8 @@ mod daemon;
 
 mod basic;
 mod carried;
+mod faults;
+mod forms;
+mod limits;
 mod refused;
+mod traffic;

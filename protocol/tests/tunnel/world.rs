@@ -349,7 +349,7 @@ fn made(terms: &Terms, now: Time, random: usize) -> Tunnel<'static> {
             code: 1001,
             is_spread: true,
         };
-        tunnel.live(lifetime, now, random);
+        tunnel.live(lifetime, now, RANDOM);
     }
     tunnel
 }

@@ -20,6 +20,7 @@ impl Direction {
             Kind::Unframed => 1,
             Kind::Told => 2,
         });
+        out.u64(self.owed as u64);
         out.option(self.ours.as_ref(), |out, ours| ours.put(out));
         out.bool(self.is_stuck);
         for time in [self.stuck, self.heard, self.taken, self.looked] {
@@ -43,6 +44,7 @@ impl Direction {
         Some(Self {
             scanner,
             kind,
+            owed: usize::try_from(read.u64()?).ok()?,
             ours: read.option(Ours::take)?,
             is_stuck: read.bool()?,
             stuck: take_time(read, now)?,
@@ -60,6 +62,11 @@ impl Direction {
 
     /// So many bytes wait.
     pub fn with_unsent(self, unsent: usize) -> Self {
-        Self { unsent, ..self }
+        let owed = self.owed.min(unsent);
+        Self {
+            unsent,
+            owed,
+            ..self
+        }
     }
 }
