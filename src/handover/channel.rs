@@ -216,6 +216,11 @@ pub fn has_newer() -> bool {
     is_locked(GENERATION.load(Ordering::Relaxed).saturating_add(1), 0)
 }
 
+/// Whether a newer configuration has come into force, so that workers of it are there or will be soon.
+pub fn is_superseded() -> bool {
+    read_generation().is_some_and(|last| last > GENERATION.load(Ordering::Relaxed))
+}
+
 /// Whether another process holds a lock within so many bytes from here.
 fn is_locked(start: i64, len: i64) -> bool {
     let held = ask(libc::F_GETLK, libc::F_WRLCK, start, len);

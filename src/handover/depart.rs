@@ -96,17 +96,22 @@ fn exits() {
         leaving.event.log = cycle_log();
     });
     // nginx goes through its connections.
-    if channel::has_other() && (are_open() || !channel::is_empty()) {
+    if has_successor() && (are_open() || !channel::is_empty()) {
         wait();
     } else {
         settle();
     }
 }
 
+/// Whether there is another worker for the tunnels, or will be one soon.
+fn has_successor() -> bool {
+    channel::has_other() || channel::is_superseded()
+}
+
 /// A tunnel has begun since.
 fn comes_late() -> bool {
     let has_given_up = leaving(|leaving| leaving.has_given_up).unwrap_or(true);
-    if has_given_up || !channel::has_other() {
+    if has_given_up || !has_successor() {
         return false;
     }
     leaving(|leaving| {
@@ -139,8 +144,11 @@ fn work() {
         leaving.has_given_up |= is_late;
         is_late
     });
-    if is_late.unwrap_or(true) || !channel::has_other() {
+    if is_late.unwrap_or(true) || !has_successor() {
         return settle();
+    }
+    if !channel::has_other() {
+        return wait();
     }
     if send_parked() {
         hand_over();

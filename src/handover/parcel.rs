@@ -64,7 +64,7 @@ pub enum Received {
 const LONGEST: usize = 32 << 10;
 
 /// Two sockets and a file.
-const MOST_DESCRIPTORS: usize = 3;
+pub const MOST_DESCRIPTORS: usize = 3;
 
 /// Room for them, as the kernel wants it.
 #[repr(C, align(8))]

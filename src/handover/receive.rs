@@ -102,7 +102,7 @@ unsafe extern "C" fn told(event: *mut ngx_event_t) {
         }
         (*event).set_ready(0);
         (*event).set_timedout(0);
-        if channel::has_newer() || !has_connections() {
+        if channel::has_newer() || !has_connections() || !has_descriptors() {
             // What is there is for others, as long as there are such.
             if !channel::is_empty() && (*event).timer_set() == 0 {
                 ngx_add_timer(event, PAUSE);
@@ -121,6 +121,12 @@ unsafe extern "C" fn told(event: *mut ngx_event_t) {
 fn has_connections() -> bool {
     // SAFETY: the worker's cycle is there as long as it.
     unsafe { (*ngx_cycle).free_connection_n >= LEAST_FREE }
+}
+
+/// The kernel closes sockets for which there is no number.
+fn has_descriptors() -> bool {
+    let some = [(); parcel::MOST_DESCRIPTORS].map(|()| Descriptor::copy(channel::receiving()));
+    some.iter().all(Option::is_some)
 }
 
 /// Takes in all that there is: nobody else will.

@@ -65,7 +65,8 @@ impl Daemon {
         });
         wait_until("the new worker", || {
             let list = format!("/proc/{pid}/task/{pid}/children");
-            fs::read_to_string(list).is_ok_and(|list| !list.is_empty())
+            let list = fs::read_to_string(list).unwrap_or_default();
+            list.split_whitespace().next().is_some()
         });
         Self {
             pid,
@@ -82,6 +83,33 @@ impl Daemon {
         let mut client = Client::over(wire);
         assert_eq!(client.read_head().unwrap().status(), 101);
         client
+    }
+
+    /// Reloads, and waits until the worker before is gone.
+    #[track_caller]
+    pub fn reload(&self) {
+        let before = self.children();
+        self.signal(Signal::HUP);
+        wait_until("another worker, and none else", || {
+            let now = self.children();
+            now.len() == 1 && now != before
+        });
+    }
+
+    /// How many workers it has.
+    pub fn workers(&self) -> usize {
+        self.children().len()
+    }
+
+    fn children(&self) -> Vec<String> {
+        let list = format!("/proc/{0}/task/{0}/children", self.pid);
+        let list = fs::read_to_string(list).unwrap_or_default();
+        // Another master is a child of the one before it.
+        let is_worker = |pid: &&str| {
+            fs::read_to_string(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|title| title.starts_with("nginx: worker process"))
+        };
+        list.split_whitespace().filter(is_worker).map(str::to_owned).collect()
     }
 
     pub fn signal(&self, signal: Signal) {

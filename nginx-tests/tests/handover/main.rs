@@ -4,9 +4,11 @@ mod case;
 mod daemon;
 
 mod basic;
+mod beside;
 mod carried;
 mod faults;
 mod forms;
 mod limits;
 mod refused;
 mod traffic;
+mod upgrade;

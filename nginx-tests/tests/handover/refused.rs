@@ -71,8 +71,23 @@ fn a_location_that_returns() {
     assert_refused(&answering("return 404;"), "its request is answered 404 now");
     let moved = answering("return 301 /elsewhere;");
     assert_refused(&moved, "its request is answered 301 now");
-    let silent = answering("return 444;");
-    assert_refused(&silent, "nginx has ended its request");
+}
+
+/// nginx closes its connection without another word.
+#[test]
+fn a_location_that_says_nothing() {
+    let (backend, told) = telling();
+    let mut nginx = Nginx::http(http(PROXIED))
+        .set("BACKEND", backend.address())
+        .start();
+    let mut client = join(&nginx);
+    client.echo("before");
+    nginx.reload_with(&answering("return 444;"));
+    assert_eq!(client.frame(), Frame::close(1012, ""));
+    assert_eq!(client.read_until_close(), b"");
+    assert_eq!(told.recv_timeout(*nginx_tests::DEADLINE), Ok(1012));
+    nginx.wait_for_log("websocket handover refused: nginx has ended its request");
+    gone(&nginx);
 }
 
 #[test]
