@@ -210,6 +210,7 @@ const HTTP: &str = "
         keepalive_timeout 1s;
     }
     upstream dead { server 127.0.0.1:%CLOSED_PORT% max_fails=0; }
+    websocket_handover on;
     websocket_drain %DRAIN%;
     websocket_timeout %PATIENCE%;
     websocket_buffer_size %BUFFER%;

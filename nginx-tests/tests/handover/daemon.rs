@@ -96,6 +96,15 @@ impl Daemon {
         });
     }
 
+    /// Ends one of its workers by SIGKILL.
+    pub fn kill_a_worker(&self) {
+        let pid = self.children().first().and_then(|pid| pid.parse().ok());
+        if let Some(pid) = pid.and_then(Pid::from_raw) {
+            // It may just have ended.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+
     /// How many workers it has.
     pub fn workers(&self) -> usize {
         self.children().len()

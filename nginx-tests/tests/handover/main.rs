@@ -6,6 +6,7 @@ mod daemon;
 mod basic;
 mod beside;
 mod carried;
+mod chaos;
 mod faults;
 mod forms;
 mod limits;
