@@ -77,11 +77,11 @@ impl Tunnel {
     /// A row of messages at once, of any size: more than fits anywhere, now and then.
     fn exchange(&mut self, random: &mut Random) -> Fate {
         let size = match random.below(40) {
-            0 => 3 << 20,
-            1..4 => 100_000,
+            0 => 600_000,
+            1..4 => 70_000,
             _ => 10 + random.below(300) as usize,
         };
-        let texts: Vec<Vec<u8>> = (0..1 + random.below(4))
+        let texts: Vec<Vec<u8>> = (0..1 + random.below(3))
             .map(|_| {
                 self.sent += 1;
                 let mut text = self.sent.to_string().into_bytes();
@@ -182,7 +182,7 @@ fn http(deny: bool, more: &str) -> String {
         "{} websocket_zone one:1m; {more}
         server {{
             listen 127.0.0.1:%PORT%; access_log logs/tunnel.log tunnel;
-            location /stay {{ {PROXIED} websocket_ping 300ms timeout=20s; websocket_rate 50m; }}
+            location /stay {{ {PROXIED} websocket_ping 300ms timeout=60s; websocket_rate 50m; }}
             location /go {{ {PROXIED} {deny} }}
         }}",
         head("on")

@@ -116,6 +116,8 @@ impl Numbered {
         let expected = self.text();
         match Frame::read(&mut self.socket) {
             Ok(frame) if frame == Frame::text(&expected) => Ok(()),
+            // nginx asks for a sign of life, and the messages are one.
+            Ok(frame) if frame.opcode == 9 => self.expect(),
             other => Err(format!("{other:?} instead of {expected:?}")),
         }
     }
@@ -125,6 +127,7 @@ impl Numbered {
         self.socket.write_all(&close).map_err(|error| error.to_string())?;
         match Frame::read(&mut self.socket) {
             Ok(frame) if frame.opcode == 8 => Ok(()),
+            Ok(frame) if frame.opcode == 9 => self.close(),
             other => Err(format!("{other:?} instead of a Close")),
         }
     }
@@ -139,11 +142,26 @@ fn a_hundred_tunnels_through_thirty_reloads() {
     assert_right(&nginx, &backend, traffic, 100, 30);
 }
 
+#[test]
+fn with_a_rate() {
+    one_upon_the_other("websocket_rate 50m;");
+}
+
+#[test]
+fn with_pings() {
+    one_upon_the_other("websocket_ping 100ms timeout=30s;");
+}
+
 /// Reloads that come before the last one is through.
 #[test]
 fn reloads_one_upon_the_other() {
+    one_upon_the_other("");
+}
+
+#[track_caller]
+fn one_upon_the_other(lines: &str) {
     let backend = echo();
-    let nginx = many(&backend, 2, "").start();
+    let nginx = many(&backend, 2, lines).start();
     let traffic = Traffic::start(nginx.port(), 4, 10);
     for _ in 0..20 {
         nginx.signal(rustix::process::Signal::HUP);
