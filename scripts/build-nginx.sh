@@ -1,18 +1,47 @@
 #!/usr/bin/env bash
-# Builds an nginx that has the module compiled in. The last line printed is its path.
+# Builds an nginx for tests. The last line printed is its path.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-# This crate is nginx's sources: cargo gets them as it gets everything else.
+# This crate is nginx's sources.
 CRATE=nginx-src
 CRATE_VERSION=1.28.5
+
 # What the tests use of nginx.
 FLAGS=(--with-http_auth_request_module --with-http_realip_module --with-http_stub_status_module)
+
+# How those configure it that ship it, as `nginx -V` tells. Modules that are files of their own and those
+# for other protocols are left out: --with-compat says that structures don't depend on them.
+NGINX_ORG=(
+    --with-compat --with-file-aio --with-threads
+    --with-http_addition_module --with-http_auth_request_module --with-http_dav_module --with-http_flv_module
+    --with-http_gunzip_module --with-http_gzip_static_module --with-http_mp4_module --with-http_random_index_module
+    --with-http_realip_module --with-http_secure_link_module --with-http_slice_module --with-http_ssl_module
+    --with-http_stub_status_module --with-http_sub_module --with-http_v2_module
+)
+UBUNTU=(
+    --with-compat --with-debug --with-pcre-jit --with-threads
+    --with-http_addition_module --with-http_auth_request_module --with-http_dav_module --with-http_gunzip_module
+    --with-http_gzip_static_module --with-http_realip_module --with-http_slice_module --with-http_ssl_module
+    --with-http_stub_status_module --with-http_sub_module --with-http_v2_module
+)
+# What 24.04 has beside that.
+UBUNTU_24=(
+    --with-http_flv_module --with-http_mp4_module --with-http_random_index_module --with-http_secure_link_module
+)
+RHEL=(
+    --with-compat --with-debug --with-file-aio --with-pcre --with-pcre-jit --with-threads
+    --with-http_addition_module --with-http_auth_request_module --with-http_dav_module --with-http_degradation_module
+    --with-http_flv_module --with-http_gunzip_module --with-http_gzip_static_module --with-http_mp4_module
+    --with-http_random_index_module --with-http_realip_module --with-http_secure_link_module --with-http_slice_module
+    --with-http_ssl_module --with-http_stub_status_module --with-http_sub_module --with-http_v2_module
+)
 
 usage() {
     cat <<'END_OF_USAGE'
 Usage: scripts/build-nginx.sh [--pools] [DIR]
+       scripts/build-nginx.sh --as WHOSE [--musl [--without-tls]] [DIR]
 
 Builds an nginx that has the module compiled in (./configure --add-module) and
 prints its path: target/nginx-VERSION/compiled-in/objs/nginx. The end-to-end
@@ -20,65 +49,115 @@ tests run on it with
 
   NGINX_TESTS_BINARY=PATH NGINX_TESTS_MODULE=compiled-in cargo test -p nginx-tests
 
-  --pools  nginx's pools take each allocation from malloc, so that valgrind sees
-           what is done to it before and after its life
-  DIR      a source tree of nginx; without it, that of the crate nginx-src
+  --pools     nginx's pools take each allocation from malloc, so that valgrind sees
+              what is done to it before and after its life
+  --as WHOSE  instead an nginx without the module, configured as in the packages of
+              nginx.org, ubuntu-22.04, ubuntu-24.04 or rhel-9:
+              target/nginx-VERSION/WHOSE/objs/nginx, to load a module
+  --musl      that one with musl for its libc (WHOSE-musl)
+  --without-tls  and without OpenSSL, which takes longer than all else (WHOSE-musl-plain)
+  DIR         a source tree of nginx; without it, that of the crate nginx-src
+              (--crate-version VERSION: which of it)
 END_OF_USAGE
 }
 
 main() {
-    # Without optimization it compiles in half the time.
-    local name=compiled-in compiler=-O0
-    case ${1:-} in
-        --pools) name=compiled-in-pools compiler='-O1 -g -DNGX_DEBUG_PALLOC=1'; shift ;;
-        -h | --help) usage; return ;;
-        -*) usage >&2; exit 2 ;;
+    local pools='' whose='' musl='' tls=yes source
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --pools) pools=yes ;;
+            --as) [ $# -ge 2 ] || die "--as needs a name."; whose=$2; check_known "$whose"; shift ;;
+            --musl) musl=yes ;;
+            --without-tls) tls='' ;;
+            --crate-version) [ $# -ge 2 ] || die "--crate-version needs a version."; CRATE_VERSION=$2; shift ;;
+            -h | --help) usage; return ;;
+            -*) usage >&2; exit 2 ;;
+            *) break ;;
+        esac
+        shift
+    done
+    # --pools is about the one, --musl about the other.
+    case ${pools:+pools}-${whose:+as}-${musl:+musl}-${tls:+tls} in
+        pools-as-* | *--musl-* | *--) usage >&2; exit 2 ;;
     esac
+    [ $# -le 1 ] || { usage >&2; exit 2; }
     check_toolchain
     need_packages make:make
-    local source tree
     if [ $# -gt 0 ]; then
         source=$(find_given_source "$1")
     else
-        source=$(fetch_source)
+        source=$(fetch_crate "$CRATE" "$CRATE_VERSION")/nginx
     fi
     [ -f "$source/src/core/nginx.c" ] || die "$source holds nginx's headers, not its sources."
     NGINX_VERSION=$(version_in_header "$source")
-    tree=$TARGET/nginx-$NGINX_VERSION/$name
-    configure_copy "$source" "$tree" "${FLAGS[@]}" --with-cc-opt="$compiler" --add-module="$ROOT"
-    build "$tree"
-    printf '%s\n' "$tree/objs/nginx"
+    if [ -n "$whose" ]; then
+        build_as "$source" "$whose" "$musl" "$tls"
+    else
+        build_compiled_in "$source" "$pools"
+    fi
 }
 
-fetch_source() {
-    local directory=$TARGET/$CRATE manifest
-    mkdir -p "$directory"
-    cat >"$directory/Cargo.toml" <<END_OF_MANIFEST
-[package]
-name = "nginx-source"
-edition = "2021"
+check_known() {
+    case $1 in
+        nginx.org | ubuntu-22.04 | ubuntu-24.04 | rhel-9) ;;
+        *) die "--as takes nginx.org, ubuntu-22.04, ubuntu-24.04 or rhel-9, not $1." ;;
+    esac
+}
 
-[lib]
-path = "/dev/null"
+build_compiled_in() {
+    # Without optimization it compiles in half the time.
+    local source=$1 name=compiled-in compiler=-O0 tree
+    [ -z "$2" ] || name=compiled-in-pools compiler='-O1 -g -DNGX_DEBUG_PALLOC=1'
+    tree=$TARGET/nginx-$NGINX_VERSION/$name
+    configure_copy "$source" "$tree" "${FLAGS[@]}" --with-cc-opt="$compiler" --add-module="$ROOT"
+    build "$tree" "with the module compiled in"
+}
 
-[dependencies]
-$CRATE = "=$CRATE_VERSION"
+build_as() {
+    local source=$1 whose=$2 musl=$3 tls=$4 tree=$TARGET/nginx-$NGINX_VERSION/$2 flags libraries
+    mapfile -t flags < <(flags_of "$whose" | { if [ -n "$tls" ]; then cat; else grep -vE '_(ssl|v3)_'; fi; })
+    # The tests look for its first lines on stderr, as Debian's are.
+    flags+=(--error-log-path=stderr)
+    # Old versions warn about functions of new libraries.
+    if [ -z "$musl" ]; then
+        need_libraries
+        flags+=(--with-cc-opt='-O1 -w')
+    else
+        tree=$tree-musl
+        [ -n "$tls" ] || tree=$tree-plain
+        libraries=$("$ROOT/scripts/musl-libraries.sh" ${tls:+--tls} | tail -n 1)
+        flags+=(--with-cc=musl-gcc "--with-cc-opt=-O1 -w -I$libraries/include" "--with-ld-opt=-L$libraries/lib")
+    fi
+    configure_copy "$source" "$tree" "${flags[@]}"
+    build "$tree" "as $whose configures it${musl:+, with musl}"
+}
 
-[workspace]
-END_OF_MANIFEST
-    manifest=$(cargo metadata --quiet --format-version 1 --manifest-path "$directory/Cargo.toml" |
-        grep -o "\"manifest_path\":\"[^\"]*/$CRATE-[^\"]*\"" | cut -d '"' -f 4)
-    [ -n "$manifest" ] || die "cargo could not get the crate $CRATE."
-    printf '%s/nginx\n' "$(dirname "$manifest")"
+flags_of() {
+    case $1 in
+        nginx.org)
+            printf '%s\n' "${NGINX_ORG[@]}"
+            ! version_at_least "$NGINX_VERSION" 1.25.0 || printf '%s\n' --with-http_v3_module ;;
+        ubuntu-22.04) printf '%s\n' "${UBUNTU[@]}" ;;
+        ubuntu-24.04) printf '%s\n' "${UBUNTU[@]}" "${UBUNTU_24[@]}" ;;
+        rhel-9) printf '%s\n' "${RHEL[@]}" ;;
+    esac
+}
+
+# nginx speaks to PCRE2 since 1.21.5.
+need_libraries() {
+    local pcre=libpcre2-dev
+    version_at_least "$NGINX_VERSION" 1.21.5 || pcre=libpcre3-dev
+    need_packages "$pcre" zlib1g-dev libssl-dev
 }
 
 # Neither make nor cargo does again what is done.
 build() {
-    say "building nginx $NGINX_VERSION with the module compiled in"
+    say "building nginx $NGINX_VERSION $2"
     if ! (cd "$1" && make -f objs/Makefile -j "$(nproc)" binary) >"$1/make.log" 2>&1 </dev/null; then
         tail -n 20 "$1/make.log" >&2
         die "nginx was not built: see $1/make.log"
     fi
+    printf '%s\n' "$1/objs/nginx"
 }
 
 main "$@"

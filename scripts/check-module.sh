@@ -5,10 +5,14 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 EXPORTS='ngx_module_names ngx_module_order ngx_modules'
-# What is used of libc: each of these is in glibc and in musl, under this name.
-LIBC='abort bcmp close eventfd fcntl free ftruncate getenv getpeername getsockname getsockopt ioctl lseek memcmp
-      memcpy memmove memset mmap munmap poll pread pwrite random recv recvmsg send sendmsg setsockopt shutdown
-      socketpair strlen syscall'
+# What is used of libc: each of these is in glibc and in musl, under this name. (On arm64 Rust asks
+# getauxval() which atomic instructions the processor has.)
+LIBC='abort bcmp close eventfd fcntl free ftruncate getauxval getenv getpeername getsockname getsockopt ioctl lseek
+      madvise memcmp memcpy memmove memset mmap munmap poll pread pwrite random recv recvmsg send sendmsg setsockopt
+      shutdown socketpair strlen syscall'
+
+# Mostly it reads the files of one processor only.
+NM=${NM:-nm}
 
 usage() {
     cat <<'END'
@@ -38,7 +42,7 @@ main() {
     done
     [ $# -eq 1 ] || { usage >&2; exit 2; }
     [ -f "$1" ] || die "$1: no such file."
-    if ! have readelf || ! have nm; then die "nm and readelf are missing: install the package binutils."; fi
+    if ! have readelf || ! have "$NM"; then die "nm and readelf are missing: install the package binutils."; fi
     export LC_ALL=C
 
     check_exports "$1"
@@ -54,7 +58,7 @@ main() {
 # for another module's, or take the place of one.
 check_exports() {
     local exported
-    exported=$(nm -D --defined-only "$1" | awk '{ print $3 }' | sort | paste -s -d ' ')
+    exported=$("$NM" -D --defined-only "$1" | awk '{ print $3 }' | sort | paste -s -d ' ')
     [ "$exported" = "$EXPORTS" ] || die "the module must export $EXPORTS; it exports: ${exported:-nothing}."
 }
 
@@ -64,7 +68,7 @@ check_libraries() {
     local found
     found=$(readelf -dW "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | paste -s -d ' ')
     [ -z "$found" ] || die "the module needs $found, but it must not name any library."
-    found=$(nm -D --undefined-only --with-symbol-versions "$1" | awk '/@/ { print $NF }' | paste -s -d ' ')
+    found=$("$NM" -D --undefined-only --with-symbol-versions "$1" | awk '/@/ { print $NF }' | paste -s -d ' ')
     [ -z "$found" ] || die "the module requires a version of a symbol: $found."
 }
 
@@ -74,11 +78,11 @@ check_undefined() {
     found=$(undefined "$1" | awk '!/^ngx_/' | not_among <(tr ' ' '\n' <<<"$LIBC"))
     [ -z "$found" ] || die "not every libc has what the module uses: $found."
     [ -n "$2" ] || return 0
-    found=$(undefined "$1" | awk '/^ngx_/' | not_among <(nm -D --defined-only "$2" | awk '{ print $NF }'))
+    found=$(undefined "$1" | awk '/^ngx_/' | not_among <("$NM" -D --defined-only "$2" | awk '{ print $NF }'))
     [ -z "$found" ] || die "$2 doesn't have what the module uses: $found."
 }
 
-undefined() { nm -D --undefined-only "$1" | awk '{ print $NF }'; }
+undefined() { "$NM" -D --undefined-only "$1" | awk '{ print $NF }'; }
 
 # not_among FILE   the lines that FILE doesn't have, as one.
 not_among() { sort | comm -23 - <(sort "$1") | paste -s -d ' '; }

@@ -1,78 +1,101 @@
 #!/usr/bin/env bash
-# Installs the module for the nginx of this machine, and says how to undo it.
+# Installs the module for the nginx of this machine, and undoes it.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=recognise.sh
+. "$(dirname "${BASH_SOURCE[0]}")/recognise.sh"
 
 PACKAGE=libnginx-mod-http-websocket
 PROGRAM=check-websocket
+LINK=/etc/nginx/modules-enabled/50-mod-http-websocket.conf
+# The first line of a file that this script has written.
+MARK='# Written by scripts/install.sh, which takes it away with --undo.'
 
 usage() {
     cat <<'END'
-Usage: scripts/install.sh [--dry-run] [--nginx-source DIR]
+Usage: scripts/install.sh [--dry-run] [--nginx FILE] [--module FILE | --nginx-source DIR]
+       scripts/install.sh [--dry-run] [--nginx FILE] --undo
 
-Installs the module for the nginx that is installed here. In this order:
+Installs the module for the nginx that is installed here. It asks nginx -V which
+one that is, and takes, in this order:
 
-  1. a package in target/packages that fits this nginx (scripts/package.sh);
-  2. for Debian's own nginx, a package that is built now, with the Rust that is
-     here and what nginx-dev brings;
-  3. for any other nginx, the module built from --nginx-source DIR, its sources of
-     the same version, as a file in its module directory.
+  1. the file, or a file built from the sources, that you name;
+  2. for an nginx of Debian or Ubuntu, a package in target/packages that fits it
+     (scripts/package.sh), or one that is built now, with the Rust that is here
+     and what nginx-dev brings;
+  3. for any other nginx, the file in target/dist that is for it
+     (scripts/release.sh), or one that is built now from its sources, if a
+     package has brought them.
 
-It starts no nginx and changes no configuration of yours. Debian's nginx, if it
-runs, reloads itself when a module package comes or goes.
+nginx has to load the file before anything is installed, and to take its own
+configuration afterwards: else all is as it was, and you are told why. No nginx
+is started. Debian's, if it runs, reloads itself when a module package comes or
+goes. No file of yours is changed.
 
-  --dry-run  says what it would do and does nothing
+  --nginx FILE        this nginx, instead of the one in PATH
+  --module FILE       this file
+  --nginx-source DIR  a file that is built from these sources, of the same version
+  --undo              takes away what was installed, unless nginx needs it
+  --dry-run           says what it would do and does nothing
 END
 }
 
 main() {
-    local source=''
+    local source='' module='' nginx='' undo=''
     DRY=
     while [ $# -gt 0 ]; do
         case $1 in
             --dry-run) DRY=yes ;;
-            --nginx-source) [ $# -ge 2 ] || die "--nginx-source needs a directory."; source=$2; shift ;;
+            --undo) undo=yes ;;
+            --nginx | --module | --nginx-source) [ $# -ge 2 ] || die "$1 needs a path." ;;&
+            --nginx) nginx=$2; shift ;;
+            --module) module=$2; shift ;;
+            --nginx-source) source=$2; shift ;;
+            --nginx=*) nginx=${1#*=} ;;
+            --module=*) module=${1#*=} ;;
             --nginx-source=*) source=${1#*=} ;;
             -h | --help) usage; return ;;
             *) usage >&2; exit 2 ;;
         esac
         shift
     done
-    if ! have dpkg-query || ! have apt-get; then die "this needs dpkg and apt-get. Elsewhere: scripts/build.sh builds the module, and nginx loads it with load_module."; fi
-    have nginx || die "nginx is missing: install the package nginx first."
+    recognise "$nginx"
     [ -n "$DRY" ] || [ "$(id -u)" -eq 0 ] || die "only root can install: run this with sudo, or with --dry-run to see what it would do."
+    FILE=${MODULES:+$MODULES/$MODULE_FILE}
 
-    find_nginx
     look_before
-    if [ -n "$source" ]; then
-        install_file "$source"
-    elif [ -z "$ABI" ]; then
-        die "this nginx ($VERSION) is not one of Debian's packages: give its sources, of the same version, with --nginx-source."
-    else
+    if [ -n "$undo" ]; then
+        undo
+    elif [ -n "$module" ]; then
+        install_file "$module"
+    elif [ -n "$source" ]; then
+        build_file "$source"
+        install_file "$BUILT"
+    elif [ -n "$ABI" ]; then
         install_package
+    else
+        find_file
+        install_file "$BUILT"
     fi
 }
 
-# The version, and the name under which Debian's nginx says what modules fit.
-find_nginx() {
-    local provides
-    VERSION=$(nginx -v 2>&1 | sed -n 's|^nginx version: [^/]*/\([0-9.]*\).*|\1|p')
-    # shellcheck disable=SC2016 # dpkg-query's own placeholders
-    provides=$(dpkg-query -W -f '${db:Status-Status} ${Provides}\n' 'nginx*' 2>/dev/null | grep '^installed ' || true)
-    ABI=$(grep -o 'nginx-abi-[0-9.]*-[0-9]*' <<<"$provides" | head -n 1 || true)
-    # Debian's package may be there, and another nginx come first in PATH.
-    case $ABI in
-        "nginx-abi-$VERSION-"*) ;;
-        *) ABI= ;;
-    esac
-    say "nginx $VERSION${ABI:+ ($ABI)}"
+# Whether nginx takes its configuration as it is: what was broken before is not the module's doing.
+look_before() {
+    TAKEN=yes
+    [ "$(id -u)" -eq 0 ] || return 0
+    takes_configuration || TAKEN=
+    [ -n "$TAKEN" ] || say "nginx -t already fails, without the module:" "$(complaint)"
 }
 
-# ---- Debian's nginx ---------------------------------------------------------
+takes_configuration() { "$NGINX" -t -q 2>/dev/null; }
+complaint() { { "$NGINX" -t 2>&1 || true; } | emergency; }
+loads_module() { grep -q "^[[:space:]]*load_module[[:space:]].*$MODULE_FILE" <<<"$("$NGINX" -T 2>/dev/null || true)"; }
+
+# ---- a package, for the nginx of Debian and Ubuntu --------------------------
 
 install_package() {
-    local package packages names=$PACKAGE
+    local package packages names=$PACKAGE before=''
     package=$(find_package)
     if [ -n "$package" ]; then
         say "found a package that fits: $package"
@@ -87,9 +110,10 @@ install_package() {
         packages+=("${package/"$PACKAGE"_/"$PROGRAM"_}")
         names="$PACKAGE $PROGRAM"
     fi
+    ! is_installed "$PACKAGE" || before=yes
     run apt-get install -y --no-install-recommends --reinstall "${packages[@]}"
     # dpkg goes on where one of them is gone already; apt-get doesn't.
-    finish_package "$names" "dpkg --purge $names"
+    finish_package "$names" "dpkg --purge $names" "$before"
 }
 
 # The package for this nginx and this processor: of the version of this tree, and of several
@@ -137,24 +161,192 @@ build_package() {
     [ -n "$BUILT" ] || die "the package that was built is not for $ABI: is nginx-dev of the same version as nginx?"
 }
 
-# ---- another nginx ----------------------------------------------------------
-
-install_file() {
-    local module='MODULE' directory version
-    directory=$(nginx -V 2>&1 | tr ' ' '\n' | sed -n 's/^--modules-path=//p')
-    [ -n "$directory" ] || die "this nginx does not say where its modules are (nginx -V has no --modules-path): build the module with scripts/build.sh and load it by its full path."
-    version=$(version_in_header "$(find_given_source "$1")")
-    [ "$version" = "$VERSION" ] || die "these are the sources of nginx $version, but nginx $VERSION is installed."
+# finish_package NAMES UNDO BEFORE   what nginx does with the module now, by its own words.
+finish_package() {
+    local names=$1 undo=$2 before=$3 wrong
     if [ -n "$DRY" ]; then
-        run "$ROOT/scripts/build.sh" --nginx-source "$1"
+        finish "installed $names" "$undo"
+    elif ! takes_configuration; then
+        wrong=$(complaint)
+        if [ -z "$TAKEN" ]; then
+            finish "installed $names; nginx -t fails as it did before: $wrong" "$undo"
+            return
+        fi
+        [ -z "$before" ] || die "nginx -t fails with this version of the package, and did not with the one before: $wrong; to take it away: $undo"
+        # shellcheck disable=SC2086 # a command line
+        run $undo
+        die "nginx -t failed with the module, and did not before, so the package was taken away again: $wrong"
+    elif loads_module; then
+        finish "installed $names: nginx loads the module from now on" "$undo"
     else
-        module=$("$ROOT/scripts/build.sh" --nginx-source "$1" | tail -n 1)
+        finish "installed $names, but nginx does not load the module: its configuration does not include $(unloaded)" "$undo"
     fi
-    # A new file in place of the old one: a running nginx keeps the one it has.
-    run install -D -m 644 "$module" "$directory/$MODULE_FILE.new"
-    run mv "$directory/$MODULE_FILE.new" "$directory/$MODULE_FILE"
-    finish "put the module into $directory; nginx loads it with this line at the top of its configuration: load_module $directory/$MODULE_FILE;" \
-        "remove that line, reload nginx, and: rm -f $directory/$MODULE_FILE"
+}
+
+# Debian's nginx.conf includes modules-enabled; another one may not, and the link may be gone.
+unloaded() {
+    if [ -e "$LINK" ]; then
+        printf '%s; write this line at its top: include /etc/nginx/modules-enabled/*.conf;' "$LINK"
+    else
+        printf '%s, which was taken away; put it back with: ln -s /usr/share/nginx/modules-available/mod-http-websocket.conf %s' "$LINK" "$LINK"
+    fi
+}
+
+# ---- a file, for any other nginx --------------------------------------------
+
+# Sets BUILT: the file of a release, or one that is built from sources that a package has brought.
+find_file() {
+    local file source
+    for file in "$TARGET"/dist/*/ngx_http_websocket_module-*-nginx-"$VERSION"-"$(uname -m)".so; do
+        [ -f "$file" ] || continue
+        say "found a file for it: $file"
+        BUILT=$file
+        return
+    done
+    # nginx-dev of Debian and Ubuntu; nginx-mod-devel of Fedora and RHEL.
+    for source in /usr/share/nginx/src /usr/src/nginx-"$VERSION"-*; do
+        if [ -f "$source/src/core/nginx.h" ] && [ "$(version_in_header "$source")" = "$VERSION" ]; then
+            build_file "$source"
+            return
+        fi
+    done
+    die "there is no file for nginx $VERSION in target/dist, and no package has brought its sources: give them with --nginx-source DIR, or a file with --module FILE."
+}
+
+# build_file SOURCE   sets BUILT.
+build_file() {
+    local version source
+    source=$(find_given_source "$1")
+    version=$(version_in_header "$source")
+    [ "$version" = "$VERSION" ] || die "these are the sources of nginx $version, but nginx $VERSION is installed."
+    [ -n "$COMPAT" ] || say "this nginx was built without --with-compat: building with its own options"
+    BUILT=
+    if [ -n "$DRY" ]; then
+        run "$ROOT/scripts/build.sh" --nginx-source "$source"
+        return
+    fi
+    [ -n "$COMPAT" ] || source=$(configured_alike "$source")
+    BUILT=$("$ROOT/scripts/build.sh" --nginx-source "$source" | tail -n 1)
+}
+
+# Without --with-compat a module has to be built with all that nginx was built with, but for other
+# modules, libraries in directories of whoever built it, and what only concerns compilers. lib.sh reads
+# it from conf_flags.
+configured_alike() {
+    local copy=$TARGET/nginx-$VERSION/alike
+    rm -rf "$copy"
+    mkdir -p "$copy"
+    cp -RL "$1/." "$copy/"
+    rm -rf "$copy/objs"
+    "$NGINX" -V 2>&1 | sed -n 's/^configure arguments: //p' | only_what_matters | sed 's/.*/NGX_CONF_FLAGS=(&)/' >"$copy/conf_flags"
+    printf '%s\n' "$copy"
+}
+
+only_what_matters() {
+    sed -E "s/--(with-(cc|ld|pcre|zlib|openssl)-opt|add-module|add-dynamic-module|with-(pcre|zlib|openssl))=('[^']*'|[^ ]*)//g; s/--with-[a-z0-9_]*=dynamic//g"
+}
+
+# install_file FILE   no name in a dry run, of what would be built.
+install_file() {
+    local file=$1 package
+    [ -n "$FILE" ] || die "this nginx does not say where its modules are: load the module by its full path."
+    package=$(owner "$FILE")
+    [ -z "$package" ] || die "$FILE is from a package ($package): install a newer one, or remove it first."
+    if [ -n "$file" ]; then
+        [ -f "$file" ] || die "$file: no such file."
+        loads "$file" || die "nginx does not load $file: $REASON: $(advice "$REASON")."
+        say "nginx loads $file"
+    fi
+    CONF=$(find_conf)
+    if [ -n "$DRY" ]; then
+        finish "put the module at $FILE${CONF:+, and a line that loads it at $CONF}" "$0 --undo"
+        return
+    fi
+    put_file "$file"
+    [ -z "$CONF" ] || printf '%s\n' "$MARK" "load_module \"$FILE\";" >"$CONF"
+    finish_file
+}
+
+# By the custom of Fedora, RHEL and Alpine, nginx.conf includes a directory of files that load modules:
+# a file in that one. Nothing if there is none, or the module is loaded already.
+find_conf() {
+    local directory
+    if loads_module; then return; fi
+    directory=$("$NGINX" -T 2>/dev/null | sed -n 's|^[[:space:]]*include[[:space:]]*"\{0,1\}\(/[^;"]*/modules\)/\*\.conf"\{0,1\};.*|\1|p' | head -n 1)
+    [ -z "$directory" ] || printf '%s/mod-http-websocket.conf\n' "$directory"
+}
+
+# A new file in place of the old one: a running nginx keeps the one it has.
+put_file() {
+    mkdir -p "$MODULES"
+    rm -f "$FILE.before"
+    [ ! -e "$FILE" ] || cp -p "$FILE" "$FILE.before"
+    cp "$1" "$FILE.new"
+    chmod 644 "$FILE.new"
+    mv "$FILE.new" "$FILE"
+}
+
+finish_file() {
+    local wrong
+    if [ -n "$TAKEN" ] && ! takes_configuration; then
+        wrong=$(complaint)
+        take_file_away
+        die "nginx -t failed with the module, and did not before, so all is as it was: $wrong"
+    fi
+    if [ -n "$CONF" ]; then
+        finish "put the module at $FILE: nginx loads it from now on, by $CONF" "$0 --undo"
+    elif loads_module; then
+        finish "put the module at $FILE, which nginx loads" "$0 --undo"
+    else
+        finish "put the module at $FILE; nginx loads it with this line at the top of its configuration: load_module $FILE;" "$0 --undo"
+    fi
+}
+
+# What was there before comes back.
+take_file_away() {
+    rm -f "$FILE"
+    [ ! -e "$FILE.before" ] || mv "$FILE.before" "$FILE"
+    [ -z "$CONF" ] || rm -f "$CONF"
+}
+
+# ---- undoing ----------------------------------------------------------------
+
+undo() {
+    if have dpkg-query && is_installed "$PACKAGE"; then
+        try_without "$LINK"
+        run dpkg --purge "$PACKAGE" "$PROGRAM"
+        [ -n "$DRY" ] || say "" "Done: $PACKAGE is gone."
+        return
+    fi
+    if [ -z "$FILE" ] || [ ! -e "$FILE" ]; then die "nothing is to be undone: there is no package $PACKAGE, and no file ${FILE:-$MODULE_FILE}."; fi
+    [ -z "$(owner "$FILE")" ] || die "$FILE is from a package ($(owner "$FILE")): remove that."
+    CONF=$("$NGINX" -T 2>/dev/null | sed -n 's/^# configuration file \(.*\):$/\1/p' | xargs -r grep -l -x -F -e "$MARK" | head -n 1 || true)
+    [ -e "$FILE.before" ] || try_without "$FILE" ${CONF:+"$CONF"}
+    if [ -n "$DRY" ]; then
+        say "would take away $FILE${CONF:+ and $CONF}"
+        return
+    fi
+    take_file_away
+    if [ -e "$FILE" ]; then
+        say "" "Done: $FILE is the one that was there before."
+    else
+        say "" "Done: $FILE is gone${CONF:+, and so is $CONF}."
+    fi
+}
+
+# try_without FILE...   with these aside, nginx has to take its configuration: else it would not start
+# again, and they stay.
+try_without() {
+    local file wrong=''
+    if [ -z "$TAKEN" ] || [ "$(id -u)" -ne 0 ]; then return; fi
+    for file in "$@"; do
+        [ ! -e "$file" ] || mv "$file" "$file.aside"
+    done
+    takes_configuration || wrong=$(complaint)
+    for file in "$@"; do
+        [ ! -e "$file.aside" ] || mv "$file.aside" "$file"
+    done
+    [ -z "$wrong" ] || die "nginx's configuration needs the module, so it stays: $wrong; take out what uses it first."
 }
 
 # ---- saying and doing -------------------------------------------------------
@@ -165,45 +357,6 @@ run() {
     else
         say "running: $*"
         "$@" >&2 </dev/null
-    fi
-}
-
-# Whether nginx takes its configuration as it is: what was broken before is not the module's doing.
-look_before() {
-    TAKEN=yes
-    [ "$(id -u)" -eq 0 ] || return 0
-    nginx -t -q 2>/dev/null || TAKEN=
-    [ -n "$TAKEN" ] || say "nginx -t already fails, without the module:" "$(nginx -t 2>&1 | grep '\[emerg\]' || true)"
-}
-
-# What nginx does with the module now, by its own words.
-finish_package() {
-    local names=$1 undo=$2 wrong all
-    if [ -n "$DRY" ]; then
-        finish "installed $names" "$undo"
-        return
-    fi
-    if ! nginx -t -q 2>/dev/null; then
-        wrong=$(nginx -t 2>&1 | grep '\[emerg\]' || true)
-        [ -z "$TAKEN" ] || die "nginx -t fails with the module, and did not before: $wrong; to undo it: $undo"
-        finish "installed $names; nginx -t fails as it did before: $wrong" "$undo"
-        return
-    fi
-    all=$(nginx -T 2>/dev/null)
-    if grep -q "^[[:space:]]*load_module[[:space:]].*$MODULE_FILE" <<<"$all"; then
-        finish "installed $names: nginx loads the module from now on" "$undo"
-    else
-        finish "installed $names, but nginx does not load the module: its configuration does not include $(unloaded)" "$undo"
-    fi
-}
-
-# Debian's nginx.conf includes modules-enabled; another one may not, and the link may be gone.
-unloaded() {
-    local link=/etc/nginx/modules-enabled/50-mod-http-websocket.conf
-    if [ -e "$link" ]; then
-        printf '%s; write this line at its top: include /etc/nginx/modules-enabled/*.conf;' "$link"
-    else
-        printf '%s, which was taken away; put it back with: ln -s /usr/share/nginx/modules-available/mod-http-websocket.conf %s' "$link" "$link"
     fi
 }
 

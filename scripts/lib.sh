@@ -169,12 +169,37 @@ remap_paths() {
     export CARGO_ENCODED_RUSTFLAGS
 }
 
+# fetch_crate NAME VERSION   prints where cargo has the sources of this crate: it gets them
+# as it gets everything else.
+fetch_crate() {
+    local name=$1 version=$2 directory=$TARGET/crates/$1-$2 manifest
+    mkdir -p "$directory"
+    cat >"$directory/Cargo.toml" <<END_OF_MANIFEST
+[package]
+name = "source"
+edition = "2021"
+
+[lib]
+path = "/dev/null"
+
+[dependencies]
+$name = "=$version"
+
+[workspace]
+END_OF_MANIFEST
+    manifest=$(cargo metadata --quiet --format-version 1 --manifest-path "$directory/Cargo.toml" |
+        grep -o "\"manifest_path\":\"[^\"]*/${name}-${version}[^\"]*/Cargo.toml\"" | cut -d '"' -f 4 | head -n 1)
+    [ -n "$manifest" ] || die "cargo could not get the crate $name."
+    dirname "$manifest"
+}
+
 # ---- the nginx to build for -------------------------------------------------
 
 # use_nginx_source [DIR]   finds, and if need be configures, the nginx sources of
 # DIR or of the installed nginx. Sets NGINX_VERSION and VERSION_DIR, and for the
 # crates that read nginx's headers exports NGINX_SOURCE_DIR, NGINX_BUILD_DIR and
-# CARGO_TARGET_DIR (one for each version, or each switch would build everything).
+# CARGO_TARGET_DIR: one for each version, or each switch would build a part anew.
+# Where many versions are built once, NGINX_CARGO_TARGET_DIR names one for all.
 use_nginx_source() {
     local source
     if [ -n "${1:-}" ]; then
@@ -191,7 +216,7 @@ use_nginx_source() {
         configure_copy "$source" "$NGINX_SOURCE_DIR"
     fi
     NGINX_BUILD_DIR=$NGINX_SOURCE_DIR/objs
-    CARGO_TARGET_DIR=$VERSION_DIR/cargo
+    CARGO_TARGET_DIR=${NGINX_CARGO_TARGET_DIR:-$VERSION_DIR/cargo}
     export NGINX_SOURCE_DIR NGINX_BUILD_DIR CARGO_TARGET_DIR
 }
 

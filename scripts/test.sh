@@ -19,7 +19,8 @@ installed nginx and runs the end-to-end tests on it.
   --all         end-to-end also on the nginx of Debian 13 and of Debian testing,
                 in minimal roots that stay under target/roots (needs root), on
                 an nginx that has the module compiled in, and in part under valgrind;
-                and some inputs of each fuzz target, if Rust's nightly is there
+                and some inputs of each fuzz target, and tests under Miri, if Rust's
+                nightly is there
   --applications
                 instead: tries real applications behind the installed nginx, each
                 with the location that docs/applications.md gives. Takes them from
@@ -66,6 +67,7 @@ main() {
         on_compiled_in "$@"
         stage memcheck "$ROOT/scripts/memcheck.sh" --short
         stage fuzz fuzz
+        stage miri "$ROOT/scripts/miri.sh"
     fi
 }
 

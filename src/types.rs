@@ -3,6 +3,7 @@
 use nginx_sys::{ngx_msec_t, ngx_uint_t};
 use websocket_protocol::tunnel::MessageRate;
 
+use crate::nginx::conf;
 use crate::nginx::value::Value;
 
 /// `websocket_other_upgrades`
@@ -92,6 +93,23 @@ pub struct MaxMessageRate(pub Option<MessageRate>);
 
 impl MaxMessageRate {
     pub const OFF: Option<Self> = Some(Self(None));
+}
+
+/// `websocket_large_buffers`
+#[derive(Clone, Copy, PartialEq)]
+pub struct LargeBuffers {
+    /// How many a worker lends.
+    pub number: usize,
+    /// How much each holds.
+    pub size: usize,
+}
+
+impl LargeBuffers {
+    pub const OFF: Self = Self { number: 0, size: 0 };
+    pub const UNSET: Self = Self {
+        number: conf::UNSET,
+        size: conf::UNSET,
+    };
 }
 
 pub const TO_CLIENT: ngx_uint_t = 1;

@@ -57,6 +57,9 @@ pub fn room(head: &[u8]) -> Option<u64> {
     std::str::from_utf8(room).ok()?.parse().ok()
 }
 
+/// For a list of all tunnels.
+pub const LIST: &[u8] = b"GET /list?sort=bytes&tunnels=100000 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
 /// Whether there is a way to the backend: a request that doesn't count.
 pub const READY: &[u8] = b"GET /ws/ready HTTP/1.1\r\nHost: localhost\r\n\r\n";
 

@@ -118,7 +118,7 @@ impl<'a> Laboratory<'a> {
         let rounds = match scenario.kind {
             Kind::Idle { .. } => self.idle(scenario, &mut world, &peers),
             Kind::SlowReaders => self.slow(scenario, &mut world, &peers),
-            Kind::Fairness(_) | Kind::Many | Kind::Latency => {
+            Kind::Fairness(_) | Kind::Many { .. } | Kind::Latency => {
                 self.waits(scenario, &mut world, &peers, run)
             }
             _ => self.busy(scenario, &mut world, &peers, run),

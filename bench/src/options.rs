@@ -23,7 +23,8 @@ broadcast, many and latency:
   slow-readers the memory of tunnels whose clients read less than is sent to
                them, and what is left of it when they are gone
   broadcast    what one client says, sent to all
-  many         a message a second in each of many tunnels
+  many         a message a second in each of many tunnels; many-listed beside a
+               client that asks for lists of them (of the peer zone)
   latency      how long messages take at half of the rate that the peer is
                capable of, beside a client that reads slowly
   fairness-up  how long a plain request waits beside tunnels that carry all they

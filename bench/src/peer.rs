@@ -123,6 +123,14 @@ impl Peer {
         })
     }
 
+    /// What answers where tunnels are listed.
+    fn list(&self) -> &'static str {
+        match self.http.contains("websocket_zone") {
+            true => "websocket_status json",
+            false => "return 404",
+        }
+    }
+
     /// A file as this run needs it.
     pub fn configure(&self, text: &str, site: &Site<'_>, [port, tls_port]: [u16; 2]) -> String {
         // Workers that root starts become someone else, who may not be allowed to read the
@@ -140,6 +148,7 @@ impl Peer {
             ("%MODULE%", module.display().to_string()),
             ("%HTTP%", self.http.to_owned()),
             ("%WEBSOCKET%", self.websocket.to_owned()),
+            ("%LIST%", self.list().to_owned()),
             ("%USER%", user.to_owned()),
             ("%PORT%", port.to_string()),
             ("%TLS_PORT%", tls_port.to_string()),

@@ -35,8 +35,11 @@ pub enum Kind {
     SlowReaders,
     /// What one client says, sent to all.
     Broadcast,
-    /// Many tunnels with little traffic: a message a second in each.
-    Many,
+    /// Many tunnels with little traffic: a message a second in each. A client may ask for lists of them
+    /// meanwhile.
+    Many {
+        listed: bool,
+    },
     /// Messages at half of the rate that the peer is capable of, beside a slow reader.
     Latency,
     /// Tunnels that were opened with many headers, or with few: nginx keeps what came of them.
@@ -143,7 +146,7 @@ impl Scenario {
             Some("idle") => (Kind::Idle { browser: false }, 2000),
             Some("slow") if parts.next() == Some("readers") => (Kind::SlowReaders, 100),
             Some("broadcast") => (Kind::Broadcast, 1000),
-            Some("many") => (Kind::Many, 5000),
+            Some("many") => (Kind::Many { listed: false }, 5000),
             Some("latency") => (Kind::Latency, 32),
             Some("fairness") => match parts.next() {
                 Some("up") => (Kind::Fairness(Direction::Up), 8),
@@ -167,6 +170,7 @@ impl Scenario {
             match (letter, number, &mut scenario.kind) {
                 _ if part == "tls" => scenario.tls = true,
                 (_, _, Kind::Idle { browser }) if part == "browser" => *browser = true,
+                (_, _, Kind::Many { listed }) if part == "listed" => *listed = true,
                 ("c", Some(number), _) => scenario.connections = number,
                 ("d", Some(number), Kind::Echo { depth, .. }) => *depth = number,
                 _ => return Err(unknown().into()),
@@ -195,7 +199,7 @@ impl Scenario {
     pub const fn is_alone(&self) -> bool {
         matches!(
             self.kind,
-            Kind::Idle { .. } | Kind::Many | Kind::SlowReaders
+            Kind::Idle { .. } | Kind::Many { .. } | Kind::SlowReaders
         )
     }
 
@@ -205,7 +209,7 @@ impl Scenario {
             Kind::Handshake | Kind::Plain | Kind::Echo { .. } | Kind::Broadcast => &[Figure::Cpu],
             Kind::Idle { .. } => &[Figure::TunnelMemory, Figure::KernelMemory, Figure::Memory],
             Kind::SlowReaders => &[Figure::TunnelMemory, Figure::LeftMemory],
-            Kind::Many => &[Figure::Cpu, Figure::WaitP99],
+            Kind::Many { .. } => &[Figure::Cpu, Figure::WaitP99],
             Kind::Latency => &[
                 Figure::Rate,
                 Figure::WaitMedian,
@@ -220,7 +224,7 @@ impl Scenario {
         match self.kind {
             Kind::Handshake => "handshake",
             Kind::Plain | Kind::Fairness(_) => "request",
-            Kind::Echo { .. } | Kind::Broadcast | Kind::Many | Kind::Latency => "message",
+            Kind::Echo { .. } | Kind::Broadcast | Kind::Many { .. } | Kind::Latency => "message",
             Kind::SlowReaders | Kind::Idle { .. } => "tunnel",
         }
     }
@@ -323,7 +327,8 @@ mod tests {
         assert_eq!(Scenario::all().unwrap().len(), 20);
         for (name, kind, connections) in [
             ("broadcast", Kind::Broadcast, 1000),
-            ("many-tls", Kind::Many, 5000),
+            ("many-tls", Kind::Many { listed: false }, 5000),
+            ("many-listed", Kind::Many { listed: true }, 5000),
             ("latency-c8", Kind::Latency, 8),
         ] {
             let scenario = Scenario::parse(name).unwrap();

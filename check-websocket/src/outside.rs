@@ -9,6 +9,7 @@ use std::thread;
 
 use websocket_protocol::accept_key;
 
+use crate::answer::parse;
 use crate::options::{self, Task, Walk as Options};
 use crate::page::{Page, is_unsafe};
 use crate::paint::Paint;
@@ -39,6 +40,13 @@ pub fn frames(bytes: &[u8]) -> Vec<String> {
 pub fn certificate(der: &[u8]) -> Vec<String> {
     let options = options("wss://localhost/", &[]);
     pages(&report::only(walk::of_certificate(der, &options)))
+}
+
+/// The head of an answer as far as it has come: its lines and how many bytes follow them, what is wrong with
+/// it, or nothing as long as it is not all there.
+pub fn head(bytes: &[u8]) -> Result<Option<(Vec<String>, usize)>, String> {
+    let head = parse(bytes)?;
+    Ok(head.map(|answer| (answer.shown(), answer.rest.len())))
 }
 
 /// Of a configuration, with an address in it and without.

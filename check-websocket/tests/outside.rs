@@ -169,6 +169,22 @@ proptest! {
 proptest! {
     #![proptest_config(with(1000))]
 
+    /// What was said of a part of it holds for the whole.
+    #[test]
+    fn an_answer_that_comes_in_pieces(bytes in made_of(OF_ANSWERS)) {
+        let bytes = [b"HTTP/1.1 404 Not Found\r\n", &bytes[..]].concat();
+        let whole = outside::head(&bytes);
+        for length in 0..bytes.len() {
+            match outside::head(&bytes[..length]) {
+                Ok(None) => {}
+                Ok(Some((lines, rest))) => {
+                    prop_assert_eq!(&whole, &Ok(Some((lines, rest + bytes.len() - length))));
+                }
+                Err(_) => prop_assert!(whole.is_err()),
+            }
+        }
+    }
+
     #[test]
     fn a_configuration(text in made_of(OF_CONFIGURATIONS)) {
         is_clean(|| outside::configuration(&text))?;

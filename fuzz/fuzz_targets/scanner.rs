@@ -1,8 +1,8 @@
 //! The frame scanner against a parser that is slow and has all bytes at once: the same frames,
 //! places between frames and limits, however the stream is cut.
 //!
-//! Run with `cargo +nightly fuzz run scanner`, or without a nightly compiler with
-//! `RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none scanner`.
+//! Without a nightly compiler it runs with `RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none scanner`, as
+//! all of them do.
 
 #![no_main]
 
@@ -21,6 +21,13 @@ fuzz_target!(|data: &[u8]| {
     scans(stream, cuts, from_client, &expected);
     finds_boundaries(stream, cuts, from_client, &expected);
     admits(stream, cuts, from_client, limit, &expected);
+    counts_messages(
+        stream,
+        cuts,
+        from_client,
+        u64::from(flags >> 1 & 7),
+        &expected,
+    );
 });
 
 /// What a stream is, with nothing of it still to come.
@@ -221,4 +228,38 @@ fn admits(stream: &[u8], cuts: &[u8], from_client: bool, limit: u64, expected: &
         assert!(available - passed < 14);
     }
     assert!(too_big.is_none() || !expected.valid);
+}
+
+/// A message begins with the first byte of its first frame, and no more than so many may begin at a time.
+fn counts_messages(stream: &[u8], cuts: &[u8], from_client: bool, most: u64, expected: &Parsed) {
+    let is_first = |frame: &Frame| matches!(frame.opcode, Opcode::Text | Opcode::Binary);
+    // Where messages begin, as far as all before them is valid.
+    let starts: Vec<usize> = (expected.boundaries.iter().zip(&expected.frames))
+        .filter(|(_, frame)| is_first(frame))
+        .map(|(start, _)| *start)
+        .collect();
+    let mut scanner = Scanner::new(from_client);
+    let mut offset = 0;
+    for piece in pieces(stream, cuts) {
+        if scanner.scan(piece, |_| ()).is_err() {
+            return;
+        }
+        offset += piece.len();
+        let begun = starts.iter().filter(|start| **start < offset).count();
+        // Of one whose header is not all there it is known by its first byte.
+        let known = expected.boundaries.last().filter(|start| **start < offset);
+        let is_partial = known.is_some_and(|start| {
+            expected.boundaries.len() > expected.frames.len()
+                && matches!(stream[*start] & 15, 1 | 2)
+        });
+        assert_eq!(scanner.begun(), begun as u64 + u64::from(is_partial));
+        let beyond = starts
+            .iter()
+            .filter(|start| **start >= offset)
+            .nth(most as usize);
+        if let Some(beyond) = beyond {
+            let before = scanner.before_message(&stream[offset..], most);
+            assert_eq!(before, Ok(Some(beyond - offset)));
+        }
+    }
 }

@@ -204,6 +204,15 @@ impl Conn {
         ))
     }
 
+    /// Sends such a 101 of three megabytes, which a client has to read for nginx to be rid of it. nginx needs
+    /// [`LONG_HEAD`] for it.
+    pub fn accept_at_length(&mut self, handshake: &Head) -> io::Result<()> {
+        let key = handshake.header("Sec-WebSocket-Key").unwrap_or_default();
+        let padding = format!("\r\nX-Padding: {}", "a".repeat(15_000)).repeat(200);
+        let head = switching_protocols(key);
+        self.send(head.replacen("\r\n", &format!("{padding}\r\n"), 1))
+    }
+
     /// Waits for [`ScriptedBackend::resume`].
     pub fn pause(&mut self) -> io::Result<()> {
         let permits = self.shared.permits.lock().unwrap();
@@ -251,6 +260,9 @@ pub fn standard(conn: &mut Conn) -> io::Result<()> {
         }
     }
 }
+
+/// What nginx reads a head of some megabytes with.
+pub const LONG_HEAD: &str = "proxy_buffer_size 4m; proxy_buffers 8 4m; proxy_busy_buffers_size 8m;";
 
 /// The right 101 for this Sec-WebSocket-Key.
 pub fn switching_protocols(key: &str) -> String {

@@ -117,6 +117,16 @@ impl Environment {
         }
     }
 
+    /// The arguments that say where nginx writes to before it has read its configuration. It takes them
+    /// from 1.19.5 on; older ones write to where they were built to, which should be stderr.
+    pub fn early_log<'a>(&self, file: &'a str) -> Vec<&'a str> {
+        if self.version < (1, 19, 5) {
+            vec![]
+        } else {
+            vec!["-e", file]
+        }
+    }
+
     /// Where prefix directories are made, as this process sees it.
     pub fn temporary(&self) -> PathBuf {
         match &self.root {

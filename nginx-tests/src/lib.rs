@@ -30,6 +30,7 @@ mod gateway;
 pub mod http;
 pub mod http2;
 pub mod nginx;
+pub mod project;
 pub mod schema;
 pub mod tls;
 pub mod wait;

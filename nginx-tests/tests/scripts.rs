@@ -1,64 +1,9 @@
 //! The scripts that install and remove, in a project of their own: what they would touch is not there.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nginx_tests::environment::find_program;
-use tempfile::TempDir;
-
-/// A copy of scripts/ with a target directory.
-struct Project {
-    directory: TempDir,
-}
-
-impl Project {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts");
-        fs::create_dir(directory.path().join("scripts")).expect("a directory");
-        for entry in fs::read_dir(from).expect("scripts").flatten() {
-            if entry.path().is_file() {
-                let to = directory.path().join("scripts").join(entry.file_name());
-                fs::copy(entry.path(), to).expect("a copy");
-            }
-        }
-        Self { directory }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().expect("it has one")).expect("a directory");
-        fs::write(&path, text).expect("a file");
-        path
-    }
-
-    fn program(&self, name: &str, text: &str) {
-        let path = self.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{text}\n"));
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("its own file");
-    }
-
-    /// Exit status, and what it said.
-    fn run(&self, script: &str, arguments: &[&str]) -> (Option<i32>, String) {
-        let path = std::env::var("PATH").unwrap_or_default();
-        let output = Command::new(self.path("scripts").join(script))
-            .args(arguments)
-            .env("PATH", format!("{}:{path}", self.path("bin").display()))
-            .stdin(Stdio::null())
-            .output()
-            .expect("bash runs it");
-        let said = [output.stdout, output.stderr].concat();
-        (
-            output.status.code(),
-            String::from_utf8_lossy(&said).into_owned(),
-        )
-    }
-}
+use nginx_tests::project::Project;
 
 #[test]
 fn a_name_that_is_no_release_removes_nothing() {

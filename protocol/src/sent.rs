@@ -36,15 +36,18 @@ impl<'a> SentRequest<'a> {
     /// All values of a header.
     pub fn headers(&self, name: &str) -> impl Iterator<Item = &'a [u8]> + Clone {
         let headers = self.headers;
-        memchr_iter(b'\n', headers).filter_map(move |end| {
+        let lines = memchr_iter(b'\n', headers).map_while(move |end| {
             let line = headers.get(end + 1..)?;
             let line = line.get(..memchr(b'\n', line)?)?;
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            // Behind an empty one there are no headers any more.
+            (!line.is_empty()).then_some(line)
+        });
+        lines.filter_map(move |line| {
             let (found, value) = line.split_at_checked(memchr(b':', line)?)?;
-            let value = value.get(1..)?;
-            let value = value.strip_suffix(b"\r").unwrap_or(value);
             found
                 .eq_ignore_ascii_case(name.as_bytes())
-                .then(|| trim(value))
+                .then(|| trim(value.get(1..).unwrap_or_default()))
         })
     }
 }
@@ -57,7 +60,7 @@ mod tests {
     fn path_and_headers_are_read() {
         let sent = SentRequest::read(
             b"GET /app/chat?token=secret HTTP/1.1\r\nUpgrade: websocket\r\nhost: app:8080\r\n\
-              Host: second\r\nOrigin:\r\nX: a: b\r\n\r\nbody: no\n",
+              Host: second\r\nOrigin:\r\nX: a: b\r\n\r\nbody: no\nHost: no\n",
         )
         .expect("a request");
         assert_eq!(sent.path(), b"/app/chat");
@@ -65,6 +68,7 @@ mod tests {
         assert_eq!(sent.header("Origin"), Some(&b""[..]));
         assert_eq!(sent.header("X"), Some(&b"a: b"[..]));
         assert_eq!(sent.header("Cookie"), None);
+        assert_eq!(sent.header("body"), None);
         let hosts: Vec<_> = sent.headers("HOST").collect();
         assert_eq!(hosts, [&b"app:8080"[..], b"second"]);
     }

@@ -1,5 +1,7 @@
 //! Directives that do nothing.
 
+use core::ffi::c_void;
+
 use nginx_sys::{ngx_http_handler_pt, ngx_log_t};
 
 use super::headers;
@@ -7,6 +9,7 @@ use super::warnings::{Advice, warn_at};
 use crate::conf::note::Note;
 use crate::conf::{LocationConf, MainConf};
 use crate::inject::twin::handler_around;
+use crate::nginx::conf;
 use crate::types::OtherUpgrades;
 
 /// Directives where `websocket on` holds neither at their level nor below it: an origin check that
@@ -24,8 +27,11 @@ pub fn warn_without_websocket(log: *mut ngx_log_t, main: &MainConf) {
         .filter(|note| LocationConf::needs_websocket(note) && !note.is_reached.get())
     {
         let name = note.name();
-        let text = format_args!("\"{name}\" has no effect without \"websocket on\"");
-        warn_at(log, note.place, text);
+        warn_at(
+            log,
+            note.place,
+            format_args!("\"{name}\" has no effect without \"websocket on\""),
+        );
     }
 }
 
@@ -33,6 +39,7 @@ pub fn warn(advice: &Advice<'_>) {
     nothing_to_carry(advice);
     no_tunnel(advice);
     nothing_to_pass(advice);
+    nothing_to_log(advice);
 }
 
 /// `websocket on` over nothing that could carry a WebSocket. Of a handler that is not known, nothing
@@ -125,6 +132,40 @@ fn nothing_to_pass(advice: &Advice<'_>) {
                 level,
                 format_args!("\"websocket_other_upgrades pass\" needs \"{line}\""),
             );
+        }
+    }
+}
+
+/// `websocket_log_open` where there is no access log.
+fn nothing_to_log(advice: &Advice<'_>) {
+    // SAFETY: a configuration is being read, and its cycle has its modules.
+    let module = unsafe { conf::module((*advice.cf).cycle, c"ngx_http_log_module") };
+    let Some(module) = module else {
+        return;
+    };
+    let has_log = |level: &LocationConf| {
+        let logs = level.of_module(module.ctx_index).cast::<*const c_void>();
+        // SAFETY: what that module keeps for a level begins with its logs: NULL, if there are none.
+        unsafe { !(*logs).is_null() }
+    };
+    let opens = |level: &&LocationConf| {
+        level.is_on() && level.logs_open() && handler_around(level).is_some()
+    };
+    for level in advice
+        .main
+        .levels()
+        .filter(opens)
+        .filter(|level| has_log(level))
+    {
+        if let Some(note) = level.log_open_written() {
+            note.is_used.set(true);
+        }
+    }
+    for level in advice.levels().filter(opens) {
+        let idle = level.log_open_written().filter(|note| is_idle(note));
+        if let Some(note) = idle.filter(|note| note.is_news()) {
+            let text = "\"websocket_log_open\" has no effect with \"access_log off\"";
+            advice.warn_in(note.place, level, format_args!("{text}"));
         }
     }
 }

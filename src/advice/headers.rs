@@ -99,14 +99,20 @@ fn warn_of_needless(
     match (find(b"Upgrade"), find(b"Connection")) {
         (Some((a, b)), Some((c, d))) => {
             let (a, b, c, d) = (Text(a), Text(b), Text(c), Text(d));
-            let lines =
-                format_args!("\"proxy_set_header {a} {b}\" and \"proxy_set_header {c} {d}\"");
-            advice.warn_of(level, format_args!("{lines} are no longer needed"));
+            advice.warn_of(
+                level,
+                format_args!(
+                    "\"proxy_set_header {a} {b}\" and \"proxy_set_header {c} {d}\" \
+                     are no longer needed"
+                ),
+            );
         }
         (Some((name, value)), None) | (None, Some((name, value))) => {
             let (name, value) = (Text(name), Text(value));
-            let line = format_args!("\"proxy_set_header {name} {value}\"");
-            advice.warn_of(level, format_args!("{line} is no longer needed"));
+            advice.warn_of(
+                level,
+                format_args!("\"proxy_set_header {name} {value}\" is no longer needed"),
+            );
         }
         (None, None) => {}
     }

@@ -12,11 +12,12 @@ use nginx_sys::{
 };
 use websocket_protocol::Strictness;
 
-use super::buffers::{set_buffer_size, set_large_buffers};
+use super::buffers::set_large_buffers;
 use super::leave::{set_drain, set_upstream_drain};
+use super::once::Setter;
 use super::words::{
-    Setter, set_allow_origin, set_choice, set_flag, set_message_size, set_number, set_ping,
-    set_rate, set_time_or_off,
+    set_allow_origin, set_choice, set_flag, set_message_size, set_number, set_ping, set_rate,
+    set_size, set_time_or_off,
 };
 use super::{LocationConf, MainConf, handover, lifetime, message_rate, send_lowat, status, zone};
 use crate::nginx::string;
@@ -173,7 +174,7 @@ pub static mut COMMANDS: [ngx_command_t; 30] = [
     directive(
         c"websocket_buffer_size",
         NGX_CONF_TAKE1,
-        set_buffer_size,
+        set_size,
         offset_of!(LocationConf, buffer_size),
         ptr::null_mut(),
     ),

@@ -6,7 +6,8 @@ use nginx_sys::{ngx_command_t, ngx_conf_t};
 use websocket_protocol::ControlFrame;
 
 use super::LocationConf;
-use super::words::{IS_DUPLICATE, noted, parse_time, refuse, unknown};
+use super::once::{Words, once};
+use super::words::{TIMES, parse_time, refuse, unknown};
 use crate::nginx::conf;
 use crate::nginx::string;
 use crate::nginx::value::Value;
@@ -19,56 +20,36 @@ pub unsafe extern "C" fn set_max_lifetime(
     conf: *mut c_void,
 ) -> *mut c_char {
     // SAFETY: nginx calls a setter with its own location structure and the file being read.
-    unsafe { noted(cf, command, conf, read) }
+    unsafe {
+        let field = &raw mut (*conf.cast::<LocationConf>()).max_lifetime;
+        once(cf, command, conf, field, None, read)
+    }
 }
 
-unsafe extern "C" fn read(
-    cf: *mut ngx_conf_t,
-    _command: *mut ngx_command_t,
-    conf: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: as above.
-    let (this, words) = unsafe { (&mut *conf.cast::<LocationConf>(), conf::words(cf)) };
-    if this.max_lifetime.is_some() {
-        return IS_DUPLICATE.as_ptr().cast_mut();
-    }
-    let Some(word) = words.get(1) else {
-        return conf::ERROR;
-    };
-    // SAFETY: a word of the configuration.
-    let text = unsafe { string::bytes(word) };
-    let (age, code) = match text {
+fn read(words: Words<'_>) -> Result<Option<MaxLifetime>, *mut c_char> {
+    let (age, mut code) = match words.first() {
         b"off" => (Age::Any, GOING_AWAY),
         text if text.contains(&b'$') => {
-            // SAFETY: cf is the setter's, and the word the directive's.
-            match unsafe { Value::compile(cf, *word) } {
-                Some(value) => (Age::Of(value), POLICY_VIOLATION),
-                None => return conf::ERROR,
-            }
+            // SAFETY: the setter's cf, and a word of the directive's.
+            let value = unsafe { Value::compile(words.cf, string::borrowed(text)) };
+            (Age::Of(value.ok_or(conf::ERROR)?), POLICY_VIOLATION)
         }
         text => match parse_time(text) {
             Some(time) => (Age::Fixed(time), GOING_AWAY),
             None => {
-                let expected = "a time above zero, such as \"30s\", a variable, or \"off\"";
-                return refuse(cf, format_args!("{expected}"));
+                let expected = format_args!("{TIMES}, a variable, or \"off\"");
+                return Err(refuse(words.cf, expected));
             }
         },
     };
-    let mut max = MaxLifetime { age, code };
-    if let Some(word) = words.get(2) {
-        // SAFETY: a word of the configuration.
-        let text = unsafe { string::bytes(word) };
-        match parse_code(text) {
-            Some(code) => max.code = code,
-            None => {
-                let choices = "it must be \"code=number\", with a code that may be sent: \
-                               1000 to 1003, 1007 to 1014, or 3000 to 4999";
-                return unknown(cf, text, choices);
-            }
-        }
+    for text in words.rest() {
+        code = parse_code(text).ok_or_else(|| {
+            let choices = "it must be \"code=number\", with a code that may be sent: \
+                           1000 to 1003, 1007 to 1014, or 3000 to 4999";
+            unknown(words.cf, text, choices)
+        })?;
     }
-    this.max_lifetime = Some(max);
-    conf::OK
+    Ok(Some(MaxLifetime { age, code }))
 }
 
 /// `code=number`

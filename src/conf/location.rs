@@ -18,8 +18,8 @@ use super::origin;
 use crate::nginx::conf::Place;
 use crate::nginx::{Request, module, pool, string};
 use crate::types::{
-    LONGEST_TIMEOUT, MaxLifetime, MaxMessageRate, OtherUpgrades, Ping, SERVICE_RESTART, Status,
-    UpstreamDrain, Verify,
+    LONGEST_TIMEOUT, LargeBuffers, MaxLifetime, MaxMessageRate, OtherUpgrades, Ping,
+    SERVICE_RESTART, Status, UpstreamDrain, Verify,
 };
 
 /// What a location makes of the module's directives. nginx's setters write into it, so an unset
@@ -40,8 +40,7 @@ pub struct LocationConf {
     pub(super) buffer_size: usize,
     pub(super) buffers: ngx_int_t,
     pub(super) send_lowat: usize,
-    pub(super) large_buffers: ngx_int_t,
-    pub(super) large_buffer_size: usize,
+    pub(super) large_buffers: LargeBuffers,
     pub(super) ping_interval: ngx_msec_t,
     pub(super) ping_timeout: ngx_msec_t,
     pub(super) ping_to: ngx_uint_t,
@@ -263,9 +262,8 @@ impl LocationConf {
     }
 
     /// Where that is written.
-    pub fn log_open_place(&self) -> Place {
-        let note = self.note(offset_of!(Self, log_open));
-        note.map_or(Place::NOWHERE, |note| note.place)
+    pub fn log_open_written(&self) -> Option<&Note> {
+        self.note(offset_of!(Self, log_open))
     }
 
     pub fn has_cause_header(&self) -> bool {
@@ -293,10 +291,9 @@ impl LocationConf {
         usize::try_from(self.buffers).unwrap_or(0)
     }
 
-    /// How many large buffers a worker lends, and how much each holds.
-    pub fn large_buffers(&self) -> (usize, usize) {
-        let number = usize::try_from(self.large_buffers).unwrap_or(0);
-        (number, self.large_buffer_size)
+    /// The large buffers that a worker lends.
+    pub fn large_buffers(&self) -> LargeBuffers {
+        self.large_buffers
     }
 
     pub fn ping(&self) -> Option<Ping> {

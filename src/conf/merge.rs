@@ -17,11 +17,18 @@ use super::{LocationConf, MainConf};
 use crate::nginx::conf::Place;
 use crate::nginx::{conf, string};
 use crate::types::{
-    LONGEST_TIMEOUT, MaxLifetime, MaxMessageRate, OtherUpgrades, SERVICE_RESTART, TO_CLIENT, Verify,
+    LONGEST_TIMEOUT, LargeBuffers, MaxLifetime, MaxMessageRate, OtherUpgrades, SERVICE_RESTART,
+    TO_CLIENT, Verify,
 };
 
 /// `websocket_timeout` when it is not written, milliseconds.
 const DEFAULT_TIMEOUT: ngx_msec_t = 60 * 60 * 1000;
+
+/// `websocket_large_buffers` likewise.
+const DEFAULT_LARGE_BUFFERS: LargeBuffers = LargeBuffers {
+    number: 4,
+    size: 256 << 10,
+};
 
 /// `create_loc_conf`: everything unset.
 pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
@@ -44,8 +51,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
         buffer_size: conf::UNSET,
         buffers: conf::UNSET_FLAG,
         send_lowat: conf::UNSET,
-        large_buffers: conf::UNSET_FLAG,
-        large_buffer_size: conf::UNSET,
+        large_buffers: LargeBuffers::UNSET,
         ping_interval: conf::UNSET,
         ping_timeout: conf::UNSET,
         ping_to: conf::UNSET,
@@ -153,14 +159,8 @@ pub unsafe extern "C" fn merge(
     conf::merge(
         &mut this.large_buffers,
         above.large_buffers,
-        conf::UNSET_FLAG,
-        4,
-    );
-    conf::merge(
-        &mut this.large_buffer_size,
-        above.large_buffer_size,
-        conf::UNSET,
-        256 * 1024,
+        LargeBuffers::UNSET,
+        DEFAULT_LARGE_BUFFERS,
     );
     conf::merge(
         &mut this.ping_interval,

@@ -11,6 +11,7 @@ pub mod main;
 pub mod merge;
 pub mod message_rate;
 pub mod note;
+mod once;
 pub mod origin;
 pub mod peer;
 pub mod send_lowat;

@@ -1,27 +1,34 @@
 //! How the words of directives are read. A word that is refused is named together with its directive
 //! and what may stand in its place.
 
-use core::ffi::{CStr, c_char, c_void};
-use core::fmt;
+use core::ffi::{c_char, c_void};
+use core::{fmt, ptr, str};
 
 use nginx_sys::{
     NGX_LOG_EMERG, ngx_array_t, ngx_command_t, ngx_conf_enum_t, ngx_conf_set_enum_slot,
-    ngx_conf_set_flag_slot, ngx_conf_set_num_slot, ngx_conf_set_off_slot, ngx_conf_set_size_slot,
-    ngx_conf_t, ngx_msec_t, ngx_parse_size, ngx_str_t, ngx_uint_t,
+    ngx_conf_set_flag_slot, ngx_conf_t, ngx_int_t, ngx_msec_t, ngx_parse_offset, ngx_parse_size,
+    ngx_str_t, ngx_uint_t, off_t,
 };
 
+use super::once::{noted, once};
 use super::{LocationConf, origin};
 use crate::nginx::string::{self, Text};
 use crate::nginx::{clock, conf, log};
 use crate::types::{LONGEST_TIMEOUT, TO_CLIENT, TO_UPSTREAM};
 
-/// What nginx has a directive read by.
-pub type Setter =
-    unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
-
 pub const DEFAULT_PING_TIMEOUT: ngx_msec_t = 10_000;
 
-pub(super) const IS_DUPLICATE: &CStr = c"is duplicate";
+/// More of anything nobody can mean.
+pub(super) const MOST: u32 = 1_000_000;
+
+/// What a size has to be, and a time.
+pub(super) const SIZES: &str = "a size from 1k to 1024m";
+pub(super) const TIMES: &str = "a time from 1ms to 1000y, such as \"30s\"";
+
+const SMALLEST_SIZE: usize = 1 << 10;
+const LARGEST_SIZE: usize = 1 << 30;
+const LARGEST_MESSAGE: off_t = 1 << 40;
+const LONGEST_TIME: ngx_msec_t = 1000 * 365 * 24 * 60 * 60 * 1000;
 
 /// `on | off`, which nginx's own setter names where it refuses.
 pub unsafe extern "C" fn set_flag(
@@ -57,7 +64,17 @@ pub unsafe extern "C" fn set_time_or_off(
     conf: *mut c_void,
 ) -> *mut c_char {
     // SAFETY: as in set_flag(); the command's offset is that of a time.
-    unsafe { noted(cf, command, conf, read_time_or_off) }
+    unsafe {
+        let field = field(command, conf);
+        once(cf, command, conf, field, conf::UNSET, |words| {
+            match words.first() {
+                b"off" => Ok(LONGEST_TIMEOUT),
+                text => {
+                    parse_time(text).ok_or_else(|| refuse(cf, format_args!("{TIMES}, or \"off\"")))
+                }
+            }
+        })
+    }
 }
 
 /// `number`
@@ -66,15 +83,28 @@ pub unsafe extern "C" fn set_number(
     command: *mut ngx_command_t,
     conf: *mut c_void,
 ) -> *mut c_char {
-    // SAFETY: as in set_flag().
+    // SAFETY: as in set_flag(); the command's offset is that of a number.
     unsafe {
-        slot(
-            cf,
-            command,
-            conf,
-            ngx_conf_set_num_slot,
-            "a number, 0 or more",
-        )
+        let field = field(command, conf);
+        once(cf, command, conf, field, conf::UNSET_FLAG, |words| {
+            let number = parse_number(words.first()).map(|number| number as ngx_int_t);
+            number.ok_or_else(|| refuse(cf, format_args!("a number from 0 to {MOST}")))
+        })
+    }
+}
+
+/// `size`
+pub unsafe extern "C" fn set_size(
+    cf: *mut ngx_conf_t,
+    command: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: as in set_flag(); the command's offset is that of a size.
+    unsafe {
+        let field = field(command, conf);
+        once(cf, command, conf, field, conf::UNSET, |words| {
+            parse_size(words.first()).ok_or_else(|| refuse(cf, format_args!("{SIZES}")))
+        })
     }
 }
 
@@ -84,9 +114,19 @@ pub unsafe extern "C" fn set_message_size(
     command: *mut ngx_command_t,
     conf: *mut c_void,
 ) -> *mut c_char {
-    let expected = "a size, such as \"1m\", or 0 for no limit";
-    // SAFETY: as in set_flag().
-    unsafe { slot(cf, command, conf, ngx_conf_set_off_slot, expected) }
+    let expected = "a size up to 1024g, such as \"1m\", or 0 for no limit";
+    // SAFETY: as in set_flag(); the command's offset is that of such a size, and a text is only read.
+    unsafe {
+        let field = field(command, conf);
+        once(cf, command, conf, field, -1, |words| {
+            let mut text = string::borrowed(words.first());
+            let size = ngx_parse_offset(&raw mut text);
+            let is_fit = (0..=LARGEST_MESSAGE).contains(&size);
+            is_fit
+                .then_some(size)
+                .ok_or_else(|| refuse(cf, format_args!("{expected}")))
+        })
+    }
 }
 
 /// `size` per second; 0 is no limit.
@@ -95,9 +135,15 @@ pub unsafe extern "C" fn set_rate(
     command: *mut ngx_command_t,
     conf: *mut c_void,
 ) -> *mut c_char {
-    let expected = "a size per second, such as \"128k\", or 0 for no limit";
-    // SAFETY: as in set_flag().
-    unsafe { slot(cf, command, conf, ngx_conf_set_size_slot, expected) }
+    let expected = "a size per second up to 1024m, such as \"128k\", or 0 for no limit";
+    // SAFETY: as in set_flag(); the command's offset is that of a size.
+    unsafe {
+        let field = field(command, conf);
+        once(cf, command, conf, field, conf::UNSET, |words| {
+            let size = parse_any_size(words.first());
+            size.ok_or_else(|| refuse(cf, format_args!("{expected}")))
+        })
+    }
 }
 
 /// `off | interval [timeout=time] [to=client|upstream|both]`
@@ -128,7 +174,7 @@ pub unsafe extern "C" fn set_ping(
             Some(false) => {}
             Some(true) => return repeated(cf, text),
             None => {
-                let choices = "it must be \"timeout=time\", with a time above zero, \
+                let choices = "it must be \"timeout=time\", with a time from 1ms to 1000y, \
                                or \"to=client\", \"to=upstream\" or \"to=both\"";
                 return unknown(cf, text, choices);
             }
@@ -145,118 +191,57 @@ pub unsafe extern "C" fn set_allow_origin(
     command: *mut ngx_command_t,
     conf: *mut c_void,
 ) -> *mut c_char {
+    let unset = ptr::without_provenance_mut(conf::UNSET);
     // SAFETY: as in set_flag(); the command's offset is that of an array.
-    unsafe { noted(cf, command, conf, read_origins) }
+    unsafe {
+        let field = field::<*mut ngx_array_t>(command, conf);
+        once(cf, command, conf, field, unset, |words| {
+            origin::parse(cf, words.all).ok_or(conf::ERROR)
+        })
+    }
 }
 
-/// Has the directive read, and notes where it stands.
+/// The field that a directive sets.
 ///
 /// # Safety
-/// The first three must be what nginx gave to the directive's setter, and `read` made for its field.
-pub(super) unsafe fn noted(
-    cf: *mut ngx_conf_t,
-    command: *mut ngx_command_t,
-    conf: *mut c_void,
-    read: Setter,
-) -> *mut c_char {
-    // SAFETY: the caller vouches for them.
-    unsafe {
-        let rv = read(cf, command, conf);
-        if rv == conf::OK
-            && (*conf.cast::<LocationConf>())
-                .notes
-                .add(cf, command)
-                .is_none()
-        {
-            return conf::ERROR;
-        }
-        rv
-    }
+/// Both must be what nginx gave to the directive's setter, and the field of this type.
+unsafe fn field<T>(command: *const ngx_command_t, conf: *mut c_void) -> *mut T {
+    // SAFETY: the caller vouches for both.
+    unsafe { conf.byte_add((*command).offset).cast() }
 }
 
-/// One of nginx's setters that don't say what they expect.
-///
-/// # Safety
-/// As [`noted`].
-pub(super) unsafe fn slot(
-    cf: *mut ngx_conf_t,
-    command: *mut ngx_command_t,
-    conf: *mut c_void,
-    read: Setter,
-    expected: &str,
-) -> *mut c_char {
-    // SAFETY: the caller vouches for them. A setter returns one of two marks or a constant text.
-    unsafe {
-        let rv = noted(cf, command, conf, read);
-        if rv == conf::OK || rv == conf::ERROR || CStr::from_ptr(rv) == IS_DUPLICATE {
-            return rv;
-        }
-        refuse(cf, format_args!("{expected}"))
-    }
-}
-
-unsafe extern "C" fn read_time_or_off(
-    cf: *mut ngx_conf_t,
-    command: *mut ngx_command_t,
-    conf: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: the command's offset is that of a time in the structure nginx gives.
-    let time = unsafe { &mut *conf.byte_add((*command).offset).cast::<ngx_msec_t>() };
-    if *time != conf::UNSET {
-        return IS_DUPLICATE.as_ptr().cast_mut();
-    }
-    // SAFETY: nginx has checked that there is a word after the name.
-    let Some(word) = unsafe { conf::words(cf) }.get(1) else {
-        return conf::ERROR;
-    };
-    // SAFETY: a word of the configuration.
-    let parsed = match unsafe { string::bytes(word) } {
-        b"off" => Some(LONGEST_TIMEOUT),
-        text => parse_time(text),
-    };
-    match parsed {
-        Some(parsed) => {
-            *time = parsed;
-            conf::OK
-        }
-        None => {
-            let expected = "a time above zero, such as \"30s\", or \"off\"";
-            refuse(cf, format_args!("{expected}"))
-        }
-    }
-}
-
-unsafe extern "C" fn read_origins(
-    cf: *mut ngx_conf_t,
-    command: *mut ngx_command_t,
-    conf: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: the command's offset is that of the array in the structure nginx gives.
-    let origins = unsafe { &mut *conf.byte_add((*command).offset).cast::<*mut ngx_array_t>() };
-    if *origins as usize != conf::UNSET {
-        return IS_DUPLICATE.as_ptr().cast_mut();
-    }
-    // SAFETY: nginx calls a setter with the directive's words.
-    match unsafe { origin::parse(cf, conf::words(cf)) } {
-        Some(parsed) => {
-            *origins = parsed;
-            conf::OK
-        }
-        None => conf::ERROR,
-    }
-}
-
-/// Milliseconds, more than none.
+/// Milliseconds, as [`TIMES`] says.
 pub(super) fn parse_time(text: &[u8]) -> Option<ngx_msec_t> {
-    clock::parse_time(text).filter(|&time| time > 0)
+    clock::parse_time(text).filter(|time| (1..=LONGEST_TIME).contains(time))
 }
 
-/// Bytes, at least so many.
-pub(super) fn parse_size(text: &[u8], least: usize) -> Option<usize> {
+/// Bytes, as [`SIZES`] says.
+pub(super) fn parse_size(text: &[u8]) -> Option<usize> {
+    parse_any_size(text).filter(|size| *size >= SMALLEST_SIZE)
+}
+
+/// Likewise, or less.
+fn parse_any_size(text: &[u8]) -> Option<usize> {
     let mut text = string::borrowed(text);
     // SAFETY: the text is valid and is only read.
     let size = unsafe { ngx_parse_size(&raw mut text) };
-    usize::try_from(size).ok().filter(|&size| size >= least)
+    usize::try_from(size)
+        .ok()
+        .filter(|size| *size <= LARGEST_SIZE)
+}
+
+/// A number up to [`MOST`].
+pub(super) fn parse_number(digits: &[u8]) -> Option<u32> {
+    parse_digits(digits).filter(|number| *number <= MOST)
+}
+
+pub(super) fn parse_digits(digits: &[u8]) -> Option<u32> {
+    let is_plain = digits.iter().all(u8::is_ascii_digit);
+    str::from_utf8(digits)
+        .ok()
+        .filter(|_| is_plain)?
+        .parse()
+        .ok()
 }
 
 /// Bits of `TO_…`.
@@ -291,7 +276,7 @@ pub(super) fn refuse(cf: *mut ngx_conf_t, expected: fmt::Arguments<'_>) -> *mut 
 }
 
 /// Refuses a parameter.
-pub(super) fn unknown(cf: *mut ngx_conf_t, text: &[u8], choices: &str) -> *mut c_char {
+pub(super) fn unknown(cf: *mut ngx_conf_t, text: &[u8], choices: impl fmt::Display) -> *mut c_char {
     refuse_parameter(cf, "invalid", text, format_args!(", {choices}"))
 }
 

@@ -9,7 +9,8 @@ use nginx_sys::{
 use websocket_zone::Zone;
 
 use super::MainConf;
-use super::words::{IS_DUPLICATE, noted, refuse};
+use super::once::{IS_DUPLICATE, noted};
+use super::words::refuse;
 use crate::nginx::conf::Place;
 use crate::nginx::string::{self, Text};
 use crate::nginx::{conf, log};
@@ -48,8 +49,9 @@ fn split(text: &[u8]) -> Option<(&[u8], usize)> {
     let mut digits = string::borrowed(size.get(1..)?);
     // SAFETY: the text is valid and is only read.
     let size = usize::try_from(unsafe { ngx_parse_size(&raw mut digits) }).ok()?;
-    // Whole words: what is left is of no use.
-    (!name.is_empty() && size > 0).then_some((name, size - size % size_of::<u64>()))
+    // As other directives have it, "zone=" is no part of a name. Whole words: what is left is of no use.
+    (!name.is_empty() && !name.contains(&b'=') && size > 0)
+        .then_some((name, size - size % size_of::<u64>()))
 }
 
 /// `websocket_history number;`
@@ -106,14 +108,19 @@ pub unsafe fn check(cf: *mut ngx_conf_t, main: &MainConf) -> Result<(), ()> {
     if zone.size >= least {
         return Ok(());
     }
-    let text = format_args!(
-        "websocket zone \"{}\" is too small: with websocket_history {} it has to be at least {}k",
-        Text(zone.name),
-        zone.history,
-        // As it would be written.
-        least.div_ceil(1024)
-    );
     // SAFETY: the caller vouches for cf.
-    log::place(unsafe { (*cf).log }, NGX_LOG_EMERG, zone.place, text);
+    let log = unsafe { (*cf).log };
+    log::place(
+        log,
+        NGX_LOG_EMERG,
+        zone.place,
+        format_args!(
+            "websocket zone \"{}\" is too small: with websocket_history {} it has to be at least {}k",
+            Text(zone.name),
+            zone.history,
+            // As it would be written.
+            least.div_ceil(1024)
+        ),
+    );
     Err(())
 }

@@ -3,7 +3,7 @@
 //! nginx keeps the reason nowhere but in the line it logs, so that line is listened to: what it
 //! says and what nginx was doing then tell the attempts apart.
 
-use core::fmt::{self, Write};
+use core::fmt;
 use core::str;
 
 use memchr::memmem;
@@ -12,6 +12,7 @@ use websocket_protocol::{Cause, Escaped};
 
 use super::answer::Asked;
 use super::classify::classify;
+use super::line::{Said, message};
 use super::see;
 use super::tries::note;
 use crate::nginx::{Request, Upstream, string};
@@ -63,16 +64,6 @@ pub fn too_big(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) {
     );
 }
 
-/// nginx's own words in a line it logs: between the connection's number and what it was doing, or
-/// the end of a line that is too long for that.
-fn message(line: &[u8]) -> Option<&[u8]> {
-    let line = line.get(memmem::find(line, b": *")? + 3..)?;
-    let line = line.get(memchr::memchr(b' ', line)? + 1..)?;
-    let before = |part: &[u8], line: &[u8]| memmem::rfind(line, part).unwrap_or(line.len());
-    let line = line.get(..before(b", client: ", line))?;
-    line.get(..before(b" while ", line))
-}
-
 fn contains(text: &[u8], part: &[u8]) -> bool {
     memmem::find(text, part).is_some()
 }
@@ -96,42 +87,6 @@ fn limit(u: Upstream<'_>, action: &[u8]) -> Option<(&'static str, &'static str, 
 fn module(conf: &ngx_http_upstream_conf_t) -> &'static str {
     // SAFETY: the name is constant text of the proxying module.
     str::from_utf8(unsafe { string::bytes(&conf.module) }).unwrap_or("proxy")
-}
-
-/// nginx's own words, which may quote the upstream's. nginx has its quotes and escapes; the rest is
-/// escaped, and what is quoted is cut.
-struct Said<'a>(&'a [u8]);
-
-impl Said<'_> {
-    const MAX_QUOTED: usize = 128;
-}
-
-impl fmt::Display for Said<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_mark = |byte: &u8| matches!(byte, b'"' | b'\\');
-        let end = memchr::memchr(b'"', self.0).map_or(self.0.len(), |at| at + 1);
-        let (own, quoted) = self.0.split_at_checked(end).unwrap_or((self.0, &[]));
-        let shown = quoted.get(..Self::MAX_QUOTED).unwrap_or(quoted);
-        for part in own
-            .split_inclusive(is_mark)
-            .chain(shown.split_inclusive(is_mark))
-        {
-            let (text, mark) = match part.split_last() {
-                Some((mark, text)) if is_mark(mark) => (text, Some(*mark)),
-                _ => (part, None),
-            };
-            for text in text.chunks(Self::MAX_QUOTED) {
-                write!(f, "{}", Escaped(text))?;
-            }
-            if let Some(mark) = mark {
-                f.write_char(char::from(mark))?;
-            }
-        }
-        if shown.len() < quoted.len() {
-            f.write_str("...\"")?;
-        }
-        Ok(())
-    }
 }
 
 /// A time as the configuration would write it.

@@ -7,6 +7,7 @@
 pub mod answer;
 mod classify;
 pub mod conclude;
+mod line;
 pub mod listen;
 mod local;
 mod notes;

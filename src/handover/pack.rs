@@ -60,13 +60,13 @@ fn account(r: Request<'_>, u: Upstream<'_>, attempt: &Attempt) -> Account {
         let (client, upstream) = (&*request.connection, &*u.as_ptr());
         let peer = upstream.peer.connection.as_ref();
         let state = upstream.state.as_ref();
-        let start_sec = number(request.start_sec as i64);
+        let start_sec = number(request.start_sec);
         let begun = start_sec
             .saturating_mul(1000)
             .saturating_add(request.start_msec as u64)
             .saturating_add(handshake_time as u64);
         Account {
-            connection: client.number as u64,
+            connection: client.number,
             requests: client.requests as u64,
             connection_age: age(client.start_time),
             start_sec,

@@ -180,7 +180,7 @@ fn receive_into(room: &mut [u8]) -> Option<(usize, [Option<Descriptor>; MOST_DES
         if let Some(rights) = first.as_ref() {
             let is_rights =
                 rights.cmsg_level == libc::SOL_SOCKET && rights.cmsg_type == libc::SCM_RIGHTS;
-            let length = (rights.cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
+            let length = rights.cmsg_len.saturating_sub(libc::CMSG_LEN(0) as usize);
             let numbers = libc::CMSG_DATA(first).cast::<libc::c_int>();
             let found = if is_rights { length / size_of::<libc::c_int>() } else { 0 };
             for (at, place) in descriptors.iter_mut().take(found).enumerate() {

@@ -8,6 +8,7 @@ use nginx_sys::{
 };
 
 use crate::conf::{LocationConf, MainConf};
+use crate::nginx::conf::Place;
 use crate::nginx::variables::Kept;
 use crate::nginx::{Request, conf, log, pool};
 
@@ -31,7 +32,9 @@ pub unsafe fn find(cf: *mut ngx_conf_t, main: &MainConf) -> Result<(), ()> {
         log::place(
             unsafe { (*cf).log },
             NGX_LOG_EMERG,
-            level.log_open_place(),
+            level
+                .log_open_written()
+                .map_or(Place::NOWHERE, |note| note.place),
             format_args!("{text}"),
         );
         return Err(());

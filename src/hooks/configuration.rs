@@ -62,8 +62,12 @@ unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
         let modules = match Modules::find(cf) {
             Ok(modules) => modules,
             Err(mismatch) => {
-                let text = format_args!("{mismatch}");
-                log::place((*cf).log, NGX_LOG_EMERG, first.place(), text);
+                log::place(
+                    (*cf).log,
+                    NGX_LOG_EMERG,
+                    first.place(),
+                    format_args!("{mismatch}"),
+                );
                 return ERROR;
             }
         };

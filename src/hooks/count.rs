@@ -32,7 +32,9 @@ pub fn established(r: Request<'_>, attempt: &Attempt) {
         return;
     };
     asked(writer, counted);
-    upstreams_failed(r, writer, attempt, None);
+    if attempt.states(r).len() > 1 {
+        upstreams_failed(r, writer, attempt, None);
+    }
     let handshake = attempt.handshake_time.get().unwrap_or_default() as u64;
     let meter = writer.established(
         counted.label.get(),
@@ -206,14 +208,15 @@ fn ended(
     let over = match carrier {
         Carrier::Module(tunnel) => {
             // SAFETY: a tunnel lives as long as its request, and this one is over.
-            let summary = unsafe { tunnel.as_ref() }.summary();
+            let tunnel = unsafe { tunnel.as_ref() };
+            let (end, traffic) = (tunnel.end(), tunnel.traffic());
             Over {
-                by: summary.end.by,
-                reason: Some(summary.end.reason),
-                code: summary.end.code,
-                from_client: summary.from_client,
-                from_upstream: summary.from_upstream,
-                ping_rtt: summary.ping_rtt,
+                by: end.by,
+                reason: Some(end.reason),
+                code: end.code,
+                from_client: traffic.from_client,
+                from_upstream: traffic.from_upstream,
+                ping_rtt: traffic.ping_rtt,
                 ..over_now(r, attempt)
             }
         }
@@ -260,11 +263,9 @@ fn traffic_of_nginx(r: Request<'_>, attempt: &Attempt) -> Traffic {
 
 /// Counts how servers failed that were tried. `cause` is why the handshake did; without one the last of
 /// them has succeeded.
+#[cold]
 fn upstreams_failed(r: Request<'_>, writer: &Writer<'_>, attempt: &Attempt, cause: Option<Cause>) {
     let states = attempt.states(r);
-    if cause.is_none() && states.len() == 1 {
-        return;
-    }
     let mut tries = tries::each(states, &attempt.tries).peekable();
     while let Some((peer, heard)) = tries.next() {
         let is_last = tries.peek().is_none();

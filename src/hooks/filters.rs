@@ -287,10 +287,14 @@ fn begin_tunnel(
         rc
     };
     seam::spend(r, u, head, rc == OK);
+    if rc == ERROR {
+        // nginx closes both connections: there is no tunnel.
+        return rc;
+    }
     let is_ours = rc == OK && tunnel::begin(r, attempt);
     if is_arriving {
         // nginx's own loop could not go on with it.
-        return if is_ours { rc } else { NGX_ERROR as ngx_int_t };
+        return if is_ours { rc } else { ERROR };
     }
     if !is_ours {
         attempt.carry(Carrier::Nginx(None));
@@ -307,8 +311,9 @@ fn refuse_to_wait(r: Request<'_>) -> ngx_int_t {
     let text =
         "client does not read: there is no room for the whole 101, and its connection is closed";
     log::request(r, NGX_LOG_INFO as ngx_uint_t, format_args!("{text}"));
-    NGX_ERROR as ngx_int_t
+    ERROR
 }
 
 const OK: ngx_int_t = NGX_OK as ngx_int_t;
 const AGAIN: ngx_int_t = NGX_AGAIN as ngx_int_t;
+const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;

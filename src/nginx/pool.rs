@@ -9,6 +9,8 @@ use nginx_sys::{
     ngx_pool_cleanup_add, ngx_pool_cleanup_file, ngx_pool_cleanup_t, ngx_pool_t, ngx_str_t,
 };
 
+use super::string::{self, Cut};
+
 /// The longest text that [`format`] makes; the rest is cut.
 const MAX_TEXT: usize = 1024;
 
@@ -207,39 +209,19 @@ pub unsafe fn elements<'a, T>(array: *const ngx_array_t) -> &'a [T] {
 /// `pool` must be valid; the text lives as long as it does.
 #[inline(never)]
 pub unsafe fn format(pool: *mut ngx_pool_t, text: fmt::Arguments<'_>) -> ngx_str_t {
-    let mut buffer = Buffer {
-        bytes: [0; MAX_TEXT],
-        len: 0,
-    };
-    // A full buffer is the cut that was promised.
-    let _ = buffer.write_fmt(text);
+    let mut cut = Cut::<MAX_TEXT>::new();
+    // A full one is the cut that was promised.
+    let _ = cut.write_fmt(text);
+    let text = cut.text();
     // SAFETY: the pool is valid.
-    let data = unsafe { ngx_pnalloc(pool, buffer.len) }.cast::<u8>();
+    let data = unsafe { ngx_pnalloc(pool, text.len()) }.cast::<u8>();
     if data.is_null() {
-        return ngx_str_t {
-            len: 0,
-            data: ptr::null_mut(),
-        };
+        return string::EMPTY;
     }
-    // SAFETY: both are `len` bytes, and the new memory overlaps nothing.
-    unsafe { ptr::copy_nonoverlapping(buffer.bytes.as_ptr(), data, buffer.len) };
+    // SAFETY: both are as long as the text, and the new memory overlaps nothing.
+    unsafe { ptr::copy_nonoverlapping(text.as_ptr(), data, text.len()) };
     ngx_str_t {
-        len: buffer.len,
+        len: text.len(),
         data,
-    }
-}
-
-struct Buffer {
-    bytes: [u8; MAX_TEXT],
-    len: usize,
-}
-
-impl Write for Buffer {
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        let room = &mut self.bytes[self.len..];
-        let n = s.len().min(room.len());
-        room[..n].copy_from_slice(&s.as_bytes()[..n]);
-        self.len += n;
-        if n < s.len() { Err(fmt::Error) } else { Ok(()) }
     }
 }

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 use core::fmt::{self, Write};
 use core::{ptr, slice};
 
-use nginx_sys::ngx_str_t;
+use nginx_sys::{NGX_ESCAPE_URI, ngx_escape_uri, ngx_pnalloc, ngx_pool_t, ngx_str_t, ngx_uint_t};
 
 /// The bytes of an nginx string.
 ///
@@ -56,6 +56,41 @@ impl fmt::Display for Text<'_> {
     }
 }
 
+/// Text that is formatted into memory of a fixed size; what doesn't fit is left out.
+pub struct Cut<const SIZE: usize> {
+    bytes: [u8; SIZE],
+    len: usize,
+}
+
+impl<const SIZE: usize> Cut<SIZE> {
+    pub const fn new() -> Self {
+        Self {
+            bytes: [0; SIZE],
+            len: 0,
+        }
+    }
+
+    pub fn text(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl<const SIZE: usize> Write for Cut<SIZE> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = self.bytes.get_mut(self.len..).unwrap_or_default();
+        let taken = text.len().min(room.len());
+        if let (Some(room), Some(text)) = (room.get_mut(..taken), text.as_bytes().get(..taken)) {
+            room.copy_from_slice(text);
+            self.len += taken;
+        }
+        if taken < text.len() {
+            Err(fmt::Error)
+        } else {
+            Ok(())
+        }
+    }
+}
+
 pub const EMPTY: ngx_str_t = ngx_str_t {
     len: 0,
     data: ptr::null_mut(),
@@ -70,4 +105,27 @@ pub const fn hash(name: &[u8]) -> usize {
         i += 1;
     }
     key
+}
+
+/// A path as nginx writes it into a URI.
+///
+/// # Safety
+/// The pool and the path must be valid; the text lives as long as both do.
+pub unsafe fn escaped(pool: *mut ngx_pool_t, path: ngx_str_t) -> ngx_str_t {
+    // SAFETY: the caller vouches for both. Asked without a place, nginx counts the bytes that it would write
+    // as three; with one, it writes so many.
+    unsafe {
+        let kind = NGX_ESCAPE_URI as ngx_uint_t;
+        let escapes = ngx_escape_uri(ptr::null_mut(), path.data, path.len, kind);
+        if escapes == 0 {
+            return path;
+        }
+        let len = path.len + 2 * escapes;
+        let data = ngx_pnalloc(pool, len).cast::<u8>();
+        if data.is_null() {
+            return EMPTY;
+        }
+        ngx_escape_uri(data, path.data, path.len, kind);
+        ngx_str_t { len, data }
+    }
 }

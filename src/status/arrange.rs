@@ -84,12 +84,14 @@ unsafe fn close_path(pool: *mut ngx_pool_t, location: &LocationConf) -> ngx_str_
     if !core.regex.is_null() || core.named() != 0 {
         return string::EMPTY;
     }
-    // SAFETY: a location's name lives as long as the configuration, and is UTF-8 when it is escaped.
+    // SAFETY: a location's name lives as long as the configuration; escaped it is ASCII. nginx escapes it
+    // as well, but keeps that since 1.21.4 only.
     unsafe {
-        let name = string::bytes(&core.escaped_name);
+        let escaped = string::escaped(pool, core.name);
         if core.exact_match() != 0 {
-            return core.escaped_name;
+            return escaped;
         }
+        let name = string::bytes(&escaped);
         let name = name.strip_suffix(b"/").unwrap_or(name);
         pool::format(pool, format_args!("{}/close", Text(name)))
     }

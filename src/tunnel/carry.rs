@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use nginx_sys::{ngx_http_request_t, ngx_http_upstream_t, ngx_msec_t, ngx_random};
 use websocket_protocol::tunnel::{
-    self as rules, CloseText, Farewell, Flood, Next, Side, Summary, Traffic,
+    self as rules, CloseText, End, Farewell, Flood, Next, Side, Summary, Traffic,
 };
 
 use super::buffers::Buffer;
@@ -306,6 +306,11 @@ impl Tunnel {
             .as_ref()
             .map(|text| unsafe { text.as_ref() });
         self.rules.summary(text.map_or(&[], CloseText::bytes))
+    }
+
+    /// How it ended.
+    pub fn end(&self) -> End {
+        self.rules.end()
     }
 
     /// What has gone by so far.

@@ -9,6 +9,7 @@ use websocket_protocol::tunnel::{self as rules, Flood, Limits, Saved, Side, Writ
 use super::buffers::Buffer;
 use super::carry::{Handlers, Tunnel, mask, random, told};
 use super::drain::Link;
+use super::pump::Memory;
 use crate::conf::LocationConf;
 use crate::nginx::clock::now;
 
@@ -59,8 +60,9 @@ impl Tunnel {
         }
         // SAFETY: the request is alive, so it has a connection with a log.
         let log = unsafe { (*(*self.r).connection).log };
-        let size = bytes.len().max(self.conf().buffer_size());
-        let Some(mut buffer) = Buffer::borrow(size, log) else {
+        let needed = bytes.len().max(self.conf().buffer_size());
+        let capacity = Memory::of(self.conf()).made_for(needed);
+        let Some(mut buffer) = Buffer::borrow(capacity, log) else {
             return false;
         };
         buffer.append(bytes);

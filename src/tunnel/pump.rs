@@ -71,13 +71,7 @@ impl Pump<'_> {
             }
         }
         if self.rules.is_stuck(self.from) && self.source.has_left() {
-            // Nothing else would tell: what can be read is not, as long as the other side takes
-            // nothing.
-            if self.source.is_broken() {
-                self.rules.lost(self.from);
-            } else {
-                self.rules.leaves(self.from, now());
-            }
+            leave(self.rules, self.from, self.source);
         }
         self.flood.turned(received, self.memory.sizes);
         match self.buffer {
@@ -156,6 +150,9 @@ impl Pump<'_> {
         }
         let most = self.rules.next_read(self.from, now());
         if most == 0 {
+            if self.source.has_left() {
+                leave(self.rules, self.from, self.source);
+            }
             return 0;
         }
         let Some((room, mut size)) = self.room() else {
@@ -216,11 +213,26 @@ impl Pump<'_> {
         if needed.saturating_add(SMALLEST) > buffer.capacity() {
             return;
         }
-        if let Some(mut kept) = Buffer::borrow(needed, self.source.log()) {
+        let capacity = self.memory.made_for(needed);
+        if let Some(mut kept) = Buffer::borrow(capacity, self.source.log()) {
             kept.append(buffer.bytes());
             self.memory.release(self.buffer);
             *self.buffer = Some(kept);
         }
+    }
+}
+
+/// The sender has closed its connection. Nothing else would tell where more that it sent can be read, but is not
+/// for now.
+#[cold]
+fn leave(rules: &mut rules::Tunnel<'_>, from: Side, source: Socket) {
+    if !rules.is_held_back(from) {
+        return;
+    }
+    if source.is_broken() {
+        rules.lost(from);
+    } else {
+        rules.leaves(from, now());
     }
 }
 
@@ -251,15 +263,15 @@ fn take(buffer: &mut Option<Buffer>, count: usize) {
 
 impl Memory {
     pub fn of(conf: &LocationConf) -> Self {
-        let (most_large, large) = conf.large_buffers();
+        let large = conf.large_buffers();
         Self {
             sizes: Sizes {
                 small: SMALL,
                 usual: conf.buffer_size(),
-                large,
+                large: large.size,
             },
             keep: conf.buffers(),
-            most_large,
+            most_large: large.number,
         }
     }
 
@@ -292,11 +304,17 @@ impl Memory {
         let capacity = buffer.capacity();
         if capacity == self.sizes.usual {
             buffer.give_back(self.keep);
-        } else if capacity == self.sizes.large {
+        } else if capacity == self.sizes.large && capacity > self.sizes.usual {
             buffer.give_back_large(self.most_large);
         } else {
             // Made for what it holds, or for a receiver that was slow.
             buffer.give_back(0);
         }
+    }
+
+    /// How large a buffer is made for so many bytes. Not as large as those that are lent for floods, which are
+    /// told by that.
+    pub fn made_for(self, bytes: usize) -> usize {
+        bytes.saturating_add(usize::from(bytes == self.sizes.large))
     }
 }

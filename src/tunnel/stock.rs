@@ -28,7 +28,17 @@ pub fn give_back(start: NonNull<u8>, capacity: usize, keep: usize) {
         .find(|list| keep > 0 && list.claim(capacity))
         .filter(|list| list.push(start, keep));
     if list.is_none() {
-        free(start, capacity);
+        free_or_keep(start, capacity);
+    }
+}
+
+/// Frees one, or keeps it for the next that needs one if that fails.
+#[cold]
+fn free_or_keep(start: NonNull<u8>, capacity: usize) {
+    if !free(start, capacity) {
+        if let Some(list) = LISTS.iter().find(|list| list.claim(capacity)) {
+            list.push(start, usize::MAX);
+        }
     }
 }
 
@@ -69,16 +79,21 @@ fn allocate(capacity: usize, log: *mut ngx_log_t) -> Option<NonNull<u8>> {
     NonNull::new(start.cast())
 }
 
-/// Frees one that nothing points to any more.
-fn free(start: NonNull<u8>, capacity: usize) {
+/// Frees one that nothing points to any more. `false`: its memory is free, but not its place. The kernel
+/// counts what lies between holes as mappings of their own, and allows only so many (`vm.max_map_count`).
+fn free(start: NonNull<u8>, capacity: usize) -> bool {
     let start = start.as_ptr().cast();
     // SAFETY: what allocate() made for this capacity; ngx_alloc() is malloc().
     unsafe {
         if capacity < MAPPED {
             libc::free(start);
-        } else {
-            libc::munmap(start, capacity);
+            return true;
         }
+        let is_free = libc::munmap(start, capacity) == 0;
+        if !is_free {
+            libc::madvise(start, capacity, libc::MADV_DONTNEED);
+        }
+        is_free
     }
 }
 

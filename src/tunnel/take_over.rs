@@ -11,6 +11,7 @@ use websocket_protocol::tunnel::{self as rules, Flood, Guard, Side};
 use super::buffers::Buffer;
 use super::carry::{Handlers, Tunnel, mask, random, told};
 use super::drain::{self, Link};
+use super::pump::Memory;
 use super::{lifetime, settings};
 use crate::conf::LocationConf;
 use crate::nginx::Request;
@@ -179,8 +180,9 @@ impl Tunnel {
         }
         // SAFETY: the request is alive, so it has a connection with a log.
         let log = unsafe { (*(*self.r).connection).log };
-        let Some(mut buffer) = Buffer::borrow(bytes.len().max(self.conf().buffer_size()), log)
-        else {
+        let needed = bytes.len().max(self.conf().buffer_size());
+        let capacity = Memory::of(self.conf()).made_for(needed);
+        let Some(mut buffer) = Buffer::borrow(capacity, log) else {
             return false;
         };
         buffer.append(bytes);

@@ -66,18 +66,24 @@ pub(super) unsafe fn attach(cycle: *mut ngx_cycle_t) {
     match mapping {
         Some(mapping) => {
             if had_one && mapping.is_new {
-                let text = format_args!(
-                    "websocket zone \"{name}\" is not as it was: its counters begin at zero"
+                log::cycle(
+                    log,
+                    NGX_LOG_NOTICE,
+                    format_args!(
+                        "websocket zone \"{name}\" is not as it was: its counters begin at zero"
+                    ),
                 );
-                log::cycle(log, NGX_LOG_NOTICE, text);
             }
             mapping.enter();
             // SAFETY: the caller vouches for the cycle.
             unsafe { inherit::hand_over(cycle, VARIABLE, mapping.file) };
         }
         None => {
-            let text = format_args!("no memory for websocket zone \"{name}\": nothing is counted");
-            log::cycle(log, NGX_LOG_ALERT, text);
+            log::cycle(
+                log,
+                NGX_LOG_ALERT,
+                format_args!("no memory for websocket zone \"{name}\": nothing is counted"),
+            );
         }
     }
 }

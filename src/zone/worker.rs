@@ -66,11 +66,14 @@ unsafe fn keep(cycle: *mut ngx_cycle_t, main: Option<&MainConf>) {
         labels::assign(writer, main);
     }
     if !memory::is_for(main) {
-        let text = format_args!(
-            "websocket_zone is what it was when nginx was started: \
-             with \"master_process off\" a reload does not change it"
+        log::cycle(
+            log,
+            NGX_LOG_WARN,
+            format_args!(
+                "websocket_zone is what it was when nginx was started: \
+                 with \"master_process off\" a reload does not change it"
+            ),
         );
-        log::cycle(log, NGX_LOG_WARN, text);
     }
 }
 
@@ -132,9 +135,12 @@ unsafe fn begin_late(log: *mut ngx_log_t) {
 
 /// Says what the zone has.
 fn say(log: *mut ngx_log_t, level: u32, zone: Zone<'_>, what: &str) {
-    let name = zone.name();
-    let text = format_args!("websocket zone \"{}\" has {what}", name.escape_ascii());
-    log::cycle(log, level, text);
+    let name = zone.name().escape_ascii();
+    log::cycle(
+        log,
+        level,
+        format_args!("websocket zone \"{name}\" has {what}"),
+    );
 }
 
 /// A worker exits.

@@ -5,9 +5,9 @@ const ENDS = {
   "unsupported-data": "the other side sent what is not accepted",
   "invalid-payload": "the other side sent what is not of its type",
   "policy-violation": "the other side broke a rule of the application",
-  "mandatory-extension": "the upstream lacks an extension that the client needs",
-  "internal-error": "this side has failed: see its own log",
-  "bad-gateway": "this side got no valid answer from behind it",
+  "mandatory-extension": "the upstream lacks an extension the client needs",
+  "internal-error": "this side failed: see its own log",
+  "bad-gateway": "no valid answer came from behind it",
   "no-close-frame": "without a Close frame",
   "reset": "the connection broke",
   "idle-timeout": "nothing moved; websocket_ping keeps quiet tunnels open",
@@ -17,15 +17,16 @@ const ENDS = {
   "lifetime": "it reached websocket_max_lifetime",
   "message-too-big": "a message was too large",
   "message-rate": "messages came too fast",
+  "rate": "its client left too much behind",
   "drain": "its worker was to exit",
-  "upstream-drain": "its server is no longer in the configuration",
-  "worker-shutdown": "its worker did not wait any longer",
+  "upstream-drain": "its server left the configuration",
+  "worker-shutdown": "its worker waited no longer",
   "worker-died": "its worker was killed or crashed: see the error log",
   "control": "it was closed by request",
   "error": "nginx could not go on: see the error log",
 };
 // Those that are nobody's wish.
-const CUTS = /error|gateway|^message|^(idle|send|ping)-|^worker/;
+const CUTS = /error|gateway|rate|^message|^(idle|send|ping)-|^worker/;
 
 const SIGNS = { ok: "M7 12.5l3.5 3.5L17 9", warn: "M12 6.5v7M12 17.3v.1", bad: "M8 8l8 8M16 8l-8 8", none: "M7.5 12h9" };
 

@@ -6,7 +6,7 @@ use core::fmt;
 use websocket_protocol::Cause;
 use websocket_protocol::tunnel::Count;
 use websocket_zone::{
-    CauseName, Counters, Ended, Failure, Histogram, Kind, Label, Text, Tunnel, Upstream, Zone,
+    CauseName, Counters, Ended, Failure, Histogram, Kind, Label, Text, Tunnel, Upstream, Who, Zone,
 };
 
 use crate::about::{About, VERSION, Whole};
@@ -249,12 +249,7 @@ fn failure(
     json.open("{")?;
     json.number("number", number)?;
     json.seconds("time", failure.time)?;
-    place(
-        json,
-        zone,
-        failure.label,
-        [&failure.client, &failure.server, &failure.uri],
-    )?;
+    place(json, zone, failure.label, &failure.who)?;
     json.text_at("cause", Shown(&failure.cause.0))?;
     json.number("rejected", failure.is_rejected)?;
     json.text_at("seen", Shown(&failure.seen))?;
@@ -272,10 +267,10 @@ fn end(json: &mut Json<'_, '_>, zone: &Zone<'_>, number: u64, end: &Ended) -> fm
     json.number("number", number)?;
     json.seconds("time", end.time)?;
     json.number("id", end.id)?;
-    place(json, zone, end.label, [&end.client, &end.server, &end.uri])?;
+    place(json, zone, end.label, &end.who)?;
     json.text_at("upstream", Shown(&end.upstream))?;
     subprotocol(json, &end.subprotocol)?;
-    connection(json, end.is_tls, end.http)?;
+    connection(json, &end.who)?;
     json.text_at("by", side(end.by))?;
     json.text_at("reason", Shown(&end.reason))?;
     json.key("code")?;
@@ -292,15 +287,10 @@ fn tunnel(json: &mut Json<'_, '_>, zone: &Zone<'_>, tunnel: &Tunnel, now: u64) -
     let numbers = &tunnel.numbers;
     json.open("{")?;
     json.number("id", numbers.id)?;
-    place(
-        json,
-        zone,
-        numbers.label,
-        [&tunnel.client, &tunnel.server, &tunnel.uri],
-    )?;
+    place(json, zone, numbers.label, &tunnel.who)?;
     json.text_at("upstream", Shown(&tunnel.upstream))?;
     subprotocol(json, &tunnel.subprotocol)?;
-    connection(json, tunnel.is_tls, tunnel.http)?;
+    connection(json, &tunnel.who)?;
     json.seconds("begun", numbers.begun)?;
     json.seconds("age", now.saturating_sub(numbers.begun_at))?;
     json.seconds("idle", now.saturating_sub(numbers.moved_at))?;
@@ -317,17 +307,12 @@ fn tunnel(json: &mut Json<'_, '_>, zone: &Zone<'_>, tunnel: &Tunnel, now: u64) -
 }
 
 /// Where a handshake came from.
-fn place(
-    json: &mut Json<'_, '_>,
-    zone: &Zone<'_>,
-    label: u32,
-    [client, server, uri]: [&Text; 3],
-) -> fmt::Result {
+fn place(json: &mut Json<'_, '_>, zone: &Zone<'_>, label: u32, who: &Who) -> fmt::Result {
     let name = zone.label_name(label);
     json.text_at("label", Name(&name, label as usize))?;
-    json.text_at("client", Shown(client))?;
-    json.text_at("server", Shown(server))?;
-    json.text_at("uri", Shown(uri))
+    json.text_at("client", Shown(&who.client))?;
+    json.text_at("server", Shown(&who.server))?;
+    json.text_at("uri", Shown(&who.uri))
 }
 
 fn subprotocol(json: &mut Json<'_, '_>, subprotocol: &Text) -> fmt::Result {
@@ -338,8 +323,9 @@ fn subprotocol(json: &mut Json<'_, '_>, subprotocol: &Text) -> fmt::Result {
     json.text(Shown(subprotocol))
 }
 
-fn connection(json: &mut Json<'_, '_>, is_tls: bool, (major, minor): (u8, u8)) -> fmt::Result {
-    json.number("tls", is_tls)?;
+fn connection(json: &mut Json<'_, '_>, who: &Who) -> fmt::Result {
+    let (major, minor) = who.http;
+    json.number("tls", who.is_tls)?;
     json.key("http")?;
     // As they are written: HTTP/1.1, HTTP/2.
     match minor {

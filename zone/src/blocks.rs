@@ -32,10 +32,10 @@ impl<'m> Blocks<'m> {
         Self::new(zone, zone.layout.upstream_keys, zone.layout.upstream_blocks)
     }
 
-    /// The one that begins there.
+    /// The one that begins there, of these blocks' size.
     #[inline]
-    pub fn at(self, line: Line) -> Words<'m> {
-        self.memory.part(line.word(), self.blocks.size)
+    pub fn at<const SIZE: usize>(self, line: Line) -> Option<Words<'m>> {
+        self.memory.part_at::<SIZE>(line)
     }
 
     /// The block for a label or upstream in a slot: one that there is, from a worker before perhaps, or
@@ -62,8 +62,9 @@ impl<'m> Blocks<'m> {
     pub fn iter(self) -> impl Iterator<Item = (usize, usize, Words<'m>)> {
         let owned = self.keys.iter().enumerate().filter(|(_, key)| *key != 0);
         owned.map(move |(index, key)| {
-            let slot = (key >> 32) as usize - 1;
-            let id = (key & 0xFFFF_FFFF) as usize - 1;
+            // A key that nobody has written is no slot's.
+            let slot = ((key >> 32) as usize).wrapping_sub(1);
+            let id = ((key & 0xFFFF_FFFF) as usize).wrapping_sub(1);
             let block = self.memory.part(self.start(index), self.blocks.size);
             (slot, id, block)
         })

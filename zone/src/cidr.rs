@@ -72,15 +72,13 @@ impl Cidr {
 
     pub(crate) fn from_words([kind, low, high]: [u64; 3]) -> Option<Self> {
         let bits = u128::from(low) | u128::from(high) << 64;
-        let address = match kind >> 8 {
-            4 => IpAddr::V4((bits as u32).into()),
-            6 => IpAddr::V6(bits.into()),
+        let (address, longest) = match kind >> 8 {
+            4 => (IpAddr::V4((bits as u32).into()), 32),
+            6 => (IpAddr::V6(bits.into()), 128),
             _ => return None,
         };
-        Some(Self {
-            address,
-            prefix: kind as u8,
-        })
+        let prefix = kind as u8;
+        (prefix <= longest).then_some(Self { address, prefix })
     }
 }
 
@@ -108,7 +106,9 @@ mod tests {
             assert!(!range.contains(b"unix:"));
             assert_eq!(Cidr::from_words(range.words()), Some(range));
         }
-        assert_eq!(Cidr::from_words([0; 3]), None);
+        for kind in [0, 4 << 8 | 33, 6 << 8 | 129, 4 << 8 | 255, 5 << 8] {
+            assert_eq!(Cidr::from_words([kind, 0, 0]), None);
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::counters::{
     OWN_LOOP, PINGS_LOST, PINGS_SENT, REJECTED, UNLISTED, UPSTREAM_FAILED, histogram_at,
 };
 use crate::histogram::{self, Kind};
+use crate::layout::{LABEL_BLOCK, UPSTREAM_BLOCK};
 use crate::mailbox::{self, Action};
 use crate::record::Place;
 use crate::rings::{Ending, Failing, Of, Over};
@@ -97,14 +98,18 @@ impl NotedCount {
 impl Writer<'_> {
     /// A request asks for a WebSocket.
     pub fn attempt(&self, label: LabelId) {
-        self.of(label).add(ATTEMPTS, 1);
+        if let Some(words) = self.of(label) {
+            words.add(ATTEMPTS, 1);
+        }
     }
 
     /// A handshake has failed.
     pub fn failed(&self, label: LabelId, place: &Place<'_>, failed: &Failed<'_>) {
         let cause = self.cause_id(failed.cause);
         let kind = if failed.is_rejected { REJECTED } else { FAILED };
-        self.of(label).add(kind + cause, 1);
+        if let Some(words) = self.of(label) {
+            words.add(kind + cause, 1);
+        }
         let failing = Failing {
             time: failed.time,
             place,
@@ -118,10 +123,8 @@ impl Writer<'_> {
 
     /// An attempt to reach an upstream has failed; another may follow.
     pub fn upstream_failed(&self, address: &[u8], cause: Cause) {
-        if let Some(block) = self.upstream_block(address) {
-            self.upstreams
-                .at(block)
-                .add(UPSTREAM_FAILED + self.cause_id(cause), 1);
+        if let Some(words) = self.upstream(self.upstream_block(address)) {
+            words.add(UPSTREAM_FAILED + self.cause_id(cause), 1);
         }
     }
 
@@ -136,36 +139,34 @@ impl Writer<'_> {
         now: u64,
     ) -> Meter {
         let block = self.label_block(label);
-        let words = self.block(block);
-        observe(words, Kind::Handshake, handshake_ms);
-        let meter = self.enter(label, place, self.next_id(), [begun, now], ESTABLISHED);
-        if meter.record.is_none() {
-            words.add(UNLISTED, 1);
+        if let Some(words) = self.block(block) {
+            observe(words, Kind::Handshake, handshake_ms);
         }
-        meter
+        self.enter((label, block), place, self.next_id(), [begun, now], ESTABLISHED)
     }
 
     /// A tunnel is there from now on, and is counted so.
     fn enter(
         &self,
-        label: LabelId,
+        (label, block): (LabelId, Option<Line>),
         place: &Place<'_>,
         id: u64,
         times: [u64; 2],
         counter: usize,
     ) -> Meter {
-        let block = self.label_block(label);
-        self.block(block).add(counter, 1);
+        if let Some(words) = self.block(block) {
+            words.add(counter, 1);
+        }
         let upstream = match place.upstream {
             [] => None,
             address => self.upstream_block(address),
         };
-        if let Some(upstream) = upstream {
-            self.upstreams.at(upstream).add(counter, 1);
+        if let Some(words) = self.upstream(upstream) {
+            words.add(counter, 1);
         }
         let record = self.table.enter(id, label.0, place, times);
         if record.is_none() {
-            self.note(Full::Tunnels);
+            self.unlisted(block);
         }
         let [_, begun_at] = times;
         Meter {
@@ -179,12 +180,24 @@ impl Writer<'_> {
         }
     }
 
-    fn of(&self, label: LabelId) -> Words<'_> {
+    #[cold]
+    fn unlisted(&self, block: Option<Line>) {
+        if let Some(words) = self.block(block) {
+            words.add(UNLISTED, 1);
+        }
+        self.note(Full::Tunnels);
+    }
+
+    fn of(&self, label: LabelId) -> Option<Words<'_>> {
         self.block(self.label_block(label))
     }
 
-    fn block(&self, block: Option<Line>) -> Words<'_> {
-        block.map_or(Words::NONE, |line| self.labels.at(line))
+    fn block(&self, block: Option<Line>) -> Option<Words<'_>> {
+        self.labels.at::<LABEL_BLOCK>(block?)
+    }
+
+    fn upstream(&self, block: Option<Line>) -> Option<Words<'_>> {
+        self.upstreams.at::<UPSTREAM_BLOCK>(block?)
     }
 }
 
@@ -192,7 +205,9 @@ impl Writer<'_> {
 impl Writer<'_> {
     /// nginx's own loop carries it.
     pub fn own_loop(&self, meter: &Meter) {
-        self.block(meter.block).add(OWN_LOOP, 1);
+        if let Some(words) = self.block(meter.block) {
+            words.add(OWN_LOOP, 1);
+        }
         if let Some(record) = meter.record {
             self.table.set_own_loop(record);
         }
@@ -223,7 +238,9 @@ impl Writer<'_> {
         }
         if noted.pongs.replace(traffic.pongs) != traffic.pongs {
             let rtt = traffic.ping_rtt.unwrap_or_default();
-            observe(self.block(meter.block), Kind::PingRtt, rtt.into());
+            if let Some(words) = self.block(meter.block) {
+                observe(words, Kind::PingRtt, rtt.into());
+            }
             record.inspect(|record| record.set_rtt(traffic.ping_rtt));
         }
         record.inspect(|record| record.set_state(traffic));
@@ -231,18 +248,19 @@ impl Writer<'_> {
 
     /// A tunnel is over. `place` is asked if it is not in the table.
     pub fn ended<'p>(&self, meter: &Meter, place: impl FnOnce() -> Place<'p>, over: &Over) {
-        let words = self.block(meter.block);
-        let reason = self.reason_id(over.reason);
-        words.add(CLOSED + self.close_id(over.by, reason, over.code), 1);
-        words.add(ENDED, 1);
-        match over.reason {
-            Some(Reason::Drain | Reason::UpstreamDrain) => words.add(DRAINED, 1),
-            Some(Reason::PingTimeout) => words.add(PINGS_LOST, 1),
-            _ => {}
+        let (reason, close) = self.close_ids(over.by, over.reason, over.code);
+        if let Some(words) = self.block(meter.block) {
+            words.add(CLOSED + close, 1);
+            words.add(ENDED, 1);
+            match over.reason {
+                Some(Reason::Drain | Reason::UpstreamDrain) => words.add(DRAINED, 1),
+                Some(Reason::PingTimeout) => words.add(PINGS_LOST, 1),
+                _ => {}
+            }
+            observe(words, Kind::Duration, over.duration_ms);
         }
-        observe(words, Kind::Duration, over.duration_ms);
-        if let Some(upstream) = meter.upstream {
-            self.upstreams.at(upstream).add(ENDED, 1);
+        if let Some(words) = self.upstream(meter.upstream) {
+            words.add(ENDED, 1);
         }
         self.closed(meter.action);
         let ending = Ending {
@@ -265,9 +283,9 @@ impl Writer<'_> {
 impl Writer<'_> {
     /// Another worker has it from now on.
     pub fn departed(&self, meter: &Meter) {
-        self.block(meter.block).add(ENDED, 1);
-        if let Some(upstream) = meter.upstream {
-            self.upstreams.at(upstream).add(ENDED, 1);
+        let blocks = [self.block(meter.block), self.upstream(meter.upstream)];
+        for words in blocks.into_iter().flatten() {
+            words.add(ENDED, 1);
         }
         if let Some(record) = meter.record {
             self.table.leave(record);
@@ -278,7 +296,8 @@ impl Writer<'_> {
     /// [`established`](Self::established) has them.
     pub fn adopted(&self, label: LabelId, place: &Place<'_>, id: u64, times: [u64; 2]) -> Meter {
         let id = if id == 0 { self.next_id() } else { id };
-        self.enter(label, place, id, times, ADOPTED)
+        let block = self.label_block(label);
+        self.enter((label, block), place, id, times, ADOPTED)
     }
 
     /// What had gone by of it is counted already.
@@ -298,11 +317,12 @@ impl Writer<'_> {
 
     /// One that was on its way to this worker is over, before anything was known of it but that.
     pub fn turned_away(&self, reason: Reason, code: u16) {
-        let words = self.of(LabelId::OTHER);
-        words.add(ADOPTED, 1);
-        let reason = self.reason_id(Some(reason));
-        words.add(CLOSED + self.close_id(None, reason, Some(code)), 1);
-        words.add(ENDED, 1);
+        let (_, close) = self.close_ids(None, Some(reason), Some(code));
+        if let Some(words) = self.of(LabelId::OTHER) {
+            words.add(ADOPTED, 1);
+            words.add(CLOSED + close, 1);
+            words.add(ENDED, 1);
+        }
     }
 }
 

@@ -71,8 +71,11 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// `None` where so few words are not enough.
+    /// `None` where so few words are not enough, whatever the length of the rings is said to be.
     pub fn new(words: usize, history: usize) -> Option<Self> {
+        if history > words / RECORD {
+            return None;
+        }
         let header = Section {
             start: 0,
             count: 1,
@@ -196,5 +199,9 @@ mod tests {
     fn too_little_is_none() {
         assert_eq!(Layout::new(0, 0), None);
         assert_eq!(Layout::new(32 * 1024, 256), None);
+        // As many as would turn over.
+        for history in [1 << 51, 1 << 57, 1 << 58, 1 << 63, usize::MAX] {
+            assert_eq!(Layout::new(1 << 20, history), None, "{history}");
+        }
     }
 }

@@ -84,7 +84,7 @@ impl Tunnel {
         Facts {
             id: self.numbers.id,
             label: self.numbers.label,
-            client: &self.client,
+            client: &self.who.client,
             upstream: &self.upstream,
             subprotocol: &self.subprotocol,
             begun_at: self.numbers.begun_at,
@@ -150,7 +150,7 @@ impl Zone<'_> {
         let header = self.header().0;
         let id = loop {
             let last = header.get(NEXT_ACTION);
-            let id = last + 1;
+            let id = last.wrapping_add(1);
             let before = self.posted_action(place(id));
             let is_recent = |(_, before): &(u64, Action)| {
                 action.posted_at.saturating_sub(before.posted_at) < 1000
@@ -189,8 +189,10 @@ impl Zone<'_> {
         for slot in 0..self.layout.slots.count {
             let words = self.slot(slot);
             if words.seen(action) == id {
-                progress.matched += words.get(matched);
-                progress.open += words.get(matched).saturating_sub(words.get(closed));
+                let matched = words.get(matched);
+                let open = matched.saturating_sub(words.get(closed));
+                progress.matched = progress.matched.saturating_add(matched);
+                progress.open = progress.open.saturating_add(open);
             } else if self.is_used(slot) {
                 progress.waiting += 1;
             }
@@ -201,7 +203,7 @@ impl Zone<'_> {
     pub(crate) fn posted_action(&self, place: usize) -> Option<(u64, Action)> {
         let words = self.nth(self.layout.actions, place);
         let id = words.seen(ID);
-        let action = read(words);
+        let action = read(words)?;
         let is_whole = id != 0 && words.get(CHECKSUM) == checksum(words, id);
         (is_whole && words.get(ID) == id).then_some((id, action))
     }
@@ -244,7 +246,8 @@ fn write(words: Words<'_>, action: &Action) {
 /// A text is given, if only an empty one.
 const GIVEN: u64 = 1 << LENGTH_BITS;
 
-fn read(words: Words<'_>) -> Action {
+/// `None` where it is no action: what can't be read must not mean more than was written.
+fn read(words: Words<'_>) -> Option<Action> {
     let number = |at: usize| words.get(at).checked_sub(1);
     let text = |index: usize| {
         let &(start, room) = TEXTS.get(index)?;
@@ -255,12 +258,15 @@ fn read(words: Words<'_>) -> Action {
         }
         (length & GIVEN != 0).then(|| Text::read(&plain, length))
     };
-    let client = [CLIENT, CLIENT + 1, CLIENT + 2].map(|at| words.get(at));
-    Action {
+    let client = match [CLIENT, CLIENT + 1, CLIENT + 2].map(|at| words.get(at)) {
+        [0, ..] => None,
+        words => Some(Cidr::from_words(words)?),
+    };
+    Some(Action {
         which: Which {
             id: number(WHICH),
-            label: number(WHICH + 1).and_then(|label| u32::try_from(label).ok()),
-            client: Cidr::from_words(client),
+            label: number(WHICH + 1).map(|label| u32::try_from(label).unwrap_or(u32::MAX)),
+            client,
             upstream: text(0),
             subprotocol: text(1),
             idle_ms: number(WHICH + 2),
@@ -270,7 +276,7 @@ fn read(words: Words<'_>) -> Action {
         code: words.get(CODE) as u16,
         reason: text(2).unwrap_or_default(),
         posted_at: words.get(POSTED_AT),
-    }
+    })
 }
 
 fn checksum(words: Words<'_>, id: u64) -> u64 {

@@ -101,13 +101,6 @@ impl<'m> Names<'m> {
         found.or_else(|| (self.get(OTHER)? == Text::new(name)).then_some(OTHER))
     }
 
-    /// Whether an id is there for this name. Never of one that is cut.
-    pub fn is(self, id: usize, name: &[u8]) -> bool {
-        let entry = self.entry(id);
-        entry.seen(STATE) == READY
-            && text::is_written(entry.part(TEXT, ROOM), entry.get(LENGTH), name)
-    }
-
     /// The first id of the name that this one stands for.
     pub fn first(self, id: usize) -> usize {
         if id == OTHER {
@@ -204,12 +197,6 @@ mod tests {
             assert_eq!(names.find_or_add(3, name.as_bytes()), Some(*id));
             assert_eq!(&*names.get(*id).unwrap(), name.as_bytes());
             assert_eq!(names.first(*id), *id);
-            assert!(names.is(*id, name.as_bytes()));
-            assert!(
-                !names.is(*id, b"name 7")
-                    && !names.is(*id, b"")
-                    && !names.is(OTHER, name.as_bytes())
-            );
         }
         assert_eq!(names.find_or_add(0, b"one more"), None);
         assert_eq!(&*names.get(OTHER).unwrap(), b"other");
@@ -223,7 +210,6 @@ mod tests {
         let id = names.find_or_add(0, &a).unwrap();
         assert_ne!(names.find_or_add(0, &b), Some(id));
         assert!(names.get(id).unwrap().is_cut());
-        assert!(!names.is(id, &a));
         assert_eq!(names.get(id).unwrap().len(), ROOM * 8);
     }
 

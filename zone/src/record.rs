@@ -24,6 +24,21 @@ pub struct Place<'a> {
     pub http: (u8, u8),
 }
 
+/// Whose connection it is or was, as it is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Who {
+    /// The client's address.
+    pub client: Text,
+    /// The first name of its server.
+    pub server: Text,
+    /// The address that was asked for, without its query.
+    pub uri: Text,
+    /// Whether the client's connection is TLS.
+    pub is_tls: bool,
+    /// The client's HTTP version, major and minor.
+    pub http: (u8, u8),
+}
+
 /// The numbers of a record, which come before its texts; two of them are in every one.
 pub(crate) const NUMBERS: usize = 16;
 pub(crate) const LABEL: usize = 1;
@@ -72,12 +87,17 @@ pub(crate) const fn label_of(word: u64) -> u32 {
     word as u32
 }
 
-pub(crate) const fn is_tls(word: u64) -> bool {
-    word >> 32 & 1 != 0
-}
-
-pub(crate) const fn http_of(word: u64) -> (u8, u8) {
-    ((word >> 40) as u8, (word >> 48) as u8)
+impl Who {
+    /// `word` is the one that has the label, too.
+    pub(crate) const fn read(word: u64, [client, server, uri]: [Text; 3]) -> Self {
+        Self {
+            client,
+            server,
+            uri,
+            is_tls: word >> 32 & 1 != 0,
+            http: ((word >> 40) as u8, (word >> 48) as u8),
+        }
+    }
 }
 
 /// Queries carry tokens.
@@ -87,28 +107,29 @@ pub(crate) fn path(uri: &[u8]) -> &[u8] {
 }
 
 /// Writes texts into a record: `put` is given each word and its place. The word that says how long they
-/// are.
+/// are, and in its last byte how many words are in use.
 #[inline]
-pub(crate) fn put_texts<const N: usize>(
-    rooms: [usize; N],
-    texts: [&[u8]; N],
-    mut put: impl FnMut(usize, u64),
-) -> u64 {
-    let (mut lengths, mut at) = (0, NUMBERS);
-    for (index, (room, text)) in rooms.into_iter().zip(texts).enumerate() {
-        let length = text::pack(room, text, |word| {
-            put(at, word);
-            at += 1;
-        });
-        lengths |= length << (index as u32 * LENGTH_BITS);
+pub(crate) fn put_texts(rooms: &[usize], texts: &[&[u8]], mut put: impl FnMut(usize, u64)) -> u64 {
+    let (mut lengths, mut at, mut shift) = (0, NUMBERS, 0);
+    for (room, text) in rooms.iter().zip(texts) {
+        if !text.is_empty() {
+            let length = text::pack(*room, text, |word| {
+                put(at, word);
+                at += 1;
+            });
+            lengths |= length << shift;
+        }
+        shift += LENGTH_BITS;
     }
-    lengths
+    lengths | (at as u64) << USED
 }
 
-/// How many words of a record are in use, whose texts have these lengths.
-pub(crate) fn used(lengths: u64) -> usize {
-    let texts = (0..TUNNEL_TEXTS.len() as u32).map(|index| lengths >> (index * LENGTH_BITS));
-    (NUMBERS + texts.map(text::words_of).sum::<usize>()).min(RECORD)
+const USED: u32 = u64::BITS - 8;
+const _: () = assert!(TUNNEL_TEXTS.len() as u32 * LENGTH_BITS <= USED && RECORD < 256);
+
+/// How many words of a record are in use, with texts of these lengths.
+pub(crate) const fn used(lengths: u64) -> usize {
+    (lengths >> USED) as usize
 }
 
 pub(crate) fn read_texts<const N: usize>(record: &[u64; RECORD], rooms: [usize; N]) -> [Text; N] {

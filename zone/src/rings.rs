@@ -12,8 +12,8 @@ use crate::counters::{CauseName, side_number, side_of};
 use crate::header::{NEXT_END, NEXT_FAILURE};
 use crate::layout::{RECORD, Section};
 use crate::record::{
-    self, FAILURE_TEXTS, LABEL, LENGTHS, NUMBERS, Place, TUNNEL_TEXTS, count_at, from_optional,
-    optional,
+    self, FAILURE_TEXTS, LABEL, LENGTHS, NUMBERS, Place, TUNNEL_TEXTS, Who, count_at,
+    from_optional, optional,
 };
 use crate::text::{self, Text};
 use crate::words::Words;
@@ -64,12 +64,8 @@ pub struct Failure {
     pub time: u64,
     /// For [`Zone::label_name`].
     pub label: u32,
-    /// The client's address.
-    pub client: Text,
-    /// The first name of its server.
-    pub server: Text,
-    /// The address that was asked for, without its query.
-    pub uri: Text,
+    /// Whose connection it was.
+    pub who: Who,
     /// Why.
     pub cause: CauseName,
     /// What to do about it, as it stands in the log, where this program knows that.
@@ -78,10 +74,6 @@ pub struct Failure {
     pub is_rejected: bool,
     /// What was seen, as it stands in the log.
     pub seen: Text,
-    /// Whether the client's connection is TLS.
-    pub is_tls: bool,
-    /// The client's HTTP version.
-    pub http: (u8, u8),
 }
 
 /// A tunnel that is over.
@@ -93,20 +85,12 @@ pub struct Ended {
     pub id: u64,
     /// For [`Zone::label_name`].
     pub label: u32,
-    /// The client's address.
-    pub client: Text,
-    /// The first name of its server.
-    pub server: Text,
-    /// The address that was asked for, without its query.
-    pub uri: Text,
+    /// Whose connection it was.
+    pub who: Who,
     /// The address of the upstream server.
     pub upstream: Text,
     /// What the upstream selected.
     pub subprotocol: Text,
-    /// Whether the client's connection is TLS.
-    pub is_tls: bool,
-    /// The client's HTTP version.
-    pub http: (u8, u8),
     /// Who ended it; `None` is nginx.
     pub by: Option<Side>,
     /// The name of the reason.
@@ -138,15 +122,11 @@ impl Zone<'_> {
         Some(Failure {
             time: get(TIME),
             label: record::label_of(get(LABEL)),
-            client,
-            server,
-            uri,
+            who: Who::read(get(LABEL), [client, server, uri]),
             cause: self.cause_name(get(CAUSE) as u32 as usize),
             advice: advice_of(get(ADVICE)),
             is_rejected: get(CAUSE) & REJECTED != 0,
             seen,
-            is_tls: record::is_tls(get(LABEL)),
-            http: record::http_of(get(LABEL)),
         })
     }
 
@@ -165,13 +145,9 @@ impl Zone<'_> {
             time: get(TIME),
             id: get(ID),
             label: record::label_of(get(LABEL)),
-            client,
-            server,
-            uri,
+            who: Who::read(get(LABEL), [client, server, uri]),
             upstream,
             subprotocol,
-            is_tls: record::is_tls(get(LABEL)),
-            http: record::http_of(get(LABEL)),
             by: side_of(end >> 56),
             reason: self
                 .reasons()
@@ -199,7 +175,7 @@ impl Zone<'_> {
         let lengths = words.get(LENGTHS).copied().unwrap_or_default();
         let used = words.get(..record::used(lengths)).unwrap_or(&words);
         let is_whole = words.get(CHECKSUM) == Some(&checksum(used));
-        (is_whole && words.get(NUMBER) == Some(&(number + 1))).then_some(words)
+        (is_whole && words.get(NUMBER) == Some(&number.wrapping_add(1))).then_some(words)
     }
 }
 
@@ -212,7 +188,8 @@ impl<'m> Zone<'m> {
         let [client, server, uri, ..] = what.place.texts();
         let texts = [client, server, uri, what.seen];
         let mut numbers = [0; NUMBERS];
-        numbers[LENGTHS] = record::put_texts(FAILURE_TEXTS, texts, |at, word| entry.put(at, word));
+        numbers[LENGTHS] =
+            record::put_texts(&FAILURE_TEXTS, &texts, |at, word| entry.put(at, word));
         numbers[TIME] = what.time;
         numbers[LABEL] = what.place.word(label);
         numbers[ADVICE] = text::hash(what.advice.as_bytes());
@@ -229,15 +206,13 @@ impl<'m> Zone<'m> {
         (numbers[LABEL], numbers[LENGTHS]) = match &what.of {
             Of::Listed(tunnel) => {
                 let lengths = tunnel.get(LENGTHS);
-                for at in NUMBERS..record::used(lengths) {
-                    entry.put(at, tunnel.get(at));
-                }
+                entry.copy_texts(*tunnel, record::used(lengths));
                 (tunnel.get(LABEL), lengths)
             }
             Of::Unlisted(label, place) => {
                 let texts = place.texts();
                 let lengths =
-                    record::put_texts(TUNNEL_TEXTS, texts, |at, word| entry.put(at, word));
+                    record::put_texts(&TUNNEL_TEXTS, &texts, |at, word| entry.put(at, word));
                 (place.word(*label), lengths)
             }
         };
@@ -288,9 +263,20 @@ impl Entry<'_> {
         self.words.set(at, word);
     }
 
+    /// Copies the texts of a record with so many words in use.
+    fn copy_texts(&mut self, record: Words<'_>, used: usize) {
+        let count = used.saturating_sub(NUMBERS);
+        let mut factors = FACTORS.iter().skip(NUMBERS);
+        let (to, from) = (self.words.part(NUMBERS, count), record.part(NUMBERS, count));
+        to.copy_from(from, |word| {
+            let factor = factors.next().copied().unwrap_or_default();
+            self.sum = self.sum.wrapping_add(word.wrapping_mul(factor));
+        });
+    }
+
     /// The texts are written: these are the numbers.
     fn finish(self, mut numbers: [u64; NUMBERS]) {
-        numbers[NUMBER] = self.number + 1;
+        numbers[NUMBER] = self.number.wrapping_add(1);
         numbers[CHECKSUM] = self.sum.wrapping_add(checksum(&numbers));
         self.words.store_first(&numbers);
     }

@@ -8,7 +8,8 @@ use websocket_protocol::tunnel::{Count, Traffic};
 
 use crate::layout::{CHUNK, CHUNK_TUNNELS, RECORD};
 use crate::record::{
-    self, LABEL, LENGTHS, NUMBERS, OWN_LOOP, Place, TUNNEL_TEXTS, count_at, from_optional, optional,
+    self, LABEL, LENGTHS, NUMBERS, OWN_LOOP, Place, TUNNEL_TEXTS, Who, count_at, from_optional,
+    optional,
 };
 use crate::text::Text;
 use crate::words::{Line, Words};
@@ -29,6 +30,7 @@ const ACTION: usize = 14;
 /// Where a chunk says which of its records are in use, and where they begin.
 const USED: usize = 0;
 const RECORDS: usize = 8;
+const _: () = assert!(RECORDS < RECORD);
 const ALL_USED: u64 = (1 << CHUNK_TUNNELS) - 1;
 
 /// A tunnel that there is, or was when it was looked at.
@@ -36,20 +38,12 @@ const ALL_USED: u64 = (1 << CHUNK_TUNNELS) - 1;
 pub struct Tunnel {
     /// What changes.
     pub numbers: Numbers,
-    /// The client's address.
-    pub client: Text,
-    /// The first name of its server.
-    pub server: Text,
-    /// The address that was asked for, without its query.
-    pub uri: Text,
+    /// Whose connection it is.
+    pub who: Who,
     /// The address of the upstream server.
     pub upstream: Text,
     /// What the upstream selected.
     pub subprotocol: Text,
-    /// Whether the client's connection is TLS.
-    pub is_tls: bool,
-    /// The client's HTTP version.
-    pub http: (u8, u8),
 }
 
 /// The numbers of a tunnel.
@@ -117,13 +111,9 @@ impl<'m> Zone<'m> {
         let word = words.get(LABEL).copied().unwrap_or_default();
         Some(Tunnel {
             numbers: Numbers::read(numbers),
-            client,
-            server,
-            uri,
+            who: Who::read(word, [client, server, uri]),
             upstream,
             subprotocol,
-            is_tls: record::is_tls(word),
-            http: record::http_of(word),
         })
     }
 
@@ -183,8 +173,8 @@ pub(crate) struct Table<'m> {
     zone: Zone<'m>,
     owners: Words<'m>,
     slot: usize,
-    /// A chunk in which there may be a free record.
-    hint: Cell<usize>,
+    /// A chunk of this worker's in which there may be a free record, once it has one.
+    hint: Cell<Option<usize>>,
     /// There was no free record when one was last looked for.
     is_full: Cell<bool>,
 }
@@ -195,7 +185,7 @@ impl<'m> Table<'m> {
             zone,
             owners: zone.section(zone.layout.owners),
             slot,
-            hint: Cell::new(0),
+            hint: Cell::new(None),
             is_full: Cell::new(false),
         }
     }
@@ -206,7 +196,7 @@ impl<'m> Table<'m> {
         let record = self.record(line);
         let mut numbers = [0; NUMBERS];
         let put = |at, word| record.set(at, word);
-        numbers[LENGTHS] = record::put_texts(TUNNEL_TEXTS, place.texts(), put);
+        numbers[LENGTHS] = record::put_texts(&TUNNEL_TEXTS, &place.texts(), put);
         numbers[LABEL] = place.word(label);
         [numbers[BEGUN], numbers[BEGUN_AT]] = times;
         numbers[MOVED_AT] = numbers[BEGUN_AT];
@@ -217,7 +207,8 @@ impl<'m> Table<'m> {
 
     /// The record that begins there.
     pub fn record(&self, line: Line) -> Words<'m> {
-        self.zone.words.part(line.word(), RECORD)
+        let record = self.zone.words.part_at::<RECORD>(line);
+        record.unwrap_or(Words::NONE)
     }
 
     /// What changes of it, to be noted.
@@ -239,17 +230,18 @@ impl<'m> Table<'m> {
     pub fn leave(&self, line: Line) {
         self.record(line).retract(ID);
         let start = line.word().saturating_sub(self.zone.layout.chunks.start);
-        let (chunk, place) = (
-            start / CHUNK,
-            (start % CHUNK).saturating_sub(RECORDS) / RECORD,
-        );
+        // What comes before the first record is less than one.
+        let (chunk, place) = (start / CHUNK, start % CHUNK / RECORD);
         let words = self.zone.chunk(chunk);
         let used = words.get(USED) & !(1 << place);
         words.set(USED, used);
         self.is_full.set(false);
-        if !self.has_room(self.hint.get()) {
-            self.hint.set(chunk);
-        } else if used == 0 && chunk != self.hint.get() {
+        if self.hint.get() == Some(chunk) {
+            return;
+        }
+        if self.hint.get().is_none_or(|hint| !self.has_room(hint)) {
+            self.hint.set(Some(chunk));
+        } else if used == 0 {
             // One empty chunk is enough to keep.
             self.owners.publish(chunk, 0);
         }
@@ -262,12 +254,10 @@ impl<'m> Table<'m> {
 
     /// A free record, which is in use from now on.
     fn find(&self) -> Option<Line> {
-        if !self.has_room(self.hint.get()) {
-            self.hint.set(self.other_chunk()?);
-        }
-        let chunk = self.hint.get();
+        let hint = self.hint.get().filter(|hint| self.has_room(*hint));
+        let chunk = hint.or_else(|| self.other_chunk())?;
         let words = self.zone.chunk(chunk);
-        let used = words.get(USED);
+        let used = words.get(USED) & ALL_USED;
         let place = used.trailing_ones() as usize;
         words.set(USED, used | 1 << place);
         Line::of(self.zone.record_start(chunk * CHUNK_TUNNELS + place))
@@ -283,15 +273,16 @@ impl<'m> Table<'m> {
         let mut all = 0..self.zone.layout.owners.count;
         let found = all
             .clone()
-            .find(|chunk| self.has_room(*chunk))
+            .find(|chunk| self.owners.get(*chunk) == own && self.has_room(*chunk))
             .or_else(|| all.find(|chunk| self.owners.claim(*chunk, own)));
         self.is_full.set(found.is_none());
+        self.hint.set(found.or(self.hint.get()));
         found
     }
 
-    /// Whether a chunk is this worker's and not full.
+    /// Whether a chunk of this worker's is not full.
     fn has_room(&self, chunk: usize) -> bool {
-        self.owners.get(chunk) == owned(self.slot) && self.zone.chunk(chunk).get(USED) != ALL_USED
+        self.zone.chunk(chunk).get(USED) & ALL_USED != ALL_USED
     }
 }
 

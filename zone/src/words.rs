@@ -48,6 +48,12 @@ impl<'m> Words<'m> {
         self.0.get(line.word()..)?.first_chunk()
     }
 
+    /// The same as a part, whose length is known when this is compiled: places in it need no look.
+    #[inline]
+    pub fn part_at<const N: usize>(self, line: Line) -> Option<Self> {
+        self.at::<N>(line).map(|words| Self(words))
+    }
+
     /// The part of this index among parts of this length.
     pub fn nth(self, index: usize, length: usize) -> Self {
         self.part(index.saturating_mul(length), length)
@@ -63,6 +69,15 @@ impl<'m> Words<'m> {
             for (to, word) in place.iter().zip(words) {
                 to.store(*word, Ordering::Relaxed);
             }
+        }
+    }
+
+    /// Copies another part, as far as there is room, and shows each word.
+    #[inline]
+    pub fn copy_from(self, from: Words<'_>, mut look: impl FnMut(u64)) {
+        for (to, word) in self.0.iter().zip(from.iter()) {
+            to.store(word, Ordering::Relaxed);
+            look(word);
         }
     }
 

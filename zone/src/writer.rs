@@ -6,10 +6,12 @@ use websocket_protocol::Cause;
 use websocket_protocol::tunnel::{Reason, Side};
 
 use crate::blocks::Blocks;
-use crate::counters::{CLOSED, Code, ENDED, LOST, had};
+use crate::counters::{CLOSED, Code, ENDED, LOST, had, side_number};
 use crate::header::{NEXT_ID, TOLD};
+use crate::known::Known;
 use crate::layout::{CAUSES, REASONS};
 use crate::names::OTHER;
+use crate::record::optional;
 use crate::slots::{LENT, Owners};
 use crate::table::Table;
 use crate::words::Line;
@@ -27,14 +29,13 @@ pub struct Writer<'m> {
     /// Which block each label and upstream has, where it was looked for.
     label_blocks: [Cell<Option<Line>>; MOST],
     upstream_blocks: [Cell<Option<Line>>; MOST],
-    /// The upstreams that were looked for last, by a part of their addresses.
-    last_upstreams: [Cell<u16>; LAST],
+    last_upstreams: Known,
     /// The ids of the causes that this program knows.
     causes: [u8; CAUSES],
     /// Those of reasons, 0 where none was looked for.
     reasons: [Cell<u8>; REASONS],
-    /// The last way to end, and its id.
-    last_close: Cell<(u64, usize)>,
+    /// The last way to end, the id of its reason, and its own.
+    last_close: Cell<(u64, usize, usize)>,
     /// Ids that are this worker's to give.
     ids: Cell<u64>,
     last_id: Cell<u64>,
@@ -46,9 +47,6 @@ pub struct Writer<'m> {
 
 /// Labels and upstreams that a table has at most.
 const MOST: usize = 1024;
-
-/// How many upstreams are found without a look at the table of their names.
-const LAST: usize = 16;
 
 /// Ids are taken from all workers' store so many at a time.
 const IDS: u64 = 1024;
@@ -99,10 +97,10 @@ impl<'m> Writer<'m> {
             upstreams: Blocks::of_upstreams(&zone),
             label_blocks: [const { Cell::new(None) }; MOST],
             upstream_blocks: [const { Cell::new(None) }; MOST],
-            last_upstreams: [const { Cell::new(OTHER as u16) }; LAST],
+            last_upstreams: Known::new(),
             causes,
             reasons: [const { Cell::new(0) }; REASONS],
-            last_close: Cell::new((0, 0)),
+            last_close: Cell::new((0, OTHER, OTHER)),
             ids: Cell::new(0),
             last_id: Cell::new(0),
             posted: Cell::new(0),
@@ -141,8 +139,8 @@ impl<'m> Writer<'m> {
 
     /// The worker exits. Tunnels that there still are end with it.
     pub fn leave(&self, owners: &impl Owners) {
-        let close =
-            CLOSED + self.close_id(None, self.reason_id(Some(Reason::WorkerShutdown)), None);
+        let (_, close) = self.close_ids(None, Some(Reason::WorkerShutdown), None);
+        let close = CLOSED + close;
         for blocks in [self.labels, self.upstreams] {
             for (_, _, block) in blocks.iter().filter(|(slot, ..)| *slot == self.slot) {
                 let over = block.get(ENDED).wrapping_add(block.get(LOST));
@@ -199,27 +197,29 @@ impl<'m> Writer<'m> {
     }
 
     /// The block of an upstream, or that of all others. `None`: there is no room for either.
+    #[inline]
     pub(crate) fn upstream_block(&self, address: &[u8]) -> Option<Line> {
+        let known = self.last_upstreams.find(address);
+        known.or_else(|| self.find_upstream(address))
+    }
+
+    #[cold]
+    fn find_upstream(&self, address: &[u8]) -> Option<Line> {
         let of = |id| block_of(self.upstreams, self.slot, &self.upstream_blocks, id);
-        self.upstream_id(address).and_then(of).or_else(|| {
-            self.note(Full::Upstreams);
-            of(OTHER)
-        })
-    }
-
-    fn upstream_id(&self, address: &[u8]) -> Option<usize> {
-        let names = self.zone.upstream_names();
-        let last = self.last_upstreams.get(place_of(address))?;
-        let id = usize::from(last.get());
-        if id != OTHER && names.is(id, address) {
-            return Some(id);
+        let id = self.zone.upstream_names().find_or_add(self.slot, address);
+        match id.and_then(of) {
+            Some(block) => {
+                self.last_upstreams.note(address, block);
+                Some(block)
+            }
+            None => {
+                self.note(Full::Upstreams);
+                of(OTHER)
+            }
         }
-        let id = names.find_or_add(self.slot, address)?;
-        last.set(id as u16);
-        Some(id)
     }
 
-    pub(crate) fn reason_id(&self, reason: Option<Reason>) -> usize {
+    fn reason_id(&self, reason: Option<Reason>) -> usize {
         let Some(reason) = reason else {
             return OTHER;
         };
@@ -234,15 +234,38 @@ impl<'m> Writer<'m> {
         place.get().into()
     }
 
-    pub(crate) fn close_id(&self, by: Option<Side>, reason: usize, code: Option<u16>) -> usize {
-        let key = Zone::close_key(by, reason, Code::of(code));
-        let (last, id) = self.last_close.get();
-        if last == key {
-            return id;
+    /// The ids of the reason and of a way to end. Mostly tunnels end as the one before.
+    pub(crate) fn close_ids(
+        &self,
+        by: Option<Side>,
+        reason: Option<Reason>,
+        code: Option<u16>,
+    ) -> (usize, usize) {
+        let reason_number = optional(reason.map(|reason| reason as u32));
+        // Never 0.
+        let way =
+            1 << 63 | side_number(by) << 56 | reason_number << 24 | optional(code.map(u32::from));
+        let (last, reason_id, close_id) = self.last_close.get();
+        if last == way {
+            return (reason_id, close_id);
         }
-        let id = self.zone.close_id(key);
-        self.last_close.set((key, id));
-        id
+        self.find_close(way, by, reason, code)
+    }
+
+    #[cold]
+    fn find_close(
+        &self,
+        way: u64,
+        by: Option<Side>,
+        reason: Option<Reason>,
+        code: Option<u16>,
+    ) -> (usize, usize) {
+        let reason = self.reason_id(reason);
+        let id = self
+            .zone
+            .close_id(Zone::close_key(by, reason, Code::of(code)));
+        self.last_close.set((way, reason, id));
+        (reason, id)
     }
 
     pub(crate) fn cause_id(&self, cause: Cause) -> usize {
@@ -273,13 +296,6 @@ impl<'m> Writer<'m> {
     pub(crate) fn note(&self, what: Full) {
         self.full.set(self.full.get() | what as u64);
     }
-}
-
-/// Servers' addresses differ at their ends.
-fn place_of(address: &[u8]) -> usize {
-    let end = address.last_chunk().copied().unwrap_or_default();
-    let mixed = u64::from_le_bytes(end).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed >> (64 - LAST.ilog2())) as usize
 }
 
 /// Looks for a block where it was found before, else among all.

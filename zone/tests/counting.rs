@@ -82,13 +82,13 @@ fn a_handshake_and_its_tunnel() {
     let [tunnel] = &tunnels[..] else {
         panic!("{tunnels:?}")
     };
-    assert_eq!(&*tunnel.uri, b"/chat");
-    assert_eq!(&*tunnel.client, PLACE.client);
-    assert_eq!(&*tunnel.server, PLACE.server);
+    assert_eq!(&*tunnel.who.uri, b"/chat");
+    assert_eq!(&*tunnel.who.client, PLACE.client);
+    assert_eq!(&*tunnel.who.server, PLACE.server);
     assert_eq!(&*tunnel.upstream, PLACE.upstream);
     assert_eq!(&*tunnel.subprotocol, PLACE.subprotocol);
-    assert!(tunnel.is_tls);
-    assert_eq!(tunnel.http, (1, 1));
+    assert!(tunnel.who.is_tls);
+    assert_eq!(tunnel.who.http, (1, 1));
     let numbers = tunnel.numbers;
     assert_eq!(numbers.id, meter.id);
     assert_eq!(&*zone.label_name(numbers.label), b"example.com /chat");
@@ -167,7 +167,7 @@ fn a_handshake_and_its_tunnel() {
         (count(10, 2, 1), count(20, 4, 2))
     );
     assert_eq!(
-        (&*end.uri, &*end.upstream, end.ping_rtt),
+        (&*end.who.uri, &*end.upstream, end.ping_rtt),
         (&b"/chat"[..], PLACE.upstream, Some(7))
     );
 }
@@ -218,7 +218,7 @@ fn every_cause_is_counted_by_its_name() {
     assert_eq!(failure.cause.cause(), Cause::ALL.last().copied());
     assert_eq!(failure.advice, Some(Cause::ClientGone.advice()));
     assert_eq!(
-        (&*failure.seen, &*failure.uri),
+        (&*failure.seen, &*failure.who.uri),
         (&b"no Upgrade header"[..], &b"/chat"[..])
     );
     assert_eq!(zone.failures().count(), MEMORY.history);
@@ -385,13 +385,16 @@ fn a_full_table_carries_on() {
     assert_eq!(zone.ends().count(), 8);
     for end in zone.ends().map(|number| zone.end(number).unwrap()) {
         assert_eq!(&*zone.label_name(end.label), b"a");
-        assert_eq!((&*end.client, &*end.server), (PLACE.client, PLACE.server));
         assert_eq!(
-            (&*end.uri, &*end.upstream),
+            (&*end.who.client, &*end.who.server),
+            (PLACE.client, PLACE.server)
+        );
+        assert_eq!(
+            (&*end.who.uri, &*end.upstream),
             (b"/chat".as_slice(), PLACE.upstream)
         );
         assert_eq!(&*end.subprotocol, PLACE.subprotocol);
-        assert_eq!((end.is_tls, end.http), (PLACE.is_tls, PLACE.http));
+        assert_eq!((end.who.is_tls, end.who.http), (PLACE.is_tls, PLACE.http));
     }
     let again = writer.established(label, &PLACE, 1, 0, 0);
     assert_eq!(listed(), 1);

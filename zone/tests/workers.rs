@@ -212,12 +212,12 @@ fn a_thousand_workers_that_stop_in_the_middle_of_everything() {
                 before = now;
                 for index in 0..zone.tunnels() {
                     if let Some(tunnel) = zone.tunnel(index) {
-                        assert_eq!(*tunnel.uri, *PLACE.uri);
+                        assert_eq!(*tunnel.who.uri, *PLACE.uri);
                         assert_eq!(*tunnel.upstream, *PLACE.upstream);
                     }
                 }
                 for end in zone.ends().filter_map(|number| zone.end(number)) {
-                    assert_eq!((&*end.uri, &*end.client), (PLACE.uri, PLACE.client));
+                    assert_eq!((&*end.who.uri, &*end.who.client), (PLACE.uri, PLACE.client));
                 }
             }
         });

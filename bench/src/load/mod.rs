@@ -6,6 +6,7 @@ mod echo;
 mod exchange;
 mod fairness;
 mod handshake;
+mod lister;
 mod paced;
 mod plain;
 mod slow;
@@ -44,9 +45,10 @@ pub fn new(scenario: &Scenario, connections: usize) -> Box<dyn Load> {
             ))
         }
         Kind::Broadcast => Box::new(broadcast::BroadcastLoad::new(connections)),
-        Kind::Many => {
+        Kind::Many { listed } => {
             let every = Duration::from_secs(1) / connections.max(1) as u32;
-            Box::new(paced::PacedLoad::new(SMALL_MESSAGE, connections, every))
+            let load = paced::PacedLoad::new(SMALL_MESSAGE, connections, every);
+            Box::new(if listed { load.beside_lists() } else { load })
         }
         // As fast as they go: how fast that is, has to be known first.
         Kind::Latency => Box::new(echo::EchoLoad::new(

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::epoll::Epoll;
 use crate::http;
 use crate::load::contract::{Account, Link, Load, OPENING_AT_ONCE};
+use crate::load::lister::Lister;
 use crate::load::slow::SlowReader;
 use crate::load::tunnel::{Frames, SCRATCH, Tunnel};
 use crate::result::Result;
@@ -14,8 +15,8 @@ use crate::result::Result;
 pub struct PacedLoad {
     frames: Frames,
     tunnels: Vec<Timed>,
-    /// Who is sent more than it reads, beside the others.
-    slow: Option<SlowReader>,
+    /// Who is there beside the others.
+    beside: Beside,
     wanted: usize,
     opening: usize,
     /// The time from one message to the next, on whichever tunnel.
@@ -27,15 +28,23 @@ pub struct PacedLoad {
     account: Account,
 }
 
+enum Beside {
+    Nobody,
+    /// Who is sent more than it reads.
+    Slow(SlowReader),
+    /// Who asks for lists of them.
+    Lister(Lister),
+}
+
 struct Timed {
     tunnel: Tunnel,
     /// When the messages were due that are not back yet.
     since: VecDeque<Instant>,
 }
 
-/// The slots: one that is ready all the time, the slow reader, and after those the tunnels.
+/// The slots: one that is ready all the time, who is beside the others, and after those the tunnels.
 const CLOCK: usize = 0;
-const SLOW: usize = 1;
+const BESIDE: usize = 1;
 const TUNNELS: usize = 2;
 
 impl PacedLoad {
@@ -43,7 +52,7 @@ impl PacedLoad {
         Self {
             frames: Frames::new(size, 1),
             tunnels: Vec::with_capacity(connections),
-            slow: None,
+            beside: Beside::Nobody,
             wanted: connections,
             opening: 0,
             every,
@@ -55,7 +64,12 @@ impl PacedLoad {
     }
 
     pub fn beside_a_slow_reader(mut self) -> Self {
-        self.slow = Some(SlowReader::new());
+        self.beside = Beside::Slow(SlowReader::new());
+        self
+    }
+
+    pub fn beside_lists(mut self) -> Self {
+        self.beside = Beside::Lister(Lister::new());
         self
     }
 
@@ -83,9 +97,7 @@ impl PacedLoad {
             self.send()?;
         }
         if self.account.running {
-            if let Some(slow) = &mut self.slow {
-                slow.advance(now)?;
-            }
+            self.go_on_beside(link, epoll, now)?;
         }
         if self.account.running || self.account.in_flight > 0 {
             epoll.again(link.token | CLOCK as u64);
@@ -131,12 +143,33 @@ impl PacedLoad {
         Ok(())
     }
 
-    fn slow_reader(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
-        if let Some(slow) = &mut self.slow {
-            if slow.open(link, epoll, SLOW)? {
-                self.account.in_flight -= 1;
-                self.account.handshakes += 1;
+    fn go_on_beside(&mut self, link: &Link, epoll: &Epoll, now: Instant) -> Result<()> {
+        let are_open = self.opening == 0 && self.tunnels.len() == self.wanted;
+        match &mut self.beside {
+            Beside::Slow(slow) => slow.advance(now)?,
+            Beside::Lister(lister) if are_open && lister.ask(link, epoll, BESIDE)? => {
+                self.account.in_flight += 1;
+                self.ready_beside(link, epoll)?;
             }
+            Beside::Lister(_) | Beside::Nobody => {}
+        }
+        Ok(())
+    }
+
+    fn ready_beside(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
+        match &mut self.beside {
+            Beside::Slow(slow) => {
+                if slow.open(link, epoll, BESIDE)? {
+                    self.account.in_flight -= 1;
+                    self.account.handshakes += 1;
+                }
+            }
+            Beside::Lister(lister) => {
+                if lister.advance()? {
+                    self.account.in_flight -= 1;
+                }
+            }
+            Beside::Nobody => {}
         }
         Ok(())
     }
@@ -147,8 +180,10 @@ impl Load for PacedLoad {
         self.account.running = true;
         self.due = Instant::now() + self.every;
         if self.tunnels.is_empty() {
-            self.account.in_flight += usize::from(self.slow.is_some());
-            self.slow_reader(link, epoll)?;
+            if let Beside::Slow(_) = self.beside {
+                self.account.in_flight += 1;
+            }
+            self.ready_beside(link, epoll)?;
             self.open_more(link, epoll)?;
         }
         epoll.again(link.token | CLOCK as u64);
@@ -161,7 +196,7 @@ impl Load for PacedLoad {
         }
         match slot {
             CLOCK => self.tick(link, epoll),
-            SLOW => self.slow_reader(link, epoll),
+            BESIDE => self.ready_beside(link, epoll),
             _ => self.tunnel(link, epoll, slot - TUNNELS),
         }
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use nginx_tests::backend::LONG_HEAD;
+use nginx_tests::client::get;
 use nginx_tests::nginx::assert_refused;
 use nginx_tests::{
     Certificate, Client, EchoBackend, Handshake, Nginx, ScriptedBackend, wait_until,
@@ -226,6 +228,41 @@ fn nginx_s_own_loop() {
         nginx.wait_for_access("line", 2),
         ["open 101 -", "close 101 -"]
     );
+    nginx.stop();
+}
+
+/// A client that does not read has no room for the whole 101: nginx gives it up, and nobody carries anything.
+#[test]
+fn what_cannot_begin_does_not_open() {
+    let backend = ScriptedBackend::start(|conn| {
+        let handshake = conn.read_request()?.head;
+        conn.accept_at_length(&handshake)?;
+        conn.hang()
+    });
+    let nginx = Nginx::http(format!(
+        "log_format line '$websocket_event $websocket_state';
+         websocket_zone one:1m;
+         server {{
+             listen 127.0.0.1:%PORT% sndbuf=4k;
+             location / {{
+                 websocket on; websocket_log_open on; proxy_pass http://%BACKEND%; {LONG_HEAD}
+                 access_log logs/line line;
+             }}
+             location /metrics {{ access_log off; websocket_status prometheus; }}
+         }}"
+    ))
+    .set("BACKEND", backend.address())
+    .start();
+    let mut client = Client::connect(nginx.port());
+    client.send(Handshake::new("/").bytes()).unwrap();
+    assert_eq!(nginx.wait_for_access("line", 1), ["close established"]);
+    let metrics = get(nginx.port(), "/metrics").text();
+    let has = |line: &str| metrics.lines().any(|found| found.starts_with(line));
+    assert!(
+        has("nginx_websocket_tunnels_own_loop_total{label=\"/\"} 0"),
+        "{metrics}"
+    );
+    assert!(has("nginx_websocket_tunnels{label=\"/\"} 0"), "{metrics}");
     nginx.stop();
 }
 

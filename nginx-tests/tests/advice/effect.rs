@@ -190,6 +190,31 @@ fn tunnel_directives_where_nginx_carries_the_tunnel() {
 }
 
 #[test]
+fn a_line_at_the_beginning_of_what_is_not_logged() {
+    let said =
+        "\"websocket_log_open\" has no effect with \"access_log off\" in location \"/ws\" in";
+    let line = "websocket_log_open on;";
+    warns(&location(&format!("access_log off;\n{line}")), said, line);
+    // At other levels, inherited by several locations.
+    let ws = format!("location /ws {{ {PASS} }}\nlocation /more {{ {PASS} }}");
+    warns(
+        &server(&format!("websocket on;\naccess_log off;\n{line}\n{ws}")),
+        said,
+        line,
+    );
+    // Of use in another location, or here.
+    is_silent(&server(&format!(
+        "websocket on; {line} location /ws {{ access_log off; {PASS} }} location / {{ {PASS} }}"
+    )));
+    is_silent(&server(&format!(
+        "websocket on; access_log off; location /ws {{ access_log logs/a; {line} {PASS} }}
+         location / {{ {PASS} }}"
+    )));
+    is_silent(&location("access_log off; websocket_log_open off;"));
+    is_silent(&location(line));
+}
+
+#[test]
 fn other_upgrades_that_no_line_passes_on() {
     let upgrade = "proxy_set_header Upgrade $http_upgrade;";
     let connection = "proxy_set_header Connection $connection_upgrade;";

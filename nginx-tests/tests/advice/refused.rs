@@ -50,13 +50,22 @@ fn a_time_that_is_none() {
             "websocket_max_lifetime" => "a variable, or",
             _ => "or",
         };
-        for word in ["on", "0", "0s", "soon", "-1s", "\"\""] {
+        for word in [
+            "on",
+            "0",
+            "0s",
+            "soon",
+            "-1s",
+            "\"\"",
+            "1001y",
+            "99999999999999999999d",
+        ] {
             let shown = word.trim_matches('"');
             assert_refused(
                 &format!("{name} {word};"),
                 &format!(
-                    "invalid value \"{shown}\" in \"{name}\" directive, it must be a time above zero, \
-                     such as \"30s\", {or} \"off\" in"
+                    "invalid value \"{shown}\" in \"{name}\" directive, it must be a time from 1ms \
+                     to 1000y, such as \"30s\", {or} \"off\" in"
                 ),
             );
         }
@@ -68,23 +77,23 @@ fn a_size_that_is_none() {
     for (name, words, expected) in [
         (
             "websocket_buffer_size",
-            &["0", "1023", "much", "-1"][..],
-            "a size of at least 1k",
+            &["0", "1023", "much", "-1", "1025m", "99999999999999999999m"][..],
+            "a size from 1k to 1024m",
         ),
         (
             "websocket_buffers",
-            &["-1", "many", "8k"],
-            "a number, 0 or more",
+            &["-1", "many", "8k", "1000001", "99999999999999999999"],
+            "a number from 0 to 1000000",
         ),
         (
             "websocket_max_message_size",
-            &["-1", "big", "off"],
-            "a size, such as \"1m\", or 0 for no limit",
+            &["-1", "big", "off", "1025g", "99999999999999999999g"],
+            "a size up to 1024g, such as \"1m\", or 0 for no limit",
         ),
         (
             "websocket_rate",
-            &["fast", "off", "1m/s"],
-            "a size per second, such as \"128k\", or 0 for no limit",
+            &["fast", "off", "1m/s", "1025m", "99999999999999999999m"],
+            "a size per second up to 1024m, such as \"128k\", or 0 for no limit",
         ),
         (
             "websocket_message_rate",
@@ -99,10 +108,11 @@ fn a_size_that_is_none() {
                 "+1r/s",
                 "1.5r/s",
                 "rate=10r/s",
-                "71582789r/s",
+                "1000001r/s",
+                "60000001r/m",
                 "4294967296r/m",
             ],
-            "a rate above zero, such as \"10r/s\" or \"30r/m\", or \"off\"",
+            "a rate from 1r/m to 1000000r/s, such as \"10r/s\" or \"30r/m\", or \"off\"",
         ),
     ] {
         for word in words {
@@ -122,10 +132,11 @@ fn large_buffers() {
     for (words, expected) in [
         ("4", "\"off\", or a number and a size"),
         ("on", "\"off\", or a number and a size"),
-        ("0 256k", "a number above zero, or \"off\""),
-        ("-1 256k", "a number above zero, or \"off\""),
-        ("256k 4", "a number above zero, or \"off\""),
-        ("off 256k", "a number above zero, or \"off\""),
+        ("0 256k", "a number from 1 to 1000000, or \"off\""),
+        ("-1 256k", "a number from 1 to 1000000, or \"off\""),
+        ("256k 4", "a number from 1 to 1000000, or \"off\""),
+        ("1000001 256k", "a number from 1 to 1000000, or \"off\""),
+        ("off 256k", "a number from 1 to 1000000, or \"off\""),
     ] {
         let word = words.split(' ').next().expect("a word");
         assert_refused(
@@ -133,12 +144,12 @@ fn large_buffers() {
             &format!("invalid value \"{word}\" in \"{name}\" directive, it must be {expected} in"),
         );
     }
-    for size in ["0", "1023", "much", "-1"] {
+    for size in ["0", "1023", "much", "-1", "1025m"] {
         assert_refused(
             &format!("{name} 4 {size};"),
             &format!(
-                "invalid parameter \"{size}\" in \"{name}\" directive, it must be a size of at least \
-                 1k, such as \"256k\" in"
+                "invalid parameter \"{size}\" in \"{name}\" directive, it must be a size from 1k to \
+                 1024m, such as \"256k\" in"
             ),
         );
     }
@@ -146,7 +157,7 @@ fn large_buffers() {
 
 #[test]
 fn parameters() {
-    let ping = "it must be \"timeout=time\", with a time above zero, or \"to=client\", \
+    let ping = "it must be \"timeout=time\", with a time from 1ms to 1000y, or \"to=client\", \
                 \"to=upstream\" or \"to=both\" in";
     for word in [
         "timeout=0",
@@ -193,6 +204,7 @@ fn parameters() {
         "burst=",
         "burst=-1",
         "burst=few",
+        "burst=1000001",
         "burst=4294967296",
         "nodelay",
         "20",
@@ -201,7 +213,7 @@ fn parameters() {
             &format!("websocket_message_rate 1r/s {word};"),
             &format!(
                 "invalid parameter \"{word}\" in \"websocket_message_rate\" directive, it must be \
-                 \"burst=number\", \"delay\" or \"close\" in"
+                 \"burst=number\", with a number from 0 to 1000000, \"delay\" or \"close\" in"
             ),
         );
     }

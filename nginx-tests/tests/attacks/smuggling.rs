@@ -1,6 +1,7 @@
 //! Handshakes that one party reads in another way than the next.
 
 use nginx_tests::client::SAMPLE_KEY;
+use nginx_tests::environment::nginx_version;
 use nginx_tests::{Client, Handshake, ScriptedBackend};
 
 use crate::case::{asked, guarded, smuggled};
@@ -99,13 +100,18 @@ fn names_that_only_some_take_for_the_key_s_reach_nobody() {
         let request = Handshake::new("/")
             .without("Sec-WebSocket-Key")
             .add(name, SAMPLE_KEY);
-        assert_eq!(
-            Client::connect(nginx.port()).ask(&request).status(),
-            400,
-            "{name:?}"
-        );
+        let status = Client::connect(nginx.port()).ask(&request).status();
+        if nginx_version() < (1, 21, 1) && name.ends_with(' ') {
+            // nginx takes it for the key, and passes it on as one.
+            assert_eq!(status, 101);
+            let passed = backend.request(1).head.text();
+            assert!(passed.contains("\r\nSec-WebSocket-Key: "), "{passed}");
+            continue;
+        }
+        assert_eq!(status, 400, "{name:?}");
     }
-    assert_eq!(backend.connections(), 1);
+    let more = usize::from(nginx_version() < (1, 21, 1));
+    assert_eq!(backend.connections(), 1 + more);
 }
 
 #[test]

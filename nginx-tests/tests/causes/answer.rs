@@ -53,6 +53,8 @@ causes! {
 
     upstream_response_invalid_whatever_it_says: UpstreamResponseInvalid = {
         answering("HTTP/1.1 101 no live upstreams\r\nx could not be resolved (\0): 1\r\n\r\n")
+            // Before that nginx doesn't say which.
+            .since((1, 21, 1))
             .failed(502, "upstream sent invalid header: \"x*")
     }
 
@@ -67,6 +69,8 @@ causes! {
 
     upstream_response_invalid_header: UpstreamResponseInvalid = {
         answering("HTTP/1.1 101 Switching Protocols\r\nUp\u{1}grade: websocket\r\n\r\n")
+            // Before that it takes such a name.
+            .since((1, 21, 1))
             .failed(502, "upstream sent invalid header: \"Up\\x01*\"")
     }
 

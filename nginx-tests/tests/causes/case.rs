@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use nginx_tests::environment::nginx_version;
 use nginx_tests::http::Head;
 use nginx_tests::nginx::Setup;
 use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend, wait_for};
@@ -105,6 +106,7 @@ pub struct Case {
     usual: Option<u16>,
     seen: String,
     advice: Advice,
+    since: (u32, u32, u32),
 }
 
 impl Case {
@@ -126,7 +128,14 @@ impl Case {
             usual: None,
             seen: String::new(),
             advice: Advice::Usual,
+            since: (0, 0, 0),
         }
+    }
+
+    /// Not with an nginx before this version.
+    pub fn since(mut self, version: (u32, u32, u32)) -> Self {
+        self.since = version;
+        self
     }
 
     /// One more thing about the setup.
@@ -202,6 +211,9 @@ impl Case {
     /// Runs it, and looks at what the client, the error log and the access log say.
     #[track_caller]
     pub fn check(self, cause: Cause, level: &str) {
+        if nginx_version() < self.since {
+            return println!("skipped: only from nginx {:?} on", self.since);
+        }
         let nginx = self.setup.log_level(level).start();
         let (status, backends) = (self.status, self.backends);
         let seen = match self.action {

@@ -1,6 +1,7 @@
 //! No plain request is ever spoken of by the module, or seen by its variables.
 
 use nginx_tests::client::get;
+use nginx_tests::environment::nginx_version;
 use nginx_tests::wire::Wire;
 use nginx_tests::{Client, Handshake, ScriptedBackend, http2, wait_until};
 
@@ -67,12 +68,18 @@ fn plain_requests_of_every_kind_and_end() {
     .set("BACKEND", backend.address())
     .start();
     let mut expected = 0;
+    // A control character in a header's name.
+    let wrong = if nginx_version() < (1, 21, 1) {
+        200
+    } else {
+        502
+    };
     for (target, status) in [
         ("/", 200),
         ("/closed", 502),
         ("/reset", 502),
         ("/hangs", 504),
-        ("/wrong", 502),
+        ("/wrong", wrong),
         ("/error", 500),
         ("/found", 302),
         ("/elsewhere", 204),

@@ -7,7 +7,7 @@ pub struct Form {
     pub name: &'static str,
     /// The locations. `%OWN%` is what stands in `own`, or what replaces it in a location written
     /// by hand, where `%HANDSHAKE%` are the lines that a handshake needs of the client's;
-    /// `%OFF%` is `websocket off;` where the module is loaded.
+    /// `%OFF%` is `websocket off;` where the module is loaded; `%FLAGS%` a line that nginx has since 1.19.3.
     pub text: &'static str,
     /// What it says of version, Upgrade and Connection, or else of what no handshake goes with.
     pub own: &'static str,
@@ -305,7 +305,7 @@ pub const FORMS: &[Form] = &[
         "location /cookies/ {
             proxy_pass http://%BACKEND%; %OWN%
             proxy_cookie_path /app/ /cookies/; proxy_cookie_domain backend.test localhost;
-            proxy_cookie_flags id secure;
+            %FLAGS%
         }",
     ),
     form(

@@ -14,8 +14,9 @@ mod world;
 
 use compare::{assert_same, report};
 use exchange::Exchange;
-use forms::{FORMS, Handshakes};
+use forms::{FORMS, Form, Handshakes};
 use kinds::KINDS;
+use nginx_tests::environment::nginx_version;
 use world::{Lines, Nginxes, World};
 
 #[test]
@@ -24,7 +25,7 @@ fn plain_requests_are_the_same_bytes_as_without_the_module() {
     let through = |nginx: Nginxes| {
         world.run(nginx, Lines::Own, |run| {
             for server in world::SERVERS {
-                for form in FORMS {
+                for form in FORMS.iter().filter(|form| has_an_end(form)) {
                     for kind in KINDS.iter().filter(|kind| kind.concerns(form)) {
                         run.plain(server, form, kind);
                     }
@@ -37,6 +38,12 @@ fn plain_requests_are_the_same_bytes_as_without_the_module() {
     assert_eq!(without.len(), with.len());
     assert!(without.len() > 2 * 30 * 6, "{} exchanges", without.len());
     assert_same(("without the module", &without), ("websocket on", &with));
+}
+
+/// Whether this nginx takes the end of a TLS connection for the end of an answer: before 1.21.2 it doesn't,
+/// with OpenSSL 3.
+fn has_an_end(form: &Form) -> bool {
+    nginx_version() >= (1, 21, 2) || !form.name.starts_with("https")
 }
 
 #[test]

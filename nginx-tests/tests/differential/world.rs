@@ -3,6 +3,7 @@
 use std::io;
 
 use nginx_tests::client::Client;
+use nginx_tests::environment::nginx_version;
 use nginx_tests::nginx::Setup;
 use nginx_tests::{Frame, Handshake, Nginx};
 
@@ -129,9 +130,15 @@ impl Server {
         } else {
             ""
         };
+        let flags = if nginx_version() < (1, 19, 3) {
+            ""
+        } else {
+            "proxy_cookie_flags id secure;"
+        };
         let text = form
             .text
             .replace("%OWN%", &own)
+            .replace("%FLAGS%", flags)
             .replace("%HANDSHAKE%", handshake);
         text + "\n"
     }

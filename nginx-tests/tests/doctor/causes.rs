@@ -190,7 +190,7 @@ fn response_timeout_within_the_header() {
 #[test]
 fn response_invalid() {
     answering(Cause::UpstreamResponseInvalid, "SSH-2.0-OpenSSH_9.2\r\n");
-    let header = "HTTP/1.1 101 Switching Protocols\r\nUp\u{1}grade: websocket\r\n\r\n";
+    let header = "HTTP/1.1 101 Switching Protocols\r\nUp\0grade: websocket\r\n\r\n";
     answering(Cause::UpstreamResponseInvalid, header);
     let tls = ScriptedBackend::on(Listen::Tls(Certificate::localhost()), backend::standard);
     agree(Cause::UpstreamResponseInvalid, "http", &tls.address());

@@ -4,6 +4,7 @@
 use std::thread;
 use std::time::Duration;
 
+use nginx_tests::environment::nginx_version;
 use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend};
 
 use crate::program::run;
@@ -138,6 +139,11 @@ fn wrong(case: &Case, backend: &ScriptedBackend) -> Vec<String> {
     wrong
 }
 
+/// Before 1.19.9 nginx may be late for a time of nothing at all.
+fn can_be_held(case: &Case) -> bool {
+    nginx_version() >= (1, 19, 9) || !case.server.contains("proxy_connect_timeout 0")
+}
+
 #[test]
 fn what_is_said_of_a_configuration_is_what_nginx_does() {
     let backend = backend();
@@ -146,7 +152,8 @@ fn what_is_said_of_a_configuration_is_what_nginx_does() {
         let parts: Vec<_> = CASES
             .chunks(CASES.len().div_ceil(4))
             .map(|part| {
-                scope.spawn(|| part.iter().flat_map(|case| wrong(case, &backend)).collect())
+                let part = part.iter().filter(|case| can_be_held(case));
+                scope.spawn(|| part.flat_map(|case| wrong(case, &backend)).collect())
             })
             .collect();
         let joined = parts.into_iter().map(|part| part.join().expect("no panic"));

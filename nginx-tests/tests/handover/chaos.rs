@@ -20,7 +20,7 @@ use crate::daemon::{DAEMON, Daemon};
 /// So many clients, each with a thread.
 const CLIENTS: usize = 24;
 
-/// For so long after a worker was killed its tunnels are found broken.
+/// A handshake that was under way when a worker was killed is found broken within this time.
 const AFTERMATH: Duration = Duration::from_secs(8);
 
 #[derive(Default)]
@@ -44,6 +44,11 @@ impl World {
     fn was_killed(&self) -> bool {
         let killed = *self.killed.lock().unwrap();
         killed.is_some_and(|killed| killed.elapsed() < patient(AFTERMATH))
+    }
+
+    /// Whether a worker has been killed since, so that a tunnel may have been its own.
+    fn was_killed_since(&self, time: Instant) -> bool {
+        self.killed.lock().unwrap().is_some_and(|killed| killed >= time)
     }
 }
 
@@ -77,7 +82,7 @@ impl Tunnel {
     /// A row of messages at once, of any size: more than fits anywhere, now and then.
     fn exchange(&mut self, random: &mut Random) -> Fate {
         let size = match random.below(40) {
-            0 => 600_000,
+            0 => 200_000,
             1..4 => 70_000,
             _ => 10 + random.below(300) as usize,
         };
@@ -151,9 +156,11 @@ fn client(world: &World, path: &str, seed: u64) {
             Err(error) => return world.wrong(format!("no handshake with {path}: {error}")),
         };
         world.established.fetch_add(1, Ordering::Relaxed);
+        let mut alive = Instant::now();
         for _ in 0..20 + random.below(200) {
             match tunnel.exchange(&mut random) {
                 Fate::Came => {
+                    alive = Instant::now();
                     world.messages.fetch_add(1, Ordering::Relaxed);
                 }
                 Fate::Refused if path == "/go" => {
@@ -161,7 +168,7 @@ fn client(world: &World, path: &str, seed: u64) {
                     break;
                 }
                 // In the middle of a frame there is no room for a Close.
-                Fate::Broken(_) if path == "/go" || world.was_killed() => {
+                Fate::Broken(_) if path == "/go" || world.was_killed_since(alive) => {
                     world.lost.fetch_add(1, Ordering::Relaxed);
                     break;
                 }

@@ -26,7 +26,7 @@ const FAILURES: [Failure; 4] = [
         line: "upstream sent invalid header",
         script: Some(|conn| {
             conn.read_request()?;
-            conn.send("HTTP/1.1 200 OK\r\nno header\r\n\r\n")
+            conn.send("HTTP/1.1 200 OK\r\nno\0header\r\n\r\n")
         }),
     },
     Failure {

@@ -1,24 +1,15 @@
-//! Twenty thousand tunnels are listed while messages go by.
+//! Twenty thousand tunnels are listed, and no message waits for it.
 //!
-//! They are put into the table by a process that counts as a worker does; a few more are real, and their
-//! messages are timed. What that comes to is printed, on a machine with nothing else to do by
-//!
-//! ```sh
-//! export NGINX_TESTS_BINARY=/usr/sbin/nginx NGINX_TESTS_MODULE=$(scripts/build.sh | tail -n 1)
-//! cargo test --release -p nginx-tests --test status many -- --nocapture
-//! ```
+//! They are put into the table by a process that counts as a worker does; a few more are real. How long messages
+//! take meanwhile is for `bench`: its scenario `many-listed`.
 
-use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use nginx_tests::client::get;
 use nginx_tests::environment::slowness;
-use nginx_tests::{Client, EchoBackend, Handshake, Nginx, patient, wait_until};
-use rustix::process::{Pid, setpriority_process};
-use rustix::thread::{CpuSet, gettid, sched_getaffinity, sched_setaffinity};
+use nginx_tests::{Client, EchoBackend, Frame, Handshake, Nginx, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use websocket_protocol::tunnel::Traffic;
 use websocket_zone::{Alone, LabelId, Noted, Owners, Place, Writer};
@@ -28,67 +19,74 @@ use crate::memory;
 
 const TUNNELS: usize = 20_000;
 
+/// How often a message goes through the worker before it is at the backend, each time by another tunnel and in
+/// another turn of the worker's event loop.
+const HOPS: usize = 50;
+
 #[test]
 fn all_are_listed_and_no_message_waits_for_it() {
-    // Whoever waits is to wait for nginx, not for a core.
-    let cores = two_cores();
-    if let Some([_, own]) = cores {
-        sched_setaffinity(None, &own).expect("a core that this may use");
-    }
     let backend = EchoBackend::start();
-    let nginx = Nginx::http(
+    let setup = Nginx::http(
         "websocket_zone many:16m;
         server {
             listen 127.0.0.1:%PORT%;
-            location / { proxy_pass http://%BACKEND%; websocket on; }
+            listen unix:%SOCKET%;
+            websocket on;
+            location /hop/ { proxy_pass http://unix:%SOCKET%:/; }
+            location = /last { proxy_pass http://%BACKEND%; }
             location /status/ { websocket_status; }
             location = /stuck { websocket_status json; send_timeout 300ms; }
         }",
-    )
-    .set("BACKEND", backend.address())
-    .start();
-    if let Some([nginxs, _]) = cores {
-        let worker = Pid::from_raw(nginx.worker_pids()[0] as i32);
-        sched_setaffinity(worker, &nginxs).expect("a core that this may use");
-    }
+    );
+    let socket = setup.inside("socket").display().to_string();
+    let nginx = setup
+        .set("BACKEND", backend.address())
+        .set("SOCKET", socket)
+        .start();
     let zone = memory::zone(&nginx);
     let slot = Slot::hold(&nginx);
     let writer = Writer::claim(zone, &slot).expect("a slot");
     fill(&writer);
-    let mut client = join(&nginx, "/real");
+    let mut client = join(&nginx, &format!("/{}last", "hop/".repeat(HOPS)));
+    const ALL: usize = TUNNELS + HOPS + 1;
     wait_until("all to be listed", || {
-        status(&nginx, "tunnels=1")["tunnels"]["matched"] == TUNNELS + 1
+        status(&nginx, "tunnels=1")["tunnels"]["matched"] == ALL
     });
+    let mut reader = Client::connect(nginx.port());
+    reader.exchange(&Handshake::plain("/status/?format=json&tunnels=0"));
 
-    let alone = Times::measure(&mut client, || false);
+    // The worker finds both at once, first the list.
     let memory = peak_memory(&nginx);
-    let target = format!("/status/?format=json&sort=bytes&tunnels={}", TUNNELS + 1);
-    let port = nginx.port();
-    let listing = std::thread::spawn(move || {
-        setpriority_process(Some(gettid()), 19).expect("to be nice");
-        let start = Instant::now();
-        let answers: Vec<_> = (0..10).map(|_| get(port, &target)).collect();
-        println!("a list takes {:?}", start.elapsed() / 10);
-        answers
-    });
-    let listed = Times::measure(&mut client, || !listing.is_finished());
-    for answer in listing.join().expect("ten answers") {
-        let value: Value = serde_json::from_slice(&answer.body).expect("JSON");
-        let list = value["tunnels"]["list"].as_array().expect("tunnels");
-        assert_eq!(list.len(), TUNNELS + 1);
-        let bytes = |tunnel: &Value| {
-            let of = |side: &str| tunnel[side]["bytes"].as_u64().expect("a number");
-            of("from_client") + of("from_upstream")
-        };
-        // The real ones go on while they are listed.
-        let made_up = list.iter().filter(|tunnel| tunnel["uri"] != "/real");
-        assert!(made_up.map(bytes).is_sorted_by(|a, b| a >= b));
+    let worker = Pid::from_raw(nginx.worker_pids()[0] as i32).expect("a worker");
+    kill_process(worker, Signal::STOP).expect("a worker");
+    let list = format!("/status/?format=json&sort=bytes&tunnels={ALL}");
+    reader
+        .send(Handshake::plain(&list).bytes())
+        .expect("a request");
+    let message = Frame::text("in time");
+    client
+        .send(message.clone().masked().bytes())
+        .expect("a message");
+    kill_process(worker, Signal::CONT).expect("a worker");
+    let answer = reader.read_message().expect("the list");
+    let value: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    let list = value["tunnels"]["list"].as_array().expect("tunnels");
+    assert_eq!(list.len(), ALL);
+    let is_real = |tunnel: &&Value| tunnel["tls"] == false;
+    let (real, made_up): (Vec<_>, Vec<_>) = list.iter().partition(is_real);
+    let bytes = |tunnel: &&Value| {
+        let of = |side: &str| tunnel[side]["bytes"].as_u64().expect("a number");
+        of("from_client") + of("from_upstream")
+    };
+    assert!(made_up.iter().map(bytes).is_sorted_by(|a, b| a >= b));
+    // They come late, as they have few bytes. When each was written down the message had gone by: so it had its
+    // turns while the list was made.
+    assert_eq!(real.len(), HOPS + 1);
+    for tunnel in real {
+        assert_eq!(tunnel["from_client"]["messages"], 1, "{tunnel}");
     }
-    println!("alone: {alone}\nlisted: {listed}");
-    // An answer made at once would take twice as long, and each time a message would wait for it. Other
-    // tests run beside this one: that a step is short is for the tests of status/.
-    let most = alone.half + patient(Duration::from_millis(40));
-    assert!(listed.half < most, "listed: {listed}; alone: {alone}");
+    assert_eq!(client.frame(), message);
+
     // One that takes nothing is given up.
     let mut stuck = Client::connect(nginx.port());
     let request = Handshake::plain(&format!("/stuck?tunnels={TUNNELS}"));
@@ -97,76 +95,8 @@ fn all_are_listed_and_no_message_waits_for_it() {
 
     // 24 bytes for each that is sorted, a piece of the answer, and what nginx takes for a connection.
     let more = peak_memory(&nginx) - memory;
-    println!("{more} kB of memory more");
     if slowness() == 1 {
         assert!(more < 1500, "{more} kB");
-    }
-}
-
-/// One core for nginx, and one for all else, if there are two.
-fn two_cores() -> Option<[CpuSet; 2]> {
-    let allowed = sched_getaffinity(None).ok()?;
-    let mut cores = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
-    let mut next = || {
-        let mut set = CpuSet::new();
-        set.set(cores.next()?);
-        Some(set)
-    };
-    Some([next()?, next()?])
-}
-
-/// How long messages take, there and back.
-struct Times {
-    median: Duration,
-    /// One in a hundred takes longer.
-    p99: Duration,
-    longest: Duration,
-    /// Half of the time goes by in such as take longer: the many that come between two that wait count for
-    /// little in that.
-    half: Duration,
-    count: usize,
-}
-
-impl Times {
-    /// Of as many messages as are sent while it goes on, and some more.
-    fn measure(client: &mut Client, goes_on: impl Fn() -> bool) -> Self {
-        let mut times = Vec::new();
-        while times.len() < 2000 || goes_on() {
-            let start = Instant::now();
-            client.echo("in time");
-            times.push(start.elapsed());
-        }
-        times.sort_unstable();
-        let count = times.len();
-        let mut left: Duration = times.iter().sum::<Duration>() / 2;
-        let half = times.iter().find(|time| {
-            left = left.saturating_sub(**time);
-            left.is_zero()
-        });
-        Self {
-            half: *half.expect("some time goes by"),
-            median: times[count / 2],
-            p99: times[count - 1 - count / 100],
-            longest: times[count - 1],
-            count,
-        }
-    }
-}
-
-impl fmt::Display for Times {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            median,
-            p99,
-            longest,
-            half,
-            count,
-        } = self;
-        write!(
-            f,
-            "{count} messages: median {median:?}, 99 in 100 within {p99:?}, longest {longest:?}, \
-             half of the time in such of {half:?} and more"
-        )
     }
 }
 

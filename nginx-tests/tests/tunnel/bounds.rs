@@ -268,6 +268,20 @@ fn a_slowed_down_tunnel_can_be_ended() {
     assert_eq!(ended(&nginx).why(), ("nginx", "lifetime", "1001"));
 }
 
+#[test]
+fn a_client_that_has_left_is_not_heard_for_ever() {
+    let backend = backend(|conn| conn.hang());
+    let nginx = server("websocket_rate 2k; websocket_timeout 1s;", &backend).start();
+    let mut client = join(&nginx);
+    let message = Frame::binary([1; 94]).masked().bytes();
+    client.send(message.repeat(500)).unwrap();
+    client.finish().unwrap();
+    assert_eq!(ended(&nginx).why(), ("nginx", "rate", "1008"));
+    // What may come in the first moment, and what may in a second; a frame of 100 bytes each.
+    let (frames, _) = frames(&backend, 0);
+    assert!((25..100).contains(&frames.len()), "{}", frames.len());
+}
+
 // limit_conn.
 
 #[test]

@@ -37,7 +37,7 @@ fn good_values_are_taken_at_every_level() {
     let lines = "websocket_tunnel on; websocket_buffer_size 1k; websocket_buffers 0;
         websocket_large_buffers 2 1m; websocket_ping 30s timeout=5s to=both; websocket_max_lifetime 1d;
         websocket_max_message_size 1g; websocket_rate 10m; websocket_drain 30s code=1001;
-        websocket_message_rate 71582788r/s close burst=4294967295; websocket_message_timeout 1d;
+        websocket_message_rate 1000000r/s close burst=1000000; websocket_message_timeout 1d;
         websocket_upstream_drain 30s code=1012; websocket_send_lowat 128k;";
     let off = "websocket_tunnel off; websocket_large_buffers off; websocket_ping off; websocket_max_lifetime off;
         websocket_max_message_size 0; websocket_rate 0; websocket_drain off;
@@ -60,13 +60,22 @@ fn good_values_are_taken_at_every_level() {
 
 #[test]
 fn a_send_lowat_is_a_size_that_makes_sense() {
-    for word in ["0", "1023", "-1", "on", "16q", "1k1", "99999999999g"] {
+    for word in [
+        "0",
+        "1023",
+        "-1",
+        "on",
+        "16q",
+        "1k1",
+        "1025m",
+        "99999999999m",
+    ] {
         let check = Nginx::server(format!("websocket_send_lowat {word};")).check();
         let emerg = check.at_level("emerg");
         assert_eq!(emerg.len(), 1, "{check:?}");
         let expected = format!(
-            "invalid value \"{word}\" in \"websocket_send_lowat\" directive, it must be a size of at \
-             least 1k, or \"off\" in "
+            "invalid value \"{word}\" in \"websocket_send_lowat\" directive, it must be a size from \
+             1k to 1024m, or \"off\" in "
         );
         assert!(emerg[0].contains(&expected), "{check:?}");
     }

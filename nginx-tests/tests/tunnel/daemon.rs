@@ -36,7 +36,8 @@ impl Daemon {
             .arg(inside(""))
             .arg("-c")
             .arg(inside("daemon.conf"));
-        let started = command.arg("-e").arg("logs/daemon.log").output().unwrap();
+        command.args(environment().early_log("logs/daemon.log"));
+        let started = command.output().unwrap();
         assert!(started.status.success(), "{started:?}");
         daemon.pid = wait_for("the daemon's pid", || daemon.noted("daemon.pid"));
         wait_until("the daemon to listen", || {

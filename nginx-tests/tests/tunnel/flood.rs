@@ -7,7 +7,7 @@ use std::thread;
 use nginx_tests::{Nginx, client, wait_until};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
-use crate::case::{active, descriptors, http, mapped, memory, raw_tunnel};
+use crate::case::{active, backend, descriptors, http, join, mapped, memory, raw_tunnel, server};
 
 const KB: u64 = 1 << 10;
 
@@ -99,4 +99,38 @@ fn who_reads_nothing_costs_little_and_leaves_nothing() {
     wait_until("all buffers to be back", || lent() == 0);
     let left = memory(worker).saturating_sub(before) / TUNNELS;
     assert!(left < 40 * KB, "{left} bytes for each");
+}
+
+/// Executes a command in which munmap() of so many bytes fails, as it does where the kernel has no room to
+/// note a hole (`vm.max_map_count`).
+const UNMAPS_NOT: &str = "
+import ctypes, errno, os, struct, sys
+length, number = int(sys.argv[1]), {'x86_64': 11, 'aarch64': 215}[os.uname().machine]
+LOAD, EQUALS, RETURN = 0x20, 0x15, 0x06
+program = [
+    (LOAD, 0, 0, 0), (EQUALS, 0, 3, number),
+    (LOAD, 0, 0, 24), (EQUALS, 0, 1, length),
+    (RETURN, 0, 0, 0x50000 | errno.ENOMEM), (RETURN, 0, 0, 0x7fff0000),
+]
+code = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *line) for line in program))
+filter = ctypes.create_string_buffer(struct.pack('HxxxxxxP', len(program), ctypes.addressof(code)))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, filter, 0, 0) == 0, os.strerror(ctypes.get_errno())
+os.execvp(sys.argv[2], sys.argv[2:])
+";
+
+#[test]
+fn what_cannot_be_unmapped_is_used_again() {
+    const BUFFER: usize = 64 * KB as usize + 15;
+    let backend = backend(|conn| conn.echo_frames());
+    let nginx = server("websocket_buffers 0; websocket_buffer_size 64k;", &backend)
+        .through(&["python3", "-c", UNMAPS_NOT, &BUFFER.to_string()])
+        .start();
+    let mut client = join(&nginx);
+    (0..10).for_each(|_| client.echo("first"));
+    let worker = nginx.worker_pids()[0];
+    let before = mapped(worker);
+    (0..100).for_each(|_| client.echo("again"));
+    assert_eq!(mapped(worker), before);
+    client.close_politely();
 }

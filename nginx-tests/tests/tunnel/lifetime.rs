@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nginx_tests::backend::LONG_HEAD;
 use nginx_tests::nginx::Setup;
 use nginx_tests::{Certificate, Client, Frame, Handshake, Nginx, ScriptedBackend, wait_until};
 
@@ -248,16 +249,11 @@ fn levels_inherit_it_whole() {
 fn who_does_not_read_does_not_escape() {
     let backend = ScriptedBackend::start(|conn| {
         let handshake = conn.read_request()?.head;
-        let key = handshake.header("Sec-WebSocket-Key").unwrap_or_default();
-        let head = nginx_tests::backend::switching_protocols(key);
-        let padding = "a".repeat(15_000);
-        let padded = format!("\r\nX-Padding: {padding}").repeat(200);
-        conn.send(head.replacen("\r\n", &format!("{padded}\r\n"), 1))?;
+        conn.accept_at_length(&handshake)?;
         conn.hang()
     });
-    let lines = "websocket_max_lifetime $cookie_left; proxy_buffer_size 4m; proxy_buffers 8 4m;
-                 proxy_busy_buffers_size 8m;";
-    let http = http(lines).replace(
+    let lines = format!("websocket_max_lifetime $cookie_left; {LONG_HEAD}");
+    let http = http(&lines).replace(
         "listen 127.0.0.1:%PORT%;",
         "listen 127.0.0.1:%PORT% sndbuf=4k;",
     );

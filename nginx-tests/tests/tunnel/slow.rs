@@ -213,7 +213,7 @@ fn holds_and_ends(lines: impl Fn(Side) -> String + Sync, reason: &str) {
         let waited = tunnel.stops().as_millis();
         let most = patient(Duration::from_millis(2500)).as_millis();
         assert!((500..most).contains(&waited), "{waited}");
-        if reason == "idle-timeout" {
+        if ["idle-timeout", "message-timeout"].contains(&reason) {
             // No side was found dead, so both would be waited for.
             drop((tunnel.slow, tunnel.fast));
         } else {
@@ -247,6 +247,13 @@ fn a_ping_behind_much_that_is_taken_slowly_is_no_sign_of_death() {
 fn a_tunnel_is_not_idle_while_a_slow_side_takes_some() {
     let lines = |_| "websocket_timeout 1s; send_timeout 1h; proxy_send_timeout 1h;".to_owned();
     holds_and_ends(lines, "idle-timeout");
+}
+
+#[test]
+fn nor_without_a_message() {
+    let lines =
+        |_| "websocket_message_timeout 1s; send_timeout 1h; proxy_send_timeout 1h;".to_owned();
+    holds_and_ends(lines, "message-timeout");
 }
 
 /// All of it has been sent to nginx at once, and behind it comes a Ping, to be answered when it is read.

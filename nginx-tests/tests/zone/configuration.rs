@@ -85,7 +85,15 @@ fn history_is_as_long_as_it_is_said_to_be() {
 #[test]
 fn what_is_refused() {
     let zone = "it must be a name and a size, such as \"websocket:1m\"";
-    for value in ["one", "one:", ":1m", "one:1x", "one:0", "one:-1"] {
+    for value in [
+        "one",
+        "one:",
+        ":1m",
+        "one:1x",
+        "one:0",
+        "one:-1",
+        "zone=one:1m",
+    ] {
         refused(&format!("websocket_zone {value};"), zone);
     }
     let history = "it must be a number from 0 to 65536";

@@ -154,11 +154,11 @@ fn a_load_of_four_workers() {
     for number in zone.ends() {
         let end = zone.end(number).expect("it is remembered");
         assert_eq!(
-            (&*end.uri, &*end.reason, end.code),
+            (&*end.who.uri, &*end.reason, end.code),
             (&b"/echo"[..], &b"normal"[..], Some(1000))
         );
         assert_eq!(
-            (&*end.client, &*end.server),
+            (&*end.who.client, &*end.who.server),
             (&b"127.0.0.1"[..], &b"example.com"[..])
         );
         assert_eq!(&*end.upstream, backend.address().as_bytes());

@@ -53,16 +53,16 @@ fn tunnels_are_listed_as_long_as_they_last() {
     assert_eq!(tunnel.numbers.from_client, count(11, 1, 1));
     assert_eq!(tunnel.numbers.from_upstream, count(7, 1, 1));
     assert_eq!(
-        (&*tunnel.uri, &*tunnel.subprotocol),
+        (&*tunnel.who.uri, &*tunnel.subprotocol),
         (&b"/a/b"[..], &b"chat"[..])
     );
     assert_eq!(
-        (&*tunnel.client, &*tunnel.server),
+        (&*tunnel.who.client, &*tunnel.who.server),
         (&b"127.0.0.1"[..], &b"example.com"[..])
     );
     assert_eq!(&*tunnel.upstream, backend.address().as_bytes());
     assert_eq!(&*zone.label_name(tunnel.numbers.label), b"mine");
-    assert_eq!((tunnel.is_tls, tunnel.http), (false, (1, 1)));
+    assert_eq!((tunnel.who.is_tls, tunnel.who.http), (false, (1, 1)));
     assert!(tunnel.numbers.moved_at >= tunnel.numbers.begun_at);
     assert!(
         tunnel.numbers.begun > 1_700_000_000_000,
@@ -78,7 +78,7 @@ fn tunnels_are_listed_as_long_as_they_last() {
         .into_iter()
         .max_by_key(|tunnel| tunnel.numbers.id)
         .expect("two");
-    assert!(last.is_tls && last.subprotocol.is_empty());
+    assert!(last.who.is_tls && last.subprotocol.is_empty());
     plain.close_politely();
     secure.close_politely();
     wait_until("both to be over", || {

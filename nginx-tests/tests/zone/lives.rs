@@ -241,13 +241,13 @@ fn workers_that_are_killed_again_and_again() {
                 before = now;
                 for tunnel in tunnels(zone) {
                     assert_eq!(
-                        (&*tunnel.uri, &*tunnel.client),
+                        (&*tunnel.who.uri, &*tunnel.who.client),
                         (&b"/path"[..], &b"127.0.0.1"[..])
                     );
                 }
                 for number in zone.ends() {
                     if let Some(end) = zone.end(number) {
-                        assert_eq!((&*end.uri, end.http), (&b"/path"[..], (1, 1)));
+                        assert_eq!((&*end.who.uri, end.who.http), (&b"/path"[..], (1, 1)));
                     }
                 }
             }

@@ -33,7 +33,8 @@ fn counters_and_tunnels_survive_a_binary_upgrade() {
         .arg(inside(""))
         .arg("-c")
         .arg(inside("daemon.conf"));
-    let started = command.arg("-e").arg("logs/daemon.log").output().unwrap();
+    command.args(environment().early_log("logs/daemon.log"));
+    let started = command.output().unwrap();
     assert!(started.status.success(), "{started:?}");
     let pid = |name: &str| {
         fs::read_to_string(nginx.path(name))

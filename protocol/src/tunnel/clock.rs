@@ -178,7 +178,7 @@ impl Clock {
         self.patience(limits, by, of)
             .into_iter()
             .flatten()
-            .any(|patience| left(patience.looks(looked), now) == 0)
+            .any(|patience| patience.looks_now(looked, now))
     }
 
     /// A side's silence said nothing until then.

@@ -76,11 +76,6 @@ impl Credit {
         self.at = now;
     }
 
-    /// No more is saved up than this rate allows.
-    pub fn cap(&mut self, rate: Rate) {
-        self.saved = self.saved.min(rate.most);
-    }
-
     pub fn put(&self, out: &mut Out<'_>, now: Time) {
         out.u64(self.saved);
         put_time(out, self.at, now);

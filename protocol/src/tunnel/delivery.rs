@@ -7,7 +7,7 @@
 use core::num::NonZeroU32;
 
 use super::direction::Direction;
-use super::time::{Time, after, is_after, later};
+use super::time::{Time, after, is_after, later, left};
 
 /// What a side's socket says of the bytes that were written to it. Only differences count.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +42,11 @@ pub(super) struct Patience {
 impl Patience {
     pub fn ends(self) -> Time {
         after(self.since, self.limit)
+    }
+
+    /// Whether the side's socket is to be looked at now, if it was last looked at then.
+    pub fn looks_now(self, looked: Time, now: Time) -> bool {
+        left(self.looks(looked), now) == 0
     }
 
     /// When the side's socket is to be looked at, if it was last looked at then.
@@ -88,8 +93,8 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// What it says of the answer to a Ping. Where nothing waits, what is held is on its way, and the kernel
-    /// of a peer that hangs takes that as soon as it arrives.
+    /// What it says of the answer to a Ping, or of messages. Where nothing waits, what is held is on its way,
+    /// and the kernel of a peer that hangs takes that as soon as it arrives; it may be a control frame alone.
     pub fn of_backlog(self) -> Self {
         Self {
             has_taken: self.has_taken && self.waited,

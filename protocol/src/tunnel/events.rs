@@ -73,14 +73,16 @@ impl Tunnel<'_> {
         self.is_eventful = true;
     }
 
-    /// A side has closed its connection, and more of what it sent is to be read. Where a message waits for its
-    /// time, that goes on for no longer than a silent tunnel would: at a low rate it may be days.
+    /// A side has closed its connection, and more of what it sent is to be read. Where a rate holds that back,
+    /// it goes on for no longer than a silent tunnel would: at a low one it may be days.
     pub fn leaves(&mut self, side: Side, now: Time) {
-        if let (Side::Client, Some(idle), true) = (side, self.limits.idle, self.is_holding()) {
+        if let (Side::Client, Some(idle), Some(reason)) =
+            (side, self.limits.idle, self.holds_back())
+        {
             // It may be told more than once: the first moment stands.
             self.end_by(Ending {
                 at: after(now, idle),
-                reason: Reason::MessageRate,
+                reason,
                 parting: Parting::default(),
             });
         }
@@ -108,10 +110,10 @@ impl Tunnel<'_> {
     /// What a side's socket holds, where [`has_doubts`](Self::has_doubts) asks; `None` if that can't be
     /// told.
     pub fn holds(&mut self, side: Side, queue: Option<Queue>, now: Time) {
-        let times = self.clock.patience(&self.limits, &self.by, side);
+        let [sends, answers, moves] = self.clock.patience(&self.limits, &self.by, side);
+        let messages = self.silence_of(side);
         let way = self.by.towards_mut(side);
         let look = way.look(queue, now);
-        let [sends, answers, moves] = times;
         let sends = sends.and_then(|time| time.renewed(look));
         let answers = answers.and_then(|time| time.renewed(look.of_backlog()));
         let moves = moves.and_then(|time| time.renewed(look));
@@ -119,6 +121,10 @@ impl Tunnel<'_> {
         way.taken = moves.unwrap_or(way.taken);
         if let Some(since) = answers {
             self.clock.excuse(side, since);
+        }
+        let messages = messages.and_then(|time| time.renewed(look.of_backlog()));
+        if let (Some(guard), Some(since)) = (&mut self.guard, messages) {
+            guard.renew(since);
         }
     }
 
@@ -155,7 +161,7 @@ impl Tunnel<'_> {
         if clock::is_idle(&self.limits, &self.by, now) {
             return self.close(None, Reason::IdleTimeout, Sides::NONE, now);
         }
-        if is_due(self.silent_at(), now) {
+        if is_due(self.silence().map(Patience::ends), now) {
             self.close(None, Reason::MessageTimeout, Sides::NONE, now);
             return;
         }

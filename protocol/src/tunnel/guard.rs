@@ -2,9 +2,10 @@
 
 use super::bounds::{Bounds, Excess};
 use super::credit::{Credit, Rate};
+use super::delivery::Patience;
 use super::limits::Side;
 use super::summary::{Delays, Reason};
-use super::time::{Time, after};
+use super::time::Time;
 use crate::Scanner;
 
 /// What a tunnel needs to hold its messages to their bounds. Most tunnels have none, so it lies with the
@@ -157,6 +158,14 @@ impl Guard {
         messages.is_waiting.then_some(messages.until)
     }
 
+    /// What holds the client's bytes back, if anything does.
+    pub(super) fn holds_back(&self) -> Option<Reason> {
+        if self.messages.is_waiting {
+            return Some(Reason::MessageRate);
+        }
+        self.bytes.is_paused.then_some(Reason::Rate)
+    }
+
     pub(super) fn delays(&self) -> Delays {
         self.messages.delays
     }
@@ -183,10 +192,16 @@ impl Guard {
         }
     }
 
-    /// When no message has gone by for too long. One that has to wait counts as if it did.
-    pub(super) fn silent_at(&self) -> Option<Time> {
-        let timeout = self.bounds.message_timeout?;
-        (!self.messages.is_waiting).then(|| after(self.silence.since, timeout))
+    /// The time in which a message has to go by. One that has to wait counts as if it did.
+    pub(super) fn patience(&self) -> Option<Patience> {
+        let limit = self.bounds.message_timeout?;
+        let since = self.silence.since;
+        (!self.messages.is_waiting).then_some(Patience { since, limit })
+    }
+
+    /// That time runs since then.
+    pub(super) fn renew(&mut self, since: Time) {
+        self.silence.since = since;
     }
 }
 

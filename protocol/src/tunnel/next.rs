@@ -48,7 +48,13 @@ impl Tunnel<'_> {
     /// Before a [tick](Self::tick): whether a side's socket is to be looked at, and
     /// [what it holds](Self::holds) to be told, as the side may have to be given up.
     pub fn has_doubts(&self, of: Side, now: Time) -> bool {
-        self.closing.is_none() && self.clock.has_doubts(&self.limits, &self.by, of, now)
+        let looked = self.by.towards(of).looked;
+        let is_silent = || {
+            let silence = self.silence_of(of);
+            silence.is_some_and(|silence| silence.looks_now(looked, now))
+        };
+        self.closing.is_none()
+            && (self.clock.has_doubts(&self.limits, &self.by, of, now) || is_silent())
     }
 
     /// What is to be done when a turn has ended, or after a tick.
@@ -147,9 +153,14 @@ impl Tunnel<'_> {
     fn until_due(&self, now: Time) -> Time {
         let deadline = self.closing.map(|closing| closing.deadline);
         let next = self.clock.next(&self.limits, &self.by, deadline, now);
-        match self.silent_at().filter(|_| deadline.is_none()) {
-            Some(silent_at) => next.min(left(silent_at, now).max(1)),
-            None => next,
-        }
+        let Some(silence) = self.silence().filter(|_| deadline.is_none()) else {
+            return next;
+        };
+        let looks = Side::BOTH.into_iter().filter_map(|side| {
+            let looked = self.by.towards(side).looked;
+            self.silence_of(side).map(|silence| silence.looks(looked))
+        });
+        let due = looks.chain([silence.ends()]).map(|time| left(time, now));
+        due.fold(next, Time::min).max(1)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::close::{Closing, Known};
+use super::delivery::Patience;
 use super::direction::Direction;
 use super::farewell::Farewell;
 use super::guard::Guard;
@@ -122,6 +123,11 @@ impl Tunnel<'_> {
         self.by.of(from).stuck().is_some()
     }
 
+    /// Whether nothing is read from a side for now, whatever there is.
+    pub fn is_held_back(&self, from: Side) -> bool {
+        self.is_stuck(from) || (from == Side::Client && self.holds_back().is_some())
+    }
+
     /// Whether a side has been found dead, so that nothing is owed to it.
     pub fn has_given_up(&self, side: Side) -> bool {
         self.closing.is_some_and(|closing| closing.dead.has(side))
@@ -132,9 +138,14 @@ impl Tunnel<'_> {
         self.end.is_some()
     }
 
+    /// How it ended; of one that goes on, how it would if it were cut off now.
+    pub fn end(&self) -> End {
+        self.end.unwrap_or_else(|| self.judge(false))
+    }
+
     /// How it is, or how it ended. `text` is what has been gathered of the first Close.
     pub fn summary<'b>(&self, text: &'b [u8]) -> Summary<'b> {
-        let end = self.end.unwrap_or_else(|| self.judge(false));
+        let end = self.end();
         let is_theirs = self.closing.is_none() && end.code.is_some();
         Summary {
             end,
@@ -172,9 +183,19 @@ impl Tunnel<'_> {
         guard.is_some_and(|guard| guard.holds_until().is_some())
     }
 
-    /// When no message has gone by for too long.
-    pub(super) fn silent_at(&self) -> Option<Time> {
-        self.guard.as_ref().and_then(|guard| guard.silent_at())
+    /// What holds the client's bytes back, if anything does.
+    pub(super) fn holds_back(&self) -> Option<Reason> {
+        self.guard.as_ref().and_then(|guard| guard.holds_back())
+    }
+
+    /// The time in which a message has to go by, where there is one.
+    pub(super) fn silence(&self) -> Option<Patience> {
+        self.guard.as_ref().and_then(|guard| guard.patience())
+    }
+
+    /// That time as a side has it, which may have some of a message to take.
+    pub(super) fn silence_of(&self, side: Side) -> Option<Patience> {
+        self.silence().filter(|_| self.by.towards(side).bytes() > 0)
     }
 
     /// Why the message that must not pass is too much.

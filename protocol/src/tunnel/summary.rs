@@ -43,6 +43,8 @@ pub enum Reason {
     MessageTooBig,
     /// The client's messages came too fast.
     MessageRate,
+    /// The client had left, and what it had sent would have taken too long at its rate.
+    Rate,
     /// The process is to end, and asked for it in time.
     Drain,
     /// The process is to end, and the upstream's server is one that its successor does not have.
@@ -94,6 +96,7 @@ impl Reason {
             Self::Lifetime => "lifetime",
             Self::MessageTooBig => "message-too-big",
             Self::MessageRate => "message-rate",
+            Self::Rate => "rate",
             Self::Drain => "drain",
             Self::UpstreamDrain => "upstream-drain",
             Self::HandoverRefused => "handover-refused",

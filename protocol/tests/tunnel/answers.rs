@@ -6,7 +6,7 @@ use crate::case::*;
 use crate::world::World;
 
 /// Both sides have just been asked.
-fn asked() -> World {
+fn asked() -> World<'static> {
     let mut world = world(pings(true, true));
     world.wait(100);
     assert_eq!(world.client.got, PING);
@@ -235,7 +235,7 @@ fn a_close_that_was_passed_on_is_to_be_answered() {
 }
 
 /// Both sides have been sent a Close.
-fn closing() -> World {
+fn closing() -> World<'static> {
     let mut world = world(lasting(150, pings(true, true)));
     world.wait(100);
     world.sends(Side::Upstream, UNMASKED_PONG);

@@ -278,6 +278,54 @@ fn who_has_left_is_waited_for_no_longer_than_the_silent() {
 }
 
 #[test]
+fn nor_does_a_rate_of_bytes_keep_who_has_left_for_ever() {
+    let mut world = world(Terms {
+        limits: Limits {
+            idle: time(3000),
+            ..Limits::default()
+        },
+        bounds: Bounds {
+            rate: NonZeroU64::new(70),
+            ..Bounds::default()
+        },
+        ..Terms::default()
+    });
+    world.sends(Side::Client, BINARY.repeat(100));
+    world.wait(1000);
+    world.finishes(Side::Client);
+    world.wait(2999);
+    assert_eq!(world.client.got, b"");
+    world.wait(1);
+    assert_eq!(world.client.got, POLICY);
+    // A second's worth was there at the start.
+    let came = world.upstream.got.len() - masked_close(0).len();
+    assert!((49 * 7..=50 * 7).contains(&came), "{came}");
+    world.sends(Side::Upstream, POLICY);
+    world.wait(CLOSE_TIMEOUT.get() as Time);
+    assert_ended(&world, None, Reason::Rate, Some(1008));
+}
+
+#[test]
+fn what_a_client_has_left_at_its_rate_is_passed_on() {
+    let mut world = world(Terms {
+        limits: Limits {
+            idle: time(3000),
+            ..Limits::default()
+        },
+        bounds: Bounds {
+            rate: NonZeroU64::new(70),
+            ..Bounds::default()
+        },
+        ..Terms::default()
+    });
+    world.sends(Side::Client, BINARY.repeat(20));
+    world.finishes(Side::Client);
+    world.wait(1500);
+    assert_eq!(world.upstream.got, BINARY.repeat(20));
+    assert_ended(&world, Some(Side::Client), Reason::NoCloseFrame, None);
+}
+
+#[test]
 fn who_has_to_wait_is_neither_silent_nor_dead() {
     let mut world = world(Terms {
         limits: Limits {

@@ -30,7 +30,7 @@ fn limits(of: Side) -> [(Limits, Reason); 3] {
 
 /// A tunnel that has been used and has a thousand bytes now for a side whose socket holds some of them, and
 /// takes no more for now where that is what there is a time for.
-fn behind(of: Side, limits: Limits) -> World {
+fn behind(of: Side, limits: Limits) -> World<'static> {
     let mut world = world(limits);
     let frame = match of {
         Side::Client => HELLO,
@@ -262,7 +262,7 @@ fn no_socket_is_looked_at_without_need() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(cases(400)))]
 
     /// A side is given up no sooner than it has taken nothing for three quarters of its time, and no later
     /// than it has for that time and another quarter.

@@ -9,12 +9,13 @@ use websocket_protocol::tunnel::{
     Bounds, Count, End, Excess, Farewell, Limits, MessageRate, Reason, Side,
 };
 
-use crate::case::{GOING_AWAY, HELLO, MASKED, PING, PONG, lasting, pings, time, world};
-use crate::orders::{Step, step, stream, take, terms, unblock};
+use crate::case::{GOING_AWAY, HELLO, MASKED, PING, PONG, cases, lasting, pings, time, world};
+use crate::orders::{step, stream, terms};
+use crate::steps::{take, unblock};
 use crate::world::{Terms, World};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(cases(600)))]
 
     /// The same happens to two tunnels, of which one is handed over after each step.
     #[test]
@@ -31,10 +32,10 @@ proptest! {
             world.upstream.stream = upstream.concat();
         }
         let [stays, moves] = &mut worlds;
-        for step in steps.iter().filter(|step| !matches!(step, Step::Moves)) {
+        for step in &steps {
             take(stays, step);
             take(moves, step);
-            moves.hand_over();
+            moves.hand_over_to(terms);
             for world in [&mut *stays, &mut *moves] {
                 if !world.is_over {
                     world.looks_at_all();
@@ -64,7 +65,7 @@ fn a_frame_that_has_begun_goes_on() {
     let mut world = world(Limits::default());
     for byte in HELLO.chunks(1) {
         world.sends(Side::Upstream, byte);
-        assert!(world.hand_over());
+        assert!(world.hand_over_to(Limits::default()));
         world.looks_at_all();
     }
     assert_eq!(world.client.got, HELLO);
@@ -76,7 +77,7 @@ fn what_waits_goes_along() {
     let mut world = world(Limits::default());
     world.client.room = 3;
     world.sends(Side::Upstream, HELLO);
-    assert!(world.hand_over());
+    assert!(world.hand_over_to(Limits::default()));
     world.looks_at_all();
     assert_eq!(world.client.got, &HELLO[..3]);
     world.takes(Side::Client, 100);
@@ -88,7 +89,7 @@ fn an_answer_to_a_ping_that_was_sent_before_is_kept_back() {
     let mut world = world(pings(true, false));
     world.wait(100);
     assert_eq!(world.client.got, PING);
-    assert!(world.hand_over());
+    assert!(world.hand_over_to(pings(true, false)));
     world.looks_at_all();
     world.wait(20);
     world.sends(Side::Client, PONG);
@@ -104,7 +105,7 @@ fn a_ping_by_half_goes_out_whole() {
     world.client.room = 2;
     world.wait(100);
     assert_eq!(world.client.got, &PING[..2]);
-    assert!(world.hand_over());
+    assert!(world.hand_over_to(pings(true, false)));
     world.looks_at_all();
     world.takes(Side::Client, 100);
     world.sends(Side::Upstream, HELLO);
@@ -123,7 +124,7 @@ fn the_time_to_take_something_goes_on() {
     world.sends(Side::Upstream, HELLO);
     for _ in 0..9 {
         world.wait(10);
-        assert!(world.hand_over());
+        assert!(world.hand_over_to(limits));
         world.looks_at_all();
     }
     assert!(!world.is_over);
@@ -143,7 +144,7 @@ fn a_message_that_is_too_big_in_all_stays_so() {
     let mut world = World::new(terms, 0);
     // Five bytes and more to come.
     world.sends(Side::Client, [&[0x01], &MASKED[1..]].concat());
-    assert!(world.hand_over());
+    assert!(world.hand_over_to(terms));
     world.looks_at_all();
     world.sends(Side::Client, b"\x80\x82\x01\x02\x03\x04ab");
     assert_eq!(world.tunnel.summary(b"").end.reason, Reason::MessageTooBig);
@@ -168,7 +169,7 @@ fn rated(per_minute: u32, excess: Excess) -> Terms {
 fn no_rate_begins_anew() {
     let mut world = World::new(rated(60, Excess::Close), 0);
     world.sends(Side::Client, MASKED);
-    assert!(world.hand_over());
+    assert!(world.hand_over_to(rated(60, Excess::Close)));
     world.looks_at_all();
     world.wait(500);
     world.sends(Side::Client, MASKED);
@@ -233,7 +234,7 @@ fn one_that_ends_stays() {
     for end in ends {
         let mut world = world(Limits::default());
         end(&mut world);
-        assert!(!world.hand_over());
+        assert!(!world.hand_over_to(Limits::default()));
     }
 }
 
@@ -242,7 +243,7 @@ fn one_that_may_not_go_on_says_so_to_both_sides() {
     let mut world = world(Limits::default());
     world.client.room = 3;
     world.sends(Side::Upstream, HELLO);
-    assert!(world.hand_over());
+    assert!(world.hand_over_to(Limits::default()));
     let now = world.now;
     world.tunnel.refuse(now);
     world.client.room = 100;

@@ -6,35 +6,16 @@ use std::num::{NonZeroU32, NonZeroU64};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use websocket_protocol::tunnel::{
-    Bounds, CLOSE_TIMEOUT, Excess, Limits, MessageRate, Ping, Reason, Side,
-};
+use websocket_protocol::tunnel::{Bounds, Excess, Limits, MessageRate, Ping, Reason, Side};
 
-use crate::case::{PING, messages_of};
-use crate::world::{MASK, Terms, World};
-
-const THEIR_MASK: [u8; 4] = [0x11, 0x22, 0x33, 0x44];
-
-#[derive(Clone, Debug)]
-pub enum Step {
-    Arrives(Side, usize),
-    Takes(Side, usize),
-    /// Its socket takes nothing more, and admits that or not.
-    Blocks(Side, bool),
-    Piece(Side, usize),
-    /// Its socket holds what it takes, or not.
-    Reads(Side, bool),
-    Acknowledges(Side, usize),
-    Turn(Side),
-    Wait(usize),
-    Drain(usize),
-    Finishes(Side),
-    /// Another process goes on with it.
-    Moves,
-}
+use crate::case::{PING, cases, messages_of};
+use crate::passage::{comes_to_an_end, is_passed_on, keeps_to};
+use crate::steps::{Step, take, unblock};
+use crate::wire::{THEIR_MASK, frame, frames, without_ours};
+use crate::world::{Terms, World};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(cases(600)))]
 
     #[test]
     fn nothing_is_lost_doubled_or_held_for_ever(
@@ -49,37 +30,10 @@ proptest! {
         world.upstream.stream = upstream.concat();
         for step in &steps {
             take(&mut world, step);
-            check(&world)?;
+            fails(is_passed_on(&world))?;
         }
         unblock(&mut world);
-        check(&world)?;
-        let reason = world.tunnel.summary(b"").end.reason;
-        let goes_on = matches!(reason, Reason::Normal | Reason::NoCloseFrame | Reason::Error);
-        if !goes_on {
-            // It is closing, and the peers need not answer.
-            world.wait(CLOSE_TIMEOUT.get() as usize);
-            prop_assert!(world.is_over);
-        }
-        if !world.is_over {
-            // Nothing has ended it: so all has arrived.
-            prop_assert!(!is_closed(&world.client.got, false));
-            prop_assert!(!is_closed(&world.upstream.got, true));
-            for (sender, receiver, masked) in [
-                (&world.client, &world.upstream, true),
-                (&world.upstream, &world.client, false),
-            ] {
-                let (theirs, rest) = without_ours(&receiver.got, masked);
-                let (sent, unfinished) = without_answers(&sender.stream[..sender.arrived]);
-                // What may yet be an answer waits.
-                let may_wait = answers().iter().any(|answer| answer.starts_with(&unfinished));
-                let has_all = rest == unfinished || (rest.is_empty() && may_wait);
-                prop_assert!(theirs == sent && has_all, "{:?}", receiver.got);
-            }
-            world.finishes(Side::Client);
-        }
-        prop_assert!(world.is_over, "it goes on without its client");
-        let reason = world.tunnel.summary(b"").end.reason;
-        prop_assert!(reason != Reason::Error);
+        fails(comes_to_an_end(&mut world))?;
     }
 
     #[test]
@@ -132,7 +86,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(cases(600)))]
 
     #[test]
     fn messages_come_no_faster_than_they_may(
@@ -143,203 +97,18 @@ proptest! {
         let bounds = Bounds { message_rate: Some(message_rate), ..Bounds::default() };
         let mut world = World::new(Terms { bounds, ..Terms::default() }, 0);
         world.client.stream = client.concat();
-        let MessageRate { per_minute, burst, excess } = message_rate;
-        let per_minute = per_minute.get() as usize;
-        // What comes within 20 ms comes at once.
-        let at_once = (burst as usize + 1).max(per_minute * 20 / 60_000);
         for step in &steps {
             take(&mut world, step);
-            let begun = frames(&world.upstream.got).iter().filter(|frame| frame.opcode == 2).count();
-            let most = at_once + per_minute * world.now / 60_000;
-            prop_assert!(begun <= most, "{begun} messages, where {most} may be");
+            fails(keeps_to(message_rate, &world, 0))?;
         }
         unblock(&mut world);
         let reason = world.tunnel.summary(b"").end.reason;
-        prop_assert!(reason != Reason::MessageRate || excess == Excess::Close);
+        prop_assert!(reason != Reason::MessageRate || message_rate.excess == Excess::Close);
     }
 }
 
-pub fn take(world: &mut World, step: &Step) {
-    match *step {
-        Step::Arrives(side, count) => world.arrives(side, count),
-        Step::Takes(side, count) => world.takes(side, count),
-        Step::Blocks(side, admits) => {
-            world.peer(side).room = 0;
-            world.peer(side).is_asked = !admits;
-        }
-        Step::Piece(side, piece) => world.peer(side).piece = piece,
-        Step::Reads(side, reads) => world.peer(side).reads = reads,
-        Step::Acknowledges(side, count) => world.acknowledges(side, count),
-        Step::Turn(side) => world.turn(side),
-        Step::Wait(time) => world.wait(time),
-        Step::Drain(within) => {
-            let now = world.now;
-            world.tunnel.drain(within, None, now, within / 2);
-            world.turn(Side::Client);
-        }
-        Step::Finishes(side) => world.finishes(side),
-        Step::Moves => {
-            if world.hand_over() {
-                world.looks_at_all();
-            }
-        }
-    }
-}
-
-/// All arrives, all is taken, and a rate has the time it needs.
-pub fn unblock(world: &mut World) {
-    for side in Side::BOTH {
-        let peer = world.peer(side);
-        (peer.room, peer.piece) = (usize::MAX, usize::MAX);
-    }
-    for side in Side::BOTH {
-        world.arrives(side, usize::MAX);
-        world.turn(side.other());
-    }
-    for _ in 0..400 {
-        let is_held = world.tunnel.is_stuck(Side::Client);
-        let is_through = world.client.is_through() && world.upstream.is_through();
-        if world.is_over || (is_through && !is_held) {
-            return;
-        }
-        world.wait(1000);
-    }
-    panic!("something is held for ever");
-}
-
-/// What has come to each side so far is right.
-fn check(world: &World) -> Result<(), TestCaseError> {
-    for (sender, receiver, masked) in [
-        (&world.client, &world.upstream, true),
-        (&world.upstream, &world.client, false),
-    ] {
-        let (theirs, rest) = without_ours(&receiver.got, masked);
-        let (sent, unfinished) = without_answers(&sender.stream);
-        let sent = [sent, unfinished].concat();
-        let is_prefix = sent.starts_with(&[&theirs[..], &rest].concat());
-        // A frame of the tunnel's may be under way, or a Pong that answers nothing.
-        let own = [ours(masked), answers()].concat();
-        let is_begun = !rest.is_empty() && own.iter().any(|frame| frame.starts_with(&rest));
-        let is_ours = is_begun && sent.starts_with(&theirs);
-        prop_assert!(
-            is_prefix || is_ours,
-            "{:?} is not what was sent",
-            receiver.got
-        );
-        if let Some(end) = close_of_ours(&receiver.got, masked) {
-            prop_assert_eq!(end, receiver.got.len(), "something follows a Close");
-        }
-    }
-    Ok(())
-}
-
-fn is_closed(got: &[u8], masked: bool) -> bool {
-    close_of_ours(got, masked).is_some()
-}
-
-/// Where a Close of the tunnel's ends.
-fn close_of_ours(got: &[u8], masked: bool) -> Option<usize> {
-    let closes = &ours(masked)[1..];
-    let mut offset = 0;
-    frames(got).into_iter().find_map(|frame| {
-        offset += frame.bytes.len();
-        closes.contains(&frame.bytes).then_some(offset)
-    })
-}
-
-/// The whole frames that the other peer sent, and what follows the last whole frame.
-fn without_ours(got: &[u8], masked: bool) -> (Vec<u8>, Vec<u8>) {
-    let ours = [ours(masked), answers()].concat();
-    let frames = frames(got);
-    let whole = frames.iter().map(|frame| frame.bytes.len()).sum();
-    let theirs = frames
-        .into_iter()
-        .filter(|frame| !ours.contains(&frame.bytes));
-    (
-        theirs.flat_map(|frame| frame.bytes).collect(),
-        got[whole..].to_vec(),
-    )
-}
-
-/// Frames that a peer has sent, but for those that the tunnel may have kept from the other; and what
-/// follows the last whole frame.
-fn without_answers(sent: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let frames = frames(sent);
-    let whole = frames.iter().map(|frame| frame.bytes.len()).sum();
-    let answers = answers();
-    let theirs = frames.into_iter().map(|frame| frame.bytes);
-    let theirs: Vec<_> = theirs.filter(|frame| !answers.contains(frame)).collect();
-    (theirs.concat(), sent[whole..].to_vec())
-}
-
-/// Answers to the tunnel's Pings. A peer may send some without having been asked: those pass.
-fn answers() -> Vec<Vec<u8>> {
-    [None, Some(THEIR_MASK)]
-        .map(|mask| frame(10, true, &PING[2..], mask))
-        .into()
-}
-
-/// What the tunnel may put in: its Ping, and Closes that no peer of these tests sends.
-fn ours(masked: bool) -> Vec<Vec<u8>> {
-    let mut frames = vec![frame(9, true, &PING[2..], masked.then_some(MASK))];
-    for code in [1001u16, 1008, 1009, 1012] {
-        frames.push(frame(8, true, &code.to_be_bytes(), masked.then_some(MASK)));
-    }
-    frames
-}
-
-struct Parsed {
-    opcode: u8,
-    payload: Vec<u8>,
-    bytes: Vec<u8>,
-}
-
-/// Whole frames, read the obvious way.
-fn frames(mut bytes: &[u8]) -> Vec<Parsed> {
-    let mut all = vec![];
-    loop {
-        let [first, second, rest @ ..] = bytes else {
-            return all;
-        };
-        let (length, skip) = match (second & 0x7F, rest) {
-            (126, [high, low, ..]) => (usize::from(u16::from_be_bytes([*high, *low])), 4),
-            (126, _) => return all,
-            (length, _) => (usize::from(length), 2),
-        };
-        let skip = skip + if second & 0x80 != 0 { 4 } else { 0 };
-        let Some(payload) = bytes.get(skip..skip + length) else {
-            return all;
-        };
-        let (opcode, payload) = (first & 15, payload.to_vec());
-        let (frame, rest) = bytes.split_at(skip + length);
-        all.push(Parsed {
-            opcode,
-            payload,
-            bytes: frame.to_vec(),
-        });
-        bytes = rest;
-    }
-}
-
-fn frame(opcode: u8, fin: bool, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
-    let mut bytes = vec![opcode | if fin { 0x80 } else { 0 }];
-    let flag = if mask.is_some() { 0x80 } else { 0 };
-    match payload.len() {
-        length @ 0..126 => bytes.push(flag | length as u8),
-        length => {
-            bytes.push(flag | 126);
-            bytes.extend((length as u16).to_be_bytes());
-        }
-    }
-    bytes.extend(mask.iter().flatten());
-    let key = mask.unwrap_or_default();
-    bytes.extend(
-        payload
-            .iter()
-            .zip(key.iter().cycle())
-            .map(|(byte, key)| byte ^ key),
-    );
-    bytes
+fn fails(result: Result<(), String>) -> Result<(), TestCaseError> {
+    result.map_err(TestCaseError::fail)
 }
 
 /// Frames that a peer sends: messages in fragments, control frames between them, at the end a Close
@@ -457,6 +226,5 @@ pub fn step() -> impl Strategy<Value = Step> {
         3 => (1..600usize).prop_map(Step::Wait),
         1 => (1..500usize).prop_map(Step::Drain),
         1 => side().prop_map(Step::Finishes),
-        2 => Just(Step::Moves),
     ]
 }

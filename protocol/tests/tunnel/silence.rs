@@ -10,11 +10,15 @@ use crate::world::{Terms, World};
 const THEIR_PING: &[u8] = b"\x89\x81\0\0\0\0p";
 const THEIR_PONG: &[u8] = b"\x8a\x01p";
 
-fn silent_for(timeout: u32) -> World {
+fn silent_for(timeout: u32) -> World<'static> {
     bound(Bounds {
         message_timeout: NonZeroU32::new(timeout),
         ..Bounds::default()
     })
+}
+
+fn reason(world: &World) -> Reason {
+    world.tunnel.summary(b"").end.reason
 }
 
 #[track_caller]
@@ -114,6 +118,44 @@ fn what_a_slow_peer_takes_of_a_message_is_life() {
 }
 
 #[test]
+fn what_a_slow_peer_takes_of_what_its_socket_holds_is_life() {
+    for side in Side::BOTH {
+        let mut world = silent_for(200);
+        world.peer(side).reads = false;
+        let message = if side == Side::Client { HELLO } else { MASKED };
+        world.sends(side.other(), message.repeat(100));
+        for _ in 0..20 {
+            world.wait(49);
+            world.acknowledges(side, 1);
+            world.wait(1);
+        }
+        assert_eq!(reason(&world), Reason::Error);
+        // The last look saw the last byte; from then on nothing is taken.
+        world.wait(199);
+        assert_eq!(reason(&world), Reason::Error);
+        world.wait(1);
+        assert_eq!(reason(&world), Reason::MessageTimeout);
+    }
+}
+
+/// They are taken as soon as they arrive, and a look may find them on their way.
+#[test]
+fn what_a_peer_takes_of_control_frames_is_none() {
+    let mut world = silent_for(200);
+    world.client.reads = false;
+    world.client.is_far = true;
+    for _ in 0..19 {
+        world.wait(10);
+        world.sends(Side::Upstream, THEIR_PONG);
+        world.acknowledges(Side::Client, 2);
+    }
+    world.wait(9);
+    assert_eq!(reason(&world), Reason::Error);
+    world.wait(1);
+    assert_eq!(reason(&world), Reason::MessageTimeout);
+}
+
+#[test]
 fn what_is_no_frames_is_life() {
     let mut world = silent_for(100);
     for _ in 0..5 {
@@ -137,5 +179,6 @@ fn the_timer_is_not_moved_by_messages() {
         assert_eq!(world.timer, Some(100));
     }
     world.wait(50);
-    assert_eq!(world.timer, Some(150));
+    // The client's socket is looked at on the way to 150.
+    assert_eq!(world.timer, Some(124));
 }

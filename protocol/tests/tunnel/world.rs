@@ -31,8 +31,8 @@ impl From<Limits> for Terms {
     }
 }
 
-pub struct World {
-    pub tunnel: Tunnel<'static>,
+pub struct World<'a> {
+    pub tunnel: Tunnel<'a>,
     pub now: Time,
     pub client: Peer,
     pub upstream: Peer,
@@ -44,8 +44,6 @@ pub struct World {
     pub looks: usize,
     /// What the tunnel departs with.
     pub farewell: Option<Farewell>,
-    /// What it was made with, where that is known.
-    terms: Option<Terms>,
 }
 
 /// A peer, its socket, and the proxy's buffer for what comes from it.
@@ -57,6 +55,8 @@ pub struct Peer {
     read: usize,
     /// It sends nothing more than has arrived.
     pub finished: bool,
+    /// It has been read to its end.
+    has_ended: bool,
     unsent: Vec<u8>,
     /// How many bytes its socket takes at all.
     pub room: usize,
@@ -91,6 +91,11 @@ impl Peer {
         self.read == self.arrived
     }
 
+    /// Whether its end stands behind what is to be read.
+    fn has_left(&self) -> bool {
+        self.finished && !self.has_ended
+    }
+
     /// How many bytes its socket holds.
     pub fn holds(&self) -> usize {
         self.held
@@ -120,34 +125,29 @@ impl Peer {
     }
 }
 
-impl World {
+impl World<'static> {
+    /// A test makes few of them.
     pub fn new(terms: impl Into<Terms>, start: Time) -> Self {
         let terms = terms.into();
-        let mut world = Self::of(made(&terms, start, RANDOM), start);
-        world.terms = Some(terms);
-        world
+        let guard = Guard::new(terms.bounds, start).map(|guard| Box::leak(Box::new(guard)));
+        Self::with(terms, guard, start)
     }
 
-    /// Another process goes on with the tunnel, if it can be handed over. Whether it was.
-    pub fn hand_over(&mut self) -> bool {
-        let Some(terms) = self.terms.filter(|_| !self.is_over) else {
-            return false;
-        };
-        self.hand_over_to(terms)
-    }
-
-    /// Likewise one that has other terms.
-    pub fn hand_over_to(&mut self, terms: Terms) -> bool {
+    /// Another process goes on with the tunnel, with these terms, if it can be handed over. Whether it was.
+    pub fn hand_over_to(&mut self, terms: impl Into<Terms>) -> bool {
+        let terms = terms.into();
         let mut room = [0; 512];
-        let Some(length) = self.tunnel.save(&mut room, self.now) else {
+        let length = self.tunnel.save(&mut room, self.now);
+        let Some(length) = length.filter(|_| !self.is_over) else {
             return false;
         };
         let saved = Saved::read(&room[..length]).expect("what is written is read");
-        // Its clock is another, and no Ping of its own would be like those of this one.
-        let mut tunnel = made(&terms, self.now, !RANDOM);
+        let guard = Guard::new(terms.bounds, self.now).map(|guard| Box::leak(Box::new(guard)));
+        // No Ping of its own would be like those of the one before.
+        let mut tunnel = made(&terms, guard, self.now, !RANDOM);
         let unsent = (self.client.unsent.len(), self.upstream.unsent.len());
         assert!(tunnel.resume(saved, unsent, self.now));
-        (self.tunnel, self.terms) = (tunnel, Some(terms));
+        self.tunnel = tunnel;
         self.timer = None;
         true
     }
@@ -161,9 +161,16 @@ impl World {
             self.turn(side);
         }
     }
+}
+
+impl<'a> World<'a> {
+    /// The guard is made of the bounds in the terms.
+    pub fn with(terms: Terms, guard: Option<&'a mut Guard>, start: Time) -> Self {
+        Self::of(made(&terms, guard, start, RANDOM), start)
+    }
 
     /// Around a tunnel that has just begun.
-    pub fn of(tunnel: Tunnel<'static>, start: Time) -> Self {
+    pub fn of(tunnel: Tunnel<'a>, start: Time) -> Self {
         let mut world = Self {
             tunnel,
             now: start,
@@ -174,7 +181,6 @@ impl World {
             not_frames: vec![],
             looks: 0,
             farewell: None,
-            terms: None,
         };
         world.settle();
         world
@@ -281,7 +287,7 @@ impl World {
 
     fn pump(&mut self, from: Side) {
         self.moves(from);
-        if self.peer(from).finished && self.tunnel.is_stuck(from) {
+        if self.peer(from).has_left() && self.tunnel.is_held_back(from) {
             self.tunnel.leaves(from, self.now);
         }
     }
@@ -319,6 +325,7 @@ impl World {
             }
             if source.read == source.arrived {
                 if source.finished {
+                    source.has_ended = true;
                     tunnel.ended(from);
                 }
                 return;
@@ -338,10 +345,10 @@ impl World {
     }
 }
 
-fn made(terms: &Terms, now: Time, random: usize) -> Tunnel<'static> {
+fn made<'a>(terms: &Terms, guard: Option<&'a mut Guard>, now: Time, random: usize) -> Tunnel<'a> {
     let mut tunnel = Tunnel::new(terms.limits, now, random, MASK);
-    if let Some(guard) = Guard::new(terms.bounds, now) {
-        tunnel.hold_to(Box::leak(Box::new(guard)));
+    if let Some(guard) = guard {
+        tunnel.hold_to(guard);
     }
     if let Some(age) = terms.lifetime {
         let lifetime = Lifetime {

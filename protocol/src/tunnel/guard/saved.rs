@@ -5,7 +5,7 @@ use core::num::{NonZeroU32, NonZeroU64};
 
 use super::{Bytes, Delays, Guard, Messages, Silence};
 use crate::tunnel::bounds::{Bounds, Excess, MessageRate};
-use crate::tunnel::credit::{Credit, Rate};
+use crate::tunnel::credit::Credit;
 use crate::tunnel::direction::Direction;
 use crate::tunnel::summary::Reason;
 use crate::tunnel::time::{Time, put_time, take_time};
@@ -79,8 +79,8 @@ impl Guard {
         })
     }
 
-    /// Goes on as the one before, with bounds that may be others: no more is saved up than these allow. Where
-    /// there were none before, all that has gone by is paid for.
+    /// Goes on as the one before, with bounds that may be others. Where there were none before, all that has gone
+    /// by is paid for.
     pub(in crate::tunnel) fn go_on(&mut self, before: Option<&Self>, client: &Direction, now: Time) {
         let fresh = *self;
         if let Some(before) = before {
@@ -90,24 +90,18 @@ impl Guard {
             };
         }
         let had = before.map_or(Bounds::default(), |before| before.bounds);
-        match self.bounds.rate.map(Rate::per_second) {
-            Some(rate) if had.rate.is_some() => self.bytes.credit.cap(rate),
-            _ => {
-                self.bytes = Bytes {
-                    paid: client.bytes(),
-                    ..fresh.bytes
-                };
-            }
+        if had.rate.is_none() {
+            self.bytes = Bytes {
+                paid: client.bytes(),
+                ..fresh.bytes
+            };
         }
-        match self.bounds.message_rate.map(Rate::from) {
-            Some(rate) if had.message_rate.is_some() => self.messages.credit.cap(rate),
-            _ => {
-                self.messages = Messages {
-                    paid: client.scanner.begun(),
-                    delays: self.messages.delays,
-                    ..fresh.messages
-                };
-            }
+        if had.message_rate.is_none() {
+            self.messages = Messages {
+                paid: client.scanner.begun(),
+                delays: self.messages.delays,
+                ..fresh.messages
+            };
         }
         if had.message_timeout.is_none() {
             self.silence.since = now;
