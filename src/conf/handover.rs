@@ -5,7 +5,8 @@ use core::ffi::{c_char, c_void};
 use nginx_sys::{ngx_command_t, ngx_conf_t};
 
 use super::MainConf;
-use super::words::{IS_DUPLICATE, refuse};
+use super::once::IS_DUPLICATE;
+use super::words::refuse;
 use crate::nginx::{conf, string};
 use crate::types::Handover;
 
