@@ -28,7 +28,10 @@ pub unsafe extern "C" fn set_handover(
         (Some(b"on"), None | Some(b"recheck")) => Some(Handover::Recheck),
         (Some(b"on"), Some(b"trust")) => Some(Handover::Trust),
         _ => {
-            return refuse(cf, format_args!("\"off\", \"on\", \"on recheck\" or \"on trust\""));
+            return refuse(
+                cf,
+                format_args!("\"off\", \"on\", \"on recheck\" or \"on trust\""),
+            );
         }
     });
     conf::OK

@@ -119,9 +119,7 @@ impl MainConf {
     /// `websocket_handover`, where there is anything to hand over.
     pub fn handover(&self) -> Option<Handover> {
         let handover = self.handover.flatten()?;
-        self.levels()
-            .any(|level| level.is_on())
-            .then_some(handover)
+        self.levels().any(|level| level.is_on()).then_some(handover)
     }
 
     /// Notes a level. `None` when there is no memory.

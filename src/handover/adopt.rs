@@ -4,9 +4,9 @@
 use core::ptr;
 
 use nginx_sys::{
-    NGX_LOG_WARN, ngx_connection_t, ngx_create_pool, ngx_destroy_pool,
-    ngx_get_connection, ngx_http_close_connection, ngx_http_connection_t, ngx_listening_t,
-    ngx_log_t, ngx_palloc, ngx_pnalloc, ngx_pool_t, ngx_sock_ntop, sockaddr, socklen_t,
+    NGX_LOG_WARN, ngx_connection_t, ngx_create_pool, ngx_destroy_pool, ngx_get_connection,
+    ngx_http_close_connection, ngx_http_connection_t, ngx_listening_t, ngx_log_t, ngx_palloc,
+    ngx_pnalloc, ngx_pool_t, ngx_sock_ntop, sockaddr, socklen_t,
 };
 use websocket_protocol::handover::{Account, Message};
 
@@ -31,7 +31,9 @@ pub fn adopt(parcel: Parcel, log: *mut ngx_log_t) {
     let message = match Message::read(bytes.bytes()) {
         Ok(message) => message,
         Err(fault) => {
-            let text = format_args!("websocket handover: a tunnel is lost: its message is wrong: {fault:?}");
+            let text = format_args!(
+                "websocket handover: a tunnel is lost: its message is wrong: {fault:?}"
+            );
             return log::cycle(log, NGX_LOG_WARN, text);
         }
     };
@@ -43,7 +45,12 @@ pub fn adopt(parcel: Parcel, log: *mut ngx_log_t) {
     // SAFETY: the kernel has written both addresses.
     let found = unsafe { listening::find((&raw mut local.address).cast(), local.length) };
     let Some(listening) = found else {
-        return turn_away::sockets(sockets, &message, log, "nothing listens where its client is connected");
+        return turn_away::sockets(
+            sockets,
+            &message,
+            log,
+            "nothing listens where its client is connected",
+        );
     };
     // SAFETY: the addresses are the socket's, and the listening one is of this worker's.
     let made = unsafe { connect(listening, client, &mut peer, &message.account, log) };

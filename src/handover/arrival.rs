@@ -6,14 +6,14 @@ use core::ffi::c_void;
 use core::ptr;
 
 use nginx_sys::{
-    NGX_LOG_NOTICE, ngx_connection_t, ngx_event_free_peer_pt, ngx_event_get_peer_pt, ngx_http_upstream_conf_t,
-    ngx_http_upstream_resolved_t, ngx_log_t, ngx_pool_cleanup_add,
+    NGX_LOG_NOTICE, ngx_connection_t, ngx_event_free_peer_pt, ngx_event_get_peer_pt,
+    ngx_http_upstream_conf_t, ngx_http_upstream_resolved_t, ngx_log_t, ngx_pool_cleanup_add,
 };
 use websocket_protocol::handover::Message;
 
 use super::memory::Memory;
 use super::parcel::Descriptor;
-use super::{receive, turn_away};
+use super::{tally, turn_away};
 use crate::nginx::{Request, log};
 
 pub struct Arrival {
@@ -190,9 +190,11 @@ unsafe extern "C" fn end(kept: *mut c_void) {
     unsafe {
         let arrival = (*kept.cast::<Kept>()).arrival;
         if let Some(lost) = arrival.as_ref() {
-            let summary = turn_away::without_client(lost);
-            receive::note(false);
-            let text = format_args!("websocket handover refused: nginx has closed the client's connection; {summary}");
+            let summary = turn_away::without_client(&lost.message, lost.socket.take());
+            tally::note(false);
+            let text = format_args!(
+                "websocket handover refused: nginx has closed the client's connection; {summary}"
+            );
             log::cycle((*nginx_sys::ngx_cycle).log, NGX_LOG_NOTICE, text);
         }
         free(arrival);

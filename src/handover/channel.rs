@@ -49,7 +49,11 @@ pub unsafe fn in_force(cycle: *mut ngx_cycle_t, is_needed: bool) {
         close();
         let text = "there is no channel for tunnels to be handed over by: they are not";
         // SAFETY: the caller vouches for the cycle, which has a log.
-        log::cycle(unsafe { (*cycle).log }, NGX_LOG_ALERT, format_args!("{text}"));
+        log::cycle(
+            unsafe { (*cycle).log },
+            NGX_LOG_ALERT,
+            format_args!("{text}"),
+        );
         return;
     }
     for (variable, descriptor) in VARIABLES {
@@ -175,7 +179,14 @@ fn read_generation() -> Option<i64> {
     let mut words = [0_u64; 2];
     let size = size_of_val(&words);
     // SAFETY: the words are as many; a descriptor that is none, or is of another kind, is an error.
-    let read = unsafe { libc::pread(FILE.load(Ordering::Relaxed), words.as_mut_ptr().cast(), size, 0) };
+    let read = unsafe {
+        libc::pread(
+            FILE.load(Ordering::Relaxed),
+            words.as_mut_ptr().cast(),
+            size,
+            0,
+        )
+    };
     let [magic, generation] = words;
     let is_ours = usize::try_from(read) == Ok(size) && magic == MAGIC;
     i64::try_from(generation).ok().filter(|_| is_ours)
@@ -184,7 +195,8 @@ fn read_generation() -> Option<i64> {
 fn write_words(words: [u64; 2]) -> bool {
     let size = size_of_val(&words);
     // SAFETY: the words are as many.
-    let written = unsafe { libc::pwrite(FILE.load(Ordering::Relaxed), words.as_ptr().cast(), size, 0) };
+    let written =
+        unsafe { libc::pwrite(FILE.load(Ordering::Relaxed), words.as_ptr().cast(), size, 0) };
     usize::try_from(written) == Ok(size)
 }
 
@@ -192,7 +204,13 @@ fn write_words(words: [u64; 2]) -> bool {
 pub fn enter() -> bool {
     for (_, descriptor) in VARIABLES {
         // SAFETY: it is the channel's; what a worker may execute has no use for it.
-        unsafe { libc::fcntl(descriptor.load(Ordering::Relaxed), libc::F_SETFD, libc::FD_CLOEXEC) };
+        unsafe {
+            libc::fcntl(
+                descriptor.load(Ordering::Relaxed),
+                libc::F_SETFD,
+                libc::FD_CLOEXEC,
+            )
+        };
     }
     let own = GENERATION.load(Ordering::Relaxed);
     ask(libc::F_SETLK, libc::F_RDLCK, own, 1).is_some()

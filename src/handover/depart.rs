@@ -5,8 +5,7 @@ use core::cell::UnsafeCell;
 use core::ptr::NonNull;
 
 use nginx_sys::{
-    NGX_LOG_NOTICE, ngx_add_timer, ngx_connection_t, ngx_cycle, ngx_event_t, ngx_log_t,
-    ngx_msec_t,
+    NGX_LOG_NOTICE, ngx_add_timer, ngx_connection_t, ngx_cycle, ngx_event_t, ngx_log_t, ngx_msec_t,
 };
 use websocket_protocol::Counted;
 
@@ -301,8 +300,12 @@ fn tell() {
         return;
     };
     if gone > 0 || stayed > 0 {
-        let (gone, stay) = (Counted(gone, "tunnel"), if stayed == 1 { "stays" } else { "stay" });
-        let text = format_args!("websocket handover: {gone} handed over in {took} ms, {stayed} {stay}");
+        let (gone, stay) = (
+            Counted(gone, "tunnel"),
+            if stayed == 1 { "stays" } else { "stay" },
+        );
+        let text =
+            format_args!("websocket handover: {gone} handed over in {took} ms, {stayed} {stay}");
         log::cycle(cycle_log(), NGX_LOG_NOTICE, text);
     }
 }

@@ -43,7 +43,17 @@ pub unsafe fn proxy(connection: *const ngx_connection_t, log: *mut ngx_log_t) ->
     if !is_text(from) || !is_text(to) {
         return None;
     }
-    let parts = [family, from, b" ", to, b" ", source.of(told.src_port), b" ", target.of(told.dst_port), b"\r\n"];
+    let parts = [
+        family,
+        from,
+        b" ",
+        to,
+        b" ",
+        source.of(told.src_port),
+        b" ",
+        target.of(told.dst_port),
+        b"\r\n",
+    ];
     put(parts.into_iter(), log)
 }
 
@@ -64,7 +74,9 @@ impl Digits {
             number /= 10;
         }
         let zeros = self.0.iter().take_while(|digit| **digit == b'0').count();
-        self.0.get(zeros.min(self.0.len() - 1)..).unwrap_or_default()
+        self.0
+            .get(zeros.min(self.0.len() - 1)..)
+            .unwrap_or_default()
     }
 }
 
@@ -75,7 +87,12 @@ fn head(line: &[&[u8]], headers: Headers<'_>, log: *mut ngx_log_t) -> Option<Mem
         let name = unsafe { string::bytes(&header.key) };
         [name, b": ", value(header), b"\r\n"]
     });
-    let all = line.iter().copied().chain([&b"\r\n"[..]]).chain(lines).chain([&b"\r\n"[..]]);
+    let all = line
+        .iter()
+        .copied()
+        .chain([&b"\r\n"[..]])
+        .chain(lines)
+        .chain([&b"\r\n"[..]]);
     put(all, log)
 }
 

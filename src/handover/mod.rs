@@ -12,6 +12,7 @@
 mod adopt;
 mod arrival;
 mod channel;
+mod choose;
 mod depart;
 mod detach;
 mod guide;
@@ -23,13 +24,14 @@ mod parcel;
 mod phases;
 mod receive;
 mod replay;
+mod tally;
 mod turn_away;
 mod worker;
 
 pub use arrival::{Arrival, forget, handovers, of};
 pub use guide::guide;
 pub use phases::arrange;
-pub use receive::note;
 pub use replay::{end_replay, is_arriving, is_turned_away, land};
+pub use tally::note;
 pub use turn_away::{close, shut};
 pub use worker::{in_force, init_process};

@@ -182,7 +182,11 @@ fn receive_into(room: &mut [u8]) -> Option<(usize, [Option<Descriptor>; MOST_DES
                 rights.cmsg_level == libc::SOL_SOCKET && rights.cmsg_type == libc::SCM_RIGHTS;
             let length = rights.cmsg_len.saturating_sub(libc::CMSG_LEN(0) as usize);
             let numbers = libc::CMSG_DATA(first).cast::<libc::c_int>();
-            let found = if is_rights { length / size_of::<libc::c_int>() } else { 0 };
+            let found = if is_rights {
+                length / size_of::<libc::c_int>()
+            } else {
+                0
+            };
             for (at, place) in descriptors.iter_mut().take(found).enumerate() {
                 *place = Some(Descriptor(numbers.add(at).read_unaligned()));
             }
@@ -195,7 +199,9 @@ fn receive_into(room: &mut [u8]) -> Option<(usize, [Option<Descriptor>; MOST_DES
 fn read_all(file: &Descriptor, log: *mut ngx_log_t) -> Option<Memory> {
     // SAFETY: of any descriptor this tells the size.
     let size = unsafe { libc::lseek(file.get(), 0, libc::SEEK_END) };
-    let size = usize::try_from(size).ok().filter(|size| *size <= handover::MOST)?;
+    let size = usize::try_from(size)
+        .ok()
+        .filter(|size| *size <= handover::MOST)?;
     let mut memory = Memory::new(size, log)?;
     // SAFETY: there is room for so many bytes.
     let read = unsafe { libc::pread(file.get(), memory.bytes_mut().as_mut_ptr().cast(), size, 0) };

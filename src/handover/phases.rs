@@ -68,9 +68,13 @@ unsafe fn stand_before(
         let before = (*functions).nelts;
         let rc = put_up(cf);
         let added = (*functions).nelts.checked_sub(before);
-        let last = pool::elements::<ngx_http_handler_pt>(functions).last().copied();
+        let last = pool::elements::<ngx_http_handler_pt>(functions)
+            .last()
+            .copied();
         (*functions).nelts = before;
-        let theirs = last.flatten().filter(|_| rc == NGX_OK as ngx_int_t && added == Some(1))?;
+        let theirs = last
+            .flatten()
+            .filter(|_| rc == NGX_OK as ngx_int_t && added == Some(1))?;
         let all = (*functions).elts.cast::<ngx_http_handler_pt>();
         let is_it = |at: &usize| {
             (*all.add(*at)).is_some_and(|function| core::ptr::fn_addr_eq(function, theirs))

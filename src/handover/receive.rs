@@ -1,17 +1,14 @@
 //! A worker takes in tunnels that others hand over: two whenever it is told that there are some, as all workers are,
 //! so that each gets its part.
 
-use core::cell::UnsafeCell;
-
 use nginx_sys::{
-    NGX_ERROR, NGX_LOG_NOTICE, NGX_LOG_WARN, ngx_add_timer, ngx_close_connection, ngx_connection_t, ngx_cycle,
+    NGX_ERROR, NGX_LOG_WARN, ngx_add_timer, ngx_close_connection, ngx_connection_t, ngx_cycle,
     ngx_cycle_t, ngx_event_t, ngx_get_connection, ngx_handle_read_event, ngx_log_t, ngx_msec_t,
     ngx_post_event, ngx_posted_next_events,
 };
-use websocket_protocol::Counted;
 
 use super::parcel::{Descriptor, Received};
-use super::{adopt, channel, parcel};
+use super::{adopt, channel, parcel, tally};
 use crate::nginx::log;
 
 /// More would put all in one worker.
@@ -22,31 +19,6 @@ const LEAST_FREE: usize = 16;
 
 /// How long a worker waits where it can't take in what is there, milliseconds.
 const PAUSE: ngx_msec_t = 50;
-
-/// How long nothing has to come for what has come to be told, milliseconds.
-const QUIET: ngx_msec_t = 500;
-
-/// What is told of tunnels that have been taken in.
-struct Tally {
-    event: ngx_event_t,
-    nobody: ngx_connection_t,
-    adopted: u64,
-    refused: u64,
-}
-
-struct Place(UnsafeCell<Option<Tally>>);
-
-// SAFETY: a worker is one thread.
-unsafe impl Sync for Place {}
-
-static TALLY: Place = Place(UnsafeCell::new(None));
-
-fn tally(look: impl FnOnce(&mut Tally)) {
-    // SAFETY: a worker is one thread, and no call is within another.
-    if let Some(tally) = unsafe { (*TALLY.0.get()).as_mut() } {
-        look(tally);
-    }
-}
 
 /// A worker begins. Whether it takes in tunnels.
 ///
@@ -74,19 +46,7 @@ pub unsafe fn begin(cycle: *mut ngx_cycle_t) -> bool {
             ngx_close_connection(connection);
             return false;
         }
-        *TALLY.0.get() = Some(Tally {
-            event: core::mem::zeroed(),
-            nobody: core::mem::zeroed(),
-            adopted: 0,
-            refused: 0,
-        });
-        tally(|tally| {
-            tally.nobody.fd = -1;
-            tally.event.data = (&raw mut tally.nobody).cast();
-            tally.event.handler = Some(tell);
-            tally.event.log = (*cycle).log;
-            tally.event.set_cancelable(1);
-        });
+        tally::begin((*cycle).log);
     }
     true
 }
@@ -146,36 +106,12 @@ fn take_one(log: *mut ngx_log_t) -> bool {
         }
         Received::Lost => {
             let text = "a tunnel that was handed over is lost: it has come without its sockets, or there is no memory";
-            log::cycle(log, NGX_LOG_WARN, format_args!("websocket handover: {text}"));
+            log::cycle(
+                log,
+                NGX_LOG_WARN,
+                format_args!("websocket handover: {text}"),
+            );
             true
         }
     }
-}
-
-/// A tunnel that was handed over goes on here, or may not.
-pub fn note(goes_on: bool) {
-    tally(|tally| {
-        if goes_on {
-            tally.adopted = tally.adopted.saturating_add(1);
-        } else {
-            tally.refused = tally.refused.saturating_add(1);
-        }
-        // nginx leaves a timer where it is when it is to move by little.
-        // SAFETY: the event is ours.
-        unsafe { ngx_add_timer(&raw mut tally.event, QUIET) };
-    });
-}
-
-unsafe extern "C" fn tell(event: *mut ngx_event_t) {
-    tally(|tally| {
-        let (adopted, refused) = (
-            core::mem::take(&mut tally.adopted),
-            core::mem::take(&mut tally.refused),
-        );
-        // SAFETY: nginx gives the event of the timer.
-        let log = unsafe { (*event).log };
-        let adopted = Counted(adopted, "tunnel");
-        let text = format_args!("websocket handover: {adopted} taken over, {refused} refused");
-        log::cycle(log, NGX_LOG_NOTICE, text);
-    });
 }

@@ -9,9 +9,8 @@ use websocket_protocol::Address;
 use websocket_protocol::handover::Message;
 use websocket_protocol::tunnel::{self as rules, Reason};
 
-use super::arrival::Arrival;
-use super::parcel::Sockets;
-use super::receive;
+use super::parcel::{Descriptor, Sockets};
+use super::tally;
 use crate::nginx::log;
 use crate::tunnel::turn_away;
 use crate::zone;
@@ -26,7 +25,7 @@ pub fn sockets(sockets: Sockets, message: &Message<'_>, log: *mut ngx_log_t, why
     shut(client);
     shut(upstream);
     count();
-    receive::note(false);
+    tally::note(false);
     let path = Path(message.request);
     let summary = Account(&rules);
     let text = format_args!("websocket handover refused: {why}; {path}{summary}");
@@ -34,17 +33,23 @@ pub fn sockets(sockets: Sockets, message: &Message<'_>, log: *mut ngx_log_t, why
 }
 
 /// nginx has closed the client's socket already.
-pub fn without_client(arrival: &Arrival) -> impl fmt::Display {
-    let upstream = arrival.socket.take();
-    let socket = upstream.as_ref().map_or(-1, |socket| socket.get());
-    let rules = close(&arrival.message, -1, socket);
+pub fn without_client(
+    message: &Message<'_>,
+    upstream: Option<Descriptor>,
+) -> impl fmt::Display + use<> {
+    let socket = upstream.as_ref().map_or(-1, Descriptor::get);
+    let rules = close(message, -1, socket);
     shut(socket);
     count();
     Owned(rules)
 }
 
 /// Both sides get what waits for them and a Close.
-pub fn close(message: &Message<'_>, client: libc::c_int, upstream: libc::c_int) -> rules::Tunnel<'static> {
+pub fn close(
+    message: &Message<'_>,
+    client: libc::c_int,
+    upstream: libc::c_int,
+) -> rules::Tunnel<'static> {
     let waiting = (message.from_client, message.from_upstream);
     turn_away(message.tunnel, waiting, (client, upstream))
 }
@@ -77,7 +82,11 @@ struct Path<'a>(&'a [u8]);
 
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.0.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+        let path = self
+            .0
+            .split(|byte| *byte == b' ')
+            .nth(1)
+            .unwrap_or_default();
         write!(f, "\"{}\" ", Address(path))
     }
 }

@@ -1,6 +1,8 @@
 //! What a master and a worker begin with.
 
-use nginx_sys::{NGX_PROCESS_WORKER, NGX_USE_EPOLL_EVENT, ngx_cycle_t, ngx_event_flags, ngx_process};
+use nginx_sys::{
+    NGX_PROCESS_WORKER, NGX_USE_EPOLL_EVENT, ngx_cycle_t, ngx_event_flags, ngx_process,
+};
 
 use super::{channel, depart, listening, receive};
 use crate::conf::MainConf;

@@ -36,7 +36,11 @@ pub fn is_refused(r: Request<'_>) -> bool {
         Some(why) => refuse(r, arrival, format_args!("{why}")),
         None => {
             let status = r.status();
-            refuse(r, arrival, format_args!("its request is answered {status} now"));
+            refuse(
+                r,
+                arrival,
+                format_args!("its request is answered {status} now"),
+            );
         }
     }
     // It is the last on its connection.
@@ -87,7 +91,9 @@ fn refuse(r: Request<'_>, arrival: &Arrival, why: fmt::Arguments<'_>) {
         if let Some(joined) = attempt.joined() {
             seam::step_aside(r, joined);
         }
-        attempt.handshake_time.set(Some(account.handshake_time as usize));
+        attempt
+            .handshake_time
+            .set(Some(account.handshake_time as usize));
         if let Some(place) = attempt.make_room(r, mem::size_of::<Tunnel>()) {
             // SAFETY: there is room for it, as long as the request lives.
             unsafe { place.write(Tunnel::turned_away(r.as_ptr(), LocationConf::of(r), rules)) };

@@ -4,8 +4,8 @@
 use core::ffi::{CStr, c_void};
 
 use nginx_sys::{
-    NGX_DECLINED, NGX_HTTP_BAD_REQUEST, NGX_HTTP_INTERNAL_SERVER_ERROR, NGX_HTTP_SERVICE_UNAVAILABLE, ngx_http_request_t,
-    ngx_int_t,
+    NGX_DECLINED, NGX_HTTP_BAD_REQUEST, NGX_HTTP_INTERNAL_SERVER_ERROR,
+    NGX_HTTP_SERVICE_UNAVAILABLE, ngx_http_request_t, ngx_int_t,
 };
 use websocket_protocol::{Cause, Evidence, Refusal, Seen, Status, Strictness, Upgrade};
 

@@ -6,10 +6,10 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
 use nginx_sys::{
-    NGX_DONE, NGX_HTTP_SPECIAL_RESPONSE, NGX_HTTP_SWITCHING_PROTOCOLS, NGX_HTTP_VERSION_9, NGX_HTTP_VERSION_20, ngx_del_timer,
-    ngx_http_clean_header, ngx_http_read_client_request_body, ngx_http_request_t,
-    ngx_http_upstream_state_t, ngx_int_t, ngx_list_push, ngx_log_t, ngx_msec_t, ngx_pfree,
-    ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
+    NGX_DONE, NGX_HTTP_SPECIAL_RESPONSE, NGX_HTTP_SWITCHING_PROTOCOLS, NGX_HTTP_VERSION_9,
+    NGX_HTTP_VERSION_20, ngx_del_timer, ngx_http_clean_header, ngx_http_read_client_request_body,
+    ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t, ngx_list_push, ngx_log_t, ngx_msec_t,
+    ngx_pfree, ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
 };
 
 use super::headers::{self, Headers, Name};

@@ -20,7 +20,6 @@ const ENDS = {
   "rate": "its client left too much behind",
   "drain": "its worker was to exit",
   "upstream-drain": "its server left the configuration",
-  "handover-refused": "the new configuration does not let it go on",
   "worker-shutdown": "its worker waited no longer",
   "worker-died": "its worker was killed or crashed: see the error log",
   "control": "it was closed by request",

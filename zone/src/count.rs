@@ -7,8 +7,8 @@ use websocket_protocol::Cause;
 use websocket_protocol::tunnel::{Count, Reason, Traffic};
 
 use crate::counters::{
-    ADOPTED, ATTEMPTS, CLOSED, DRAINED, ENDED, ESTABLISHED, FAILED, FROM_CLIENT, FROM_UPSTREAM, HOT,
-    OWN_LOOP, PINGS_LOST, PINGS_SENT, REJECTED, UNLISTED, UPSTREAM_FAILED, histogram_at,
+    ADOPTED, ATTEMPTS, CLOSED, DRAINED, ENDED, ESTABLISHED, FAILED, FROM_CLIENT, FROM_UPSTREAM,
+    HOT, OWN_LOOP, PINGS_LOST, PINGS_SENT, REJECTED, UNLISTED, UPSTREAM_FAILED, histogram_at,
 };
 use crate::histogram::{self, Kind};
 use crate::layout::{LABEL_BLOCK, UPSTREAM_BLOCK};
@@ -142,7 +142,13 @@ impl Writer<'_> {
         if let Some(words) = self.block(block) {
             observe(words, Kind::Handshake, handshake_ms);
         }
-        self.enter((label, block), place, self.next_id(), [begun, now], ESTABLISHED)
+        self.enter(
+            (label, block),
+            place,
+            self.next_id(),
+            [begun, now],
+            ESTABLISHED,
+        )
     }
 
     /// A tunnel is there from now on, and is counted so.

@@ -496,7 +496,11 @@ fn a_tunnel_that_goes_from_one_worker_to_another_is_counted_once() {
     let (id, mut carried) = (meter.id, Traffic::NONE);
     let mut noted = Noted::default();
     for (from, to) in [(&one, &other), (&other, &one), (&one, &other)] {
-        carried.from_client = count(carried.from_client.bytes + 10, carried.from_client.frames + 1, 1);
+        carried.from_client = count(
+            carried.from_client.bytes + 10,
+            carried.from_client.frames + 1,
+            1,
+        );
         from.moved(&meter, &noted, &carried);
         let label = to.label(b"chat");
         let next = to.adopted(label, &PLACE, id, [5000, 700]);
@@ -541,6 +545,9 @@ fn a_tunnel_that_is_turned_away_has_ended() {
     writer.turned_away(Reason::HandoverRefused, 1012);
     let totals = zone.totals();
     assert_eq!((totals.established(), totals.active()), (1, 0));
-    let closes: Vec<_> = totals.closes().map(|close| (close.code, close.count)).collect();
+    let closes: Vec<_> = totals
+        .closes()
+        .map(|close| (close.code, close.count))
+        .collect();
     assert_eq!(closes, [(Code::Defined(1012), 1)]);
 }

@@ -3,8 +3,8 @@
 use nginx_tests::{Nginx, wait_until};
 
 use crate::case::{
-    PROXIED, active, assert_closed, block, echo, gone, hand_over, hand_over_with, http, join, nginx,
-    number, only_line, value,
+    PROXIED, active, assert_closed, block, echo, gone, hand_over, hand_over_with, http, join,
+    nginx, number, only_line, value,
 };
 
 #[test]
@@ -26,7 +26,10 @@ fn a_tunnel_goes_on_in_a_new_worker() {
     assert_eq!(number(&line, "websocket_messages_in"), 2);
     assert_eq!(number(&line, "websocket_messages_out"), 2);
     let closed = nginx.wait_for_log("websocket closed after");
-    assert!(closed.ends_with("handed over 1 time") || closed.contains(", handed over 1 time, "), "{closed}");
+    assert!(
+        closed.ends_with("handed over 1 time") || closed.contains(", handed over 1 time, "),
+        "{closed}"
+    );
     assert_eq!(nginx.log_lines("websocket established").len(), 1);
     let told = nginx.wait_for_log("websocket handover: 1 tunnel handed over in ");
     assert!(told.contains(" 0 stay"), "{told}");

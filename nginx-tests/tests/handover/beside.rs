@@ -2,19 +2,17 @@
 
 use nginx_tests::{Certificate, Client, Nginx};
 
-use crate::case::{PROXIED, assert_closed, echo, gone, head, hand_over, http};
+use crate::case::{PROXIED, assert_closed, echo, gone, hand_over, head, http};
 
 #[test]
 fn tls_on_either_side_drains() {
     let (backend, certificate) = (echo(), Certificate::localhost());
-    let by_tls = nginx_tests::ScriptedBackend::on(
-        nginx_tests::Listen::Tls(certificate.clone()),
-        |conn| {
+    let by_tls =
+        nginx_tests::ScriptedBackend::on(nginx_tests::Listen::Tls(certificate.clone()), |conn| {
             let handshake = conn.read_request()?.head;
             conn.accept(&handshake)?;
             conn.echo_frames()
-        },
-    );
+        });
     let nginx = Nginx::http(format!(
         "{} websocket_drain 1s;
         server {{

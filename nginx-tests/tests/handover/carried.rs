@@ -25,7 +25,10 @@ fn frames_by_half() {
     for at in 1..from_client.len() {
         client.send(&from_client[..at]).unwrap();
         backend.write_all(&from_backend[..at.min(10)]).unwrap();
-        assert_eq!(client.read_bytes(at.min(10)).unwrap(), &from_backend[..at.min(10)]);
+        assert_eq!(
+            client.read_bytes(at.min(10)).unwrap(),
+            &from_backend[..at.min(10)]
+        );
         let mut got = vec![0; at];
         backend.read_exact(&mut got).unwrap();
         if at % 5 == 1 {
@@ -186,7 +189,9 @@ fn the_size_of_a_message_that_has_begun() {
         .send(Frame::text("123456").unfinished().masked().bytes())
         .unwrap();
     hand_over(&nginx);
-    client.send(Frame::new(0, "78901").masked().bytes()).unwrap();
+    client
+        .send(Frame::new(0, "78901").masked().bytes())
+        .unwrap();
     loop {
         let frame = client.frame();
         if frame.opcode == 8 {
@@ -222,7 +227,10 @@ fn a_lifetime_goes_on() {
     let mut client = join(&nginx);
     client.echo("young");
     // No longer, whatever the new one says.
-    hand_over_with(&mut nginx, &http(&format!("{PROXIED} websocket_max_lifetime 1h;")));
+    hand_over_with(
+        &mut nginx,
+        &http(&format!("{PROXIED} websocket_max_lifetime 1h;")),
+    );
     assert_closed(client, 1001);
     let line = only_line(&nginx);
     assert_eq!(value(&line, "websocket_close_reason"), "lifetime");
@@ -240,9 +248,14 @@ fn a_tunnel_that_is_closing_ends_where_it_is() {
     });
     let nginx = nginx(&backend).start();
     let mut client = join(&nginx);
-    client.send(Frame::close(1000, "").masked().bytes()).unwrap();
+    client
+        .send(Frame::close(1000, "").masked().bytes())
+        .unwrap();
     wait_until("the backend to get it", || {
-        backend.received(0).windows(2).any(|pair| pair == [0x88, 0x82])
+        backend
+            .received(0)
+            .windows(2)
+            .any(|pair| pair == [0x88, 0x82])
     });
     let old = nginx.worker_pids();
     nginx.reload();

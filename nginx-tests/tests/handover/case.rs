@@ -116,7 +116,10 @@ pub fn gone(nginx: &Nginx) {
 pub fn value<'a>(line: &'a str, name: &str) -> &'a str {
     let pairs = line.split(' ').filter_map(|pair| pair.split_once('='));
     let mut found = pairs.filter(|(key, _)| *key == name);
-    found.next().unwrap_or_else(|| panic!("no {name}: {line}")).1
+    found
+        .next()
+        .unwrap_or_else(|| panic!("no {name}: {line}"))
+        .1
 }
 
 #[track_caller]
@@ -138,7 +141,9 @@ pub fn only_line(nginx: &Nginx) -> String {
 #[track_caller]
 pub fn assert_closed(mut client: Client, code: u16) {
     assert_eq!(client.frame(), Frame::close(code, ""));
-    client.send(Frame::close(code, "").masked().bytes()).unwrap();
+    client
+        .send(Frame::close(code, "").masked().bytes())
+        .unwrap();
     assert_eq!(client.read_until_close(), b"");
 }
 

@@ -48,7 +48,10 @@ impl World {
 
     /// Whether a worker has been killed since, so that a tunnel may have been its own.
     fn was_killed_since(&self, time: Instant) -> bool {
-        self.killed.lock().unwrap().is_some_and(|killed| killed >= time)
+        self.killed
+            .lock()
+            .unwrap()
+            .is_some_and(|killed| killed >= time)
     }
 }
 
@@ -121,7 +124,11 @@ impl Tunnel {
             Ok(frame) if frame.close_code() == Some(1012) => Fate::Refused,
             Ok(frame) => {
                 let payload = frame.payload.get(..20).unwrap_or(&frame.payload);
-                Fate::Broken(format!("opcode {}, {}", frame.opcode, payload.escape_ascii()))
+                Fate::Broken(format!(
+                    "opcode {}, {}",
+                    frame.opcode,
+                    payload.escape_ascii()
+                ))
             }
             Err(error) => Fate::Broken(error.to_string()),
         }
@@ -144,6 +151,7 @@ impl Random {
 fn client(world: &World, path: &str, seed: u64) {
     let mut random = Random(seed);
     while !world.is_over.load(Ordering::Relaxed) {
+        let mut alive = Instant::now();
         let mut tunnel = match Tunnel::join(world.port, path) {
             Ok(Some(tunnel)) => tunnel,
             Ok(None) if path == "/go" => {
@@ -156,11 +164,12 @@ fn client(world: &World, path: &str, seed: u64) {
             Err(error) => return world.wrong(format!("no handshake with {path}: {error}")),
         };
         world.established.fetch_add(1, Ordering::Relaxed);
-        let mut alive = Instant::now();
         for _ in 0..20 + random.below(200) {
+            let begins = Instant::now();
             match tunnel.exchange(&mut random) {
                 Fate::Came => {
-                    alive = Instant::now();
+                    // It was so then; how long this client takes to notice is its own business.
+                    alive = begins;
                     world.messages.fetch_add(1, Ordering::Relaxed);
                 }
                 Fate::Refused if path == "/go" => {
@@ -263,7 +272,10 @@ fn no_tunnel_comes_to_harm() {
     let count = |number: &AtomicU64| number.load(Ordering::Relaxed);
     eprintln!(
         "{done:?} reloads, other configurations, binaries, kills, pauses; {} tunnels, {} rows of messages, {} refused, {} lost",
-        count(&world.established), count(&world.messages), count(&world.refused), count(&world.lost)
+        count(&world.established),
+        count(&world.messages),
+        count(&world.refused),
+        count(&world.lost)
     );
     let wrong = world.wrong.lock().unwrap();
     assert!(wrong.is_empty(), "{wrong:#?}\n{}", daemon.log());

@@ -118,7 +118,10 @@ impl Daemon {
             fs::read_to_string(format!("/proc/{pid}/cmdline"))
                 .is_ok_and(|title| title.starts_with("nginx: worker process"))
         };
-        list.split_whitespace().filter(is_worker).map(str::to_owned).collect()
+        list.split_whitespace()
+            .filter(is_worker)
+            .map(str::to_owned)
+            .collect()
     }
 
     pub fn signal(&self, signal: Signal) {

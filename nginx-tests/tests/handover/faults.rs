@@ -84,7 +84,10 @@ fn no_descriptors_left_in_the_new_worker() {
     let old = nginx.worker_pids();
     nginx.signal(Signal::HUP);
     let new = wait_for("a new worker", || {
-        nginx.worker_pids().into_iter().find(|pid| !old.contains(pid))
+        nginx
+            .worker_pids()
+            .into_iter()
+            .find(|pid| !old.contains(pid))
     });
     wait_until("it to take in tunnels", || takes_in(new));
     let limit = Some(first_free(new) + 1);
@@ -127,7 +130,11 @@ fn too_few_connections_in_the_new_worker() {
     let nginx = nginx(&backend).events("worker_connections 400;").start();
     let mut clients: Vec<Client> = (0..150).map(|_| join(&nginx)).collect();
     let config = fs::read_to_string(nginx.path("nginx.conf")).unwrap();
-    fs::write(nginx.path("nginx.conf"), config.replace("worker_connections 400", "worker_connections 100")).unwrap();
+    fs::write(
+        nginx.path("nginx.conf"),
+        config.replace("worker_connections 400", "worker_connections 100"),
+    )
+    .unwrap();
     nginx.reload();
     // It takes in what it has room for, and the rest comes back to the old worker.
     nginx.wait_for_log("websocket handover: ");
@@ -151,7 +158,10 @@ fn successors_that_do_nothing() {
     let old = nginx.worker_pids();
     nginx.signal(Signal::HUP);
     let new = wait_for("a new worker", || {
-        nginx.worker_pids().into_iter().find(|pid| !old.contains(pid))
+        nginx
+            .worker_pids()
+            .into_iter()
+            .find(|pid| !old.contains(pid))
     });
     kill(new, Signal::STOP);
     // Nobody takes them in: so they come back.
@@ -177,7 +187,10 @@ fn successors_that_are_killed() {
     let old = nginx.worker_pids();
     nginx.signal(Signal::HUP);
     let new = wait_for("a new worker", || {
-        nginx.worker_pids().into_iter().find(|pid| !old.contains(pid))
+        nginx
+            .worker_pids()
+            .into_iter()
+            .find(|pid| !old.contains(pid))
     });
     // It has not taken in any by now, and never will: the next one does, or they come back.
     kill(new, Signal::STOP);

@@ -35,7 +35,12 @@ fn assert_carried(block: &str, location: &str) {
         client.close_politely();
     }
     let lines = nginx.wait_for_access("tunnel.log", 6);
-    assert!(lines.iter().all(|line| value(line, "websocket_handovers") == "2"), "{lines:#?}");
+    assert!(
+        lines
+            .iter()
+            .all(|line| value(line, "websocket_handovers") == "2"),
+        "{lines:#?}"
+    );
 }
 
 const SERVERS: &str = "server %BACKEND%; server %OTHER%;";
@@ -69,7 +74,10 @@ fn servers_that_are_not_chosen_now() {
 
 #[test]
 fn addresses_out_of_variables() {
-    assert_carried("", "set $to %BACKEND%; proxy_pass http://$to; websocket on;");
+    assert_carried(
+        "",
+        "set $to %BACKEND%; proxy_pass http://$to; websocket on;",
+    );
     assert_carried(
         "upstream both { least_conn; server %BACKEND%; server %OTHER%; }",
         "set $to both; proxy_pass http://$to; websocket on;",
@@ -79,19 +87,31 @@ fn addresses_out_of_variables() {
 #[test]
 fn paths_and_redirects() {
     assert_carried("", "proxy_pass http://%BACKEND%/elsewhere/; websocket on;");
-    assert_carried("", "rewrite ^ /x break; proxy_pass http://%BACKEND%; websocket on;");
+    assert_carried(
+        "",
+        "rewrite ^ /x break; proxy_pass http://%BACKEND%; websocket on;",
+    );
     assert_carried(
         "",
         "try_files /nothing @there; } location @there { proxy_pass http://%BACKEND%; websocket on;",
     );
-    assert_carried("", "if ($http_upgrade) { proxy_pass http://%BACKEND%; } websocket on;");
-    assert_carried("", "proxy_pass http://%BACKEND%; websocket on; proxy_bind 127.0.0.1;");
+    assert_carried(
+        "",
+        "if ($http_upgrade) { proxy_pass http://%BACKEND%; } websocket on;",
+    );
+    assert_carried(
+        "",
+        "proxy_pass http://%BACKEND%; websocket on; proxy_bind 127.0.0.1;",
+    );
 }
 
 #[test]
 fn unix_sockets_on_both_sides() {
     let directory = tempfile::tempdir().unwrap();
-    let (front, back) = (directory.path().join("front"), directory.path().join("back"));
+    let (front, back) = (
+        directory.path().join("front"),
+        directory.path().join("back"),
+    );
     let backend = ScriptedBackend::on(Listen::Unix(back.clone()), |conn| {
         let handshake = conn.read_request()?.head;
         conn.accept(&handshake)?;
@@ -114,7 +134,10 @@ fn unix_sockets_on_both_sides() {
     client.close_politely();
     let line = only_line(&nginx);
     assert_eq!(value(&line, "websocket_handovers"), "1");
-    assert_eq!(value(&line, "upstream_addr"), format!("unix:{}", back.display()));
+    assert_eq!(
+        value(&line, "upstream_addr"),
+        format!("unix:{}", back.display())
+    );
     assert_eq!(backend.connections(), 1);
 }
 
@@ -123,8 +146,16 @@ fn unix_sockets_on_both_sides() {
 fn the_proxy_protocol_and_real_ip() {
     let backend = echo();
     for (client, proxy, limit) in [
-        ("192.0.2.7", "PROXY TCP4 192.0.2.7 192.0.2.1 4711 443\r\n", "allow 192.0.2.7; deny all;"),
-        ("2001:db8::7", "PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\n", "allow 2001:db8::7; deny all;"),
+        (
+            "192.0.2.7",
+            "PROXY TCP4 192.0.2.7 192.0.2.1 4711 443\r\n",
+            "allow 192.0.2.7; deny all;",
+        ),
+        (
+            "2001:db8::7",
+            "PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\n",
+            "allow 2001:db8::7; deny all;",
+        ),
     ] {
         let http = format!(
             "{} log_format who '$remote_addr $proxy_protocol_port $proxy_protocol_server_port $websocket_handovers';
@@ -171,7 +202,8 @@ fn frames_behind_the_handshake() {
     let nginx = nginx(&backend).start();
     let mut wire = Wire::connect(nginx.port()).unwrap();
     let frame = nginx_tests::Frame::text("early").masked().bytes();
-    wire.send([Handshake::new("/").bytes(), frame].concat()).unwrap();
+    wire.send([Handshake::new("/").bytes(), frame].concat())
+        .unwrap();
     let mut client = Client::over(wire);
     assert_eq!(client.read_head().unwrap().status(), 101);
     assert_eq!(client.frame(), nginx_tests::Frame::text("early"));

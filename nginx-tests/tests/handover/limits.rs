@@ -65,7 +65,11 @@ fn limit_conn_ends_none() {
 fn limit_req_asks_for_no_second_ticket() {
     let backend = echo();
     let zone = "limit_req_zone $server_port zone=one:64k rate=1r/m;";
-    let http = server("on", zone, &format!("{PROXIED} limit_req zone=one burst=4 nodelay;"));
+    let http = server(
+        "on",
+        zone,
+        &format!("{PROXIED} limit_req zone=one burst=4 nodelay;"),
+    );
     let nginx = nginx(http, &backend).start();
     let mut clients: Vec<Client> = (0..5).map(|_| join(&nginx)).collect();
     for _ in 0..3 {
@@ -129,8 +133,14 @@ fn an_auth_service_may_say_no() {
     let backend = echo();
     let auth = ScriptedBackend::start(|conn| {
         conn.read_request()?;
-        let answer = if conn.number() == 0 { "204 No Content" } else { "403 Forbidden" };
-        conn.send(format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
+        let answer = if conn.number() == 0 {
+            "204 No Content"
+        } else {
+            "403 Forbidden"
+        };
+        conn.send(format!(
+            "HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        ))
     });
     let nginx = nginx(asking("on"), &backend)
         .set("AUTH", auth.address())
@@ -140,7 +150,10 @@ fn an_auth_service_may_say_no() {
     nginx.reload();
     assert_closed(client, 1012);
     let refused = nginx.wait_for_log("websocket handover refused");
-    assert!(refused.contains("its request is answered 403 now"), "{refused}");
+    assert!(
+        refused.contains("its request is answered 403 now"),
+        "{refused}"
+    );
     gone(&nginx);
 }
 
@@ -181,7 +194,10 @@ fn stub_status_counts_no_request_twice() {
     let requests = || {
         let text = nginx_tests::client::get(nginx.port(), "/status").text();
         let line = text.lines().nth(2).unwrap().to_owned();
-        let numbers: Vec<u64> = line.split_whitespace().map(|n| n.parse().unwrap()).collect();
+        let numbers: Vec<u64> = line
+            .split_whitespace()
+            .map(|n| n.parse().unwrap())
+            .collect();
         numbers[2]
     };
     let mut clients: Vec<Client> = (0..5).map(|_| join(&nginx)).collect();

@@ -42,7 +42,10 @@ fn assert_refused(new: &str, why: &str) {
     let code = told.recv_timeout(*nginx_tests::DEADLINE);
     assert_eq!(code, Ok(1012), "the backend got another Close");
     let refused = nginx.wait_for_log("websocket handover refused: ");
-    assert!(refused.contains(why) && refused.contains("[notice]"), "{refused}");
+    assert!(
+        refused.contains(why) && refused.contains("[notice]"),
+        "{refused}"
+    );
     gone(&nginx);
     // It asked nobody for anything.
     assert_eq!((backend.connections(), other.connections()), (1, 0));
@@ -92,7 +95,9 @@ fn a_location_that_says_nothing() {
 
 #[test]
 fn a_location_that_asks_for_a_password() {
-    let private = http(&format!("{PROXIED} auth_basic x; auth_basic_user_file nobody;"));
+    let private = http(&format!(
+        "{PROXIED} auth_basic x; auth_basic_user_file nobody;"
+    ));
     assert_refused(&private, "its request is answered 40");
 }
 
@@ -127,7 +132,9 @@ fn a_location_without_websocket() {
 
 #[test]
 fn a_location_that_refuses_its_origin_or_its_handshake() {
-    let origin = http(&format!("{PROXIED} websocket_allow_origin https://example.com;"));
+    let origin = http(&format!(
+        "{PROXIED} websocket_allow_origin https://example.com;"
+    ));
     assert_refused(&origin, "its request is answered 403 now");
 }
 
@@ -154,7 +161,10 @@ fn an_address_that_is_gone_or_speaks_otherwise() {
         "{} server {{ listen 127.0.0.1:%PORT% proxy_protocol; location / {{ {PROXIED} }} }}",
         head("on")
     );
-    assert_refused(&proxy, "the PROXY protocol is spoken where its client is connected");
+    assert_refused(
+        &proxy,
+        "the PROXY protocol is spoken where its client is connected",
+    );
 }
 
 /// What stood in the old worker's memory goes out before the Close; behind a frame by half there is none.
@@ -177,7 +187,10 @@ fn what_waits_is_sent_before_the_close() {
     assert_eq!(value(&line, "status"), "101");
     assert_eq!(value(&line, "websocket_close_code"), "1012");
     let closed = nginx.wait_for_log("websocket closed after");
-    assert!(closed.contains("by nginx: handover-refused 1012") && closed.contains("[info]"), "{closed}");
+    assert!(
+        closed.contains("by nginx: handover-refused 1012") && closed.contains("[info]"),
+        "{closed}"
+    );
     assert_eq!(nginx.log_lines("websocket closed after").len(), 1);
     gone(&nginx);
 }

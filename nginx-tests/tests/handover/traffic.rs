@@ -26,7 +26,8 @@ impl Traffic {
         let threads = (0..threads)
             .map(|_| {
                 let (stop, messages) = (Arc::clone(&stop), Arc::clone(&messages));
-                let mut sockets: Vec<Numbered> = (0..tunnels).map(|_| Numbered::join(port)).collect();
+                let mut sockets: Vec<Numbered> =
+                    (0..tunnels).map(|_| Numbered::join(port)).collect();
                 thread::spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
                         for socket in &mut sockets {
@@ -86,7 +87,9 @@ impl Numbered {
     fn join(port: u16) -> Self {
         let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("nginx accepts");
         socket.set_nodelay(true).unwrap();
-        socket.set_read_timeout(Some(patient(Duration::from_secs(20)))).unwrap();
+        socket
+            .set_read_timeout(Some(patient(Duration::from_secs(20))))
+            .unwrap();
         socket.write_all(&Handshake::new("/").bytes()).unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -94,7 +97,11 @@ impl Numbered {
             socket.read_exact(&mut byte).expect("nginx answers");
             head.push(byte[0]);
         }
-        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", head.escape_ascii());
+        assert!(
+            head.starts_with(b"HTTP/1.1 101 "),
+            "{}",
+            head.escape_ascii()
+        );
         Self { socket, sent: 0 }
     }
 
@@ -124,7 +131,9 @@ impl Numbered {
 
     fn close(&mut self) -> Result<(), String> {
         let close = Frame::close(1000, "").masked().bytes();
-        self.socket.write_all(&close).map_err(|error| error.to_string())?;
+        self.socket
+            .write_all(&close)
+            .map_err(|error| error.to_string())?;
         match Frame::read(&mut self.socket) {
             Ok(frame) if frame.opcode == 8 => Ok(()),
             Ok(frame) if frame.opcode == 9 => self.close(),
@@ -190,11 +199,14 @@ fn a_thousand_tunnels_through_a_hundred_reloads() {
 }
 
 fn many(backend: &ScriptedBackend, workers: usize, lines: &str) -> nginx_tests::nginx::Setup {
-    Nginx::http(crate::case::http(&format!("{} {lines}", crate::case::PROXIED)))
-        .set("BACKEND", backend.address())
-        .workers(workers)
-        .main("worker_rlimit_nofile 10000;")
-        .events("worker_connections 4096;")
+    Nginx::http(crate::case::http(&format!(
+        "{} {lines}",
+        crate::case::PROXIED
+    )))
+    .set("BACKEND", backend.address())
+    .workers(workers)
+    .main("worker_rlimit_nofile 10000;")
+    .events("worker_connections 4096;")
 }
 
 #[track_caller]
@@ -203,7 +215,10 @@ fn reload_often(nginx: &Nginx, traffic: &Traffic, times: u32) {
         nginx.reload();
         let told = Instant::now();
         gone(nginx);
-        assert!(told.elapsed() < patient(Duration::from_secs(5)), "an old worker stays");
+        assert!(
+            told.elapsed() < patient(Duration::from_secs(5)),
+            "an old worker stays"
+        );
         traffic.goes_on();
     }
 }

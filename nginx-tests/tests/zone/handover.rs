@@ -17,7 +17,7 @@ fn counters_and_tunnels_are_what_they_would_be_without() {
     let known = |zone| {
         let mut known: Vec<_> = tunnels(zone)
             .iter()
-            .map(|tunnel| (tunnel.numbers.id, tunnel.numbers.begun, tunnel.client))
+            .map(|tunnel| (tunnel.numbers.id, tunnel.numbers.begun, tunnel.who.client))
             .collect();
         known.sort_by_key(|(id, ..)| *id);
         known
@@ -42,16 +42,23 @@ fn counters_and_tunnels_are_what_they_would_be_without() {
         });
         let totals = zone.totals();
         assert_eq!(
-            (totals.attempts(), totals.established(), totals.active(), totals.lost()),
+            (
+                totals.attempts(),
+                totals.established(),
+                totals.active(),
+                totals.lost()
+            ),
             (20, 20, 20, 0)
         );
         let listed = tunnels(zone);
-        assert!(listed.iter().all(|tunnel| {
-            tunnel.numbers.from_client.messages == round + 1
-        }));
+        assert!(
+            listed
+                .iter()
+                .all(|tunnel| { tunnel.numbers.from_client.messages == round + 1 })
+        );
         assert!(adds_up(zone));
         for tunnel in listed {
-            assert_eq!(&*tunnel.upstream, backend.address().as_bytes());
+            assert_eq!(&*tunnel.who.upstream, backend.address().as_bytes());
         }
     }
     let upstreams = (0..zone.upstreams()).filter_map(|index| zone.upstream(index));
@@ -77,19 +84,27 @@ fn refused_tunnels_have_ended() {
             server {{ listen 127.0.0.1:%PORT2%; location / {{ proxy_pass http://%BACKEND%; websocket on; }} }}"
         )
     };
-    let mut nginx = Nginx::http(with("")).set("BACKEND", backend.address()).start();
+    let mut nginx = Nginx::http(with(""))
+        .set("BACKEND", backend.address())
+        .start();
     let zone = zone(&nginx);
     let clients: Vec<Client> = (0..5).map(|_| established(nginx.port())).collect();
     let other = established(nginx.port_of("PORT2"));
-    let without = with("deny all;").replace("listen 127.0.0.1:%PORT2%;", "listen 127.0.0.1:%PORT3%;");
+    let without =
+        with("deny all;").replace("listen 127.0.0.1:%PORT2%;", "listen 127.0.0.1:%PORT3%;");
     nginx.reload_with(&without);
-    wait_until("all to be over", || zone.totals().active() == 0 && adds_up(zone));
+    wait_until("all to be over", || {
+        zone.totals().active() == 0 && adds_up(zone)
+    });
     let closes: Vec<_> = zone
         .totals()
         .closes()
         .map(|close| (close.reason.to_vec(), close.count))
         .collect();
     assert_eq!(closes, [(b"handover-refused".to_vec(), 6)]);
-    assert_eq!(zone.totals().failed_total() + zone.totals().rejected_total(), 0);
+    assert_eq!(
+        zone.totals().failed_total() + zone.totals().rejected_total(),
+        0
+    );
     drop((clients, other));
 }

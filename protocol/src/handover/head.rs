@@ -19,7 +19,9 @@ pub(super) fn is_answer(head: &[u8]) -> bool {
 pub(super) fn is_proxy(line: &[u8]) -> bool {
     const LONGEST: usize = 107;
     let is_line = |line: &[u8]| {
-        let inner = line.strip_prefix(b"PROXY ").and_then(|line| line.strip_suffix(b"\r\n"));
+        let inner = line
+            .strip_prefix(b"PROXY ")
+            .and_then(|line| line.strip_suffix(b"\r\n"));
         line.len() <= LONGEST && inner.is_some_and(|inner| !inner.iter().any(u8::is_ascii_control))
     };
     line.is_empty() || is_line(line)

@@ -106,8 +106,12 @@ impl<'a> Message<'a> {
 
     /// How long it is at most when it is written.
     pub fn room(&self) -> usize {
-        let texts = self.texts().map(|text| text.len().saturating_add(size_of::<u32>()));
-        texts.iter().fold(FIXED, |sum, text| sum.saturating_add(*text))
+        let texts = self
+            .texts()
+            .map(|text| text.len().saturating_add(size_of::<u32>()));
+        texts
+            .iter()
+            .fold(FIXED, |sum, text| sum.saturating_add(*text))
     }
 
     /// Reads one, and looks at all of it.

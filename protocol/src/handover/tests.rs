@@ -116,7 +116,10 @@ fn each_field_is_looked_at() {
         };
         let field = |name| Some(Fault::Field(name));
         assert_eq!(with(&|m| m.account.start_msec = 1000), field("start_msec"));
-        assert_eq!(with(&|m| m.account.client_sent = 1 << 62), field("client_sent"));
+        assert_eq!(
+            with(&|m| m.account.client_sent = 1 << 62),
+            field("client_sent")
+        );
         assert_eq!(with(&|m| m.account.id = u64::MAX), field("id"));
         for request in [
             &b""[..],
@@ -127,7 +130,11 @@ fn each_field_is_looked_at() {
             b"GET / HTTP/1.1\n\nGET / HTTP/1.1\r\n\r\n",
             b"GET / HTTP/1.1\r\nA: \0\r\n\r\n",
         ] {
-            assert_eq!(with(&|m| m.request = request), field("request"), "{request:?}");
+            assert_eq!(
+                with(&|m| m.request = request),
+                field("request"),
+                "{request:?}"
+            );
         }
         for answer in [
             &b""[..],

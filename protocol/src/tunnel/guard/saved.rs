@@ -81,7 +81,12 @@ impl Guard {
 
     /// Goes on as the one before, with bounds that may be others. Where there were none before, all that has gone
     /// by is paid for.
-    pub(in crate::tunnel) fn go_on(&mut self, before: Option<&Self>, client: &Direction, now: Time) {
+    pub(in crate::tunnel) fn go_on(
+        &mut self,
+        before: Option<&Self>,
+        client: &Direction,
+        now: Time,
+    ) {
         let fresh = *self;
         if let Some(before) = before {
             *self = Self {
