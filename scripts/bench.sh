@@ -31,6 +31,8 @@ and these where they are named, each also over TLS:
   many                 5,000 tunnels with a message a second each
   latency              how long a message takes at half of the rate that the peer
                        is capable of, beside a client that reads slowly
+  slow-crowd           how long a message takes beside 5,000 clients that read a
+                       byte a second each, and without them
 
   --runs N             how often each peer is started and measured (5)
   --seconds S          how long it is measured each time (2)

@@ -10,6 +10,8 @@ CRATE_VERSION=1.28.5
 
 # What the tests use of nginx.
 FLAGS=(--with-http_auth_request_module --with-http_realip_module --with-http_stub_status_module)
+# Pools take each allocation from malloc.
+POOLS='-O1 -g -DNGX_DEBUG_PALLOC=1'
 
 # How those configure it that ship it, as `nginx -V` tells. Modules that are files of their own and those
 # for other protocols are left out: --with-compat says that structures don't depend on them.
@@ -40,7 +42,7 @@ RHEL=(
 
 usage() {
     cat <<'END_OF_USAGE'
-Usage: scripts/build-nginx.sh [--pools] [DIR]
+Usage: scripts/build-nginx.sh [--pools | --asan] [DIR]
        scripts/build-nginx.sh --as WHOSE [--musl [--without-tls]] [DIR]
 
 Builds an nginx that has the module compiled in (./configure --add-module) and
@@ -51,6 +53,8 @@ tests run on it with
 
   --pools     nginx's pools take each allocation from malloc, so that valgrind sees
               what is done to it before and after its life
+  --asan      the same with -fsanitize=address,undefined, and the module with
+              -Zsanitizer=address and all of Rust's checks, where there is a nightly
   --as WHOSE  instead an nginx without the module, configured as in the packages of
               nginx.org, ubuntu-22.04, ubuntu-24.04 or rhel-9:
               target/nginx-VERSION/WHOSE/objs/nginx, to load a module
@@ -62,10 +66,10 @@ END_OF_USAGE
 }
 
 main() {
-    local pools='' whose='' musl='' tls=yes source
+    local watched='' whose='' musl='' tls=yes source
     while [ $# -gt 0 ]; do
         case $1 in
-            --pools) pools=yes ;;
+            --pools | --asan) watched=${1#--} ;;
             --as) [ $# -ge 2 ] || die "--as needs a name."; whose=$2; check_known "$whose"; shift ;;
             --musl) musl=yes ;;
             --without-tls) tls='' ;;
@@ -76,8 +80,8 @@ main() {
         esac
         shift
     done
-    # --pools is about the one, --musl about the other.
-    case ${pools:+pools}-${whose:+as}-${musl:+musl}-${tls:+tls} in
+    # --pools and --asan are about the one, --musl about the other.
+    case ${watched:+pools}-${whose:+as}-${musl:+musl}-${tls:+tls} in
         pools-as-* | *--musl-* | *--) usage >&2; exit 2 ;;
     esac
     [ $# -le 1 ] || { usage >&2; exit 2; }
@@ -93,7 +97,7 @@ main() {
     if [ -n "$whose" ]; then
         build_as "$source" "$whose" "$musl" "$tls"
     else
-        build_compiled_in "$source" "$pools"
+        build_compiled_in "$source" "$watched"
     fi
 }
 
@@ -106,16 +110,40 @@ check_known() {
 
 build_compiled_in() {
     # Without optimization it compiles in half the time.
-    local source=$1 name=compiled-in compiler=-O0 tree
-    [ -z "$2" ] || name=compiled-in-pools compiler='-O1 -g -DNGX_DEBUG_PALLOC=1'
+    local source=$1 name=compiled-in compiler=-O0 linker='' tree
+    case $2 in
+        pools) name=compiled-in-pools compiler=$POOLS ;;
+        asan) sanitize ;;
+    esac
     tree=$TARGET/nginx-$NGINX_VERSION/$name
-    configure_copy "$source" "$tree" "${FLAGS[@]}" --with-cc-opt="$compiler" --add-module="$ROOT"
+    configure_copy "$source" "$tree" "${FLAGS[@]}" --with-cc-opt="$compiler" --with-ld-opt="$linker" --add-module="$ROOT"
     build "$tree" "with the module compiled in"
+}
+
+# Sets its caller's name, compiler and linker, and what cargo reads in its environment.
+sanitize() {
+    local sanitizers=-fsanitize=address,undefined
+    name=compiled-in-asan
+    # Not what nginx does knowingly: it reads words where they lie, and copies nothing from nowhere.
+    compiler="$POOLS $sanitizers -fno-sanitize=alignment,nonnull-attribute -fno-omit-frame-pointer -Wno-error"
+    linker=$sanitizers
+    # configure runs small programs, and cargo compilers, whose leaks are no matter.
+    export ASAN_OPTIONS=detect_leaks=0
+    if ! rustc +nightly --version >/dev/null 2>&1; then
+        say "no nightly toolchain of Rust: the module is built without AddressSanitizer."
+        name=$name-without-rust
+        return
+    fi
+    export NGX_CARGO='cargo +nightly' RUSTFLAGS='-Zsanitizer=address -Cforce-frame-pointers'
+    export CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true
+    # Build scripts and macros run as always.
+    export CARGO_UNSTABLE_TARGET_APPLIES_TO_HOST=true CARGO_TARGET_APPLIES_TO_HOST=false
 }
 
 build_as() {
     local source=$1 whose=$2 musl=$3 tls=$4 tree=$TARGET/nginx-$NGINX_VERSION/$2 flags libraries
     mapfile -t flags < <(flags_of "$whose" | { if [ -n "$tls" ]; then cat; else grep -vE '_(ssl|v3)_'; fi; })
+    USUAL_FLAGS=()
     # The tests look for its first lines on stderr, as Debian's are.
     flags+=(--error-log-path=stderr)
     # Old versions warn about functions of new libraries.

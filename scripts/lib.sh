@@ -265,7 +265,7 @@ configure_copy() {
     mkdir -p "$copy"
     cp -RL "$source/." "$copy/"
     if ! (cd "$copy" && run_configure "$@") >"$copy/configure.log" 2>&1 </dev/null; then
-        grep -A 3 -i error "$copy/configure.log" | head -n 8 >&2
+        grep -A 3 -i -w -E 'error|no supported' "$copy/configure.log" | head -n 8 >&2 || true
         die "nginx's configure failed: see $copy/configure.log (the headers it needs are in the packages libpcre2-dev, zlib1g-dev and libssl-dev)."
     fi
     printf '%s\n' "$stamp" >"$copy/.fingerprint"
@@ -278,11 +278,13 @@ source_fingerprint() {
         -print0 | LC_ALL=C sort -z | xargs -0 cat | cksum)
 }
 
+USUAL_FLAGS=(--with-compat --with-http_ssl_module --with-http_v2_module)
+
 run_configure() {
     local script=./configure
     # A checkout has the script under auto/, a release at the top.
     [ -f "$script" ] || script=auto/configure
-    NGX_CONF_FLAGS=(--with-compat --with-http_ssl_module --with-http_v2_module)
+    NGX_CONF_FLAGS=("${USUAL_FLAGS[@]}")
     # Debian says in conf_flags how its nginx was configured, as far as that
     # matters to modules: its own module packages are built with it.
     if [ -f conf_flags ]; then

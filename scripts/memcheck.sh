@@ -4,48 +4,37 @@
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=watched.sh
+. "$ROOT/scripts/watched.sh"
 
+TOOL=valgrind
 WORK=$TARGET/memcheck
 LOG=$WORK/log
 # How many times slower than by itself the tests take nginx to be.
 SLOWNESS=6
+SHORT_CHAOS=60
 # What the module's functions have in their names.
 MODULE_FRAME='ngx_http_websocket_module|websocket_protocol|websocket_zone|websocket_status'
 
-# Tests of what valgrind changes, by what that is.
-SKIPPED=(
-    # How much memory a worker has.
-    own_loop::thousands_of_tunnels_leave_nothing_in_the_worker
-    pump::what_a_tunnel_held_is_given_back
-    soak::nothing_is_left_of_two_thousand_tunnels
+SKIPPED+=(
     # How many descriptors a worker has when it has started, which takes it longer.
     ends::nothing_is_left_open
-    # How long something takes, to a tenth of a second.
-    ends::durations_are_those_of_the_tunnel
-    # How an upstream fails that has a tenth of a second to answer.
-    mirror::a_mirror_that_fails_before_the_101_changes_nothing
-    # Whether a second is enough for one of Autobahn's cases.
-    the_same_verdicts_behind_nginx
-    the_same_verdicts_through_nginx
     # Whether a process alone hears a signal that comes just before it waits: nginx may not.
     one_process_alone
 )
 
-# What --short runs besides chaos: each way in which a tunnel or a worker ends.
-SHORT=(ends:: drain::)
-
 usage() {
     cat <<'END'
-Usage: scripts/memcheck.sh [--short | --chaos] [--seconds N] [--pools] [-- ARGUMENTS]
+Usage: scripts/memcheck.sh [--pools] [--short | --chaos] [--seconds N] [-- ARGUMENTS]
 
 Builds the module for the installed nginx and runs the end-to-end tests with nginx
 under valgrind, which takes about half an hour.
 
+  --pools      on an nginx that has the module compiled in, and whose pools take each
+               allocation from malloc: valgrind sees what else is hidden in a pool
   --short      a minute of the test chaos, and the ends of tunnels: about four minutes
   --chaos      ten minutes of the test chaos
   --seconds N  another time for the test chaos
-  --pools      on an nginx that has the module compiled in, and whose pools take each
-               allocation from malloc: valgrind sees what else is hidden in a pool
   ARGUMENTS    go to `cargo test -p nginx-tests`, such as
                scripts/memcheck.sh -- --test tunnel drain
 
@@ -54,33 +43,15 @@ END
 }
 
 main() {
-    local what=all seconds='' pools=''
-    while [ $# -gt 0 ]; do
-        case $1 in
-            --short) what=short ;;
-            --chaos) what=chaos ;;
-            --pools) pools=yes ;;
-            --seconds) [ $# -ge 2 ] || die "--seconds needs a number."; seconds=$2; shift ;;
-            --seconds=*) seconds=${1#*=} ;;
-            --) shift; break ;;
-            -h | --help) usage; return ;;
-            *) usage >&2; exit 2 ;;
-        esac
-        shift
-    done
+    local pools=''
+    [ "${1:-}" != --pools ] || { pools=yes; shift; }
+    read_options "$@"
     cd "$ROOT"
-    mapfile -t FLAGS < <(cargo_flags)
     need_build_packages
     need_packages valgrind:valgrind
     prepare "$pools"
     listen
-    local failed=''
-    run "$what" "$seconds" "$@" || failed='some tests failed'
-    hang_up
-    [ -e "$WORK/started" ] || die "no test ran nginx."
-    judge || failed="${failed:+$failed, and }valgrind found faults"
-    [ -z "$failed" ] || die "$failed."
-    say "valgrind found no fault; the tests started nginx $(wc -l <"$WORK/started") times."
+    watch
 }
 
 # ---- nginx under valgrind ----------------------------------------------------
@@ -127,45 +98,13 @@ hang_up() {
     wait "$LISTENER"
 }
 
-# run WHAT SECONDS [ARGUMENT...]   fails if a test does.
-run() {
-    local what=$1 seconds=$2 skip=() name
-    shift 2
-    for name in "${SKIPPED[@]}"; do
-        skip+=(--skip "$name")
-    done
-    export NGINX_TESTS_BINARY=$NGINX NGINX_TESTS_MODULE=$MODULE NGINX_TESTS_SLOW=$SLOWNESS
-    export NGINX_TESTS_INTEROP=$TARGET/interop
-    if [ $# -gt 0 ]; then
-        tests "${seconds:-20}" "$@"
-        return
-    fi
-    case $what in
-        all) tests "${seconds:-60}" -- "${skip[@]}" ;;
-        chaos) tests "${seconds:-600}" --test chaos ;;
-        short)
-            local status=0
-            tests "${seconds:-60}" --test chaos || status=$?
-            tests '' --test tunnel -- "${SHORT[@]}" "${skip[@]}" || status=$?
-            return "$status"
-            ;;
-    esac
-}
-
-# tests SECONDS [ARGUMENT...]
-tests() {
-    local seconds=$1
-    shift
-    RUST_TEST_THREADS=2 NGINX_TESTS_CHAOS_SECONDS=$seconds \
-        cargo test "${FLAGS[@]}" -p nginx-tests --no-fail-fast "$@"
-}
-
 # ---- what valgrind said ------------------------------------------------------
 
 # Prints every fault, and fails if there is one. What is said of a process is paragraphs, each a
 # fault with its stacks; one about lost memory counts if the module is in its stack.
 judge() {
     local faults
+    hang_up
     faults=$(awk -v module="$MODULE_FRAME" '
         function end(pid) {
             if (text[pid] != "" && (text[pid] !~ /definitely lost/ || text[pid] ~ module)) {

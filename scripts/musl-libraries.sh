@@ -29,8 +29,10 @@ main() {
         -h | --help) usage; return ;;
         ?*) usage >&2; exit 2 ;;
     esac
-    need_packages musl-tools:musl-gcc make:make perl:perl
+    need_packages musl-tools:musl-gcc linux-libc-dev make:make perl:perl
     mkdir -p "$PREFIX/include" "$PREFIX/lib"
+    # The kernel's headers are for every libc.
+    ln -sfn /usr/include/linux /usr/include/asm-generic /usr/include/x86_64-linux-gnu/asm "$PREFIX/include"
     once libz.a zlib
     once libpcre2-8.a pcre2
     once libcrypt.a crypt

@@ -18,9 +18,10 @@ installed nginx and runs the end-to-end tests on it.
 
   --all         end-to-end also on the nginx of Debian 13 and of Debian testing,
                 in minimal roots that stay under target/roots (needs root), on
-                an nginx that has the module compiled in, and in part under valgrind;
-                and some inputs of each fuzz target, and tests under Miri, if Rust's
-                nightly is there
+                an nginx that has the module compiled in, in part on nginx 1.28 with
+                either libc (scripts/matrix.sh), and in part under valgrind and
+                AddressSanitizer; and some inputs of each fuzz target, and unit tests
+                under Miri, if Rust's nightly is there
   --applications
                 instead: tries real applications behind the installed nginx, each
                 with the location that docs/applications.md gives. Takes them from
@@ -65,9 +66,11 @@ main() {
             on_release "$release" "$@"
         done
         on_compiled_in "$@"
+        stage matrix "$ROOT/scripts/matrix.sh" --short
         stage memcheck "$ROOT/scripts/memcheck.sh" --short
+        stage asan "$ROOT/scripts/asan.sh" --short
         stage fuzz fuzz
-        stage miri "$ROOT/scripts/miri.sh"
+        stage miri "$ROOT/scripts/miri.sh" --short
     fi
 }
 
@@ -180,7 +183,7 @@ check_scripts() {
     want_packages shellcheck:shellcheck || { [ -z "${CI:-}" ] && say "no shellcheck: the scripts are not checked." && return; }
     local scripts
     mapfile -t scripts < <(git -C "$ROOT" ls-files -z | xargs -0 grep -l -E '^#!.*\b(ba|da)?sh\b' --)
-    shellcheck --external-sources "${scripts[@]}" "$ROOT/scripts/lib.sh"
+    shellcheck --external-sources "${scripts[@]}" "$ROOT/scripts/"{lib,watched}.sh
 }
 
 lint() (

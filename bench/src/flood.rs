@@ -4,6 +4,7 @@
 //! size: whoever has it knows that all the others have come, too.
 
 use std::io::{self, ErrorKind};
+use std::sync::LazyLock;
 
 use crate::epoll::unless_blocked;
 use crate::frame::Template;
@@ -34,21 +35,25 @@ pub enum Halt {
     Ended,
 }
 
+/// The frames of all floods.
+static FRAMES: LazyLock<[Template; 2]> =
+    LazyLock::new(|| [Template::new(PAYLOAD), Template::new(MARK)]);
+
 impl End {
     pub fn of_client() -> Self {
-        let [flood, mark] = [Template::new(PAYLOAD), Template::new(MARK)];
+        let [flood, mark] = &*FRAMES;
         Self {
             sink: Sink::new(&flood.echoed, &mark.echoed, flood.header),
-            source: Source::new(flood.masked, mark.masked),
+            source: Source::new(&flood.masked, &mark.masked),
         }
     }
 
     pub fn of_backend() -> Self {
-        let [flood, mark] = [Template::new(PAYLOAD), Template::new(MARK)];
+        let [flood, mark] = &*FRAMES;
         let header = flood.header + flood.masked.len() - flood.echoed.len();
         Self {
             sink: Sink::new(&flood.masked, &mark.masked, header),
-            source: Source::new(flood.echoed, mark.echoed),
+            source: Source::new(&flood.echoed, &mark.echoed),
         }
     }
 
@@ -87,8 +92,8 @@ impl End {
 }
 
 struct Source {
-    flood: Vec<u8>,
-    mark: Vec<u8>,
+    flood: &'static [u8],
+    mark: &'static [u8],
     flows: bool,
     /// Marks that are still to be sent.
     marks: usize,
@@ -99,7 +104,7 @@ struct Source {
 }
 
 impl Source {
-    const fn new(flood: Vec<u8>, mark: Vec<u8>) -> Self {
+    const fn new(flood: &'static [u8], mark: &'static [u8]) -> Self {
         Self {
             flood,
             mark,
@@ -130,8 +135,8 @@ impl Source {
                 self.sends_mark = !self.flows;
             }
             let frame = match self.sends_mark {
-                true => &self.mark,
-                false => &self.flood,
+                true => self.mark,
+                false => self.flood,
             };
             let Some(written) = unless_blocked(stream.write(&frame[self.sent..]))? else {
                 return Ok(Halt::Blocked);
@@ -167,6 +172,7 @@ struct Sink {
     /// How much of its payload has not come yet.
     payload: usize,
     is_mark: bool,
+    /// Made when there is something to receive.
     scratch: Vec<u8>,
     frames: u64,
     marks: usize,
@@ -181,7 +187,7 @@ impl Sink {
             header_length: 0,
             payload: 0,
             is_mark: false,
-            scratch: vec![0; AT_ONCE],
+            scratch: Vec::new(),
             frames: 0,
             marks: 0,
         }
@@ -194,7 +200,8 @@ impl Sink {
             let read = if in_header {
                 stream.read(&mut self.header[self.header_length..])
             } else {
-                let room = self.payload.min(self.scratch.len()).min(left);
+                self.scratch.resize(AT_ONCE, 0);
+                let room = self.payload.min(AT_ONCE).min(left);
                 stream.discard(&mut self.scratch[..room])
             };
             let read = match unless_blocked(read) {

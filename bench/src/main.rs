@@ -6,6 +6,7 @@
 //! else the machine does falls on all of them.
 
 mod backend;
+mod crowd;
 mod epoll;
 mod figures;
 mod flood;
@@ -13,6 +14,7 @@ mod frame;
 mod http;
 mod load;
 mod measure;
+mod network;
 mod options;
 mod page;
 mod peer;

@@ -61,11 +61,14 @@ impl<'a> Laboratory<'a> {
 
     pub fn measure(&self, scenario: &Scenario, peers: &[&'static Peer]) -> Result<Outcome> {
         // Those that can do what is measured.
-        let peers: Vec<_> = peers
+        let mut peers: Vec<_> = peers
             .iter()
             .copied()
             .filter(|peer| peer.program.speaks_tls() || !scenario.tls)
             .collect();
+        if scenario.kind == Kind::SlowCrowd {
+            peers.truncate(1);
+        }
         let mut runs = Vec::new();
         for run in 0..self.options.runs {
             progress(&format!(
@@ -79,7 +82,10 @@ impl<'a> Laboratory<'a> {
         progress("");
         Ok(Outcome {
             scenario: scenario.clone(),
-            peers: peers.iter().map(|peer| peer.name).collect(),
+            peers: match scenario.kind {
+                Kind::SlowCrowd => load::SIDES.to_vec(),
+                _ => peers.iter().map(|peer| peer.name).collect(),
+            },
             runs,
         })
     }
@@ -102,7 +108,7 @@ impl<'a> Laboratory<'a> {
         let mut world = World::new()?;
         // A tunnel takes two descriptors in the proxy, and two here for each peer.
         let each = 2 * peers.len();
-        let needed = (each * scenario.connections + 100) as u64;
+        let needed = (each * scenario.connections + 2 * load::TALKERS_OF_BOTH + 100) as u64;
         if needed > self.open_files {
             return Err(format!("{needed} open files are needed (ulimit -n)").into());
         }
@@ -113,11 +119,16 @@ impl<'a> Laboratory<'a> {
             clients: scenario.connections,
             core: self.cores.proxy,
         };
-        let start = |peer: &&'static Peer| Running::start(peer, &site);
-        let peers: Vec<Running> = peers.iter().map(start).collect::<Result<_>>()?;
+        let sides = peers.iter().flat_map(|peer| match scenario.kind {
+            Kind::SlowCrowd => load::SIDES.map(|side| (*peer, side)).to_vec(),
+            _ => vec![(*peer, peer.name)],
+        });
+        let start = |(peer, name)| Running::start(peer, name, &site);
+        let peers: Vec<Running> = sides.map(start).collect::<Result<_>>()?;
         let rounds = match scenario.kind {
             Kind::Idle { .. } => self.idle(scenario, &mut world, &peers),
             Kind::SlowReaders => self.slow(scenario, &mut world, &peers),
+            Kind::SlowCrowd => self.crowd(scenario, &mut world, &peers, run),
             Kind::Fairness(_) | Kind::Many { .. } | Kind::Latency => {
                 self.waits(scenario, &mut world, &peers, run)
             }
@@ -179,6 +190,17 @@ impl<'a> Laboratory<'a> {
         run: usize,
     ) -> Result<Run> {
         self.warm_up(scenario, world, peers)?;
+        self.take_turns_of_waiting(scenario, world, peers, run)
+    }
+
+    /// Each load has its peer's number, and is warm.
+    pub fn take_turns_of_waiting(
+        &self,
+        scenario: &Scenario,
+        world: &mut World,
+        peers: &[Running],
+        run: usize,
+    ) -> Result<Run> {
         let mut loads: Vec<usize> = (0..peers.len()).collect();
         if scenario.kind == Kind::Latency {
             for (load, peer) in loads.iter_mut().zip(peers) {
@@ -254,7 +276,7 @@ impl<'a> Laboratory<'a> {
         world.add(link, load::new(scenario, connections))
     }
 
-    fn link(&self, scenario: &Scenario, peer: &Running) -> Link {
+    pub fn link(&self, scenario: &Scenario, peer: &Running) -> Link {
         let (address, tls) = if scenario.tls {
             (peer.tls_address, Some(self.certificate.client.clone()))
         } else {

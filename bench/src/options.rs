@@ -13,7 +13,7 @@ pub const USAGE: &str = "\
 Usage: bench --nginx FILE --module FILE --directory DIR [SCENARIO…] [OPTION…]
 
 Scenarios, each also with -tls at the end; when none is named, all but
-broadcast, many and latency:
+broadcast, many, latency and slow-crowd:
   handshake    connect, handshake, close
   plain        a plain request on a connection that is kept
   echo-SIZE    messages of 125, 64k, 1m or any other size; with -dN, N of them
@@ -27,6 +27,8 @@ broadcast, many and latency:
                client that asks for lists of them (of the peer zone)
   latency      how long messages take at half of the rate that the peer is
                capable of, beside a client that reads slowly
+  slow-crowd   how long messages take beside many clients that read a byte a
+               second, and how long on the same proxy without them
   fairness-up  how long a plain request waits beside tunnels that carry all they
                can to the backend; fairness-down, from it
 With -cN, N connections: echo-64k-d4-c8-tls

@@ -32,8 +32,9 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn start(peer: &'static Peer, site: &Site<'_>) -> Result<Self> {
-        let directory = site.setup.directory.join(peer.name);
+    /// In a directory of this name.
+    pub fn start(peer: &'static Peer, name: &str, site: &Site<'_>) -> Result<Self> {
+        let directory = site.setup.directory.join(name);
         if directory.exists() {
             fs::remove_dir_all(&directory)?;
         }

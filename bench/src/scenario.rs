@@ -42,6 +42,8 @@ pub enum Kind {
     },
     /// Messages at half of the rate that the peer is capable of, beside a slow reader.
     Latency,
+    /// Messages at a moderate rate, beside many readers that are as slow as can be, and without.
+    SlowCrowd,
     /// Tunnels that were opened with many headers, or with few: nginx keeps what came of them.
     Idle {
         browser: bool,
@@ -123,6 +125,12 @@ const WAITS: [Target; 3] = [
     Target::no_more(Figure::WaitLongest),
 ];
 
+/// Whoever reads slowly keeps nobody else waiting.
+const UNTOUCHED: Target = Target {
+    figure: Figure::WaitP99,
+    bound: Bound::AtMost(1.1),
+};
+
 impl Scenario {
     pub fn all() -> Result<Vec<Self>> {
         let plain = ALL.iter().map(|name| (*name).to_owned());
@@ -144,7 +152,11 @@ impl Scenario {
             Some("handshake") => (Kind::Handshake, 32),
             Some("plain") => (Kind::Plain, 32),
             Some("idle") => (Kind::Idle { browser: false }, 2000),
-            Some("slow") if parts.next() == Some("readers") => (Kind::SlowReaders, 100),
+            Some("slow") => match parts.next() {
+                Some("readers") => (Kind::SlowReaders, 100),
+                Some("crowd") => (Kind::SlowCrowd, 5000),
+                _ => return Err(unknown().into()),
+            },
             Some("broadcast") => (Kind::Broadcast, 1000),
             Some("many") => (Kind::Many { listed: false }, 5000),
             Some("latency") => (Kind::Latency, 32),
@@ -180,6 +192,7 @@ impl Scenario {
         let own = own.map(|&(_, figure, bound)| Target { figure, bound });
         scenario.targets = match scenario.kind {
             Kind::Fairness(_) => WAITS.to_vec(),
+            Kind::SlowCrowd => vec![UNTOUCHED],
             _ => own.collect(),
         };
         Ok(scenario)
@@ -210,6 +223,7 @@ impl Scenario {
             Kind::Idle { .. } => &[Figure::TunnelMemory, Figure::KernelMemory, Figure::Memory],
             Kind::SlowReaders => &[Figure::TunnelMemory, Figure::LeftMemory],
             Kind::Many { .. } => &[Figure::Cpu, Figure::WaitP99],
+            Kind::SlowCrowd => &[Figure::WaitMedian, Figure::WaitP99, Figure::Memory],
             Kind::Latency => &[
                 Figure::Rate,
                 Figure::WaitMedian,
@@ -224,7 +238,11 @@ impl Scenario {
         match self.kind {
             Kind::Handshake => "handshake",
             Kind::Plain | Kind::Fairness(_) => "request",
-            Kind::Echo { .. } | Kind::Broadcast | Kind::Many { .. } | Kind::Latency => "message",
+            Kind::Echo { .. }
+            | Kind::Broadcast
+            | Kind::Many { .. }
+            | Kind::Latency
+            | Kind::SlowCrowd => "message",
             Kind::SlowReaders | Kind::Idle { .. } => "tunnel",
         }
     }
@@ -330,6 +348,7 @@ mod tests {
             ("many-tls", Kind::Many { listed: false }, 5000),
             ("many-listed", Kind::Many { listed: true }, 5000),
             ("latency-c8", Kind::Latency, 8),
+            ("slow-crowd-tls", Kind::SlowCrowd, 5000),
         ] {
             let scenario = Scenario::parse(name).unwrap();
             assert!(scenario.kind == kind && scenario.connections == connections);
@@ -343,6 +362,7 @@ mod tests {
             "fairness-8",
             "idle-d2",
             "slow",
+            "slow-down",
             "plain-browser",
             "many-d2",
             "handshake-c0",

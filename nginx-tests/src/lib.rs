@@ -25,6 +25,7 @@ pub mod backend;
 pub mod browser;
 pub mod client;
 pub mod environment;
+pub mod faults;
 pub mod frame;
 mod gateway;
 pub mod http;
@@ -39,6 +40,7 @@ pub mod workers;
 
 pub use backend::{EchoBackend, Listen, ScriptedBackend};
 pub use client::{Client, Handshake};
+pub use faults::Faults;
 pub use frame::Frame;
 pub use nginx::Nginx;
 pub use tls::Certificate;

@@ -1,11 +1,10 @@
 //! The workers of a master: what the kernel and nginx say of them.
 
+use std::cell::LazyCell;
 use std::fs;
 use std::path::Path;
 
-use crate::environment::slowness;
-
-/// The log that tells workers apart under a tool, which hides their titles.
+/// The log that tells workers apart where a tool hides their titles.
 pub(crate) const PROCESS_LOG: &str = "logs/processes.log";
 
 /// The workers that run, by their pids.
@@ -21,25 +20,28 @@ impl Workers {
     /// The workers of this master, which writes this log if it runs under a tool.
     pub fn of(master: u32, log: &Path) -> Self {
         // It may hold what clients sent, which need not be text.
-        let log = (slowness() > 1).then(|| fs::read(log).unwrap_or_default());
-        let log = log.map(|log| String::from_utf8_lossy(&log).into_owned());
+        let log = LazyCell::new(|| {
+            let log = fs::read(log).unwrap_or_default();
+            String::from_utf8_lossy(&log).into_owned()
+        });
         let mut workers = Self::default();
         for pid in children(master) {
             // What has ended and is not yet waited for has no command line.
             let title = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let (worker, exiting) = match &log {
-                None => (
+            let (worker, exiting) = if title.is_empty() || title.starts_with("nginx: ") {
+                (
                     title.starts_with("nginx: worker process"),
                     title.contains("shutting down"),
-                ),
+                )
+            } else {
                 // A pid may have been another worker's before.
-                Some(log) => match log.rsplit_once(&format!("start worker process {pid}\n")) {
+                match log.rsplit_once(&format!("start worker process {pid}\n")) {
                     Some((_, since)) => (
-                        !title.is_empty(),
+                        true,
                         since.contains(&format!(" {pid}#{pid}: gracefully shutting down\n")),
                     ),
                     None => (false, false),
-                },
+                }
             };
             match (worker, exiting) {
                 (true, false) => workers.serving.push(pid),

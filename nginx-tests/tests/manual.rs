@@ -442,18 +442,25 @@ fn code_directives() -> BTreeMap<String, Directive> {
         };
         let default = match choices.get(&default) {
             Some(choice) => choice.clone(),
+            None if field == "large_buffers" => ["number", "size"]
+                .map(|part| written(&code, part_of(&code, &default, part), words, setter))
+                .join(" "),
             None => written(&code, &default, words, setter),
-        };
-        // A number and a size.
-        let default = match merged("large_buffer_size") {
-            Some(size) if field == "large_buffers" => {
-                format!("{default} {}", written(&code, &size, words, setter))
-            }
-            _ => default,
         };
         directives.insert(name, Directive { default });
     }
     directives
+}
+
+/// A field of a constant structure.
+fn part_of<'a>(code: &'a str, constant: &str, field: &str) -> &'a str {
+    let (_, value) = code
+        .split_once(&format!("const {constant}: "))
+        .expect("a constant");
+    let (_, part) = value
+        .split_once(&format!("{field}: "))
+        .expect("a field of it");
+    part.split([',', '}']).next().unwrap_or_default().trim()
 }
 
 /// A default as a configuration would say it.

@@ -34,8 +34,11 @@ fn read(words: Words<'_>) -> Result<LargeBuffers, *mut c_char> {
                 )
             })?;
             let size = parse_size(size).ok_or_else(|| {
-                let choices = format_args!("it must be {SIZES}, such as \"256k\"");
-                unknown(words.cf, size, choices)
+                unknown(
+                    words.cf,
+                    size,
+                    format_args!("it must be {SIZES}, such as \"256k\""),
+                )
             })?;
             Ok(LargeBuffers {
                 number: number as usize,

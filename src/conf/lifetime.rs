@@ -37,8 +37,10 @@ fn read(words: Words<'_>) -> Result<Option<MaxLifetime>, *mut c_char> {
         text => match parse_time(text) {
             Some(time) => (Age::Fixed(time), GOING_AWAY),
             None => {
-                let expected = format_args!("{TIMES}, a variable, or \"off\"");
-                return Err(refuse(words.cf, expected));
+                return Err(refuse(
+                    words.cf,
+                    format_args!("{TIMES}, a variable, or \"off\""),
+                ));
             }
         },
     };

@@ -27,7 +27,7 @@ const DEFAULT_TIMEOUT: ngx_msec_t = 60 * 60 * 1000;
 /// `websocket_large_buffers` likewise.
 const DEFAULT_LARGE_BUFFERS: LargeBuffers = LargeBuffers {
     number: 4,
-    size: 256 << 10,
+    size: 256 * 1024,
 };
 
 /// `create_loc_conf`: everything unset.

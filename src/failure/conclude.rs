@@ -42,7 +42,7 @@ pub fn note_refusal(r: Request<'_>, attempt: &Attempt) {
 
 /// Ends an attempt in this way.
 pub fn conclude_as(r: Request<'_>, attempt: &Attempt, ending: Ending) {
-    attempt.handshake_time.set(Some(r.elapsed()));
+    attempt.note_handshake_time();
     // What was seen is an upstream's. It may be one that was asked for the page of a refusal.
     let is_of_upstream = match ending {
         Ending::Failed(cause) => cause != Cause::ClientGone,
@@ -191,7 +191,7 @@ fn before_page(r: Request<'_>) -> Option<Cause> {
 fn see_ending(r: Request<'_>, attempt: &Attempt, ending: Ending) {
     match ending {
         Ending::Failed(Cause::ClientGone) => {
-            let time = r.elapsed();
+            let time = attempt.elapsed();
             see(
                 r,
                 attempt,

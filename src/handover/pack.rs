@@ -11,7 +11,6 @@ use crate::nginx::clock::now;
 use crate::nginx::{Request, Upstream, string};
 use crate::request::{self, Attempt};
 use crate::tunnel::{Side, Tunnel};
-use crate::zone;
 
 /// What a tunnel has come to takes no more.
 const LONGEST_STATE: usize = 512;
@@ -52,7 +51,7 @@ fn account(r: Request<'_>, u: Upstream<'_>, attempt: &Attempt) -> Account {
     // What is not known of a time is -1.
     let known = |time: ngx_msec_t| (time != ngx_msec_t::MAX).then_some(time as u64);
     let meter = attempt.counted().and_then(|counted| counted.meter.get());
-    let handshake_time = attempt.handshake_time.get().unwrap_or_default();
+    let handshake_time = attempt.handshake_time().unwrap_or_default();
     // SAFETY: the request is alive, and its client's and its upstream's connection are open; NULL, or what
     // nginx notes of the server in use.
     unsafe {
@@ -81,7 +80,7 @@ fn account(r: Request<'_>, u: Upstream<'_>, attempt: &Attempt) -> Account {
             header_time: state.and_then(|state| known(state.header_time)),
             id: meter.map_or(0, |meter| meter.id),
             begun,
-            age: meter.map_or(0, |meter| zone::monotonic().saturating_sub(meter.begun_at)),
+            age: attempt.duration() as u64,
             handovers: arrival::handovers(r),
         }
     }

@@ -5,7 +5,7 @@ use core::fmt;
 use core::mem;
 use core::ptr::NonNull;
 
-use nginx_sys::{NGX_HTTP_SWITCHING_PROTOCOLS, NGX_LOG_NOTICE, ngx_uint_t};
+use nginx_sys::{NGX_HTTP_SWITCHING_PROTOCOLS, NGX_LOG_NOTICE, ngx_msec_t, ngx_uint_t};
 
 use super::{count, seam};
 use crate::conf::LocationConf;
@@ -91,9 +91,10 @@ fn refuse(r: Request<'_>, arrival: &Arrival, why: fmt::Arguments<'_>) {
         if let Some(joined) = attempt.joined() {
             seam::step_aside(r, joined);
         }
-        attempt
-            .handshake_time
-            .set(Some(account.handshake_time as usize));
+        attempt.came(
+            account.age as ngx_msec_t,
+            account.handshake_time as ngx_msec_t,
+        );
         if let Some(place) = attempt.make_room(r, mem::size_of::<Tunnel>()) {
             // SAFETY: there is room for it, as long as the request lives.
             unsafe { place.write(Tunnel::turned_away(r.as_ptr(), LocationConf::of(r), rules)) };
@@ -112,9 +113,11 @@ pub fn go_on(r: Request<'_>, attempt: &Attempt, mut tunnel: NonNull<Tunnel>) {
         return;
     };
     let message = &arrival.message;
-    attempt
-        .handshake_time
-        .set(Some(message.account.handshake_time as usize));
+    let account = &message.account;
+    attempt.came(
+        account.age as ngx_msec_t,
+        account.handshake_time as ngx_msec_t,
+    );
     // SAFETY: the request is upgraded, and its tunnel has begun, with none of its turns under way. No reference to the
     // arrival is left when it is forgotten.
     unsafe {

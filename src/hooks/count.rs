@@ -35,7 +35,7 @@ pub fn established(r: Request<'_>, attempt: &Attempt) {
     if attempt.states(r).len() > 1 {
         upstreams_failed(r, writer, attempt, None);
     }
-    let handshake = attempt.handshake_time.get().unwrap_or_default() as u64;
+    let handshake = attempt.handshake_time().unwrap_or_default() as u64;
     let meter = writer.established(
         counted.label.get(),
         &place(r, attempt),
@@ -217,7 +217,7 @@ fn ended(
                 from_client: traffic.from_client,
                 from_upstream: traffic.from_upstream,
                 ping_rtt: traffic.ping_rtt,
-                ..over_now(r, attempt)
+                ..over_now(attempt)
             }
         }
         Carrier::Nginx(by) => {
@@ -227,19 +227,19 @@ fn ended(
                 by,
                 from_client: traffic.from_client,
                 from_upstream: traffic.from_upstream,
-                ..over_now(r, attempt)
+                ..over_now(attempt)
             }
         }
     };
     writer.ended(&meter, || place(r, attempt), &over);
 }
 
-fn over_now(r: Request<'_>, attempt: &Attempt) -> Over {
+fn over_now(attempt: &Attempt) -> Over {
     Over {
         by: None,
         reason: None,
         code: None,
-        duration_ms: attempt.duration(r) as u64,
+        duration_ms: attempt.duration() as u64,
         from_client: Count::NONE,
         from_upstream: Count::NONE,
         ping_rtt: None,

@@ -225,7 +225,7 @@ fn switch(r: Request<'_>, attempt: &Attempt) {
         r.send_unbuffered();
         tries::current(r, attempt);
         if !handover::is_arriving(r) {
-            attempt.handshake_time.set(Some(r.elapsed()));
+            attempt.note_handshake_time();
             report::established(r, attempt);
             count::established(r, attempt);
         }

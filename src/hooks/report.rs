@@ -44,7 +44,7 @@ pub fn established(r: Request<'_>, attempt: &Attempt) {
     if !log::takes(r, INFO) {
         return;
     }
-    let time = attempt.handshake_time.get().unwrap_or_default();
+    let time = attempt.handshake_time().unwrap_or_default();
     let protocol = Subprotocol(attempt.protocol.get());
     let broken = BrokenRule(attempt.broken());
     log::request(
@@ -114,7 +114,7 @@ pub fn ended(r: Request<'_>, attempt: &Attempt, carrier: Carrier) {
     if !log::takes(r, WARN) {
         return;
     }
-    let lasted = attempt.duration(r);
+    let lasted = attempt.duration();
     let (seconds, milliseconds) = (lasted / 1000, lasted % 1000);
     match carrier {
         Carrier::Module(tunnel) => {

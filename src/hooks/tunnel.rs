@@ -74,7 +74,7 @@ pub fn begin(r: Request<'_>, attempt: &Attempt) -> bool {
     // SAFETY: the request is alive and upgraded, and its state has the tunnel for the handlers; what
     // it holds is let go of when the upstream is finalized, and when the request's memory goes at the
     // latest.
-    match unsafe { tunnel::take_over(r.as_ptr(), conf, HANDLERS, place) } {
+    match unsafe { tunnel::take_over(r.as_ptr(), conf, attempt.elapsed(), HANDLERS, place) } {
         Some(tunnel) => {
             attempt.carry(Carrier::Module(tunnel));
             arrive::go_on(r, attempt, tunnel);

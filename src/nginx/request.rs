@@ -12,6 +12,7 @@ use nginx_sys::{
     ngx_pfree, ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
 };
 
+use super::clock::now;
 use super::headers::{self, Headers, Name};
 use super::{Upstream, pool, string, tls};
 
@@ -419,14 +420,18 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// How long ago the request's first byte came, milliseconds, as `$request_time` has it.
+    /// How long ago the request's first byte came, milliseconds, as `$request_time` has it: by the clock of
+    /// the day, which may have been set meanwhile. So no more than its connection has lasted.
     pub fn elapsed(self) -> ngx_msec_t {
-        // SAFETY: nginx's cached time is always there.
-        let now = ngx_timeofday();
-        let seconds = now.sec.wrapping_sub(self.fields().start_sec) as isize;
-        let milliseconds = (now.msec as isize).wrapping_sub(self.fields().start_msec as isize);
+        let day = ngx_timeofday();
+        let seconds = day.sec.wrapping_sub(self.fields().start_sec) as isize;
+        let milliseconds = (day.msec as isize).wrapping_sub(self.fields().start_msec as isize);
         let total = seconds.wrapping_mul(1000).wrapping_add(milliseconds);
-        ngx_msec_t::try_from(total).unwrap_or(0)
+        // SAFETY: a request has a connection.
+        let connected = unsafe { (*self.fields().connection).start_time };
+        ngx_msec_t::try_from(total)
+            .unwrap_or(0)
+            .min(now().wrapping_sub(connected))
     }
 
     /// Text that lives as long as the request; empty when there is no memory.

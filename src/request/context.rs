@@ -16,6 +16,7 @@ use super::remark::Gathered;
 use super::state::{Carrier, Ending, Joined, RequestFunction, State};
 use super::tries::Tries;
 use crate::conf::LocationConf;
+use crate::nginx::clock::now;
 use crate::nginx::{Request, Upstream, module, pool, string};
 use crate::tunnel::{Side, Tunnel};
 use crate::zone;
@@ -37,8 +38,10 @@ pub struct Attempt {
     pub access: Access,
     /// The location where it was judged, which an error page's may differ from.
     conf: Cell<*const LocationConf>,
+    /// When the request's first byte came, as [`now`] has it.
+    begun: Cell<ngx_msec_t>,
     /// How long the handshake took, milliseconds, once it is known.
-    pub handshake_time: Cell<Option<ngx_msec_t>>,
+    handshake_time: Cell<Option<u32>>,
     /// What the upstream chose.
     pub protocol: Cell<ngx_str_t>,
     pub extensions: Cell<ngx_str_t>,
@@ -181,10 +184,34 @@ impl Attempt {
         states.get(..self.tries.begun()).unwrap_or(states)
     }
 
+    /// How long the request has lasted, milliseconds, whatever becomes of the clock of the day.
+    pub fn elapsed(&self) -> ngx_msec_t {
+        now().wrapping_sub(self.begun.get())
+    }
+
+    /// The handshake is over.
+    pub fn note_handshake_time(&self) {
+        let time = u32::try_from(self.elapsed()).unwrap_or(u32::MAX);
+        self.handshake_time.set(Some(time));
+    }
+
+    /// Its tunnel has come from another process: so old, after a handshake that took so long, milliseconds.
+    pub fn came(&self, age: ngx_msec_t, handshake_time: ngx_msec_t) {
+        let time = u32::try_from(handshake_time).unwrap_or(u32::MAX);
+        self.handshake_time.set(Some(time));
+        let begun = now().wrapping_sub(age).wrapping_sub(time as ngx_msec_t);
+        self.begun.set(begun);
+    }
+
+    /// How long the handshake took, milliseconds, if it is over.
+    pub fn handshake_time(&self) -> Option<ngx_msec_t> {
+        self.handshake_time.get().map(|time| time as ngx_msec_t)
+    }
+
     /// How long the tunnel has lasted, milliseconds.
-    pub fn duration(&self, r: Request<'_>) -> ngx_msec_t {
-        r.elapsed()
-            .saturating_sub(self.handshake_time.get().unwrap_or_default())
+    pub fn duration(&self) -> ngx_msec_t {
+        self.elapsed()
+            .saturating_sub(self.handshake_time().unwrap_or_default())
     }
 
     /// Room for a tunnel as long as the request lives, once: in a pool's block that has it, else apart. A
@@ -274,6 +301,7 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
             tries: Tries::new(),
             access: Access::new(),
             conf: Cell::new(LocationConf::of(r)),
+            begun: Cell::new(now().wrapping_sub(r.elapsed())),
             handshake_time: Cell::new(None),
             protocol: Cell::new(string::EMPTY),
             extensions: Cell::new(string::EMPTY),

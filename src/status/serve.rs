@@ -2,7 +2,10 @@
 
 use core::slice;
 
-use nginx_sys::{NGINX_VERSION, NGX_HTTP_BAD_REQUEST, NGX_HTTP_OK, ngx_http_request_t, ngx_int_t};
+use nginx_sys::{
+    NGINX_VERSION, NGX_HTTP_BAD_REQUEST, NGX_HTTP_OK, NGX_LOG_EMERG, ngx_http_request_t, ngx_int_t,
+    ngx_uint_t,
+};
 use websocket_status::{
     About, Answer, Ask, Entry, Format, Metrics, POLICY, Report, format, write_error,
 };
@@ -13,7 +16,7 @@ use super::task;
 use crate::conf::LocationConf;
 use crate::nginx::headers::Name;
 use crate::nginx::response::{self, Head};
-use crate::nginx::{Request, pool, string};
+use crate::nginx::{Request, log, pool, string};
 use crate::types::Status;
 use crate::zone;
 
@@ -103,8 +106,15 @@ fn report(r: Request<'_>, zone: Zone<'static>, ask: Ask) -> Option<Answer<'stati
         // SAFETY: the request is alive, so its pool is. Pages of that size that are the report's alone, and
         // live as long as the request; all zeros is an empty entry.
         _ => unsafe {
-            let pages = pool::pages(r.pool(), size)?.cast::<Entry>();
-            slice::from_raw_parts_mut(pages.as_ptr(), count)
+            let Some(pages) = pool::pages(r.pool(), size) else {
+                log::request(
+                    r,
+                    NGX_LOG_EMERG as ngx_uint_t,
+                    format_args!("mmap({size}) failed: there is no memory to sort tunnels in"),
+                );
+                return None;
+            };
+            slice::from_raw_parts_mut(pages.cast::<Entry>().as_ptr(), count)
         },
     };
     Some(Answer::report(Report::new(zone, ask, about(r), entries)))

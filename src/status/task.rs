@@ -61,7 +61,7 @@ pub(super) fn send(r: Request<'_>, answer: Answer<'static>) {
             response::end_with_client(r);
             begin(r, Task::Send { answer, room });
         }
-        None => response::finish(r, NO_MEMORY),
+        None => response::finish(r, ERROR),
     }
 }
 
@@ -77,12 +77,17 @@ pub(super) fn count(r: Request<'_>, zone: Zone<'static>, close: Close, then: The
 }
 
 fn begin(r: Request<'_>, task: Task) {
+    let without_memory = match task {
+        // Behind a header there can be no other answer.
+        Task::Send { .. } => ERROR,
+        Task::Count { .. } => NO_MEMORY,
+    };
     // SAFETY: the request is alive, so its pool is; what it gives is of the right size, and aligned to
     // NGX_ALIGNMENT. Nothing in a task needs to be dropped.
     unsafe {
         let cleanup = ngx_pool_cleanup_add(r.pool(), size_of::<Kept>());
         let Some(cleanup) = cleanup.as_mut() else {
-            return response::finish(r, NO_MEMORY);
+            return response::finish(r, without_memory);
         };
         let kept = cleanup.data.cast::<Kept>();
         kept.write(Kept {

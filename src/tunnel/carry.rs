@@ -95,6 +95,10 @@ pub unsafe fn hand_back(tunnel: NonNull<Tunnel>) {
     if is_dead {
         client.give_up();
     }
+    // nginx would say goodbye, and lose what OpenSSL has of a connection that does not take it.
+    if upstream.is_tls() && upstream.is_full() {
+        upstream.give_up();
+    }
     // SAFETY: the request is alive, and nginx's functions are what they were when the tunnel began.
     unsafe {
         let u = (*r).upstream;

@@ -9,14 +9,14 @@ use crate::nginx::value::Value;
 use crate::nginx::{Request, clock, log};
 use crate::types::Age;
 
-/// The lifetime of a request's tunnel, which begins now.
-pub fn of(r: Request<'_>, conf: &LocationConf) -> Option<Lifetime> {
+/// The lifetime of a request's tunnel, which begins now; the request has lasted so long, milliseconds.
+pub fn of(r: Request<'_>, conf: &LocationConf, lasted: ngx_msec_t) -> Option<Lifetime> {
     let max = conf.max_lifetime()?;
     let (age, is_spread) = match max.age {
         Age::Any => return None,
         Age::Fixed(age) => (age, true),
         // Who has a token until some moment has it no longer, and no shorter.
-        Age::Of(value) => (left(r, value)?, false),
+        Age::Of(value) => (left(r, value, lasted)?, false),
     };
     Some(Lifetime {
         age,
@@ -29,11 +29,11 @@ pub fn of(r: Request<'_>, conf: &LocationConf) -> Option<Lifetime> {
 ///
 /// It has run since the request began: the value may be as old, from an auth_request for instance. What
 /// cannot be told is over.
-fn left(r: Request<'_>, value: Value) -> Option<ngx_msec_t> {
+fn left(r: Request<'_>, value: Value, lasted: ngx_msec_t) -> Option<ngx_msec_t> {
     let text = value.of(r);
     match text.and_then(read) {
         Some(Said::Any) => None,
-        Some(Said::Time(time)) => Some(time.saturating_sub(r.elapsed())),
+        Some(Said::Time(time)) => Some(time.saturating_sub(lasted)),
         None => {
             log::request(
                 r,

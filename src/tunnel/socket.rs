@@ -195,6 +195,11 @@ impl Socket {
         Some(of(libc::SK_MEMINFO_SNDBUF).saturating_sub(used) as usize)
     }
 
+    /// Whether it takes nothing now.
+    pub fn is_full(self) -> bool {
+        !self.is_writable() || self.send_room() == Some(0)
+    }
+
     /// # Safety
     /// `room` must have room for so many bytes.
     pub unsafe fn recv(self, room: *mut u8, size: usize) -> Moved {

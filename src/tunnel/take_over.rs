@@ -20,7 +20,7 @@ use crate::nginx::tls;
 use crate::zone;
 
 /// Takes the place of nginx's loop, which is about to begin: `handlers` are called in its stead, each
-/// to call [`Tunnel::turn`]. `None` where anything is not as expected: then nothing has changed, and
+/// to call [`Tunnel::turn`]. `lasted` is how long the request has, milliseconds. `None` where anything is not as expected: then nothing has changed, and
 /// nginx goes on alone.
 ///
 /// # Safety
@@ -29,6 +29,7 @@ use crate::zone;
 pub unsafe fn take_over(
     r: *mut ngx_http_request_t,
     conf: &LocationConf,
+    lasted: ngx_msec_t,
     handlers: Handlers,
     place: NonNull<Tunnel>,
 ) -> Option<NonNull<Tunnel>> {
@@ -44,7 +45,7 @@ pub unsafe fn take_over(
         if upstream.is_null() || (*upstream).read.is_null() || (*client).buffered() != 0 {
             return None;
         }
-        place.write(Tunnel::new(r, conf, &*u));
+        place.write(Tunnel::new(r, conf, lasted, &*u));
         if let Some(guard) = Guard::new(settings::bounds(conf), now()) {
             let behind = place.add(1).cast::<Guard>();
             behind.write(guard);
@@ -137,6 +138,7 @@ impl Tunnel {
     unsafe fn new(
         r: *mut ngx_http_request_t,
         conf: &LocationConf,
+        lasted: ngx_msec_t,
         u: &ngx_http_upstream_t,
     ) -> Self {
         // SAFETY: the caller vouches for the request.
@@ -149,7 +151,7 @@ impl Tunnel {
         };
         let mut rules = rules::Tunnel::new(limits, now(), random(), mask());
         // SAFETY: the caller vouches for the request.
-        if let Some(lifetime) = lifetime::of(unsafe { Request::new(r) }, conf) {
+        if let Some(lifetime) = lifetime::of(unsafe { Request::new(r) }, conf, lasted) {
             rules.live(lifetime, now(), random());
         }
         Self {

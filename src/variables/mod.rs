@@ -287,7 +287,7 @@ fn extensions(r: Request<'_>) -> Value {
 /// `$websocket_handshake_time`
 fn handshake_time(r: Request<'_>) -> Value {
     let main = r.main();
-    match request::of(main).and_then(|attempt| attempt.handshake_time.get()) {
+    match request::of(main).and_then(Attempt::handshake_time) {
         Some(time) => seconds(r, time),
         None if why(main).is_some() => seconds(r, main.elapsed()),
         None => Value::Empty,
@@ -296,9 +296,7 @@ fn handshake_time(r: Request<'_>) -> Value {
 
 /// `$websocket_duration`
 fn duration(r: Request<'_>) -> Value {
-    established(r).map_or(Value::Empty, |attempt| {
-        seconds(r, attempt.duration(r.main()))
-    })
+    established(r).map_or(Value::Empty, |attempt| seconds(r, attempt.duration()))
 }
 
 /// The tunnel's account, as it stands or as it ended.

@@ -136,11 +136,10 @@ unsafe fn begin_late(log: *mut ngx_log_t) {
 /// Says what the zone has.
 fn say(log: *mut ngx_log_t, level: u32, zone: Zone<'_>, what: &str) {
     let name = zone.name();
-    let name = name.escape_ascii();
     log::cycle(
         log,
         level,
-        format_args!("websocket zone \"{name}\" has {what}"),
+        format_args!("websocket zone \"{}\" has {what}", name.escape_ascii()),
     );
 }
 

@@ -154,6 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "thousands of sizes, and no memory")]
     fn everything_lies_within_the_memory_and_begins_a_cache_line() {
         for words in (0..2_000_000).step_by(997) {
             for history in [0, 1, 16, 256] {
@@ -183,6 +184,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "hundreds of thousands of sizes, and no memory")]
     fn whatever_is_more_than_the_least_is_enough() {
         for history in [0, 3, 256, 1000, 65_536] {
             let least = Layout::least_words(history);

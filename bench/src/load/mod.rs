@@ -17,6 +17,7 @@ pub use contract::{Account, Link, Load};
 
 use std::time::Duration;
 
+use self::slow::{Pace, SlowReaders};
 use crate::http;
 use crate::scenario::{Kind, Scenario};
 
@@ -50,6 +51,7 @@ pub fn new(scenario: &Scenario, connections: usize) -> Box<dyn Load> {
             let load = paced::PacedLoad::new(SMALL_MESSAGE, connections, every);
             Box::new(if listed { load.beside_lists() } else { load })
         }
+        Kind::SlowCrowd => beside_a_crowd(connections),
         // As fast as they go: how fast that is, has to be known first.
         Kind::Latency => Box::new(echo::EchoLoad::new(
             http::BROWSER_HANDSHAKE,
@@ -64,8 +66,23 @@ pub fn new(scenario: &Scenario, connections: usize) -> Box<dyn Load> {
 pub fn at_rate(rate: f64, connections: usize) -> Box<dyn Load> {
     let every = Duration::from_secs_f64(1.0 / rate);
     let load = paced::PacedLoad::new(SMALL_MESSAGE, connections, every);
-    Box::new(load.beside_a_slow_reader())
+    Box::new(load.beside_slow_readers(SlowReaders::new(1, Pace::MEGABYTE)))
 }
+
+/// Messages at a moderate pace, beside so many that read a byte a second.
+pub fn beside_a_crowd(crowd: usize) -> Box<dyn Load> {
+    let every = Duration::from_secs(1) / MODERATE;
+    let load = paced::PacedLoad::new(SMALL_MESSAGE, TALKERS, every);
+    Box::new(load.beside_slow_readers(SlowReaders::new(crowd, Pace::BYTE)))
+}
+
+/// Who is measured beside a crowd, and how many messages a second they send in all.
+pub const TALKERS: usize = 32;
+const MODERATE: u32 = 5000;
+/// The two proxies of a crowd: one that has it, and one that hasn't.
+pub const SIDES: [&str; 2] = ["beside", "alone"];
+/// Clients of both that are measured.
+pub const TALKERS_OF_BOTH: usize = SIDES.len() * TALKERS;
 
 /// A tunnel that idles has been used: one such message went through it.
 const SMALL_MESSAGE: usize = 125;

@@ -8,7 +8,7 @@ use crate::epoll::Epoll;
 use crate::http;
 use crate::load::contract::{Account, Link, Load, OPENING_AT_ONCE};
 use crate::load::lister::Lister;
-use crate::load::slow::SlowReader;
+use crate::load::slow::SlowReaders;
 use crate::load::tunnel::{Frames, SCRATCH, Tunnel};
 use crate::result::Result;
 
@@ -30,8 +30,8 @@ pub struct PacedLoad {
 
 enum Beside {
     Nobody,
-    /// Who is sent more than it reads.
-    Slow(SlowReader),
+    /// Those who are sent more than they read.
+    Slow(SlowReaders),
     /// Who asks for lists of them.
     Lister(Lister),
 }
@@ -45,7 +45,6 @@ struct Timed {
 /// The slots: one that is ready all the time, who is beside the others, and after those the tunnels.
 const CLOCK: usize = 0;
 const BESIDE: usize = 1;
-const TUNNELS: usize = 2;
 
 impl PacedLoad {
     pub fn new(size: usize, connections: usize, every: Duration) -> Self {
@@ -63,8 +62,8 @@ impl PacedLoad {
         }
     }
 
-    pub fn beside_a_slow_reader(mut self) -> Self {
-        self.beside = Beside::Slow(SlowReader::new());
+    pub fn beside_slow_readers(mut self, slow: SlowReaders) -> Self {
+        self.beside = Beside::Slow(slow);
         self
     }
 
@@ -73,9 +72,20 @@ impl PacedLoad {
         self
     }
 
+    /// The slot of the first tunnel.
+    const fn tunnels(&self) -> usize {
+        BESIDE
+            + match &self.beside {
+                Beside::Slow(slow) => slow.count(),
+                Beside::Lister(_) => 1,
+                Beside::Nobody => 0,
+            }
+    }
+
     fn open_more(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
         while self.tunnels.len() < self.wanted && self.opening < OPENING_AT_ONCE {
-            let slot = TUNNELS + self.tunnels.len();
+            let index = self.tunnels.len();
+            let slot = self.tunnels() + index;
             let stream = link.connect(epoll, slot, slot as u64)?;
             self.tunnels.push(Timed {
                 tunnel: Tunnel::new(stream),
@@ -83,14 +93,14 @@ impl PacedLoad {
             });
             self.opening += 1;
             self.account.in_flight += 1;
-            self.tunnel(link, epoll, slot - TUNNELS)?;
+            self.tunnel(link, epoll, index)?;
         }
         Ok(())
     }
 
     fn tick(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
         let now = Instant::now();
-        if self.opening > 0 || self.tunnels.len() < self.wanted {
+        if !self.are_open() {
             self.due = now + self.every;
         }
         while self.account.running && self.due <= now {
@@ -103,6 +113,15 @@ impl PacedLoad {
             epoll.again(link.token | CLOCK as u64);
         }
         Ok(())
+    }
+
+    /// Whether all tunnels are, and those beside them.
+    const fn are_open(&self) -> bool {
+        let are_beside = match &self.beside {
+            Beside::Slow(slow) => slow.are_open(),
+            Beside::Lister(_) | Beside::Nobody => true,
+        };
+        are_beside && self.opening == 0 && self.tunnels.len() == self.wanted
     }
 
     fn send(&mut self) -> Result<()> {
@@ -144,25 +163,25 @@ impl PacedLoad {
     }
 
     fn go_on_beside(&mut self, link: &Link, epoll: &Epoll, now: Instant) -> Result<()> {
-        let are_open = self.opening == 0 && self.tunnels.len() == self.wanted;
+        let are_open = self.are_open();
         match &mut self.beside {
-            Beside::Slow(slow) => slow.advance(now)?,
-            Beside::Lister(lister) if are_open && lister.ask(link, epoll, BESIDE)? => {
-                self.account.in_flight += 1;
-                self.ready_beside(link, epoll)?;
+            Beside::Slow(slow) => slow.sip(now)?,
+            Beside::Lister(lister) => {
+                if are_open && lister.ask(link, epoll, BESIDE)? {
+                    self.account.in_flight += 1;
+                    self.ready_beside(link, epoll, 0)?;
+                }
             }
-            Beside::Lister(_) | Beside::Nobody => {}
+            Beside::Nobody => {}
         }
         Ok(())
     }
 
-    fn ready_beside(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
+    fn ready_beside(&mut self, link: &Link, epoll: &Epoll, index: usize) -> Result<()> {
         match &mut self.beside {
             Beside::Slow(slow) => {
-                if slow.open(link, epoll, BESIDE)? {
-                    self.account.in_flight -= 1;
-                    self.account.handshakes += 1;
-                }
+                slow.advance(index, &mut self.account)?;
+                slow.open_more(link, epoll, BESIDE, &mut self.account)?;
             }
             Beside::Lister(lister) => {
                 if lister.advance()? {
@@ -179,13 +198,11 @@ impl Load for PacedLoad {
     fn resume(&mut self, link: &Link, epoll: &Epoll) -> Result<()> {
         self.account.running = true;
         self.due = Instant::now() + self.every;
-        if self.tunnels.is_empty() {
-            if let Beside::Slow(_) = self.beside {
-                self.account.in_flight += 1;
-            }
-            self.ready_beside(link, epoll)?;
-            self.open_more(link, epoll)?;
+        if let Beside::Slow(slow) = &mut self.beside {
+            slow.resume();
+            slow.open_more(link, epoll, BESIDE, &mut self.account)?;
         }
+        self.open_more(link, epoll)?;
         epoll.again(link.token | CLOCK as u64);
         Ok(())
     }
@@ -196,8 +213,10 @@ impl Load for PacedLoad {
         }
         match slot {
             CLOCK => self.tick(link, epoll),
-            BESIDE => self.ready_beside(link, epoll),
-            _ => self.tunnel(link, epoll, slot - TUNNELS),
+            _ => match slot.checked_sub(self.tunnels()) {
+                None => self.ready_beside(link, epoll, slot - BESIDE),
+                Some(index) => self.tunnel(link, epoll, index),
+            },
         }
     }
 

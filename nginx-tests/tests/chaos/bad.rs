@@ -224,6 +224,22 @@ const ACTS: &[(&str, Act)] = &[
             .send(frames.map(|frame| frame.masked().bytes()).concat())?;
         v.wire.read_to_close().map(drop)
     }),
+    // What nginx knows of all this.
+    ("status, then reset", |v, r| {
+        let format = r.pick(&["html", "json", "prometheus"]);
+        let request = Handshake::plain(&format!("/zone/?format={format}"));
+        v.wire.send(request.bytes())?;
+        v.wire.read_bytes(1 + r.below(3_000))?;
+        reset(v)
+    }),
+    ("close tunnels by a request", |v, r| {
+        let over = r.below(300);
+        let target = format!("/zone/close?label=doomed&code=1001&over={over}ms");
+        let request = Handshake::plain(&target).method("POST");
+        v.wire
+            .send(request.add("X-WebSocket-Control", "1").bytes())?;
+        v.wire.read_message().map(drop)
+    }),
 ];
 
 type Edit = fn(Handshake) -> Handshake;

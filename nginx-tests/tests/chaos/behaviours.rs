@@ -73,14 +73,8 @@ const ANSWERS: &[(&str, Act)] = &[
     ("chunked-101", |t| {
         t.accept_with("Transfer-Encoding: chunked")
     }),
-    ("continue-first", |t| {
-        t.say("HTTP/1.1 100 Continue\r\n\r\n")
-            .and_then(|()| echo(t))
-    }),
-    ("hints-first", |t| {
-        t.say("HTTP/1.1 103 Early Hints\r\n\r\n")
-            .and_then(|()| echo(t))
-    }),
+    ("continue-first", |t| t.interim("100 Continue")),
+    ("hints-first", |t| t.interim("103 Early Hints")),
     ("long-head", |t| {
         t.say(&with(&format!("X-Long: {}", "x".repeat(20_000))))
     }),
@@ -272,6 +266,16 @@ impl Talk<'_> {
 
     fn say(&mut self, text: &str) -> io::Result<()> {
         self.wire.send(self.in_form(text))
+    }
+
+    /// Says this and then switches. To HEAD it is the answer for nginx, which may give the connection
+    /// to a good client: then it is closed here.
+    fn interim(&mut self, status: &str) -> io::Result<()> {
+        self.say(&format!("HTTP/1.1 {status}\r\n\r\n"))?;
+        if self.head.start.starts_with("HEAD ") {
+            return Ok(());
+        }
+        echo(self)
     }
 
     fn in_form(&self, text: &str) -> String {

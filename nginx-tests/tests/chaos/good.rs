@@ -93,6 +93,7 @@ fn errand(
 ) {
     let mut visit = match Visit::begin(world, random) {
         Ok(visit) => visit,
+        Err(_) if world.is_deadly() => return world.count("killed while connecting"),
         Err(error) => return world.wrong("connecting".into(), error.to_string()),
     };
     world.count(what);
@@ -164,6 +165,7 @@ fn carry(visit: &mut Visit, random: &mut Random, right: Right, sent: VecDeque<Fr
         Err(Fault::Ended(error)) => match right {
             Right::Cut | Right::GivenUp(_) => Ok(()),
             Right::Loop | Right::Foreign => Err(Fault::Ended(error)),
+            _ if visit.world.is_deadly() => Err(Fault::Ended(error)),
             _ => Err(Fault::Wrong(format!(
                 "ended a tunnel without Close: {error}"
             ))),

@@ -1,5 +1,5 @@
 //! Everything at once: good and bad clients, good and bad backends, and an nginx that has every
-//! kind of location and reloads all the time.
+//! kind of location, reloads all the time, and has its workers killed.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
@@ -8,10 +8,12 @@
 //! | `NGINX_TESTS_CHAOS_CLIENTS` | how many clients there are at a time | 32 |
 
 mod accounts;
+mod aftermath;
 mod backends;
 mod bad;
 mod behaviours;
 mod good;
+mod kills;
 mod places;
 mod random;
 mod reloads;
@@ -21,16 +23,16 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use nginx_tests::environment::slowness;
+use nginx_tests::nginx::Setup;
 use nginx_tests::wait::wait_within;
-use nginx_tests::{Certificate, DEADLINE, Nginx, wait_until};
+use nginx_tests::{Certificate, DEADLINE, wait_until};
 
+use crate::aftermath::{Memory, Tunnels, assert_settled, connections, descriptors};
+use crate::kills::Kills;
 use crate::places::Backends;
 use crate::random::Random;
 use crate::reloads::Reloads;
 use crate::world::World;
-
-const MB: u64 = 1 << 20;
 
 #[test]
 fn nothing_breaks_and_nothing_is_left() {
@@ -38,64 +40,79 @@ fn nothing_breaks_and_nothing_is_left() {
     eprintln!("{run:?}");
     let certificate = Certificate::localhost();
     let backends = Backends::start(&certificate);
-    let nginx = places::nginx(&backends, &certificate);
-    let nginx = reloads::allow_their_faults(nginx).start();
+    let setup = reloads::allow_their_faults(places::nginx(&backends, &certificate));
+    let allow = |setup: Setup, said: &&str| setup.allow_log(said);
+    let nginx = kills::SAID.iter().fold(setup, allow).start();
     let world = World::new(&nginx, &certificate);
-    let mut reloads = Reloads::new(&world, run.seed);
+    let (mut reloads, mut kills) = (Reloads::new(&world, run.seed), Kills::new(&world, run.seed));
 
-    // Four fifths of the time with reloads; then a calm, in which one worker's life can be seen.
-    reloads.reload();
-    let at_first = memory(nginx.pid());
+    // Half of the time with reloads. What a master has is the same after any number of them.
+    run.clients(&world, 1, || reloads.some());
+    let at_first = Memory::of(&nginx);
     run.clients(&world, 4, || reloads.some());
     reloads.reload();
     wait_until("old workers to end", || {
         nginx.exiting_worker_pids().is_empty()
     });
-    // Of workers that never had a connection: all clients have gone.
-    let before = descriptors(&nginx);
-    run.clients(&world, 1, || {
-        reloads.watch();
-        thread::sleep(Duration::from_millis(100));
-    });
-    let left = wait_within(*DEADLINE, || (active(&nginx) == 0).then_some(0))
-        .unwrap_or_else(|| active(&nginx));
-    if left > 0 {
-        world.wrong("connections are left".to_owned(), left.to_string());
-    }
+    let after_reloads = Memory::of(&nginx);
 
+    // Then a calm, in which one worker's life can be seen: of one that never had a connection.
+    let before = descriptors(&nginx);
+    let mut calm = |tenths| {
+        run.clients(&world, tenths, || {
+            reloads.watch();
+            thread::sleep(Duration::from_millis(100));
+        });
+        let none = || (connections(&nginx) == 0).then_some(());
+        if wait_within(*DEADLINE, none).is_none() {
+            let left = connections(&nginx).to_string();
+            world.wrong("connections are left".to_owned(), left);
+        }
+        Memory::of(&nginx)
+    };
+    let amid = calm(1);
+    let after = calm(2);
     world.accounts.check(&world);
-    eprintln!("{}", world.tally());
-    let findings = world.findings();
-    if !findings.is_empty() {
-        // What is said of a failure shows only the end of it.
-        let kept = concat!(env!("CARGO_TARGET_TMPDIR"), "/chaos-error.log");
-        fs::copy(nginx.path("logs/error.log"), kept).expect("a copy of the error log");
-        eprintln!("The error log is in {kept}.");
-    }
-    assert!(findings.is_empty(), "{run:?} found:\n{findings}");
+    judge(&run, &world);
+    eprintln!("{at_first:?}, {after_reloads:?}, then {amid:?}, {after:?}");
     // Connections to backends are kept for a second.
     wait_until("descriptors to be as few as before", || {
         let now = descriptors(&nginx);
         now.iter().zip(&before).all(|(now, before)| now <= before)
     });
-    // A tool keeps books of its own.
-    if slowness() == 1 {
-        let master = memory(nginx.pid());
-        let worker = nginx
-            .worker_pids()
-            .into_iter()
-            .map(memory)
-            .max()
-            .unwrap_or_default();
-        eprintln!("master {at_first} then {master}, worker {worker} bytes");
-        assert!(
-            master < at_first + 4 * MB,
-            "the master grew from {at_first} to {master} bytes"
-        );
-        assert!(worker < 64 * MB, "a worker has {worker} bytes");
-    }
+    assert_settled("the master", at_first.master, after_reloads.master);
+    assert_settled("a worker", amid.worker, after.worker);
+
+    // At last they are killed, which nginx's own count of connections does not survive.
+    world.set_deadly();
+    run.clients(&world, 2, || {
+        kills.one();
+        reloads.some();
+    });
+    judge(&run, &world);
+    kills.check();
+    wait_until("the zone to know of no tunnel", || {
+        let tunnels = Tunnels::of(&nginx);
+        (tunnels.active, tunnels.listed) == (0, 0)
+    });
+    let tunnels = Tunnels::of(&nginx);
+    assert_eq!(tunnels.established, tunnels.closed, "{tunnels:?}");
+    eprintln!("{}\n{tunnels:?}", world.tally());
     // Fails on what alarms in the error log, and if something holds nginx.
     nginx.stop();
+}
+
+/// Fails if a client has found something, and keeps the error log then.
+fn judge(run: &Run, world: &World) {
+    let findings = world.findings();
+    if findings.is_empty() {
+        return;
+    }
+    eprintln!("{}", world.tally());
+    // What is said of a failure shows only the end of it.
+    let kept = concat!(env!("CARGO_TARGET_TMPDIR"), "/chaos-error.log");
+    fs::copy(world.nginx.path("logs/error.log"), kept).expect("a copy of the error log");
+    panic!("{run:?} found, see {kept}:\n{findings}");
 }
 
 #[derive(Debug)]
@@ -122,15 +139,14 @@ impl Run {
         }
     }
 
-    /// Lets clients come for so many fifths of the time, and does something beside it again and
+    /// Lets clients come for so many tenths of the time, and does something beside it again and
     /// again.
-    fn clients(&self, world: &World, fifths: u32, mut beside: impl FnMut()) {
-        world.set_over(false);
-        let end = Instant::now() + Duration::from_secs(self.seconds) * fifths / 5;
+    fn clients(&self, world: &World, tenths: u32, mut beside: impl FnMut()) {
+        let round = world.begin();
+        let end = Instant::now() + Duration::from_secs(self.seconds) * tenths / 10;
         thread::scope(|scope| {
             for number in 0..self.clients {
-                let mut random =
-                    Random::new(self.seed.wrapping_add(number << 32) ^ u64::from(fifths));
+                let mut random = Random::new(self.seed.wrapping_add(number << 32) ^ round);
                 scope.spawn(move || {
                     while !world.is_over() {
                         visit(world, &mut random);
@@ -152,28 +168,4 @@ fn visit(world: &World, random: &mut Random) {
         6 => bad::broken(world, random),
         _ => bad::client(world, random),
     }
-}
-
-/// Connections that nginx counts, the one that asks not among them.
-fn active(nginx: &Nginx) -> u64 {
-    let status = nginx_tests::client::get(nginx.port(), "/status").text();
-    let count = status
-        .strip_prefix("Active connections: ")
-        .and_then(|rest| rest.split(' ').next());
-    let count = count.and_then(|count| count.parse::<u64>().ok());
-    count.unwrap_or_else(|| panic!("{status}")) - 1
-}
-
-/// How many descriptors each worker has.
-fn descriptors(nginx: &Nginx) -> Vec<usize> {
-    let count = |pid| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count);
-    nginx.worker_pids().into_iter().map(count).collect()
-}
-
-/// A process's memory that is there, in bytes.
-fn memory(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.expect("VmRSS in kB") * 1024
 }

@@ -159,6 +159,11 @@ pub const PLACES: &[Place] = &[
     place("/idle", &[Tunnel(Some(1001))], PLAIN, "websocket on; websocket_timeout 50ms; proxy_pass http://echo;"),
     place("/idle-loop", &[Cut], PLAIN, "websocket on; websocket_tunnel off; websocket_timeout 100ms; proxy_pass http://echo;"),
     place("/no-drain", &[Loop], PLAIN, "websocket on; websocket_drain off; proxy_pass http://echo;"),
+    place("/moving", &[Tunnel(Some(1001))], PLAIN, "websocket on; websocket_upstream_drain 100ms code=1001;
+        proxy_pass http://moving;"),
+    place("/doomed", &[Tunnel(Some(1001))], PLAIN, "websocket on; websocket_label doomed; proxy_pass http://echo;"),
+    place("/lowat", TUNNEL, PLAIN, "websocket on; websocket_send_lowat 4k; websocket_large_buffers 2 32k;
+        proxy_pass https://secure;"),
     place("/small", TUNNEL, PLAIN, "websocket on; websocket_buffer_size 1k; websocket_buffers 0; proxy_pass http://echo;"),
     // With much else that proxying has.
     place("/cached", TUNNEL, PLAIN, "websocket on; proxy_cache stored; proxy_cache_valid any 1s; proxy_cache_lock on;
@@ -178,6 +183,7 @@ pub const PLACES: &[Place] = &[
 /// What the places refer to.
 const BESIDE: &str = "
     location = /status { access_log off; stub_status; }
+    location /zone/ { access_log off; websocket_status; websocket_control on; }
     location @on { websocket on; proxy_pass http://echo; }
     location @off { proxy_pass http://echo; }
     location @by-hand {
@@ -211,9 +217,11 @@ const HTTP: &str = "
     }
     upstream dead { server 127.0.0.1:%CLOSED_PORT% max_fails=0; }
     websocket_handover on;
+    upstream moving { server %BACKEND% max_fails=0 weight=1; server %OTHER% max_fails=0 weight=2; }
+    websocket_zone websocket:16m;
     websocket_drain %DRAIN%;
     websocket_timeout %PATIENCE%;
-    websocket_buffer_size %BUFFER%;
+    websocket_buffer_size 16k; websocket_buffers 64;
     proxy_connect_timeout %PATIENCE%; proxy_read_timeout %PATIENCE%; proxy_send_timeout %PATIENCE%;
     uwsgi_read_timeout %PATIENCE%; scgi_read_timeout %PATIENCE%; fastcgi_read_timeout 500ms;
     client_header_timeout %PATIENCE%; client_body_timeout 1s; send_timeout 1s;
@@ -231,6 +239,7 @@ const HTTP: &str = "
 /// The servers behind nginx.
 pub struct Backends {
     http: Backend,
+    other: Backend,
     https: Backend,
     uwsgi: Backend,
     scgi: Backend,
@@ -241,6 +250,7 @@ impl Backends {
         let start = |form| Backend::start(form, certificate);
         Self {
             http: start(Form::Http),
+            other: start(Form::Http),
             https: start(Form::Https),
             uwsgi: start(Form::Uwsgi),
             scgi: start(Form::Scgi),
@@ -260,12 +270,12 @@ pub fn nginx(backends: &Backends, certificate: &Certificate) -> Setup {
     ))
     .certificate(certificate)
     .set("BACKEND", backends.http.address())
+    .set("OTHER", backends.other.address())
     .set("SECURE", backends.https.address())
     .set("UWSGI", backends.uwsgi.address())
     .set("SCGI", backends.scgi.address())
     .set("PATIENCE", seconds(10))
     .set("DRAIN", seconds(1))
-    .set("BUFFER", "16k")
     .workers(3)
     // What OpenSSL calls noise is no alarm of this module's.
     .allow_log("SSL_do_handshake() failed")

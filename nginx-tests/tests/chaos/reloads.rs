@@ -3,12 +3,13 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nginx_tests::nginx::Setup;
-use nginx_tests::{patient, wait_until};
+use nginx_tests::wait_until;
 use rustix::process::Signal;
 
+use crate::kills;
 use crate::random::Random;
 use crate::world::World;
 
@@ -48,8 +49,11 @@ const FAULTS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What a process that broke down leaves in the error log.
+/// What a process that broke down leaves in the error log; that one was killed is kills.rs' business.
 const BROKEN_DOWN: [&str; 3] = ["exited on signal", "panicked at", "exited with fatal code"];
+
+/// From one reload to the next, if nginx is done with it by then.
+const PACE: Duration = Duration::from_millis(200);
 
 /// An nginx whose error log may have what the faults bring into it.
 pub fn allow_their_faults(setup: Setup) -> Setup {
@@ -63,6 +67,7 @@ pub struct Reloads<'a> {
     random: Random,
     log: File,
     config: String,
+    next: Instant,
 }
 
 impl<'a> Reloads<'a> {
@@ -72,13 +77,14 @@ impl<'a> Reloads<'a> {
             random: Random::new(!seed),
             log: File::open(world.nginx.path("logs/error.log")).expect("an error log"),
             config: world.nginx.config().to_owned(),
+            next: Instant::now(),
         }
     }
 
     /// A reload that nginx refuses, now and then, and one that it takes.
     pub fn some(&mut self) {
-        let pause = patient(Duration::from_millis(200 + self.random.below(800) as u64));
-        thread::sleep(pause);
+        thread::sleep(self.next.saturating_duration_since(Instant::now()));
+        self.next = Instant::now() + PACE;
         if self.random.one_in(4) {
             self.refused();
         }
@@ -89,12 +95,19 @@ impl<'a> Reloads<'a> {
         self.watch();
     }
 
-    /// Reloads with buffers of another size.
+    /// Reloads with buffers of another size, kept or not, and without one of the servers of `moving`.
     pub fn reload(&mut self) {
         let size = *self.random.pick(&["1k", "4k", "16k", "64k"]);
-        let line = |size| format!("websocket_buffer_size {size};");
-        self.write(&self.config.replacen(&line("16k"), &line(size), 1));
-        self.world.while_reloading(|| self.world.nginx.reload());
+        let kept = *self.random.pick(&["0", "64"]);
+        let away = *self.random.pick(&["weight=1;", "weight=2;", "no line;"]);
+        let buffers =
+            |size, kept| format!("websocket_buffer_size {size}; websocket_buffers {kept};");
+        let config = self
+            .config
+            .replacen(&buffers("16k", "64"), &buffers(size, kept), 1);
+        self.write(&config.replacen(away, "down;", 1));
+        self.world
+            .while_workers_change(|| self.world.nginx.reload());
         self.world.count("reloads");
     }
 
@@ -128,10 +141,11 @@ impl<'a> Reloads<'a> {
         for line in news
             .lines()
             .filter(|line| BROKEN_DOWN.iter().any(|text| line.contains(text)))
+            .filter(|line| !line.contains(kills::SAID[0]))
         {
             self.world
                 .wrong("a process broke down".to_owned(), line.to_owned());
-            self.world.set_over(true);
+            self.world.set_over();
         }
         news
     }

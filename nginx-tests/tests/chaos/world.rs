@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use nginx_tests::wire::Wire;
 use nginx_tests::{Certificate, DEADLINE, Nginx};
@@ -15,9 +15,13 @@ pub struct World<'a> {
     pub nginx: &'a Nginx,
     pub certificate: &'a Certificate,
     pub accounts: Accounts,
-    /// Odd while a reload is under way.
+    /// Odd while workers change: during a reload, or when one is killed.
     generation: AtomicUsize,
+    /// Whether workers are killed.
+    deadly: AtomicBool,
     over: AtomicBool,
+    /// How often clients have been let in.
+    rounds: AtomicU64,
     /// How often each thing happened.
     tally: Mutex<BTreeMap<String, usize>>,
     /// What is wrong: how often, and the first time in full.
@@ -31,25 +35,42 @@ impl<'a> World<'a> {
             certificate,
             accounts: Accounts::default(),
             generation: AtomicUsize::new(0),
+            deadly: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            rounds: AtomicU64::new(0),
             tally: Mutex::default(),
             wrong: Mutex::default(),
         }
     }
 
-    /// Reloads, and lets the clients know.
-    pub fn while_reloading(&self, reload: impl FnOnce()) {
+    /// Does what other workers come of, and lets the clients know.
+    pub fn while_workers_change(&self, change: impl FnOnce()) {
         self.generation.fetch_add(1, Ordering::SeqCst);
-        reload();
+        change();
         self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// From now on a worker may end without a word.
+    pub fn set_deadly(&self) {
+        self.deadly.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_deadly(&self) -> bool {
+        self.deadly.load(Ordering::SeqCst)
+    }
+
+    /// Lets clients in, for the round of this number.
+    pub fn begin(&self) -> u64 {
+        self.over.store(false, Ordering::SeqCst);
+        self.rounds.fetch_add(1, Ordering::SeqCst)
     }
 
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::SeqCst)
     }
 
-    pub fn set_over(&self, over: bool) {
-        self.over.store(over, Ordering::SeqCst);
+    pub fn set_over(&self) {
+        self.over.store(true, Ordering::SeqCst);
     }
 
     /// Lets the clients stop when this goes out of scope, by a panic or not.

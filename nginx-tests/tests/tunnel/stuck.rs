@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use nginx_tests::{DEADLINE, Nginx, wait_until};
-use rustix::net::sockopt::set_socket_linger;
+use nginx_tests::{Certificate, DEADLINE, Nginx, wait_until};
+use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 
-use crate::case::{assert_ended, http, raw_tunnel};
+use crate::case::{active, assert_ended, http, location, memory, raw_tunnel};
+use crate::duplex::Duplex;
 
 /// A tunnel with these lines, as two sockets.
 fn tunnel(lines: &str) -> (Nginx, TcpStream, TcpStream) {
@@ -92,6 +93,51 @@ fn a_reset_behind_bytes_that_wait_ends_the_tunnel() {
         assert_ended(&nginx, (leaves, "reset", "-"), "warn");
         drop(receiver);
     }
+}
+
+/// nginx would forget what OpenSSL has of a connection that does not take its goodbye.
+#[test]
+fn an_upstream_over_tls_that_takes_nothing_leaves_nothing() {
+    const MB: u64 = 1 << 20;
+    let certificate = Certificate::localhost();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // What it accepts has as little room.
+    set_socket_recv_buffer_size(&listener, 8 << 10).unwrap();
+    let nginx = Nginx::http(location("proxy_pass https://%BACKEND%;"))
+        .set("BACKEND", listener.local_addr().unwrap())
+        .start();
+    let worker = nginx.worker_pids()[0];
+    let round = || {
+        // All of them at a time: each waits until nothing is taken any more.
+        let backends: Vec<Duplex> = thread::scope(|scope| {
+            let leave = || leave_in_midst(&nginx, &listener, &certificate);
+            let started: Vec<_> = (0..60).map(|_| scope.spawn(leave)).collect();
+            started.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        wait_until("all connections to end", || active(&nginx) == 0);
+        drop(backends);
+        memory(worker)
+    };
+    let after: Vec<u64> = (0..4).map(|_| round()).collect();
+    assert!(after[3] < after[1] + MB, "it grows: {after:?}");
+}
+
+/// A client that leaves within a frame that the upstream does not take. Gives the upstream's end.
+fn leave_in_midst(nginx: &Nginx, listener: &TcpListener, certificate: &Certificate) -> Duplex {
+    let socket = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
+    let mut client = socket.try_clone().unwrap();
+    let backend = thread::scope(|scope| {
+        let backend = scope.spawn(|| Duplex::answer(listener, Some(certificate)));
+        Duplex::open_over(socket, None);
+        backend.join().unwrap()
+    });
+    client.set_nonblocking(false).unwrap();
+    client
+        .write_all(b"\x82\xff\0\0\0\0\x40\0\0\0\0\0\0\0")
+        .unwrap();
+    write_until_stuck(&mut client);
+    set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
+    backend
 }
 
 /// Writes until nothing has been taken for a while.

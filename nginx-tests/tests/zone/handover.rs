@@ -58,7 +58,7 @@ fn counters_and_tunnels_are_what_they_would_be_without() {
         );
         assert!(adds_up(zone));
         for tunnel in listed {
-            assert_eq!(&*tunnel.who.upstream, backend.address().as_bytes());
+            assert_eq!(&*tunnel.upstream, backend.address().as_bytes());
         }
     }
     let upstreams = (0..zone.upstreams()).filter_map(|index| zone.upstream(index));

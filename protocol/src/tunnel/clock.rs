@@ -237,12 +237,16 @@ impl Clock {
     }
 
     /// A side has answered a Ping that is gone.
-    pub fn note_pong(&mut self, from: Side, now: Time) {
+    pub fn note_pong(&mut self, limits: &Limits, from: Side, now: Time) {
         let heartbeat = self.heartbeat_mut(from);
         if core::mem::take(&mut heartbeat.is_asked) {
             let took = now.wrapping_sub(heartbeat.asked);
             self.rtt = u32::try_from(took).unwrap_or(u32::MAX);
             self.pongs = self.pongs.wrapping_add(1);
+            // The next one may be due before a look at whether this one was answered.
+            if let Some(ping) = limits.ping(from) {
+                self.wake_by(after(now, ping.interval));
+            }
         }
     }
 

@@ -244,7 +244,7 @@ impl Tunnel<'_> {
         }
         // A Ping that is still to go has not been answered.
         if seen.is_answer && !self.by.towards(from).has_ours() {
-            self.clock.note_pong(from, now);
+            self.clock.note_pong(&self.limits, from, now);
         }
     }
 

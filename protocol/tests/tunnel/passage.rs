@@ -85,11 +85,11 @@ fn has_arrived(world: &World) -> Result<(), String> {
 /// No more messages have come than the rate allows, since the tunnel began at `start`.
 pub fn keeps_to(rate: MessageRate, world: &World, start: Time) -> Result<(), String> {
     let per_minute = rate.per_minute.get() as Time;
-    // What comes within 20 ms comes at once.
-    let at_once = (rate.burst as Time + 1).max(per_minute * 20 / 60_000);
+    // What comes within 20 ms comes at once, with the part of a message that is earned beside.
+    let at_once = ((rate.burst as Time + 1) * 60_000).max(per_minute * 20);
     // The clock may say a millisecond too little.
     let elapsed = world.now.wrapping_sub(start) + 1;
-    let most = at_once + (per_minute * elapsed - 1) / 60_000;
+    let most = (at_once + per_minute * elapsed - 1) / 60_000;
     let begins = |opcode| matches!(opcode, 1 | 2);
     let all = frames(&world.upstream.got);
     let begun = all.iter().filter(|frame| begins(frame.opcode)).count();

@@ -1,5 +1,7 @@
 //! What time does.
 
+use std::num::NonZeroU32;
+
 use websocket_protocol::ControlFrame;
 use websocket_protocol::tunnel::{Lifetime, Limits, Reason, Side, Time, Tunnel};
 
@@ -244,6 +246,20 @@ fn an_answer_is_timed() {
     assert_eq!(world.client.got, PING);
     world.wait(1);
     assert_eq!(world.client.got, [PING, PING].concat());
+}
+
+#[test]
+fn pings_keep_their_pace_however_long_an_answer_may_take() {
+    let mut limits = pings(true, false);
+    if let Some(ping) = &mut limits.ping {
+        ping.timeout = NonZeroU32::new(10_000).expect("a time");
+    }
+    let mut world = world(limits);
+    for sent in 1..=5 {
+        world.wait(100);
+        assert_eq!(world.client.got, PING.repeat(sent));
+        world.sends(Side::Client, PONG);
+    }
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! Workers that are killed, whatever they are about.
+
+use nginx_tests::wait_until;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::random::Random;
+use crate::world::World;
+
+/// What nginx may say of it.
+pub const SAID: [&str; 2] = ["exited on signal 9", "was locked by"];
+
+pub struct Kills<'a> {
+    world: &'a World<'a>,
+    random: Random,
+    count: usize,
+}
+
+impl<'a> Kills<'a> {
+    pub fn new(world: &'a World<'a>, seed: u64) -> Self {
+        Self {
+            world,
+            random: Random::new(seed.rotate_left(32)),
+            count: 0,
+        }
+    }
+
+    /// Kills a worker, be it one that is to exit.
+    pub fn one(&mut self) {
+        let workers = || {
+            let nginx = self.world.nginx;
+            [nginx.worker_pids(), nginx.exiting_worker_pids()].concat()
+        };
+        let there = workers();
+        if there.is_empty() {
+            return;
+        }
+        let worker = *self.random.pick(&there);
+        self.world.while_workers_change(|| {
+            let pid = i32::try_from(worker).ok().and_then(Pid::from_raw);
+            // It may just have ended.
+            let _ = kill_process(pid.expect("a pid"), Signal::KILL);
+            wait_until("a killed worker to be gone", || {
+                !workers().contains(&worker)
+            });
+        });
+        self.count += 1;
+        self.world.count("workers killed");
+    }
+
+    /// Nobody else has killed one.
+    pub fn check(&self) {
+        let killed = self.world.nginx.log_lines(SAID[0]).len();
+        assert!(
+            killed <= self.count,
+            "{killed} workers were killed, {} of them here",
+            self.count
+        );
+    }
+}
