@@ -24,8 +24,9 @@ fn a_quit() {
         .start();
     let mut client = join(&nginx);
     client.echo("before");
-    nginx.signal(Signal::QUIT);
-    assert_closed(client, 1012);
+    let client = thread::spawn(|| assert_closed(client, 1012));
+    nginx.stop();
+    client.join().unwrap();
 }
 
 #[test]

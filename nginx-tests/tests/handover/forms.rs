@@ -107,25 +107,19 @@ fn paths_and_redirects() {
 
 #[test]
 fn unix_sockets_on_both_sides() {
-    let directory = tempfile::tempdir().unwrap();
-    let (front, back) = (
-        directory.path().join("front"),
-        directory.path().join("back"),
-    );
-    let backend = ScriptedBackend::on(Listen::Unix(back.clone()), |conn| {
+    let setup = Nginx::http(format!(
+        "{} server {{ listen 127.0.0.1:%PORT%; listen unix:%PREFIX%/front;
+            access_log logs/tunnel.log tunnel;
+            location / {{ proxy_pass http://unix:%PREFIX%/back:/; websocket on; }} }}",
+        head("on")
+    ));
+    let (front, back) = (setup.path("front"), setup.inside("back"));
+    let backend = ScriptedBackend::on(Listen::Unix(setup.path("back")), |conn| {
         let handshake = conn.read_request()?.head;
         conn.accept(&handshake)?;
         conn.echo_frames()
     });
-    let nginx = Nginx::http(format!(
-        "{} server {{ listen 127.0.0.1:%PORT%; listen unix:{};
-            access_log logs/tunnel.log tunnel;
-            location / {{ proxy_pass http://unix:{}:/; websocket on; }} }}",
-        head("on"),
-        front.display(),
-        back.display()
-    ))
-    .start();
+    let nginx = setup.start();
     let mut client = Client::over(Wire::connect_unix(&front).unwrap());
     client.establish("/");
     client.echo("one");
