@@ -241,6 +241,7 @@ unsafe fn name(
         if status != 0 {
             return None;
         }
+        place_unix(&mut place, arrival.message.server);
         let address = ngx_palloc(pool, place.length as usize).cast::<u8>();
         let text = ngx_palloc(pool, LONGEST).cast::<u8>();
         if address.is_null() || text.is_null() {
@@ -259,6 +260,28 @@ unsafe fn name(
         (*peer).name = name.as_ptr();
         Some(())
     }
+}
+
+/// A unix socket is called what its server called it, which may see another directory there than nginx does.
+fn place_unix(place: &mut Place, server: &[u8]) {
+    let path = server.strip_prefix(b"unix:").unwrap_or_default();
+    let is_unix = libc::c_int::from(place.address.ss_family) == libc::AF_UNIX;
+    // SAFETY: all zeros is an address of no family.
+    let mut address: libc::sockaddr_un = unsafe { core::mem::zeroed() };
+    if !is_unix || path.is_empty() || path.len() >= address.sun_path.len() {
+        return;
+    }
+    address.sun_family = place.address.ss_family;
+    for (to, byte) in address.sun_path.iter_mut().zip(path) {
+        *to = *byte as libc::c_char;
+    }
+    // SAFETY: there is room for an address of any family.
+    unsafe {
+        (&raw mut place.address)
+            .cast::<libc::sockaddr_un>()
+            .write(address)
+    };
+    place.length = size_of::<libc::sockaddr_un>() as socklen_t;
 }
 
 /// A connection of nginx's on the upstream's socket, of which its event method knows nothing yet.

@@ -34,6 +34,7 @@ pub unsafe fn pack(tunnel: &Tunnel, r: Request<'_>, u: Upstream<'_>) -> Option<M
         request: head.bytes(),
         answer: answer.bytes(),
         host: host(u),
+        server: server(u),
         from_client: tunnel.waiting(Side::Client),
         from_upstream: tunnel.waiting(Side::Upstream),
     };
@@ -83,6 +84,18 @@ fn account(r: Request<'_>, u: Upstream<'_>, attempt: &Attempt) -> Account {
             age: attempt.duration() as u64,
             handovers: arrival::handovers(r),
         }
+    }
+}
+
+/// The server's address, as the balancer has named it.
+fn server(u: Upstream<'_>) -> &[u8] {
+    // SAFETY: NULL, or what lives as long as the request.
+    unsafe {
+        (*u.as_ptr())
+            .peer
+            .name
+            .as_ref()
+            .map_or(&[], |name| string::bytes(name))
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Message<'a> {
     pub answer: &'a [u8],
     /// The name that the upstream's address came from.
     pub host: &'a [u8],
+    /// The server's address as nginx writes it.
+    pub server: &'a [u8],
     /// What the client has sent and the upstream has not taken.
     pub from_client: &'a [u8],
     /// What the upstream has sent and the client has not taken.
@@ -138,6 +140,7 @@ impl<'a> Message<'a> {
             request: text("request")?,
             answer: text("answer")?,
             host: text("host")?,
+            server: text("server")?,
             from_client: text("from_client")?,
             from_upstream: text("from_upstream")?,
         };
@@ -156,13 +159,14 @@ impl<'a> Message<'a> {
         }
     }
 
-    fn texts(&self) -> [&'a [u8]; 7] {
+    fn texts(&self) -> [&'a [u8]; 8] {
         [
             self.tunnel.0,
             self.proxy,
             self.request,
             self.answer,
             self.host,
+            self.server,
             self.from_client,
             self.from_upstream,
         ]

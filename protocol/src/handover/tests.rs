@@ -52,6 +52,7 @@ fn with_message(look: impl FnOnce(Message<'_>)) {
         request: REQUEST,
         answer: ANSWER,
         host: b"backend",
+        server: b"127.0.0.1:80",
         from_client: b"abc",
         from_upstream: b"",
     });
