@@ -154,7 +154,10 @@ build_as() {
         tree=$tree-musl
         [ -n "$tls" ] || tree=$tree-plain
         libraries=$("$ROOT/scripts/musl-libraries.sh" ${tls:+--tls} | tail -n 1)
-        flags+=(--with-cc=musl-gcc "--with-cc-opt=-O1 -w -I$libraries/include" "--with-ld-opt=-L$libraries/lib")
+        flags+=(
+            --with-cc=musl-gcc "--with-cc-opt=-O1 -w -I$libraries/include"
+            "--with-ld-opt=-L$libraries/lib $([ -n "$tls" ] || echo "$libraries/lib/no-tls.o")"
+        )
     fi
     configure_copy "$source" "$tree" "${flags[@]}"
     build "$tree" "as $whose configures it${musl:+, with musl}"

@@ -28,8 +28,8 @@ nginx are:
   those of the crate nginx-src, as nginx.org configures them;
   with --nginx-source, those in source trees, each as it is configured by those
   that ship this version: Ubuntu 1.18 and 1.24, RHEL 1.20 and 1.24, else nginx.org;
-  the crate's newest once more with musl for its libc, and so any source tree of
-  the installed version: they load the file that was built for the other libc;
+  the crate's newest once more with musl for its libc: it loads the file that was
+  built for the other libc;
   with --arm64, Debian's for arm64, which QEMU runs.
 
   --short    builds for all, but tests three, and these in part: the oldest and the
@@ -111,10 +111,6 @@ list() {
         add nginx.org glibc x86_64 built nginx.org --crate-version "$crate"
     done
     add nginx.org musl x86_64 built nginx.org --musl ${IN_SHORT:+--without-tls} --crate-version "${CRATES[-1]}"
-    for dir in "$@"; do
-        version=$(version_in_header "$(find_given_source "$dir")")
-        [ "$version" != "$(installed_version)" ] || add nginx.org musl x86_64 built nginx.org --musl "$dir"
-    done
 }
 
 # Those that ship this version, by the names of build-nginx.sh.
@@ -166,12 +162,15 @@ built() {
     module "$(version_in_header "$tree")" "$nginx" '' --nginx-source "$tree"
 }
 
-# module VERSION NGINX ROOT [ARGUMENT...]   there is one file for a version: what another line has built is taken.
+# module VERSION NGINX ROOT [ARGUMENT...]   where the headers are the same, so is the file: what another line has
+# built is taken. The version alone would not do, as distributions mend what they ship.
 module() {
-    local version=$1 nginx=$2 root=$3 module=$WORK/$1/$MODULE_FILE
+    local version=$1 nginx=$2 root=$3 headers module
     shift 3
+    headers=$(find_given_source "${2:-/usr/share/nginx/src}")
+    module=$WORK/$version-$(cat "$headers"/src/{core,event,http}/*.h | cksum | cut -d ' ' -f 1)/$MODULE_FILE
     if [ ! -f "$module" ]; then
-        mkdir -p "$WORK/$version"
+        mkdir -p "${module%/*}"
         cp "$("$ROOT/scripts/build.sh" "$@" | tail -n 1)" "$module.new"
         mv "$module.new" "$module"
     fi

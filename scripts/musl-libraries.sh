@@ -36,6 +36,7 @@ main() {
     once libz.a zlib
     once libpcre2-8.a pcre2
     once libcrypt.a crypt
+    once no-tls.o no_tls
     [ -z "${1:-}" ] || once libssl.a openssl
     printf '%s\n' "$PREFIX"
 }
@@ -81,6 +82,13 @@ char *crypt(const char *key, const char *salt)
 }
 END_OF_SOURCE
     compile libcrypt.a -I"$PREFIX/include" "$WORK/crypt.c"
+)
+
+# What the module uses of an nginx that has TLS, and never calls where no connection has it.
+no_tls() (
+    set -e
+    printf '#include <stdlib.h>\nvoid ngx_ssl_shutdown(void) { abort(); }\n' >"$WORK/no-tls.c"
+    musl-gcc -O1 -c "$WORK/no-tls.c" -o "$PREFIX/lib/no-tls.o"
 )
 
 # compile LIBRARY ARGUMENT...   the compiler leaves objects where it runs.

@@ -173,7 +173,7 @@ add_sources() {
 add_bill() {
     local tree=${TREES[0]} bill=$NAME-$VERSION.cdx
     have cargo-cyclonedx || cargo install --quiet --locked --version "$CYCLONEDX_VERSION" cargo-cyclonedx
-    SOURCE_DATE_EPOCH=$(git -C "$ROOT" log -1 --format=%ct) cargo cyclonedx --quiet --format json \
+    SOURCE_DATE_EPOCH=$(git -C "$ROOT" log -1 --format=%ct) cargo cyclonedx --quiet --no-build-deps --format json \
         --target x86_64-unknown-linux-gnu --override-filename "$bill" --manifest-path "$tree/Cargo.toml"
     [ -s "$tree/$bill.json" ] || die "cargo cyclonedx wrote no $bill.json."
     ! grep -qF "$tree" "$tree/$bill.json" || sed -i "s|$tree|/src|g" "$tree/$bill.json"

@@ -19,6 +19,10 @@ SKIPPED=(
     # malloc(), in whose place the tests put their own.
     all_is_where_it_was_when_thousands_of_tunnels_have_gone
     each_holds_a_small_buffer_and_holds_up_nobody
+    # Calls of libc, in whose place those tests put their own, as the tool does.
+    memory::of_
+    descriptors::
+    clock::
     # How long something takes, to a tenth of a second.
     ends::durations_are_those_of_the_tunnel
     # How an upstream fails that has a tenth of a second to answer.

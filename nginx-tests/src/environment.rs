@@ -39,6 +39,13 @@ pub fn nginx_version() -> (u32, u32, u32) {
     environment().version
 }
 
+/// Whether nginx is for another processor, and emulated: what is compiled here can't be loaded into it.
+pub fn is_emulated() -> bool {
+    let processor = |file: &Path| fs::read(file).ok()?.get(18..20).map(<[u8]>::to_vec);
+    let module = environment().module();
+    module.is_some_and(|module| processor(&module) != processor(Path::new("/proc/self/exe")))
+}
+
 /// The directory with the foreign WebSocket clients.
 pub fn interop() -> PathBuf {
     variable("NGINX_TESTS_INTEROP").unwrap_or_else(|| workspace().join("target/interop"))

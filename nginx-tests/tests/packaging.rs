@@ -34,6 +34,34 @@ fn every_place_says_the_same_version() {
     }
 }
 
+/// Debian 13 builds with its own Rust, 1.85. Before 1.89 what a `format_args!` is made of does not outlive
+/// the line, so that it can be an argument, but have no name.
+#[test]
+fn no_line_needs_a_newer_rust_than_cargo_toml_says() {
+    assert!(read("Cargo.toml").contains("\nrust-version = \"1.85\"\n"));
+    let mut count = 0;
+    for directory in [
+        "src",
+        "protocol/src",
+        "zone/src",
+        "status/src",
+        "check-websocket/src",
+    ] {
+        let root = repository().join(directory);
+        for file in below(&root) {
+            let path = root.join(&file[1..]);
+            let code = fs::read_to_string(&path).expect("a source file");
+            let words: Vec<&str> = code.split_whitespace().collect();
+            let named = words
+                .windows(2)
+                .any(|two| two[0] == "=" && two[1].starts_with("format_args!("));
+            assert!(!named, "{}: a format_args! with a name", path.display());
+            count += 1;
+        }
+    }
+    assert!(count > 100, "only {count} files found");
+}
+
 #[test]
 fn the_licences_of_what_is_linked_in_are_told() {
     if find_program("python3").is_none() {

@@ -195,9 +195,17 @@ impl Socket {
         Some(of(libc::SK_MEMINFO_SNDBUF).saturating_sub(used) as usize)
     }
 
-    /// Whether it takes nothing now.
+    /// Whether it takes nothing now, be it that the last write has found out or not.
     pub fn is_full(self) -> bool {
-        !self.is_writable() || self.send_room() == Some(0)
+        // SAFETY: the connection is open, see new().
+        let fd = unsafe { (*self.0.as_ptr()).fd };
+        let mut asked = libc::pollfd {
+            fd,
+            events: libc::POLLOUT,
+            revents: 0,
+        };
+        // SAFETY: this is one descriptor, and there is no wait for it.
+        !self.is_writable() || unsafe { libc::poll(&raw mut asked, 1, 0) } < 1
     }
 
     /// # Safety

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use nginx_tests::environment::nginx_version;
+use nginx_tests::environment::{is_emulated, nginx_version};
 use nginx_tests::http::Head;
 use nginx_tests::nginx::Setup;
 use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend, wait_for};
@@ -107,6 +107,7 @@ pub struct Case {
     seen: String,
     advice: Advice,
     since: (u32, u32, u32),
+    preloads: bool,
 }
 
 impl Case {
@@ -129,7 +130,14 @@ impl Case {
             seen: String::new(),
             advice: Advice::Usual,
             since: (0, 0, 0),
+            preloads: false,
         }
+    }
+
+    /// nginx loads a library that is compiled here, for this processor.
+    pub fn preloads(mut self) -> Self {
+        self.preloads = true;
+        self
     }
 
     /// Not with an nginx before this version.
@@ -213,6 +221,9 @@ impl Case {
     pub fn check(self, cause: Cause, level: &str) {
         if nginx_version() < self.since {
             return println!("skipped: only from nginx {:?} on", self.since);
+        }
+        if self.preloads && is_emulated() {
+            return println!("skipped: nothing is preloaded for another processor");
         }
         let nginx = self.setup.log_level(level).start();
         let (status, backends) = (self.status, self.backends);

@@ -88,7 +88,8 @@ fn no_more_files(nginx: &Nginx) {
 
 /// A system on which nginx's connections to upstreams fail so.
 fn connecting(upstream: &str, error: i32) -> Case {
-    Case::server(format!("location / {{ proxy_pass {upstream}; }}")).with(|setup| {
+    let case = Case::server(format!("location / {{ proxy_pass {upstream}; }}")).preloads();
+    case.with(|setup| {
         compile(&setup.path("connect.so"), error);
         let preload = setup.inside("connect.so").display().to_string();
         setup

@@ -85,7 +85,8 @@ fn the_handshake_time_is_the_handshake_s_and_not_the_tunnel_s() {
 fn in_a_map_and_in_a_header() {
     let absent = ScriptedBackend::answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     let nginx = http(
-        "map $websocket_cause $whose {
+        "map_hash_bucket_size 64;
+        map $websocket_cause $whose {
             default nobody;
             ~^upstream- upstream;
             origin-not-allowed page;

