@@ -64,7 +64,6 @@ main() {
     check_toolchain
     rm -rf "$WORK"
     mkdir -p "$WORK"
-    export NGINX_CARGO_TARGET_DIR=$TARGET/matrix-cargo
 
     list "${sources[@]}"
     [ -z "$arm64" ] || add 'Debian, run by QEMU' glibc arm64 arm64
@@ -157,6 +156,8 @@ release() {
 
 built() {
     local nginx tree
+    # Debian's are built again and again, and have a directory each.
+    export NGINX_CARGO_TARGET_DIR=$TARGET/matrix-cargo
     nginx=$("$ROOT/scripts/build-nginx.sh" --as "$@" | tail -n 1)
     tree=${nginx%/objs/nginx}
     module "$(version_in_header "$tree")" "$nginx" '' --nginx-source "$tree"

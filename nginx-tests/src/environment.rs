@@ -39,6 +39,14 @@ pub fn nginx_version() -> (u32, u32, u32) {
     environment().version
 }
 
+/// The version of the OpenSSL that nginx runs with, as `nginx -V` says; `None` without one.
+pub fn openssl_version() -> Option<(u32, u32, u32)> {
+    let output = environment().command().arg("-V").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    // Where it was built with another one, that comes first.
+    numbers_behind(text.rmatch_indices("OpenSSL ").next()?.0, "OpenSSL ", &text)
+}
+
 /// Whether nginx is for another processor, and emulated: what is compiled here can't be loaded into it.
 pub fn is_emulated() -> bool {
     let processor = |file: &Path| fs::read(file).ok()?.get(18..20).map(<[u8]>::to_vec);
@@ -185,7 +193,12 @@ fn variable(name: &str) -> Option<PathBuf> {
 }
 
 fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
-    let (_, version) = text.split_once("nginx/")?;
+    numbers_behind(text.find("nginx/")?, "nginx/", text)
+}
+
+/// The version behind a name that is at this place of a text.
+fn numbers_behind(place: usize, name: &str, text: &str) -> Option<(u32, u32, u32)> {
+    let version = text.get(place + name.len()..)?;
     let mut numbers = version
         .split(|c: char| !c.is_ascii_digit())
         .map(|n| n.parse().ok());

@@ -20,8 +20,8 @@ use crate::nginx::tls;
 use crate::zone;
 
 /// Takes the place of nginx's loop, which is about to begin: `handlers` are called in its stead, each
-/// to call [`Tunnel::turn`]. `lasted` is how long the request has, milliseconds. `None` where anything is not as expected: then nothing has changed, and
-/// nginx goes on alone.
+/// to call [`Tunnel::turn`]. `lasted` is how long the request has, milliseconds. `None` where anything
+/// is not as expected: then nothing has changed, and nginx goes on alone.
 ///
 /// # Safety
 /// The request must be alive and upgraded; `place` must have room for the location's [`size`] as long as it

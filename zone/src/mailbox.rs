@@ -151,7 +151,10 @@ impl Zone<'_> {
         let id = loop {
             let last = header.get(NEXT_ACTION);
             let id = last.wrapping_add(1);
-            let before = self.posted_action(place(id));
+            // One that is being written can't be read yet: then the next one tells how recent it is.
+            let before = (id > ACTIONS as u64)
+                .then(|| (id..id.saturating_add(ACTIONS as u64)).map(place))
+                .and_then(|mut places| places.find_map(|place| self.posted_action(place)));
             let is_recent = |(_, before): &(u64, Action)| {
                 action.posted_at.saturating_sub(before.posted_at) < 1000
             };

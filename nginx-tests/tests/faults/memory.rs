@@ -3,6 +3,7 @@
 
 use std::env;
 
+use nginx_tests::environment::openssl_version;
 use nginx_tests::faults::{Kind, Spell};
 
 use crate::stage::{Holdings, Stage};
@@ -28,6 +29,10 @@ fn of_a_tunnel() {
 
 #[test]
 fn of_a_tunnel_over_tls() {
+    if openssl_version() >= Some((3, 1, 0)) {
+        eprintln!("skipped: without memory OpenSSL itself ends a worker in SSL_set_options()");
+        return;
+    }
     let step = env::var("NGINX_TESTS_FAULTS_STEP").map_or(7, |text| {
         text.parse()
             .unwrap_or_else(|_| panic!("{text:?} is not a number"))

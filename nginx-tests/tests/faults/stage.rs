@@ -101,7 +101,10 @@ impl Stage {
             // What is said of what goes wrong on purpose.
             .allow_log("(12: Cannot allocate memory)")
             .allow_log("failed: there is no memory ")
-            .allow_log("failed (SSL: ");
+            // OpenSSL's functions fail with their reason, without one, or are found to have failed later.
+            .allow_log(" SSL_")
+            .allow_log("failed (SSL: ")
+            .allow_log("ignoring stale global SSL error (SSL: ");
         let (setup, faults) = Faults::prepare(prepare(setup));
         let stage = Self {
             nginx: setup.start(),

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nginx_tests::environment::nginx_version;
 use nginx_tests::{Certificate, DEADLINE, Nginx, patient};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
@@ -290,9 +291,12 @@ fn a_message_may_take_longer_than_the_answer_to_a_ping() {
         }
         assert_eq!(got[message.len()], 0x89);
         drop((tunnel.slow, tunnel.fast));
-        assert_eq!(
-            &ended(&tunnel.nginx)["websocket_close_reason"],
+        // Before 1.21.2 nginx takes a close without TLS's own goodbye for an error, with OpenSSL 3.
+        let reason = if over == Over::Tls && nginx_version() < (1, 21, 2) {
+            "reset"
+        } else {
             "no-close-frame"
-        );
+        };
+        assert_eq!(&ended(&tunnel.nginx)["websocket_close_reason"], reason);
     });
 }
