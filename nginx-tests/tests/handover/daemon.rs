@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
 
 use nginx_tests::environment::environment;
 use nginx_tests::wire::Wire;
@@ -149,6 +150,9 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("---- the daemon's log\n{}", self.log());
+        }
         if !self.is_gone() {
             self.signal(Signal::TERM);
             wait_until("a daemon to end", || self.is_gone());

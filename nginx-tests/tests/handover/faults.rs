@@ -38,17 +38,8 @@ fn a_quit_without_a_drain() {
     nginx.wait_for_log("websocket handover: 0 tunnels handed over in");
     client.echo("with the old worker");
     assert!(!nginx.exiting_worker_pids().is_empty());
-    close_while_stopping(client, nginx);
-}
-
-/// nginx ends with its last tunnel, which is to be when the test waits for that.
-fn close_while_stopping(last: Client, nginx: Nginx) {
-    let last = thread::spawn(|| {
-        thread::sleep(Duration::from_millis(100));
-        last.close_politely();
-    });
-    nginx.stop();
-    last.join().unwrap();
+    // It would end with its last tunnel.
+    nginx.terminate();
 }
 
 /// The successors are told to go before they have all.
@@ -70,7 +61,8 @@ fn a_reload_and_a_quit_at_once() {
         }
         let lines = nginx.wait_for_access("tunnel.log", 19);
         assert_eq!(lines.len(), 19);
-        close_while_stopping(last.unwrap(), nginx);
+        nginx.terminate();
+        drop(last);
     }
 }
 
