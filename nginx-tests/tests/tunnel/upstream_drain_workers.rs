@@ -103,7 +103,6 @@ fn a_quit_takes_nothing_away() {
     let pair = Pair::new();
     let nginx = pair.start(&chat(BOTH, "websocket_upstream_drain 1ms;"));
     let (first, second) = pair.join(&nginx, 1);
-    let last = join(&nginx);
     let pid = nginx.worker_pids();
     nginx.signal(Signal::QUIT);
     wait_until("the worker to be told", || {
@@ -115,9 +114,7 @@ fn a_quit_takes_nothing_away() {
     }
     let all = all_ended(&nginx, 2);
     assert!(all.iter().all(|end| end.why().1 == "normal"), "{all:?}");
-    // It would have ended with its last tunnel.
-    nginx.terminate();
-    drop(last);
+    nginx.wait_for_end();
 }
 
 #[test]
