@@ -41,20 +41,12 @@ struct Leaving {
     has_given_up: bool,
     since: ngx_msec_t,
     /// A tunnel that is this worker's no more, and has not found room in the channel.
-    parked: Option<Parked>,
+    parked: Option<Parcel>,
     gone: u64,
     stayed: u64,
     /// How many of these have been told of.
     told: (u64, u64),
 }
-
-struct Parked {
-    parcel: Parcel,
-    departure: Departure,
-}
-
-/// What is to be counted when a tunnel is gone.
-struct Departure(Option<websocket_zone::Meter>);
 
 struct Place(UnsafeCell<Option<Leaving>>);
 
@@ -72,6 +64,10 @@ fn leaving<T>(look: impl FnOnce(&mut Leaving) -> T) -> Option<T> {
 /// The worker is to exit.
 fn exits() {
     channel::leave();
+    // It may have begun only a moment ago, and have looked at nothing yet.
+    if let Some(writer) = zone::writer() {
+        writer.zone().look_at_peak();
+    }
     let begun = now();
     // SAFETY: all zeros is an event, and a connection, of which nothing is known; nothing looks at them before.
     unsafe {
@@ -176,8 +172,7 @@ fn settle() {
     leaving(|leaving| leaving.is_trying = false);
     // nginx is called, and may call back.
     if let Some(parked) = leaving(|leaving| leaving.parked.take()).flatten() {
-        adopt::adopt(parked.parcel, cycle_log());
-        parked.departure.count();
+        adopt::adopt(parked, cycle_log());
     }
     receive::take_all(cycle_log());
     let mut stayed = 0;
@@ -198,8 +193,7 @@ fn send_parked() -> bool {
     let Some(parked) = leaving(|leaving| leaving.parked.take()).flatten() else {
         return true;
     };
-    if parked.parcel.send() {
-        parked.departure.count();
+    if parked.send() {
         leaving(|leaving| leaving.gone = leaving.gone.saturating_add(1));
         return true;
     }
@@ -208,6 +202,8 @@ fn send_parked() -> bool {
 }
 
 fn hand_over() {
+    // Tunnels that somebody wants to be closed are to hear of it here.
+    zone::act();
     let (mut asked, mut stayed) = (0, 0);
     drain::decide(|link| {
         if asked == AT_ONCE || !channel::has_room() {
@@ -253,13 +249,10 @@ unsafe fn depart(tunnel: NonNull<Tunnel>) -> Departed {
         let Some(sockets) = detach::sockets(r, u) else {
             return Departed::Later;
         };
-        let departure = Departure::of(r, tunnel.as_ref());
+        count_off(r, tunnel.as_ref());
         detach::detach(r.as_ptr());
-        let parked = Parked {
-            parcel: Parcel { message, sockets },
-            departure,
-        };
-        leaving(|leaving| leaving.parked = Some(parked));
+        let parcel = Parcel { message, sockets };
+        leaving(|leaving| leaving.parked = Some(parcel));
     }
     if send_parked() {
         Departed::Gone
@@ -268,21 +261,13 @@ unsafe fn depart(tunnel: NonNull<Tunnel>) -> Departed {
     }
 }
 
-impl Departure {
-    fn of(r: Request<'_>, tunnel: &Tunnel) -> Self {
-        let counted = request::of(r).and_then(Attempt::counted);
-        let meter = counted.and_then(|counted| counted.meter.take());
-        if let (Some(writer), Some(counted), Some(meter)) = (zone::writer(), counted, meter) {
-            writer.moved(&meter, &counted.noted, &tunnel.traffic());
-        }
-        Self(meter)
-    }
-
-    /// It is counted where it is now.
-    fn count(&self) {
-        if let (Some(writer), Some(meter)) = (zone::writer(), &self.0) {
-            writer.departed(meter);
-        }
+/// From here on it is counted nowhere, until somebody takes it in: never twice.
+fn count_off(r: Request<'_>, tunnel: &Tunnel) {
+    let counted = request::of(r).and_then(Attempt::counted);
+    let meter = counted.and_then(|counted| counted.meter.take());
+    if let (Some(writer), Some(counted), Some(meter)) = (zone::writer(), counted, meter) {
+        writer.moved(&meter, &counted.noted, &tunnel.traffic());
+        writer.departed(&meter);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::nginx::clock::now;
 use crate::nginx::{Request, Upstream, string};
 use crate::request::{self, Attempt};
 use crate::tunnel::{Side, Tunnel};
+use crate::zone;
 
 /// What a tunnel has come to takes no more.
 const LONGEST_STATE: usize = 512;
@@ -83,6 +84,7 @@ fn account(r: Request<'_>, u: Upstream<'_>, attempt: &Attempt) -> Account {
             begun,
             age: attempt.duration() as u64,
             handovers: arrival::handovers(r),
+            looked_at: zone::monotonic(),
         }
     }
 }

@@ -130,6 +130,7 @@ pub fn go_on(r: Request<'_>, attempt: &Attempt, mut tunnel: NonNull<Tunnel>) {
         }
         count::adopted(r, attempt, &message.account);
         count::resumed(attempt, tunnel.as_ref());
+        count::act_late(tunnel, account);
         handover::note(true);
         handover::forget((*r.as_ptr()).connection);
     }

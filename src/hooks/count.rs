@@ -121,6 +121,23 @@ pub fn act(writer: &Writer<'static>) {
     }
 }
 
+/// A tunnel has come that was on its way when this worker last looked whom somebody wants to be closed.
+///
+/// # Safety
+/// The tunnel's request must be alive, and none of its turns under way.
+pub unsafe fn act_late(tunnel: NonNull<Tunnel>, account: &Account) {
+    /// What is posted is known a moment later, milliseconds.
+    const MOMENT: u64 = 1000;
+    let Some(writer) = zone::writer() else {
+        return;
+    };
+    for (id, action) in writer.looked_at_since(account.looked_at.saturating_sub(MOMENT)) {
+        if close_if_meant(writer, id, &action, tunnel) {
+            writer.matched_late(id);
+        }
+    }
+}
+
 /// Whether it was meant.
 fn close_if_meant(
     writer: &Writer<'_>,
@@ -129,7 +146,7 @@ fn close_if_meant(
     mut tunnel: NonNull<Tunnel>,
 ) -> bool {
     // SAFETY: a tunnel of the worker's queue has a request that is alive, and none of its turns is under
-    // way while a timer of this module's has fired.
+    // way while a timer of this module's has fired; for another one act_late() vouches.
     let (r, tunnel) = unsafe { (Request::new(tunnel.as_ref().request()), tunnel.as_mut()) };
     let Some(counted) = request::of(r).and_then(Attempt::counted) else {
         return false;

@@ -362,6 +362,24 @@ impl Writer<'_> {
         words.publish(progress.action, action);
     }
 
+    /// The actions that this worker has looked at and that were posted since, on the clock that never goes
+    /// back: a tunnel that has come from another worker meanwhile may be meant.
+    pub fn looked_at_since(&self, time: u64) -> impl Iterator<Item = (u64, Action)> {
+        (0..crate::layout::ACTIONS)
+            .filter_map(|place| self.zone.posted_action(place))
+            .filter(move |(_, action)| action.posted_at >= time)
+            .filter(|(id, _)| {
+                let progress = Progress::of(mailbox::place(*id));
+                self.zone.slot(self.slot).get(progress.action) == *id
+            })
+    }
+
+    /// It meant that tunnel, too.
+    pub fn matched_late(&self, action: u64) {
+        let progress = Progress::of(mailbox::place(action));
+        self.zone.slot(self.slot).add(progress.matched, 1);
+    }
+
     /// A tunnel is closed by an action: to be noted before the action is said to have matched it.
     pub fn act(&self, meter: &mut Meter, action: u64) {
         // As far as another one is concerned it is gone.

@@ -502,12 +502,15 @@ fn a_tunnel_that_goes_from_one_worker_to_another_is_counted_once() {
             1,
         );
         from.moved(&meter, &noted, &carried);
-        let label = to.label(b"chat");
-        let next = to.adopted(label, &PLACE, id, [5000, 700]);
-        noted = Noted::default();
-        to.resumed(&next, &noted, &carried);
         from.departed(&meter);
-        meter = next;
+        assert_eq!(
+            (zone.totals().active(), zone.totals().established()),
+            (0, 1)
+        );
+        let label = to.label(b"chat");
+        meter = to.adopted(label, &PLACE, id, [5000, 700]);
+        noted = Noted::default();
+        to.resumed(&meter, &noted, &carried);
         let totals = zone.totals();
         assert_eq!(
             (totals.attempts(), totals.established(), totals.active()),
