@@ -32,6 +32,7 @@ pub mod http;
 pub mod http2;
 pub mod nginx;
 pub mod project;
+pub mod resolver;
 pub mod schema;
 pub mod tls;
 pub mod wait;

@@ -90,9 +90,9 @@ fn exits() {
         leaving.event.handler = Some(turn);
         leaving.event.log = cycle_log();
     });
-    // nginx goes through its connections.
-    if has_successor() && (are_open() || !channel::is_empty()) {
-        wait();
+    if has_successor() {
+        // Not now: nginx goes through its connections.
+        wait_if_needed();
     } else {
         settle();
     }
@@ -148,13 +148,18 @@ fn work() {
     if send_parked() {
         hand_over();
     }
-    let is_done = leaving(|leaving| leaving.parked.is_none()).unwrap_or(true) && !are_open();
-    // Somebody has to see to it that all that was sent is taken in.
-    if is_done && channel::is_empty() {
-        settle();
-    } else {
-        wait();
+    wait_if_needed();
+}
+
+/// Another turn, unless all are gone. Somebody has to see to it that what was sent is taken in.
+fn wait_if_needed() {
+    let is_free = leaving(|leaving| leaving.parked.is_none()).unwrap_or(true);
+    if !is_free || are_open() || !channel::is_empty() {
+        return wait();
     }
+    // What comes into the channel now is another worker's, which sees to it.
+    leaving(|leaving| leaving.is_trying = false);
+    tell();
 }
 
 /// Whether a tunnel is left that may still go.

@@ -84,7 +84,7 @@ fn account(r: Request<'_>, u: Upstream<'_>, attempt: &Attempt) -> Account {
             begun,
             age: attempt.duration() as u64,
             handovers: arrival::handovers(r),
-            looked_at: zone::monotonic(),
+            written_at: zone::monotonic(),
         }
     }
 }

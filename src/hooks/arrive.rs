@@ -6,6 +6,7 @@ use core::mem;
 use core::ptr::NonNull;
 
 use nginx_sys::{NGX_HTTP_SWITCHING_PROTOCOLS, NGX_LOG_NOTICE, ngx_msec_t, ngx_uint_t};
+use websocket_protocol::handover::Account;
 
 use super::{count, seam};
 use crate::conf::LocationConf;
@@ -13,6 +14,7 @@ use crate::handover::{self, Arrival};
 use crate::nginx::{Request, log};
 use crate::request::{self, Attempt, Carrier, Stage};
 use crate::tunnel::Tunnel;
+use crate::zone;
 
 /// That of a request which is its connection's own.
 pub fn of_main<'r>(r: Request<'r>) -> Option<&'r Arrival> {
@@ -91,10 +93,7 @@ fn refuse(r: Request<'_>, arrival: &Arrival, why: fmt::Arguments<'_>) {
         if let Some(joined) = attempt.joined() {
             seam::step_aside(r, joined);
         }
-        attempt.came(
-            account.age as ngx_msec_t,
-            account.handshake_time as ngx_msec_t,
-        );
+        came(attempt, &account);
         if let Some(place) = attempt.make_room(r, mem::size_of::<Tunnel>()) {
             // SAFETY: there is room for it, as long as the request lives.
             unsafe { place.write(Tunnel::turned_away(r.as_ptr(), LocationConf::of(r), rules)) };
@@ -107,6 +106,15 @@ fn refuse(r: Request<'_>, arrival: &Arrival, why: fmt::Arguments<'_>) {
     unsafe { handover::forget(connection) };
 }
 
+/// It is as old as it is, the time on its way included.
+fn came(attempt: &Attempt, account: &Account) {
+    let on_its_way = zone::monotonic().saturating_sub(account.written_at);
+    attempt.came(
+        account.age.saturating_add(on_its_way) as ngx_msec_t,
+        account.handshake_time as ngx_msec_t,
+    );
+}
+
 /// A tunnel has begun: if it is one that was handed over, it goes on where it stopped.
 pub fn go_on(r: Request<'_>, attempt: &Attempt, mut tunnel: NonNull<Tunnel>) {
     let Some(arrival) = of_main(r) else {
@@ -114,10 +122,7 @@ pub fn go_on(r: Request<'_>, attempt: &Attempt, mut tunnel: NonNull<Tunnel>) {
     };
     let message = &arrival.message;
     let account = &message.account;
-    attempt.came(
-        account.age as ngx_msec_t,
-        account.handshake_time as ngx_msec_t,
-    );
+    came(attempt, account);
     // SAFETY: the request is upgraded, and its tunnel has begun, with none of its turns under way. No reference to the
     // arrival is left when it is forgotten.
     unsafe {
@@ -128,7 +133,7 @@ pub fn go_on(r: Request<'_>, attempt: &Attempt, mut tunnel: NonNull<Tunnel>) {
         if !is_able {
             tunnel.as_mut().give_up();
         }
-        count::adopted(r, attempt, &message.account);
+        count::adopted(r, attempt, account);
         count::resumed(attempt, tunnel.as_ref());
         count::act_late(tunnel, account);
         handover::note(true);

@@ -51,7 +51,7 @@ pub fn adopted(r: Request<'_>, attempt: &Attempt, account: &Account) {
     let Some((writer, counted)) = pen(attempt) else {
         return;
     };
-    let begun_at = zone::monotonic().saturating_sub(account.age);
+    let begun_at = account.written_at.saturating_sub(account.age);
     let meter = writer.adopted(
         counted.label.get(),
         &place(r, attempt),
@@ -121,7 +121,8 @@ pub fn act(writer: &Writer<'static>) {
     }
 }
 
-/// A tunnel has come that was on its way when this worker last looked whom somebody wants to be closed.
+/// A tunnel has come that was on its way when this worker last looked whom somebody wants to be closed. Where it
+/// comes from, that was looked at just before it was written down.
 ///
 /// # Safety
 /// The tunnel's request must be alive, and none of its turns under way.
@@ -131,7 +132,7 @@ pub unsafe fn act_late(tunnel: NonNull<Tunnel>, account: &Account) {
     let Some(writer) = zone::writer() else {
         return;
     };
-    for (id, action) in writer.looked_at_since(account.looked_at.saturating_sub(MOMENT)) {
+    for (id, action) in writer.looked_at_since(account.written_at.saturating_sub(MOMENT)) {
         if close_if_meant(writer, id, &action, tunnel) {
             writer.matched_late(id);
         }

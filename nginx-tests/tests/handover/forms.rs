@@ -1,7 +1,8 @@
 //! Whatever leads to the upstream, and whatever the client came by, a tunnel finds its way again.
 
+use nginx_tests::environment::nginx_version;
 use nginx_tests::wire::Wire;
-use nginx_tests::{Client, Handshake, Listen, Nginx, ScriptedBackend};
+use nginx_tests::{Client, Handshake, Listen, Nginx, ScriptedBackend, resolver, wait_until};
 
 use crate::case::{PROXIED, echo, hand_over, head, http, nginx, only_line, value};
 
@@ -82,6 +83,42 @@ fn addresses_out_of_variables() {
         "upstream both { least_conn; server %BACKEND%; server %OTHER%; }",
         "set $to both; proxy_pass http://$to; websocket on;",
     );
+}
+
+/// A name of a variable's, for which the new worker asks nobody.
+#[test]
+fn names_out_of_variables() {
+    assert_carried(
+        &format!("resolver {} ipv6=off;", resolver::start()),
+        "set $to chat.test; proxy_pass http://$to:%PORTB%; websocket on;",
+    );
+}
+
+/// The new workers know what the old ones have been told of the name.
+#[test]
+fn names_of_servers_that_are_resolved_while_nginx_runs() {
+    if nginx_version() < (1, 27, 3) {
+        return println!("skipped: this nginx resolves no names of servers while it runs");
+    }
+    let backend = echo();
+    let http = format!(
+        "resolver {} ipv6=off; upstream chat {{ zone chat 64k; server chat.test:%PORTB% resolve; }} {}",
+        resolver::start(),
+        http("proxy_pass http://chat; websocket on;")
+    );
+    let nginx = Nginx::http(http).set("PORTB", backend.port()).start();
+    wait_until("the name to be resolved", || {
+        let mut client = Client::connect(nginx.port());
+        client.ask(&Handshake::new("/")).status() == 101
+    });
+    let mut client = crate::case::join(&nginx);
+    let connections = backend.connections();
+    for _ in 0..3 {
+        client.echo("there");
+        hand_over(&nginx);
+    }
+    client.echo("still there");
+    assert_eq!(backend.connections(), connections);
 }
 
 #[test]

@@ -76,8 +76,8 @@ pub struct Account {
     pub age: u64,
     /// How often it has been handed over before.
     pub handovers: u32,
-    /// When it was looked last whether somebody wants it to be closed, on a clock that all processes share.
-    pub looked_at: u64,
+    /// When all of this was so, on a clock that all processes share.
+    pub written_at: u64,
 }
 
 /// What is wrong with a message.
@@ -208,7 +208,7 @@ impl Account {
             out.u64(number);
         }
         out.u32(self.handovers);
-        out.u64(self.looked_at);
+        out.u64(self.written_at);
     }
 
     fn take(read: &mut In<'_>) -> Result<Self, Fault> {
@@ -233,7 +233,7 @@ impl Account {
             begun: number("begun", read)?,
             age: number("age", read)?,
             handovers: read.u32().ok_or(Fault::Field("handovers"))?,
-            looked_at: number("looked_at", read)?,
+            written_at: number("written_at", read)?,
         })
     }
 }

@@ -24,7 +24,7 @@ fn account() -> Account {
         begun: 1_700_000_001_003,
         age: 4990,
         handovers: 2,
-        looked_at: 777,
+        written_at: 777,
     }
 }
 
