@@ -20,6 +20,9 @@ use crate::daemon::{DAEMON, Daemon};
 /// So many clients, each with a thread.
 const CLIENTS: usize = 24;
 
+/// So many of the clients that want to are let in at a time.
+const MOST: usize = 4;
+
 /// A handshake that was under way when a worker was killed is found broken within this time.
 const AFTERMATH: Duration = Duration::from_secs(8);
 
@@ -84,10 +87,12 @@ impl Tunnel {
 
     /// A row of messages at once, of any size: more than fits anywhere, now and then.
     fn exchange(&mut self, random: &mut Random) -> Fate {
-        let size = match random.below(40) {
-            0 => 200_000,
-            1..4 => 70_000,
-            _ => 10 + random.below(300) as usize,
+        let (size, delay) = match random.below(80) {
+            // Nobody reads for a while: all buffers on the way are full.
+            0 => (4_000_000, random.below(300)),
+            1..3 => (200_000, 0),
+            3..8 => (70_000, 0),
+            _ => (10 + random.below(300) as usize, 0),
         };
         let texts: Vec<Vec<u8>> = (0..1 + random.below(3))
             .map(|_| {
@@ -105,6 +110,7 @@ impl Tunnel {
         let writing = thread::spawn(move || {
             let _ = writer.write_all(&frames);
         });
+        thread::sleep(Duration::from_millis(delay));
         let fate = texts
             .iter()
             .map(|text| self.expect(text))
@@ -147,14 +153,14 @@ impl Random {
     }
 }
 
-/// One path is let in by each configuration, and one is not.
+/// One path is let in by each configuration, one is not, and of one there are only so many.
 fn client(world: &World, path: &str, seed: u64) {
     let mut random = Random(seed);
     while !world.is_over.load(Ordering::Relaxed) {
         let mut alive = Instant::now();
         let mut tunnel = match Tunnel::join(world.port, path) {
             Ok(Some(tunnel)) => tunnel,
-            Ok(None) if path == "/go" => {
+            Ok(None) if path != "/stay" => {
                 thread::sleep(Duration::from_millis(50));
                 continue;
             }
@@ -196,10 +202,16 @@ fn http(deny: bool, more: &str) -> String {
     let deny = if deny { "deny all;" } else { "" };
     format!(
         "{} websocket_zone one:1m; {more}
+        limit_conn_zone $server_port zone=all:64k;
+        limit_req_zone $server_port zone=rate:64k rate=1000r/s;
+        upstream one {{ zone one 64k; least_conn; keepalive 4; server %BACKEND% max_conns={MOST}; }}
         server {{
             listen 127.0.0.1:%PORT%; access_log logs/tunnel.log tunnel;
             location /stay {{ {PROXIED} websocket_ping 300ms timeout=60s; websocket_rate 50m; }}
             location /go {{ {PROXIED} {deny} }}
+            location /limited {{ proxy_pass http://one; websocket on; limit_conn all {MOST}; limit_req zone=rate burst=1000 nodelay; }}
+            location = /stub {{ access_log off; stub_status; }}
+            location = /status {{ access_log off; websocket_status json; }}
         }}",
         head("on")
     )
@@ -223,7 +235,7 @@ fn no_tunnel_comes_to_harm() {
     let clients: Vec<_> = (0..CLIENTS)
         .map(|number| {
             let world = Arc::clone(&world);
-            let path = if number % 4 == 3 { "/go" } else { "/stay" };
+            let path = ["/stay", "/limited", "/stay", "/go"][number % 4];
             thread::spawn(move || client(&world, path, 0x9E37_79B9 * (number as u64 + 1)))
         })
         .collect();
@@ -280,6 +292,7 @@ fn no_tunnel_comes_to_harm() {
     let wrong = world.wrong.lock().unwrap();
     assert!(wrong.is_empty(), "{wrong:#?}\n{}", daemon.log());
     wait_until("the last old worker to be gone", || daemon.workers() == 2);
+    assert_counted(&daemon, world.port);
     let log = daemon.log();
     for word in ["[alert]", "[emerg]", "[crit]", "open socket", "panicked"] {
         let found: Vec<_> = log
@@ -288,4 +301,32 @@ fn no_tunnel_comes_to_harm() {
             .collect();
         assert!(found.is_empty(), "{found:#?}");
     }
+}
+
+/// All tunnels are over, and counted so. What nginx counts itself it goes on counting where a worker was killed, until
+/// there is another binary.
+#[track_caller]
+fn assert_counted(daemon: &Daemon, port: u16) {
+    let new = daemon.upgrade();
+    daemon.signal(Signal::QUIT);
+    wait_until("the old master to be gone", || daemon.is_gone());
+    let ask = |path: &str| nginx_tests::client::get(port, path).text();
+    wait_until("the zone to have no tunnels", || {
+        ask("/status").contains("\"active\":0,")
+    });
+    let mut tunnels: Vec<_> = (0..MOST).filter_map(|_| limited(port)).collect();
+    for _ in 0..3 {
+        assert_eq!(tunnels.len(), MOST, "{}", new.log());
+        assert!(limited(port).is_none());
+        new.reload();
+        let active = format!("Active connections: {} ", MOST + 1);
+        wait_until("nginx to count them", || ask("/stub").starts_with(&active));
+    }
+    tunnels.pop();
+    wait_until("a place to be free", || limited(port).is_some());
+}
+
+/// A tunnel, if there is a place for it.
+fn limited(port: u16) -> Option<Tunnel> {
+    Tunnel::join(port, "/limited").expect("nginx answers")
 }

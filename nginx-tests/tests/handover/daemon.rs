@@ -86,14 +86,14 @@ impl Daemon {
         client
     }
 
-    /// Reloads, and waits until the worker before is gone.
+    /// Reloads, and waits until the workers before are gone.
     #[track_caller]
     pub fn reload(&self) {
         let before = self.children();
         self.signal(Signal::HUP);
-        wait_until("another worker, and none else", || {
+        wait_until("other workers, and none else", || {
             let now = self.children();
-            now.len() == 1 && now != before
+            now.len() == before.len() && !now.iter().any(|pid| before.contains(pid))
         });
     }
 

@@ -187,6 +187,25 @@ fn one_upon_the_other(lines: &str) {
     assert_eq!(nginx.wait_for_access("tunnel.log", 40).len(), 40);
 }
 
+/// None takes in what another one parts with.
+#[test]
+fn workers_that_exit_together() {
+    let backend = echo();
+    let nginx = many(&backend, 8, "").start();
+    let traffic = Traffic::start(nginx.port(), 1, 8);
+    for _ in 0..25 {
+        nginx.reload();
+        gone(&nginx);
+        traffic.goes_on();
+    }
+    traffic.stop();
+    let all = nginx.log_lines("handed over in");
+    assert!(
+        all.iter().all(|line| line.ends_with(", 0 stay")),
+        "{all:#?}"
+    );
+}
+
 /// Long: `cargo test --test handover -- --ignored`.
 #[test]
 #[ignore = "takes minutes"]
