@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 
 use nginx_tests::environment::environment;
@@ -24,6 +25,12 @@ impl Daemon {
     /// A second nginx, with the directory and the configuration of one that runs, and a port of its own.
     #[track_caller]
     pub fn start(nginx: &Nginx) -> Self {
+        Self::start_by(environment().command(), nginx)
+    }
+
+    /// Likewise, by a command of its own: another binary is started by the same.
+    #[track_caller]
+    pub fn start_by(mut command: Command, nginx: &Nginx) -> Self {
         let mut daemon = Self {
             pid: 0,
             port: nginx.port_of("DAEMONPORT"),
@@ -31,13 +38,13 @@ impl Daemon {
         };
         daemon.configure(nginx, nginx.config());
         let inside = |name: &str| environment().inside(&nginx.path(name));
-        let mut command = environment().command();
         command
             .arg("-p")
             .arg(inside(""))
             .arg("-c")
             .arg(inside("daemon.conf"));
-        let started = command.arg("-e").arg("logs/daemon.log").output().unwrap();
+        command.args(environment().early_log("logs/daemon.log"));
+        let started = command.output().unwrap();
         assert!(started.status.success(), "{started:?}");
         daemon.pid = wait_for("the daemon's pid", || daemon.noted("daemon.pid"));
         wait_until("the daemon to listen", || {
