@@ -7,6 +7,7 @@ mod basic;
 mod beside;
 mod carried;
 mod chaos;
+mod cost;
 mod faults;
 mod forms;
 mod limits;
