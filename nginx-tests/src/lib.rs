@@ -24,6 +24,7 @@
 pub mod backend;
 pub mod browser;
 pub mod client;
+pub mod daemon;
 pub mod environment;
 pub mod faults;
 pub mod frame;

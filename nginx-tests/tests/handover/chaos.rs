@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nginx_tests::daemon::{DAEMON, Daemon};
 use nginx_tests::{Frame, Handshake, Nginx, patient, wait_until};
 use rustix::process::Signal;
 
 use crate::case::{PROXIED, echo, head};
-use crate::daemon::{DAEMON, Daemon};
 
 /// So many clients, each with a thread.
 const CLIENTS: usize = 24;

@@ -74,7 +74,8 @@ struct Reload {
 fn reload(nginx: &Nginx, messages: &Bystander, requests: &Bystander) -> Reload {
     let old = nginx.worker_pids()[0];
     let (before, mut after) = (cpu(old), 0);
-    (messages.longest(), requests.longest());
+    messages.longest();
+    requests.longest();
     nginx.signal(Signal::HUP);
     let told = "gracefully shutting down";
     let count = nginx.log_lines(told).len();

@@ -15,6 +15,18 @@ fn kill(pid: u32, signal: Signal) {
     let _ = kill_process(pid.expect("a pid"), signal);
 }
 
+/// Reloads. The workers before, and a new one, which has just been started.
+#[track_caller]
+fn next_worker(nginx: &Nginx) -> (Vec<u32>, u32) {
+    let old = nginx.worker_pids();
+    nginx.signal(Signal::HUP);
+    let new = wait_for("a new worker", || {
+        let now = nginx.worker_pids();
+        now.into_iter().find(|pid| !old.contains(pid))
+    });
+    (old, new)
+}
+
 /// There is no successor.
 #[test]
 fn a_quit() {
@@ -72,14 +84,7 @@ fn no_descriptors_left_in_the_new_worker() {
     let mut nginx = nginx(&backend).start();
     nginx.allow_log("Too many open files");
     let mut clients: Vec<Client> = (0..10).map(|_| join(&nginx)).collect();
-    let old = nginx.worker_pids();
-    nginx.signal(Signal::HUP);
-    let new = wait_for("a new worker", || {
-        nginx
-            .worker_pids()
-            .into_iter()
-            .find(|pid| !old.contains(pid))
-    });
+    let (old, new) = next_worker(&nginx);
     wait_until("it to take in tunnels", || takes_in(new));
     let limit = Some(first_free(new) + 1);
     let limit = Rlimit {
@@ -146,14 +151,7 @@ fn successors_that_do_nothing() {
     let backend = echo();
     let nginx = nginx(&backend).start();
     let mut clients: Vec<Client> = (0..50).map(|_| join(&nginx)).collect();
-    let old = nginx.worker_pids();
-    nginx.signal(Signal::HUP);
-    let new = wait_for("a new worker", || {
-        nginx
-            .worker_pids()
-            .into_iter()
-            .find(|pid| !old.contains(pid))
-    });
+    let (_, new) = next_worker(&nginx);
     kill(new, Signal::STOP);
     // Nobody takes them in: so they come back.
     nginx.wait_for_log("websocket handover: ");
@@ -175,14 +173,7 @@ fn successors_that_are_killed() {
     let backend = echo();
     let nginx = nginx(&backend).allow_log("exited on signal 9").start();
     let mut clients: Vec<Client> = (0..50).map(|_| join(&nginx)).collect();
-    let old = nginx.worker_pids();
-    nginx.signal(Signal::HUP);
-    let new = wait_for("a new worker", || {
-        nginx
-            .worker_pids()
-            .into_iter()
-            .find(|pid| !old.contains(pid))
-    });
+    let (_, new) = next_worker(&nginx);
     // It has not taken in any by now, and never will: the next one does, or they come back.
     kill(new, Signal::STOP);
     wait_until("the old worker to have begun", || {

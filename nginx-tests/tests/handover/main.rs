@@ -1,7 +1,6 @@
 //! `websocket_handover`: tunnels that go from one worker to another.
 
 mod case;
-mod daemon;
 
 mod basic;
 mod beside;

@@ -5,12 +5,18 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
+use nginx_tests::daemon::{DAEMON, Daemon};
 use nginx_tests::environment::{MODULE, environment, find_program, next_nginx};
-use nginx_tests::{Client, Nginx, wait_until};
+use nginx_tests::nginx::Setup;
+use nginx_tests::{Client, ScriptedBackend, wait_until};
 use rustix::process::Signal;
 
-use crate::case::{PROXIED, echo, http, number};
-use crate::daemon::{DAEMON, Daemon};
+use crate::case::{echo, nginx, number};
+
+/// An nginx that a daemon is to be started beside.
+fn beside(backend: &ScriptedBackend) -> Setup {
+    nginx(backend).main(DAEMON)
+}
 
 fn echo_all(clients: &mut [Client], text: &str) {
     for client in clients {
@@ -21,10 +27,7 @@ fn echo_all(clients: &mut [Client], text: &str) {
 #[test]
 fn an_upgrade_another_and_reloads_between() {
     let backend = echo();
-    let nginx = Nginx::http(http(PROXIED))
-        .set("BACKEND", backend.address())
-        .main(DAEMON)
-        .start();
+    let nginx = beside(&backend).start();
     let mut daemon = Daemon::start(&nginx);
     let mut clients: Vec<Client> = (0..20).map(|_| daemon.join()).collect();
     echo_all(&mut clients, "before");
@@ -54,10 +57,7 @@ fn an_upgrade_another_and_reloads_between() {
 #[test]
 fn a_rollback() {
     let backend = echo();
-    let nginx = Nginx::http(http(PROXIED))
-        .set("BACKEND", backend.address())
-        .main(DAEMON)
-        .start();
+    let nginx = beside(&backend).start();
     let old = Daemon::start(&nginx);
     let mut clients: Vec<Client> = (0..20).map(|_| old.join()).collect();
     let new = old.upgrade();
@@ -85,10 +85,7 @@ fn a_rollback() {
 #[test]
 fn a_new_binary_without_it() {
     let backend = echo();
-    let nginx = Nginx::http(http(PROXIED))
-        .set("BACKEND", backend.address())
-        .main(DAEMON)
-        .start();
+    let nginx = beside(&backend).start();
     let old = Daemon::start(&nginx);
     let mut client = old.join();
     let off = nginx.config().replace("websocket_handover on;", "");
@@ -109,10 +106,7 @@ fn a_new_binary_of_another_version() {
         return println!("skipped: this nginx has the module without loading it");
     };
     let backend = echo();
-    let nginx = Nginx::http(http(PROXIED))
-        .set("BACKEND", backend.address())
-        .main(DAEMON)
-        .start();
+    let nginx = beside(&backend).start();
     let other = replaced(&fs::read(module).unwrap(), b"HANDOVER_1_", b"HANDOVER_2_");
     fs::write(nginx.path("other.so"), other).unwrap();
     let old = Daemon::start(&nginx);
@@ -155,11 +149,7 @@ fn another_nginx() {
         return println!("skipped: there is no other nginx to be upgraded to");
     };
     let backend = echo();
-    let nginx = Nginx::http(http(PROXIED))
-        .set("BACKEND", backend.address())
-        .workers(2)
-        .main(DAEMON)
-        .start();
+    let nginx = beside(&backend).workers(2).start();
     let binary = nginx.path("nginx");
     let become_of = |file: &Path| {
         let link = nginx.path("nginx.new");

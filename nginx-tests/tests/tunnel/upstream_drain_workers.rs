@@ -3,11 +3,11 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use nginx_tests::daemon::{DAEMON, Daemon};
 use nginx_tests::{Client, wait_until};
 use rustix::process::Signal;
 
 use crate::case::{all_ended, join};
-use crate::daemon::{DAEMON, Daemon};
 use crate::drain::{hesitant_backend, knock, part, part_all};
 use crate::upstream_drain::{BOTH, FIRST, Pair, chat, stay};
 

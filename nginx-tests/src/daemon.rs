@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
-use nginx_tests::environment::environment;
-use nginx_tests::wire::Wire;
-use nginx_tests::{Client, Handshake, Nginx, wait_for, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::environment::environment;
+use crate::wire::Wire;
+use crate::workers::{PROCESS_LOG, Workers};
+use crate::{Client, Handshake, Nginx, wait_for, wait_until};
 
 /// What the main block of an nginx needs that a daemon is to be started beside: a port.
 pub const DAEMON: &str = "# %DAEMONPORT%\n";
 
 /// A master. Ended with the test, and waited for.
 pub struct Daemon {
-    pid: i32,
+    pid: u32,
     port: u16,
     /// That of the nginx beside.
     directory: PathBuf,
@@ -71,16 +73,13 @@ impl Daemon {
             self.noted("daemon.pid.oldbin")?;
             self.noted("daemon.pid").filter(|&pid| pid != self.pid)
         });
-        wait_until("the new worker", || {
-            let list = format!("/proc/{pid}/task/{pid}/children");
-            let list = fs::read_to_string(list).unwrap_or_default();
-            list.split_whitespace().next().is_some()
-        });
-        Self {
+        let new = Self {
             pid,
             port: self.port,
             directory: self.directory.clone(),
-        }
+        };
+        wait_until("the new worker", || new.workers() > 0);
+        new
     }
 
     /// A client in a tunnel of its own.
@@ -106,10 +105,9 @@ impl Daemon {
 
     /// Ends one of its workers by SIGKILL.
     pub fn kill_a_worker(&self) {
-        let pid = self.children().first().and_then(|pid| pid.parse().ok());
-        if let Some(pid) = pid.and_then(Pid::from_raw) {
+        if let Some(pid) = self.children().first() {
             // It may just have ended.
-            let _ = kill_process(pid, Signal::KILL);
+            let _ = kill_process(as_pid(*pid), Signal::KILL);
         }
     }
 
@@ -118,30 +116,33 @@ impl Daemon {
         self.children().len()
     }
 
-    fn children(&self) -> Vec<String> {
-        let list = format!("/proc/{0}/task/{0}/children", self.pid);
-        let list = fs::read_to_string(list).unwrap_or_default();
-        // Another master is a child of the one before it.
-        let is_worker = |pid: &&str| {
-            fs::read_to_string(format!("/proc/{pid}/cmdline"))
-                .is_ok_and(|title| title.starts_with("nginx: worker process"))
-        };
-        list.split_whitespace()
-            .filter(is_worker)
-            .map(str::to_owned)
-            .collect()
+    fn children(&self) -> Vec<u32> {
+        let workers = Workers::of(self.pid, &self.directory.join(PROCESS_LOG));
+        [workers.serving, workers.exiting].concat()
     }
 
+    /// That of its master.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Sends its master a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.pid).expect("a pid");
         // It may just have ended.
-        let _ = kill_process(pid, signal);
+        let _ = kill_process(as_pid(self.pid), signal);
     }
 
+    /// Its error log, and that of all before and behind it.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.join("logs/daemon.log")).unwrap()
     }
 
+    /// Whether its master has ended.
     pub fn is_gone(&self) -> bool {
         // What is dead and not yet buried has no command line.
         let line = fs::read(format!("/proc/{}/cmdline", self.pid));
@@ -149,10 +150,17 @@ impl Daemon {
     }
 
     /// A pid that nginx has written down.
-    fn noted(&self, name: &str) -> Option<i32> {
+    fn noted(&self, name: &str) -> Option<u32> {
         let text = fs::read_to_string(self.directory.join("logs").join(name)).ok()?;
         text.trim().parse().ok()
     }
+}
+
+fn as_pid(pid: u32) -> Pid {
+    i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a pid")
 }
 
 impl Drop for Daemon {
