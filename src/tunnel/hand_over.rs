@@ -138,7 +138,7 @@ fn write_to(
                     return;
                 };
                 let (gone, rest) = waiting.split_at(past(waiting, sent));
-                rules.sent(from, gone, now());
+                rules.sent_last(from, gone, now());
                 waiting = rest;
             }
             Write::Ours => {
