@@ -27,8 +27,12 @@ const AT_ONCE: usize = 64;
 /// Milliseconds between two turns.
 const PAUSE: ngx_msec_t = 1;
 
-/// How long a worker tries to get rid of its tunnels, milliseconds.
+/// How long a worker tries to get rid of a tunnel when there is another for it, milliseconds: on its way nobody hears
+/// it.
 const GIVE_UP: ngx_msec_t = 2000;
+
+/// How long it waits for another to come before that time begins: meanwhile its tunnels go on where they are.
+const PATIENCE: ngx_msec_t = 6000;
 
 /// What a worker that is to exit is about.
 struct Leaving {
@@ -46,6 +50,13 @@ struct Leaving {
     stayed: u64,
     /// How many of these have been told of.
     told: (u64, u64),
+}
+
+impl Leaving {
+    /// There is no reason yet to give up.
+    fn goes_on(&mut self) {
+        self.until = now().wrapping_add(GIVE_UP);
+    }
 }
 
 struct Place(UnsafeCell<Option<Leaving>>);
@@ -112,7 +123,7 @@ fn comes_late() -> bool {
     leaving(|leaving| {
         if !leaving.is_trying {
             leaving.is_trying = true;
-            leaving.until = now().wrapping_add(GIVE_UP);
+            leaving.goes_on();
         }
     });
     wait();
@@ -143,6 +154,11 @@ fn work() {
         return settle();
     }
     if !channel::has_other() {
+        leaving(|leaving| {
+            if now().wrapping_sub(leaving.since) < PATIENCE {
+                leaving.goes_on();
+            }
+        });
         return wait();
     }
     if send_parked() {
@@ -199,7 +215,10 @@ fn send_parked() -> bool {
         return true;
     };
     if parked.send() {
-        leaving(|leaving| leaving.gone = leaving.gone.saturating_add(1));
+        leaving(|leaving| {
+            leaving.gone = leaving.gone.saturating_add(1);
+            leaving.goes_on();
+        });
         return true;
     }
     leaving(|leaving| leaving.parked = Some(parked));

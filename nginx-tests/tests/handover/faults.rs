@@ -152,6 +152,7 @@ fn successors_that_do_nothing() {
     let nginx = nginx(&backend).start();
     let mut clients: Vec<Client> = (0..50).map(|_| join(&nginx)).collect();
     let (_, new) = next_worker(&nginx);
+    wait_until("it to take in tunnels", || takes_in(new));
     kill(new, Signal::STOP);
     // Nobody takes them in: so they come back.
     nginx.wait_for_log("websocket handover: ");
