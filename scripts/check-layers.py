@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True  # what is beside a script is not the script's to
 from rust_imports import Crate
 
 # The module's files and folders: each may import those below it.
-LAYERS = ("lib", "hooks", "status", "variables", "failure", "request", "tunnel", "zone", "advice", "inject",
+LAYERS = ("lib", "hooks", "status", "variables", "handover", "failure", "request", "tunnel", "zone", "advice", "inject",
           "conf", "types", "nginx", "panic")
 LAYERED = "src"
 

@@ -562,6 +562,16 @@ impl Nginx {
         self.error_log()
     }
 
+    /// Waits for the end that it was told to come to, by a signal before, and judges its error log.
+    #[track_caller]
+    pub fn wait_for_end(mut self) {
+        let mut child = self.child.take().expect("it was started");
+        wait_until("nginx to end", || {
+            child.try_wait().expect("the state of a child").is_some()
+        });
+        self.judge(self.alarms());
+    }
+
     #[track_caller]
     fn end(&mut self, signal: Signal, judge: bool) {
         let Some(mut child) = self.child.take() else {
@@ -570,12 +580,18 @@ impl Nginx {
         let late = stop(&mut child, signal);
         let mut problems: Vec<String> = late.map(str::to_owned).into_iter().collect();
         problems.extend(self.alarms());
-        if judge && !problems.is_empty() {
+        if judge {
+            self.judge(problems);
+        } else {
+            self.explain();
+        }
+    }
+
+    #[track_caller]
+    fn judge(&self, problems: Vec<String>) {
+        if !problems.is_empty() {
             self.explain();
             panic!("nginx had problems:\n{}", problems.join("\n"));
-        }
-        if !judge {
-            self.explain();
         }
     }
 

@@ -37,6 +37,7 @@ mod counted;
 mod escape;
 mod extensions;
 mod frame;
+pub mod handover;
 pub mod header;
 mod http_version;
 mod line;
@@ -51,6 +52,7 @@ mod sent;
 mod strictness;
 mod subprotocols;
 pub mod tunnel;
+mod wire;
 
 pub use address::Address;
 pub use advice::{Advice, Evidence, Finding};

@@ -3,6 +3,7 @@
 
 mod buffers;
 pub mod directives;
+mod handover;
 mod leave;
 pub mod lifetime;
 pub mod location;

@@ -13,7 +13,7 @@ use crate::conf::{MainConf, zone};
 use crate::inject::fields::Modules;
 use crate::inject::twin;
 use crate::nginx::{conf, fit, log, pool};
-use crate::{advice, status, variables};
+use crate::{advice, handover, status, variables};
 
 const OK: ngx_int_t = NGX_OK as ngx_int_t;
 const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;
@@ -97,6 +97,7 @@ unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
             return ERROR;
         }
         peer::guard(cf, main);
+        handover::arrange(cf, main);
     }
     OK
 }
@@ -108,6 +109,7 @@ pub unsafe extern "C" fn in_force(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         advice::check_drains(cycle);
         crate::zone::in_force(cycle);
         tunnel::in_force(cycle);
+        handover::in_force(cycle);
     }
     OK
 }

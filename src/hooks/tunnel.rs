@@ -2,8 +2,9 @@
 
 use nginx_sys::{ngx_cycle_t, ngx_http_request_t, ngx_http_upstream_t, ngx_int_t};
 
-use super::{count, report};
+use super::{arrive, count, report};
 use crate::conf::{LocationConf, MainConf};
+use crate::handover;
 use crate::nginx::Request;
 use crate::request::{self, Attempt, Carrier};
 use crate::tunnel::{self, Event, Handlers, Side};
@@ -25,7 +26,8 @@ pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             servers: drains_upstreams(cycle),
         };
         zone::init_process(cycle, count::act);
-        tunnel::drain::init_process(cycle, heeds)
+        let heir = handover::init_process(cycle);
+        tunnel::drain::init_process(cycle, heeds, heir)
     }
 }
 
@@ -75,6 +77,7 @@ pub fn begin(r: Request<'_>, attempt: &Attempt) -> bool {
     match unsafe { tunnel::take_over(r.as_ptr(), conf, attempt.elapsed(), HANDLERS, place) } {
         Some(tunnel) => {
             attempt.carry(Carrier::Module(tunnel));
+            arrive::go_on(r, attempt, tunnel);
             true
         }
         None => false,

@@ -13,6 +13,7 @@ use websocket_protocol::{Advice, Cause, Printable};
 
 use crate::conf::LocationConf;
 use crate::failure::conclude;
+use crate::handover;
 use crate::nginx::{Request, conf, log, pool, string};
 use crate::request::{self, Attempt, Ending, attempt};
 use crate::tunnel::Summary;
@@ -30,7 +31,7 @@ enum Value {
 }
 
 /// All that begin with [`PREFIX`].
-static VARIABLES: [Variable; 22] = [
+static VARIABLES: [Variable; 23] = [
     Variable::new("websocket", websocket),
     Variable::new("websocket_upgrade", upgrade),
     Variable::new("websocket_connection", connection),
@@ -69,6 +70,7 @@ static VARIABLES: [Variable; 22] = [
         number(r, |s| Some(s.from_upstream.messages))
     }),
     Variable::new("websocket_ping_rtt", ping_rtt),
+    Variable::new("websocket_handovers", handovers),
 ];
 
 const PREFIX: &CStr = c"websocket";
@@ -336,6 +338,14 @@ fn number(r: Request<'_>, of: fn(Summary<'_>) -> Option<u64>) -> Value {
 fn ping_rtt(r: Request<'_>) -> Value {
     match summary(r).and_then(|summary| summary.ping_rtt) {
         Some(time) => seconds(r, time as ngx_msec_t),
+        None => Value::Empty,
+    }
+}
+
+/// `$websocket_handovers`
+fn handovers(r: Request<'_>) -> Value {
+    match established(r) {
+        Some(_) => text(r, format_args!("{}", handover::handovers(r.main()))),
         None => Value::Empty,
     }
 }

@@ -4,12 +4,12 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nginx_tests::daemon::{DAEMON, Daemon};
 use nginx_tests::environment::is_emulated;
 use nginx_tests::{Client, Frame, Handshake, Nginx, ScriptedBackend, wait_until};
 use rustix::process::Signal;
 
 use crate::case::{Ended, all_ended, assert_ended, backend, join, server, wait_for_frames};
-use crate::daemon::{DAEMON, Daemon};
 
 /// Reads what comes until a Close, answers it, and waits for the end. When that Close came.
 #[track_caller]

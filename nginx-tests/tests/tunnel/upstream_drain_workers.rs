@@ -3,12 +3,12 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use nginx_tests::daemon::{DAEMON, Daemon};
 use nginx_tests::environment::is_emulated;
 use nginx_tests::{Client, wait_until};
 use rustix::process::Signal;
 
 use crate::case::{all_ended, join};
-use crate::daemon::{DAEMON, Daemon};
 use crate::drain::{hesitant_backend, knock, part, part_all};
 use crate::upstream_drain::{BOTH, FIRST, Pair, chat, stay};
 
@@ -115,6 +115,7 @@ fn a_quit_takes_nothing_away() {
     }
     let all = all_ended(&nginx, 2);
     assert!(all.iter().all(|end| end.why().1 == "normal"), "{all:?}");
+    nginx.wait_for_end();
 }
 
 #[test]
