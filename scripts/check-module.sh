@@ -7,8 +7,9 @@ set -euo pipefail
 EXPORTS='ngx_module_names ngx_module_order ngx_modules'
 # What is used of libc: each of these is in glibc and in musl, under this name. (On arm64 Rust asks
 # getauxval() which atomic instructions the processor has.)
-LIBC='abort bcmp close dlsym eventfd fcntl free ftruncate getauxval getenv getsockopt ioctl lseek madvise memcmp memcpy memmove
-      memset mmap munmap poll pread pwrite random recv setsockopt strlen syscall'
+LIBC='abort bcmp close dlsym eventfd fcntl free ftruncate getauxval getenv getpeername getsockname getsockopt ioctl lseek
+      madvise memcmp memcpy memmove memset mmap munmap poll pread pwrite random recv recvmsg send sendmsg setsockopt
+      shutdown socketpair strlen syscall'
 
 # Mostly it reads the files of one processor only.
 NM=${NM:-nm}

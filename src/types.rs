@@ -22,6 +22,15 @@ pub enum Verify {
     Log,
 }
 
+/// `websocket_handover on`: what a tunnel has to pass once more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Handover {
+    /// All phases of the new configuration.
+    Recheck,
+    /// All but `auth_request`.
+    Trust,
+}
+
 /// `websocket_status`
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Status {

@@ -7,6 +7,7 @@
 //! | `NGINX_TESTS_BINARY` | the nginx to run | `nginx` of `PATH`, else `/usr/sbin/nginx` |
 //! | `NGINX_TESTS_ROOT` | run nginx by `chroot` in this directory | not set: no chroot |
 //! | `NGINX_TESTS_MODULE` | the module, as this process sees it; `compiled-in` if nginx has it without loading it | `target/nginx-VERSION/ngx_http_websocket_module.so` |
+//! | `NGINX_TESTS_NEXT`, `NGINX_TESTS_NEXT_MODULE` | another nginx, to be upgraded to, and the module built for it | not set: not tried |
 //! | `NGINX_TESTS_INTEROP` | holds `venv/` (Python's `websockets` and `kosoku`) and `node_modules/ws` | `target/interop` |
 //! | `NGINX_TESTS_APPLICATIONS` | holds `venv/` and `node_modules/` with the applications | `target/applications` |
 //! | `NGINX_TESTS_CASES` | which of Autobahn's cases are played: ids, `9.*`, or `all` | those that measure no time |
@@ -52,6 +53,16 @@ pub fn is_emulated() -> bool {
     let processor = |file: &Path| fs::read(file).ok()?.get(18..20).map(<[u8]>::to_vec);
     let module = environment().module();
     module.is_some_and(|module| processor(&module) != processor(Path::new("/proc/self/exe")))
+}
+
+/// Whether nginx runs with musl for its libc.
+pub fn is_musl() -> bool {
+    static MUSL: OnceLock<bool> = OnceLock::new();
+    *MUSL.get_or_init(|| {
+        let loader = b"/lib/ld-musl-";
+        let file = environment().command().get_program().to_owned();
+        fs::read(file).is_ok_and(|bytes| bytes.windows(loader.len()).any(|part| part == loader))
+    })
 }
 
 /// The directory with the foreign WebSocket clients.
@@ -179,6 +190,14 @@ impl Environment {
         );
         Some(module)
     }
+}
+
+/// The nginx that the one under test is upgraded to, and its module.
+pub fn next_nginx() -> Option<(PathBuf, PathBuf)> {
+    Some((
+        variable("NGINX_TESTS_NEXT")?,
+        variable("NGINX_TESTS_NEXT_MODULE")?,
+    ))
 }
 
 fn workspace() -> PathBuf {

@@ -24,6 +24,7 @@
 pub mod backend;
 pub mod browser;
 pub mod client;
+pub mod daemon;
 pub mod environment;
 pub mod faults;
 pub mod frame;
@@ -32,6 +33,7 @@ pub mod http;
 pub mod http2;
 pub mod nginx;
 pub mod project;
+pub mod resolver;
 pub mod schema;
 pub mod tls;
 pub mod wait;

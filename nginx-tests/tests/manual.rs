@@ -473,6 +473,8 @@ fn written(code: &str, default: &str, words: &str, setter: &str) -> String {
     ]
     .contains(&setter);
     match default {
+        // Not written is off.
+        "ptr::null_mut()" if setter == "handover::set_handover" => "off".to_owned(),
         "ptr::null_mut()" => "—".to_owned(),
         "LONGEST_TIMEOUT" if is_time => "off".to_owned(),
         off if off.ends_with("::OFF") => "off".to_owned(),

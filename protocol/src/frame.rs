@@ -331,5 +331,6 @@ impl Header {
 }
 
 mod ahead;
+mod saved;
 #[cfg(test)]
 mod tests;

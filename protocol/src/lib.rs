@@ -38,6 +38,7 @@ mod counted;
 mod escape;
 mod extensions;
 mod frame;
+pub mod handover;
 pub mod header;
 pub mod http2;
 mod http_version;
@@ -53,6 +54,7 @@ mod sent;
 mod strictness;
 mod subprotocols;
 pub mod tunnel;
+mod wire;
 
 pub use address::Address;
 pub use advice::{Advice, Evidence, Finding};

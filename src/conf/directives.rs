@@ -19,7 +19,7 @@ use super::words::{
     set_allow_origin, set_choice, set_flag, set_message_size, set_number, set_ping, set_rate,
     set_size, set_time_or_off,
 };
-use super::{LocationConf, MainConf, lifetime, message_rate, send_lowat, status, zone};
+use super::{LocationConf, MainConf, handover, lifetime, message_rate, send_lowat, status, zone};
 use crate::nginx::string;
 use crate::types::{OtherUpgrades, Verify};
 
@@ -100,7 +100,7 @@ const fn main_directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 30] = [
+pub static mut COMMANDS: [ngx_command_t; 31] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -311,6 +311,12 @@ pub static mut COMMANDS: [ngx_command_t; 30] = [
         NGX_CONF_TAKE1,
         zone::set_history,
         offset_of!(MainConf, history),
+    ),
+    main_directive(
+        c"websocket_handover",
+        NGX_CONF_TAKE12,
+        handover::set_handover,
+        offset_of!(MainConf, handover),
     ),
     ngx_command_t {
         name: string::EMPTY,

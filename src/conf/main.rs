@@ -12,6 +12,7 @@ use nginx_sys::{
 use super::LocationConf;
 use crate::nginx::conf::Place;
 use crate::nginx::{Request, conf, module, pool, string};
+use crate::types::Handover;
 
 pub struct MainConf {
     /// Array of pointers to [`LocationConf`], in the order in which nginx merges them: a level comes
@@ -23,6 +24,10 @@ pub struct MainConf {
     pub(super) zone_place: Place,
     pub(super) history: ngx_int_t,
     pub(super) history_place: Place,
+    /// `websocket_handover`; `None` where it is not written.
+    pub(super) handover: Option<Option<Handover>>,
+    /// Functions of nginx's phases that a tunnel has passed before it is handed over.
+    pub passed: Passed,
     /// What writes the access log, where a location has a line when a tunnel begins.
     pub access_log: Cell<ngx_http_handler_pt>,
     /// Something is written that needs a zone.
@@ -37,6 +42,14 @@ pub(super) struct Http2 {
     pub default_server: *const ngx_http_core_srv_conf_t,
     /// 0 for a unix socket.
     pub port: u16,
+}
+
+/// Functions of nginx's phases, where something stands in front of them.
+#[derive(Default)]
+pub struct Passed {
+    pub limit_conn: Cell<ngx_http_handler_pt>,
+    pub limit_req: Cell<ngx_http_handler_pt>,
+    pub auth_request: Cell<ngx_http_handler_pt>,
 }
 
 /// The memory in which workers count.
@@ -113,6 +126,12 @@ impl MainConf {
         })
     }
 
+    /// `websocket_handover`, where there is anything to hand over.
+    pub fn handover(&self) -> Option<Handover> {
+        let handover = self.handover.flatten()?;
+        self.levels().any(|level| level.is_on()).then_some(handover)
+    }
+
     /// Notes a level. `None` when there is no memory.
     pub fn note(&self, level: *const LocationConf) -> Option<()> {
         // SAFETY: an array of these, made by create().
@@ -143,6 +162,8 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
             zone_place: Place::NOWHERE,
             history: conf::UNSET_FLAG,
             history_place: Place::NOWHERE,
+            handover: None,
+            passed: Passed::default(),
             access_log: Cell::new(None),
             needs_zone: Cell::new(false),
             http2,

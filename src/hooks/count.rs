@@ -5,6 +5,7 @@ use core::str;
 
 use nginx_sys::{ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_msec_t};
 use websocket_protocol::Cause;
+use websocket_protocol::handover::Account;
 use websocket_protocol::tunnel::{Count, Traffic};
 use websocket_zone::{Action, Facts, Failed, Over, Place, Writer};
 
@@ -43,6 +44,30 @@ pub fn established(r: Request<'_>, attempt: &Attempt) {
         zone::monotonic(),
     );
     counted.meter.set(Some(meter));
+}
+
+/// A tunnel has come from another worker.
+pub fn adopted(r: Request<'_>, attempt: &Attempt, account: &Account) {
+    let Some((writer, counted)) = pen(attempt) else {
+        return;
+    };
+    let begun_at = account.written_at.saturating_sub(account.age);
+    let meter = writer.adopted(
+        counted.label.get(),
+        &place(r, attempt),
+        account.id,
+        [account.begun, begun_at],
+    );
+    counted.meter.set(Some(meter));
+}
+
+/// What had gone by of it was counted there.
+pub fn resumed(attempt: &Attempt, tunnel: &Tunnel) {
+    if let Some((writer, counted)) = pen(attempt) {
+        if let Some(meter) = counted.meter.get() {
+            writer.resumed(&meter, &counted.noted, &tunnel.traffic());
+        }
+    }
 }
 
 /// nginx's own loop carries the connection.
@@ -96,6 +121,24 @@ pub fn act(writer: &Writer<'static>) {
     }
 }
 
+/// A tunnel has come that was on its way when this worker last looked whom somebody wants to be closed. Where it
+/// comes from, that was looked at just before it was written down.
+///
+/// # Safety
+/// The tunnel's request must be alive, and none of its turns under way.
+pub unsafe fn act_late(tunnel: NonNull<Tunnel>, account: &Account) {
+    /// What is posted is known a moment later, milliseconds.
+    const MOMENT: u64 = 1000;
+    let Some(writer) = zone::writer() else {
+        return;
+    };
+    for (id, action) in writer.looked_at_since(account.written_at.saturating_sub(MOMENT)) {
+        if close_if_meant(writer, id, &action, tunnel) {
+            writer.matched_late(id);
+        }
+    }
+}
+
 /// Whether it was meant.
 fn close_if_meant(
     writer: &Writer<'_>,
@@ -104,7 +147,7 @@ fn close_if_meant(
     mut tunnel: NonNull<Tunnel>,
 ) -> bool {
     // SAFETY: a tunnel of the worker's queue has a request that is alive, and none of its turns is under
-    // way while a timer of this module's has fired.
+    // way while a timer of this module's has fired; for another one act_late() vouches.
     let (r, tunnel) = unsafe { (Request::new(tunnel.as_ref().request()), tunnel.as_mut()) };
     let Some(counted) = request::of(r).and_then(Attempt::counted) else {
         return false;

@@ -15,9 +15,10 @@ use nginx_sys::{
 
 use websocket_protocol::Cause;
 
-use super::{access, access_log, count, own_loop, report, seam, tunnel};
+use super::{access, access_log, arrive, count, own_loop, report, seam, tunnel};
 use crate::conf::LocationConf;
 use crate::failure::{conclude, remark, see, tries};
+use crate::handover;
 use crate::http2::{self, Answer};
 use crate::nginx::{Request, Upstream, log, string};
 use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage, State};
@@ -78,13 +79,22 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx gives a request that is alive; what register() found is a header filter, or NULL.
     unsafe {
         let request = Request::new(r);
+        if arrive::is_refused(request) && is_switching(request, request.status()) {
+            return refuse_tunnel(request);
+        }
         if let Some(unasked) = unasked_switch(request) {
             return refuse_switch(request, unasked);
         }
         look_at_response(request);
         let next: ngx_http_output_header_filter_pt =
             mem::transmute(NEXT_HEADER.load(Ordering::Relaxed));
-        let send = || next.map_or(OK, |next| next(r));
+        let send = || {
+            let rc = next.map_or(OK, |next| next(r));
+            if handover::is_turned_away(request) {
+                request.was_switching();
+            }
+            rc
+        };
         match http2::answer(request, is_beginning(request)) {
             Answer::Plain => send(),
             Answer::Opens => match send() {
@@ -217,6 +227,15 @@ fn refuse_switch(r: Request<'_>, u: Upstream<'_>) -> ngx_int_t {
     NGX_HTTP_BAD_GATEWAY as ngx_int_t
 }
 
+/// What was a tunnel is none here: nginx is not to make one of it.
+fn refuse_tunnel(r: Request<'_>) -> ngx_int_t {
+    if let Some(u) = r.upstream() {
+        u.clear_upgrade();
+    }
+    r.clear_response();
+    NGX_HTTP_BAD_GATEWAY as ngx_int_t
+}
+
 fn is_switching(r: Request<'_>, status: ngx_uint_t) -> bool {
     status == SWITCHING && r.upstream().is_some_and(|u| u.is_upgraded())
 }
@@ -227,9 +246,11 @@ fn switch(r: Request<'_>, attempt: &Attempt) {
     if r.upstream().is_some_and(|u| attempt.switch(u)) {
         r.send_unbuffered();
         tries::current(r, attempt);
-        attempt.note_handshake_time();
-        report::established(r, attempt);
-        count::established(r, attempt);
+        if !handover::is_arriving(r) {
+            attempt.note_handshake_time();
+            report::established(r, attempt);
+            count::established(r, attempt);
+        }
     } else if let Some(joined) = before {
         seam::step_aside(r, joined);
     }
@@ -277,6 +298,7 @@ fn begin_tunnel(
         return rc;
     };
     r.lift_limit_rate();
+    let is_arriving = handover::is_arriving(r);
     let rc = if rc == AGAIN {
         // SAFETY: nginx itself calls the filters so to have them go on.
         match unsafe { next_body_filter(r.as_ptr(), ptr::null_mut()) } {
@@ -291,7 +313,12 @@ fn begin_tunnel(
         // nginx closes both connections: there is no tunnel.
         return rc;
     }
-    if rc != OK || !tunnel::begin(r, attempt) {
+    let is_ours = rc == OK && tunnel::begin(r, attempt);
+    if is_arriving {
+        // nginx's own loop could not go on with it.
+        return if is_ours { rc } else { ERROR };
+    }
+    if !is_ours {
         attempt.carry(Carrier::Nginx(None));
         count::carried_by_nginx(attempt);
         own_loop::prepare(r, u);

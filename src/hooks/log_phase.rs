@@ -2,7 +2,7 @@
 
 use nginx_sys::{NGX_OK, ngx_http_request_t, ngx_int_t};
 
-use super::{count, report, seam};
+use super::{arrive, count, report, seam};
 use crate::failure::conclude;
 use crate::nginx::Request;
 use crate::request::{self, Ending};
@@ -12,6 +12,7 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx gives a request that is alive.
     let r = unsafe { Request::new(r) };
     if r.is_main() {
+        arrive::ended(r);
         end(r);
     }
     NGX_OK as ngx_int_t

@@ -3,6 +3,7 @@
 
 mod access;
 mod access_log;
+mod arrive;
 pub mod configuration;
 mod count;
 mod filters;

@@ -4,14 +4,15 @@
 use core::ffi::{CStr, c_void};
 
 use nginx_sys::{
-    NGX_DECLINED, NGX_HTTP_BAD_REQUEST, NGX_HTTP_INTERNAL_SERVER_ERROR, ngx_http_request_t,
-    ngx_int_t,
+    NGX_DECLINED, NGX_HTTP_BAD_REQUEST, NGX_HTTP_INTERNAL_SERVER_ERROR,
+    NGX_HTTP_SERVICE_UNAVAILABLE, ngx_http_request_t, ngx_int_t,
 };
 use websocket_protocol::{Cause, Evidence, Refusal, Seen, Status, Strictness, Upgrade};
 
-use super::{count, report};
+use super::{arrive, count, report};
 use crate::conf::LocationConf;
 use crate::failure::conclude;
+use crate::handover::Arrival;
 use crate::http2;
 use crate::nginx::{Request, string};
 use crate::request::attempt::{self, Judgement};
@@ -29,6 +30,11 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     if !conf.is_on() && !r.is_error_page() && http2::is_connect(r) {
         return http2::NOT_IMPLEMENTED;
     }
+    let arrival = arrive::of_main(r);
+    // It is not to ask anybody for anything on the way. A location without a handler may lead to another.
+    if let Some(arrival) = arrival.filter(|_| !conf.is_on() && r.has_content_handler()) {
+        return turn_away(arrival, "its location has no \"websocket on\"");
+    }
     // `post_action` comes when all is over.
     if !conf.is_on() || r.is_post_action() || !attempt::may_ask(r) {
         return PASS;
@@ -45,7 +51,11 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
         strip(r, conf);
         return PASS;
     }
-    let (asks, broken) = match attempt::judge(r, conf, &head) {
+    let judgement = attempt::judge(r, conf, &head);
+    if let Some(arrival) = arrival.filter(|_| !judgement.is_about_handshake()) {
+        return turn_away(arrival, "its location takes its handshake for none");
+    }
+    let (asks, broken) = match judgement {
         Judgement::Plain => return PASS,
         Judgement::Stripped => {
             report::stripped(r, &head);
@@ -66,7 +76,7 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     };
     conclude::note_refusal(r, attempt);
     let key = head.key().unwrap_or_default();
-    count::judged(attempt, conf, asks);
+    count::judged(attempt, conf, asks && arrival.is_none());
     attempt.judge(r, asks, broken.map(|refusal| keep(r, refusal)), key);
     if let Some(refusal) = broken.filter(|broken| asks && Strictness::Safe.refuses(broken.cause)) {
         report::passed_on(r, conf.log_level(), refusal);
@@ -80,6 +90,12 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
         Upgrade::Absent => {}
     }
     PASS
+}
+
+/// A tunnel that was handed over may not go on. What is answered goes nowhere.
+fn turn_away(arrival: &Arrival, why: &'static str) -> ngx_int_t {
+    arrival.refuse(why);
+    NGX_HTTP_SERVICE_UNAVAILABLE as ngx_int_t
 }
 
 /// A broken rule, for as long as the request lives.

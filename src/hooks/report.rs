@@ -8,6 +8,7 @@ use websocket_protocol::{Cause, Counted, Escaped, Refusal, Remark, RequestHead};
 use crate::conf::LocationConf;
 use crate::failure::Text;
 use crate::failure::tries::Attempts;
+use crate::handover;
 use crate::nginx::{Request, log, string};
 use crate::request::{Attempt, Broken, Carrier};
 use crate::tunnel::Side;
@@ -127,7 +128,10 @@ pub fn ended(r: Request<'_>, attempt: &Attempt, carrier: Carrier) {
             log::request(
                 r,
                 level,
-                format_args!("websocket closed after {seconds}.{milliseconds:03} s {summary}"),
+                format_args!(
+                    "websocket closed after {seconds}.{milliseconds:03} s {summary}{}",
+                    Handovers(handover::handovers(r))
+                ),
             );
         }
         Carrier::Nginx(ended_by) => {
@@ -166,6 +170,18 @@ impl fmt::Display for Subprotocol {
                 write!(f, ", subprotocol of {}", Counted(name.len() as u64, "byte"))
             }
             name => write!(f, ", subprotocol \"{}\"", Escaped(name)),
+        }
+    }
+}
+
+/// How often the tunnel was handed over, if it was.
+struct Handovers(u32);
+
+impl fmt::Display for Handovers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            count => write!(f, ", handed over {}", Counted(count.into(), "time")),
         }
     }
 }

@@ -19,6 +19,7 @@ use websocket_protocol::Cause;
 use super::{own_loop, verify};
 use crate::conf::LocationConf;
 use crate::failure::{conclude, listen as failure_listen, tries};
+use crate::handover;
 use crate::inject::JOINING_VARIABLE;
 use crate::nginx::{Request, Upstream, pool, string};
 use crate::request::state::RequestFunction;
@@ -91,6 +92,9 @@ fn join(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) {
             (*upstream).finalize_request = Some(finalize_request);
             (*request).log_handler = Some(listen);
             spare(r);
+            if handover::is_arriving(r) {
+                handover::guide(r, u);
+            }
         }
     }
 }

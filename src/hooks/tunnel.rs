@@ -2,8 +2,9 @@
 
 use nginx_sys::{NGX_OK, ngx_cycle_t, ngx_http_request_t, ngx_http_upstream_t, ngx_int_t};
 
-use super::{count, report};
+use super::{arrive, count, report};
 use crate::conf::{LocationConf, MainConf};
+use crate::handover;
 use crate::nginx::Request;
 use crate::request::{self, Attempt, Carrier};
 use crate::tunnel::{self, Event, Handlers, Side};
@@ -27,8 +28,9 @@ pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
             servers: drains_upstreams(cycle),
         };
         zone::init_process(cycle, count::act);
+        let heir = handover::init_process(cycle);
         match http2::init_process(cycle) {
-            OK => tunnel::drain::init_process(cycle, heeds),
+            OK => tunnel::drain::init_process(cycle, heeds, heir),
             rc => rc,
         }
     }
@@ -80,6 +82,7 @@ pub fn begin(r: Request<'_>, attempt: &Attempt) -> bool {
     match unsafe { tunnel::take_over(r.as_ptr(), conf, attempt.elapsed(), HANDLERS, place) } {
         Some(tunnel) => {
             attempt.carry(Carrier::Module(tunnel));
+            arrive::go_on(r, attempt, tunnel);
             true
         }
         None => false,

@@ -6,15 +6,14 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 
 use nginx_sys::{
-    NGX_DONE, NGX_HTTP_SPECIAL_RESPONSE, NGX_HTTP_VERSION_9, NGX_HTTP_VERSION_20, ngx_del_timer,
-    ngx_http_clean_header, ngx_http_read_client_request_body, ngx_http_request_t,
-    ngx_http_upstream_state_t, ngx_int_t, ngx_list_push, ngx_log_t, ngx_msec_t, ngx_pfree,
-    ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
+    NGX_DONE, NGX_HTTP_SPECIAL_RESPONSE, NGX_HTTP_SWITCHING_PROTOCOLS, NGX_HTTP_VERSION_9,
+    NGX_HTTP_VERSION_20, ngx_del_timer, ngx_http_clean_header, ngx_http_read_client_request_body,
+    ngx_http_request_t, ngx_http_upstream_state_t, ngx_int_t, ngx_list_push, ngx_log_t, ngx_msec_t,
+    ngx_pfree, ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
 };
 
-use super::clock::now;
 use super::headers::{self, Headers, Name};
-use super::{Upstream, pool, string, tls};
+use super::{Upstream, age, pool, string, tls};
 
 /// A request that one of nginx's callbacks was given. What it lends lives in the request's memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -292,6 +291,11 @@ impl<'r> Request<'r> {
         !self.is_secure() && unsafe { (*self.fields().http_connection).ssl() != 0 }
     }
 
+    /// Whether its location answers by a handler of a module, as `proxy_pass` does.
+    pub fn has_content_handler(self) -> bool {
+        self.fields().content_handler.is_some()
+    }
+
     /// Whether nginx has begun to run its phases: no request that it refuses for its header or its
     /// connection comes so far.
     pub fn has_reached_phases(self) -> bool {
@@ -343,6 +347,13 @@ impl<'r> Request<'r> {
     pub fn redirect(self) -> Option<&'r [u8]> {
         // SAFETY: NULL, or a header of the response.
         unsafe { (*self.as_ptr()).headers_out.location.as_ref() }.map(headers::value)
+    }
+
+    /// Its response was 101 before, whatever it is now.
+    pub fn was_switching(self) {
+        // SAFETY: the request is alive.
+        unsafe { (*self.as_ptr()).headers_out.status = NGX_HTTP_SWITCHING_PROTOCOLS as ngx_uint_t };
+        self.clear_error_status();
     }
 
     /// Forgets the response, of which nothing is sent yet.
@@ -414,17 +425,17 @@ impl<'r> Request<'r> {
     }
 
     /// How long ago the request's first byte came, milliseconds, as `$request_time` has it: by the clock of
-    /// the day, which may have been set meanwhile. So no more than its connection has lasted.
+    /// the day, which may have been set meanwhile. So no more than its connection has lasted, where nginx knows that.
     pub fn elapsed(self) -> ngx_msec_t {
         let day = ngx_timeofday();
         let seconds = day.sec.wrapping_sub(self.fields().start_sec) as isize;
         let milliseconds = (day.msec as isize).wrapping_sub(self.fields().start_msec as isize);
         let total = seconds.wrapping_mul(1000).wrapping_add(milliseconds);
         // SAFETY: a request has a connection.
-        let connected = unsafe { (*self.fields().connection).start_time };
+        let connected = age::of(unsafe { &*self.fields().connection });
         ngx_msec_t::try_from(total)
             .unwrap_or(0)
-            .min(now().wrapping_sub(connected))
+            .min(connected.unwrap_or(ngx_msec_t::MAX))
     }
 
     /// Text that lives as long as the request; empty when there is no memory.

@@ -30,6 +30,13 @@ pub enum Judgement<'r> {
     Handshake(Option<Refusal<'r>>),
 }
 
+impl Judgement<'_> {
+    /// Whether it is a handshake, be it one that is refused.
+    pub fn is_about_handshake(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Handshake(_))
+    }
+}
+
 /// Whether a request may ask for an upgrade. Few do, so this looks for no more than it must: nginx
 /// has noted an Upgrade header by itself.
 pub fn may_ask(r: Request<'_>) -> bool {

@@ -39,7 +39,7 @@ pub struct Attempt {
     /// The location where it was judged, which an error page's may differ from.
     conf: Cell<*const LocationConf>,
     /// When the request's first byte came, as [`now`] has it.
-    begun: ngx_msec_t,
+    begun: Cell<ngx_msec_t>,
     /// How long the handshake took, milliseconds, once it is known.
     handshake_time: Cell<Option<u32>>,
     /// What the upstream chose.
@@ -127,6 +127,10 @@ impl Attempt {
         self.state.set(self.state().leave(ended_by));
     }
 
+    pub fn turn_away(&self, carrier: Carrier) {
+        self.state.set(self.state().turn_away(carrier));
+    }
+
     pub fn conclude(&self, ending: Ending) {
         self.state.set(self.state().conclude(ending));
     }
@@ -182,13 +186,21 @@ impl Attempt {
 
     /// How long the request has lasted, milliseconds, whatever becomes of the clock of the day.
     pub fn elapsed(&self) -> ngx_msec_t {
-        now().wrapping_sub(self.begun)
+        now().wrapping_sub(self.begun.get())
     }
 
     /// The handshake is over.
     pub fn note_handshake_time(&self) {
         let time = u32::try_from(self.elapsed()).unwrap_or(u32::MAX);
         self.handshake_time.set(Some(time));
+    }
+
+    /// Its tunnel has come from another process: so old, after a handshake that took so long, milliseconds.
+    pub fn came(&self, age: ngx_msec_t, handshake_time: ngx_msec_t) {
+        let time = u32::try_from(handshake_time).unwrap_or(u32::MAX);
+        self.handshake_time.set(Some(time));
+        let begun = now().wrapping_sub(age).wrapping_sub(time as ngx_msec_t);
+        self.begun.set(begun);
     }
 
     /// How long the handshake took, milliseconds, if it is over.
@@ -289,7 +301,7 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
             tries: Tries::new(),
             access: Access::new(),
             conf: Cell::new(LocationConf::of(r)),
-            begun: now().wrapping_sub(r.elapsed()),
+            begun: Cell::new(now().wrapping_sub(r.elapsed())),
             handshake_time: Cell::new(None),
             protocol: Cell::new(string::EMPTY),
             extensions: Cell::new(string::EMPTY),

@@ -187,6 +187,11 @@ impl State {
         }
     }
 
+    /// It was a tunnel of another process's, which may not go on here.
+    pub(super) fn turn_away(self, carrier: Carrier) -> Self {
+        Self::Ended(Ending::Closed(carrier))
+    }
+
     /// No tunnel came, or will come, of the attempt.
     pub(super) fn conclude(self, ending: Ending) -> Self {
         match self {

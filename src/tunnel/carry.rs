@@ -343,10 +343,18 @@ impl Tunnel {
 /// All tunnels of the worker, if it counts them. Their requests are alive.
 pub fn each(mut look: impl FnMut(NonNull<Tunnel>)) {
     drain::each(|link| {
-        // SAFETY: a link is a part of a tunnel.
-        let tunnel = unsafe { link.byte_sub(core::mem::offset_of!(Tunnel, link)) };
-        look(tunnel.cast());
+        // SAFETY: a link of the queue is a part of a tunnel.
+        look(unsafe { tunnel_of(link) });
     });
+}
+
+/// The tunnel that a link is a part of.
+///
+/// # Safety
+/// It must be a part of one.
+pub unsafe fn tunnel_of(link: NonNull<Link>) -> NonNull<Tunnel> {
+    // SAFETY: the caller vouches for the tunnel around the link.
+    unsafe { link.byte_sub(core::mem::offset_of!(Tunnel, link)) }.cast()
 }
 
 /// There is something to tell.
@@ -355,10 +363,7 @@ pub fn each(mut look: impl FnMut(NonNull<Tunnel>)) {
 /// The link must be that of a tunnel whose request is alive, and none of its turns under way.
 pub(super) unsafe fn told(link: NonNull<Link>, news: News) {
     // SAFETY: the caller vouches for the tunnel around the link.
-    let tunnel = unsafe {
-        let tunnel = link.byte_sub(core::mem::offset_of!(Tunnel, link));
-        tunnel.cast::<Tunnel>().as_mut()
-    };
+    let tunnel = unsafe { tunnel_of(link).as_mut() };
     match news {
         News::Exit => tunnel.leave_in_time(),
         News::Servers => tunnel.leave_server_in_time(),

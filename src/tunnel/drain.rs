@@ -3,6 +3,7 @@
 //! nginx tells a worker's idle connections at once that it is to exit, by calling their read
 //! handlers. The module has one such connection per worker, to nobody.
 
+use core::cell::UnsafeCell;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -33,14 +34,56 @@ pub enum News {
     Servers,
 }
 
-/// The worker's tunnels that heed its exit, or all where they are counted. Set up by [`init_process`], before any tunnel.
+/// The worker's tunnels that heed its exit, or all where they are counted or handed over. Set up by
+/// [`init_process`], before any tunnel.
 static mut TUNNELS: ngx_queue_t = ngx_queue_t {
+    prev: ptr::null_mut(),
+    next: ptr::null_mut(),
+};
+/// Those that are to stay to their end, where the others are handed over.
+static mut STAYING: ngx_queue_t = ngx_queue_t {
     prev: ptr::null_mut(),
     next: ptr::null_mut(),
 };
 static READY: AtomicBool = AtomicBool::new(false);
 /// When the worker was told that it is to exit, as [`now`] has it; 0 where it was not.
 static EXIT: AtomicUsize = AtomicUsize::new(0);
+
+/// Who deals with the worker's tunnels when it is to exit, before they are told.
+#[derive(Clone, Copy)]
+pub struct Heir {
+    /// The worker is to exit.
+    pub exits: fn(),
+    /// A tunnel has begun afterwards. Whether it is dealt with, too.
+    pub comes_late: fn() -> bool,
+}
+
+static HEIR: HeirPlace = HeirPlace(UnsafeCell::new(None));
+
+struct HeirPlace(UnsafeCell<Option<Heir>>);
+
+// SAFETY: a worker is one thread.
+unsafe impl Sync for HeirPlace {}
+
+fn heir() -> Option<Heir> {
+    // SAFETY: set by init_process(), before any tunnel; a worker is one thread.
+    unsafe { *HEIR.0.get() }
+}
+
+/// Whether all tunnels are to be in the queue, whatever they heed.
+pub fn has_heir() -> bool {
+    heir().is_some()
+}
+
+/// What is to become of a tunnel of a worker that is to exit.
+pub enum Fate {
+    /// It is gone, or is to be asked about again.
+    Open,
+    /// It stays, and is told that the worker is to exit.
+    Stays,
+    /// Likewise, and none behind it is to be asked about now.
+    Enough,
+}
 
 /// What a configuration's tunnels want to know of their worker's exit.
 #[derive(Clone, Copy)]
@@ -55,12 +98,14 @@ pub struct Heeds {
 ///
 /// # Safety
 /// `cycle` must be the worker's.
-pub unsafe fn init_process(cycle: *mut ngx_cycle_t, heeds: Heeds) -> ngx_int_t {
+pub unsafe fn init_process(cycle: *mut ngx_cycle_t, heeds: Heeds, heir: Option<Heir>) -> ngx_int_t {
     // SAFETY: a worker is one thread, and nginx gives a valid cycle.
     unsafe {
         ngx_queue_init(&raw mut TUNNELS);
+        ngx_queue_init(&raw mut STAYING);
+        *HEIR.0.get() = heir;
         READY.store(true, Ordering::Relaxed);
-        if !heeds.exit {
+        if !heeds.exit && heir.is_none() {
             return NGX_OK as ngx_int_t;
         }
         // nginx's poll method keeps connections by their descriptor, so it has to be a real one.
@@ -92,7 +137,10 @@ unsafe extern "C" fn exiting(event: *mut ngx_event_t) {
     // SAFETY: nginx calls the handler of our connection, once.
     unsafe { ngx_close_connection((*event).data.cast::<ngx_connection_t>()) };
     EXIT.store(now(), Ordering::Relaxed);
-    tell_all(News::Exit);
+    match heir() {
+        Some(heir) => (heir.exits)(),
+        None => tell_all(News::Exit),
+    }
 }
 
 /// The worker is to exit, and looks why.
@@ -137,19 +185,63 @@ fn tell_all(news: News) {
     each(|link| unsafe { (link.as_ref().tell)(link, news) });
 }
 
-/// All links of the worker's queue. None may leave it meanwhile.
+/// All links of the worker's queues. None may leave them meanwhile but the one that is looked at.
 pub fn each(mut look: impl FnMut(NonNull<Link>)) {
+    for queue in [&raw mut TUNNELS, &raw mut STAYING] {
+        // SAFETY: it is one of the two.
+        unsafe {
+            walk(queue, |link| {
+                look(link);
+                true
+            })
+        };
+    }
+}
+
+/// Decides about the tunnels that are not known to stay, one after the other.
+pub fn decide(mut fate: impl FnMut(NonNull<Link>) -> Fate) {
+    let decide = |link: NonNull<Link>| match fate(link) {
+        Fate::Open => true,
+        Fate::Stays => {
+            // SAFETY: it is in the queue, with its tunnel.
+            unsafe { stay(link) };
+            true
+        }
+        Fate::Enough => false,
+    };
+    // SAFETY: it is one of the two.
+    unsafe { walk(&raw mut TUNNELS, decide) };
+}
+
+/// # Safety
+/// The link must be that of a tunnel that is alive and in a queue.
+unsafe fn stay(link: NonNull<Link>) {
+    // SAFETY: the caller vouches for the link; both queues are set up.
+    unsafe {
+        let queue = &raw mut (*link.as_ptr()).queue;
+        ngx_queue_remove(queue);
+        ngx_queue_insert_before(&raw mut STAYING, queue);
+        (link.as_ref().tell)(link, News::Exit);
+    }
+}
+
+/// Looks at one link after the other, until it is enough.
+///
+/// # Safety
+/// `head` must be one of the two queues.
+unsafe fn walk(head: *mut ngx_queue_t, mut look: impl FnMut(NonNull<Link>) -> bool) {
     if !READY.load(Ordering::Relaxed) {
         return;
     }
-    let head = &raw mut TUNNELS;
     // SAFETY: the queue is set up, and holds links of tunnels that are alive.
     unsafe {
         let mut next = (*head).next;
         while next != head {
             let link = next.byte_sub(core::mem::offset_of!(Link, queue));
             next = (*next).next;
-            look(NonNull::new_unchecked(link.cast()));
+            if !look(NonNull::new_unchecked(link.cast())) {
+                return;
+            }
         }
     }
 }
@@ -179,7 +271,7 @@ impl Link {
         // writes.
         unsafe {
             ngx_queue_insert_before(&raw mut TUNNELS, &raw mut (*link).queue);
-            ngx_exiting != 0
+            ngx_exiting != 0 && !heir().is_some_and(|heir| (heir.comes_late)())
         }
     }
 

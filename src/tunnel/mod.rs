@@ -12,6 +12,7 @@
 pub mod buffers;
 mod carry;
 pub mod drain;
+mod hand_over;
 mod lifetime;
 mod pump;
 pub mod roster;
@@ -21,6 +22,7 @@ pub mod stock;
 mod take_over;
 mod timer;
 
-pub use carry::{Event, Handlers, Tunnel, each, hand_back};
+pub use carry::{Event, Handlers, Tunnel, each, hand_back, tunnel_of};
+pub use hand_over::turn_away;
 pub use take_over::{size, take_over};
 pub use websocket_protocol::tunnel::{Side, Summary};

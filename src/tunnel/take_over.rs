@@ -10,7 +10,7 @@ use websocket_protocol::tunnel::{self as rules, Flood, Guard, Side};
 
 use super::buffers::Buffer;
 use super::carry::{Handlers, Tunnel, mask, random, told};
-use super::drain::Link;
+use super::drain::{self, Link};
 use super::pump::Memory;
 use super::{lifetime, settings};
 use crate::conf::LocationConf;
@@ -83,7 +83,7 @@ pub unsafe fn take_over(
         (*u).read_event_handler = handlers.upstream_read;
         (*u).write_event_handler = handlers.upstream_write;
         // Who walks the worker's queue goes from a link to the tunnel around it.
-        let is_late = (conf.heeds_exit() || zone::writer().is_some())
+        let is_late = (conf.heeds_exit() || zone::writer().is_some() || drain::has_heir())
             && Link::enter(&raw mut (*place.as_ptr()).link);
         let tunnel = &mut *place.as_ptr();
         tunnel.bound_kernel_queues();

@@ -13,6 +13,7 @@ use websocket_protocol::{Advice, Cause, Printable};
 
 use crate::conf::LocationConf;
 use crate::failure::conclude;
+use crate::handover;
 use crate::http2;
 use crate::nginx::{Request, conf, log, pool, string};
 use crate::request::{self, Attempt, Ending, attempt};
@@ -31,7 +32,7 @@ enum Value {
 }
 
 /// All that begin with [`PREFIX`].
-static VARIABLES: [Variable; 23] = [
+static VARIABLES: [Variable; 24] = [
     Variable::new("websocket", websocket),
     Variable::new("websocket_transport", transport),
     Variable::new("websocket_upgrade", upgrade),
@@ -71,6 +72,7 @@ static VARIABLES: [Variable; 23] = [
         number(r, |s| Some(s.from_upstream.messages))
     }),
     Variable::new("websocket_ping_rtt", ping_rtt),
+    Variable::new("websocket_handovers", handovers),
 ];
 
 const PREFIX: &CStr = c"websocket";
@@ -347,6 +349,14 @@ fn number(r: Request<'_>, of: fn(Summary<'_>) -> Option<u64>) -> Value {
 fn ping_rtt(r: Request<'_>) -> Value {
     match summary(r).and_then(|summary| summary.ping_rtt) {
         Some(time) => seconds(r, time as ngx_msec_t),
+        None => Value::Empty,
+    }
+}
+
+/// `$websocket_handovers`
+fn handovers(r: Request<'_>) -> Value {
+    match established(r) {
+        Some(_) => text(r, format_args!("{}", handover::handovers(r.main()))),
         None => Value::Empty,
     }
 }

@@ -10,4 +10,4 @@ mod owners;
 mod worker;
 
 pub use clock::{monotonic, wall};
-pub use worker::{exit_process, in_force, init_process, writer};
+pub use worker::{act, exit_process, in_force, init_process, writer};

@@ -203,12 +203,17 @@ unsafe extern "C" fn tick(event: *mut ngx_event_t) {
     unsafe { ngx_add_timer(event, INTERVAL) };
 }
 
-fn work(writer: &Writer<'static>, log: *mut ngx_log_t) {
-    writer.tick(&locks());
-    // SAFETY: set by init_process(), as the timer is.
-    if let Some(act) = unsafe { *ACT.0.get() } {
+/// Does at once what is done a few times a second: the worker is about to part with tunnels.
+pub fn act() {
+    // SAFETY: set by init_process(), if at all; a worker is one thread.
+    if let (Some(writer), Some(act)) = (writer(), unsafe { *ACT.0.get() }) {
         act(writer);
     }
+}
+
+fn work(writer: &Writer<'static>, log: *mut ngx_log_t) {
+    writer.tick(&locks());
+    act();
     for full in writer.news_of_full() {
         let what = match full {
             Full::Labels => "no room for more labels: the others are counted as \"other\"",

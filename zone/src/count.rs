@@ -19,6 +19,8 @@ use crate::slots::Progress;
 use crate::words::{Line, Words, bump};
 use crate::writer::{Full, LabelId, Writer};
 
+mod moves;
+
 /// What has to be kept of an established connection, to count for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Meter {
@@ -68,6 +70,12 @@ struct NotedCount {
 }
 
 impl NotedCount {
+    fn set(&self, count: &Count) {
+        self.bytes.set(count.bytes);
+        self.frames.set(count.frames);
+        self.messages.set(count.messages);
+    }
+
     /// Counts what is new. Whether anything is: mostly only one of two directions has.
     #[inline]
     fn count(&self, words: &[AtomicU64], now: &Count) -> bool {
@@ -134,28 +142,48 @@ impl Writer<'_> {
     ) -> Meter {
         let block = self.label_block(label);
         if let Some(words) = self.block(block) {
-            words.add(ESTABLISHED, 1);
             observe(words, Kind::Handshake, handshake_ms);
+        }
+        self.enter(
+            (label, block),
+            place,
+            self.next_id(),
+            [begun, now],
+            ESTABLISHED,
+        )
+    }
+
+    /// A tunnel is there from now on, and is counted so.
+    fn enter(
+        &self,
+        (label, block): (LabelId, Option<Line>),
+        place: &Place<'_>,
+        id: u64,
+        times: [u64; 2],
+        counter: usize,
+    ) -> Meter {
+        if let Some(words) = self.block(block) {
+            words.add(counter, 1);
         }
         let upstream = match place.upstream {
             [] => None,
             address => self.upstream_block(address),
         };
         if let Some(words) = self.upstream(upstream) {
-            words.add(ESTABLISHED, 1);
+            words.add(counter, 1);
         }
-        let id = self.next_id();
-        let record = self.table.enter(id, label.0, place, [begun, now]);
+        let record = self.table.enter(id, label.0, place, times);
         if record.is_none() {
             self.unlisted(block);
         }
+        let [_, begun_at] = times;
         Meter {
             id,
             label: label.0,
             block,
             upstream,
             record,
-            begun_at: now,
+            begun_at,
             action: 0,
         }
     }

@@ -6,6 +6,7 @@ use websocket_protocol::tunnel::{Count, Side};
 use crate::histogram::{self, Histogram, Kind};
 use crate::layout::{CAUSES, CLOSES, LABEL_BLOCK, UPSTREAM_BLOCK};
 use crate::text::Text;
+use crate::words::Words;
 use crate::zone::Zone;
 
 /// Words of a block of counters. Those that change with every message are one cache line.
@@ -13,7 +14,8 @@ pub(crate) const ESTABLISHED: usize = 0;
 pub(crate) const ENDED: usize = 1;
 /// Of workers that were gone before their tunnels.
 pub(crate) const LOST: usize = 2;
-pub(crate) const ATTEMPTS: usize = 3;
+/// Taken over from other workers, where each of them is among those that have ended.
+pub(crate) const ADOPTED: usize = 3;
 pub(crate) const DRAINED: usize = 4;
 pub(crate) const OWN_LOOP: usize = 5;
 pub(crate) const UNLISTED: usize = 6;
@@ -21,6 +23,7 @@ pub(crate) const PINGS_LOST: usize = 7;
 pub(crate) const PINGS_SENT: usize = 8;
 pub(crate) const FROM_CLIENT: usize = 9;
 pub(crate) const FROM_UPSTREAM: usize = 12;
+pub(crate) const ATTEMPTS: usize = 15;
 /// Those that change with every message are among so many.
 pub(crate) const HOT: usize = 16;
 pub(crate) const REJECTED: usize = HOT;
@@ -344,7 +347,13 @@ pub(crate) const fn side_of(number: u64) -> Option<Side> {
 /// A block is read while its worker goes on: its end may be seen before its beginning.
 fn active(block: &[u64]) -> u64 {
     let get = |at: usize| block.get(at).copied().unwrap_or_default();
-    get(ESTABLISHED).saturating_sub(get(ENDED).wrapping_add(get(LOST)))
+    let begun = get(ESTABLISHED).wrapping_add(get(ADOPTED));
+    begun.saturating_sub(get(ENDED).wrapping_add(get(LOST)))
+}
+
+/// Tunnels that a worker has had: those that have begun there and those that it has taken over.
+pub(crate) fn had(block: Words<'_>) -> u64 {
+    block.get(ESTABLISHED).wrapping_add(block.get(ADOPTED))
 }
 
 fn sum(counts: &[u64]) -> u64 {

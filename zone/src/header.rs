@@ -6,7 +6,7 @@ use crate::words::Words;
 
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"wszone\0\0");
 /// To be raised with every change of the layout, and of what its numbers mean.
-pub(crate) const VERSION: u64 = 2;
+pub(crate) const VERSION: u64 = 3;
 
 const IS: usize = 0;
 const IS_VERSION: usize = 1;

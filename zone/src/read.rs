@@ -1,11 +1,14 @@
 //! What a reader sees. Everything is found by index, and copied: an answer can be made in pieces.
 
+use core::sync::atomic::{Ordering, fence};
+
 use crate::blocks::Blocks;
-use crate::counters::{Counters, ENDED, ESTABLISHED, LOST, UpstreamCounters};
+use crate::counters::{Counters, ENDED, LOST, UpstreamCounters, had};
 use crate::header::PEAK;
 use crate::names::{Names, OTHER};
 use crate::slots::LENT;
 use crate::text::Text;
+use crate::words::Words;
 use crate::zone::Zone;
 
 /// What was counted for a label.
@@ -64,15 +67,19 @@ impl<'m> Zone<'m> {
         self.header().0.get(PEAK)
     }
 
-    pub(crate) fn look_at_peak(&self) {
-        let (mut begun, mut over) = (0u64, 0u64);
-        for (_, _, block) in Blocks::of_labels(self).iter() {
-            // One that ends meanwhile is not to be taken for one more.
-            over = over
-                .wrapping_add(block.get(ENDED))
-                .wrapping_add(block.get(LOST));
-            begun = begun.wrapping_add(block.get(ESTABLISHED));
-        }
+    /// Looks how many there are, for the peak.
+    pub fn look_at_peak(&self) {
+        let sum = |of: fn(Words<'_>) -> u64| {
+            let blocks = Blocks::of_labels(self);
+            blocks
+                .iter()
+                .map(|(_, _, block)| of(block))
+                .fold(0, u64::wrapping_add)
+        };
+        // In this order one that ends meanwhile, or goes to another worker, is not taken for one more.
+        let begun = sum(had);
+        fence(Ordering::Acquire);
+        let over = sum(|block| block.get(ENDED).wrapping_add(block.get(LOST)));
         self.header().0.raise(PEAK, begun.saturating_sub(over));
     }
 

@@ -1,7 +1,7 @@
 //! Slots: each is one worker's, and what a worker leaves in it that is gone.
 
 use crate::blocks::Blocks;
-use crate::counters::{ENDED, ESTABLISHED, LOST};
+use crate::counters::{ENDED, LOST, had};
 use crate::layout::ACTIONS;
 use crate::words::Words;
 use crate::zone::Zone;
@@ -65,10 +65,7 @@ impl<'m> Zone<'m> {
         self.free_chunks(slot);
         for blocks in [Blocks::of_labels(self), Blocks::of_upstreams(self)] {
             for (_, _, block) in blocks.iter().filter(|(of, ..)| *of == slot) {
-                block.set(
-                    LOST,
-                    block.get(ESTABLISHED).saturating_sub(block.get(ENDED)),
-                );
+                block.set(LOST, had(block).saturating_sub(block.get(ENDED)));
             }
         }
         for names in [

@@ -6,7 +6,7 @@ use websocket_protocol::Cause;
 use websocket_protocol::tunnel::{Reason, Side};
 
 use crate::blocks::Blocks;
-use crate::counters::{CLOSED, Code, ENDED, ESTABLISHED, LOST, side_number};
+use crate::counters::{CLOSED, Code, ENDED, LOST, had, side_number};
 use crate::header::{NEXT_ID, TOLD};
 use crate::known::Known;
 use crate::layout::{CAUSES, REASONS};
@@ -144,7 +144,7 @@ impl<'m> Writer<'m> {
         for blocks in [self.labels, self.upstreams] {
             for (_, _, block) in blocks.iter().filter(|(slot, ..)| *slot == self.slot) {
                 let over = block.get(ENDED).wrapping_add(block.get(LOST));
-                let active = block.get(ESTABLISHED).saturating_sub(over);
+                let active = had(block).saturating_sub(over);
                 // In this order it is lost, not counted twice, if the process is killed here.
                 block.add(ENDED, active);
                 // An upstream's block is shorter, and has none of this.

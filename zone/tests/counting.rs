@@ -484,3 +484,73 @@ fn a_worker_that_exits_ends_its_tunnels() {
     );
     assert!((0..zone.tunnels()).all(|index| zone.tunnel(index).is_none()));
 }
+
+/// Two workers, and a tunnel that goes from one to the other and back.
+#[test]
+fn a_tunnel_that_goes_from_one_worker_to_another_is_counted_once() {
+    let zone = zone();
+    let [one, other] = [(), ()].map(|()| Writer::claim(zone, &Alone).unwrap());
+    let label = one.label(b"chat");
+    one.attempt(label);
+    let mut meter = one.established(label, &PLACE, 12, 5000, 700);
+    let (id, mut carried) = (meter.id, Traffic::NONE);
+    let mut noted = Noted::default();
+    for (from, to) in [(&one, &other), (&other, &one), (&one, &other)] {
+        carried.from_client = count(
+            carried.from_client.bytes + 10,
+            carried.from_client.frames + 1,
+            1,
+        );
+        from.moved(&meter, &noted, &carried);
+        from.departed(&meter);
+        assert_eq!(
+            (zone.totals().active(), zone.totals().established()),
+            (0, 1)
+        );
+        let label = to.label(b"chat");
+        meter = to.adopted(label, &PLACE, id, [5000, 700]);
+        noted = Noted::default();
+        to.resumed(&meter, &noted, &carried);
+        let totals = zone.totals();
+        assert_eq!(
+            (totals.attempts(), totals.established(), totals.active()),
+            (1, 1, 1)
+        );
+        assert_eq!(totals.from_client().bytes, carried.from_client.bytes);
+        let upstreams = (0..zone.upstreams()).filter_map(|index| zone.upstream(index));
+        let active: Vec<_> = upstreams
+            .map(|upstream| (upstream.address.to_vec(), upstream.counters.active()))
+            .filter(|(_, active)| *active > 0)
+            .collect();
+        assert_eq!(active, [(PLACE.upstream.to_vec(), 1)]);
+        let tunnels: Vec<_> = (0..zone.tunnels())
+            .filter_map(|index| zone.tunnel_numbers(index))
+            .collect();
+        assert_eq!(tunnels.len(), 1);
+        assert_eq!(zone.peak(), 1);
+        assert_eq!((tunnels[0].id, tunnels[0].begun), (id, 5000));
+        assert_eq!(tunnels[0].from_client, carried.from_client);
+    }
+    other.ended(&meter, || PLACE, &over(None, Reason::Normal, Some(1000)));
+    let totals = zone.totals();
+    assert_eq!((totals.established(), totals.active()), (1, 0));
+    assert_eq!(totals.closes().map(|close| close.count).sum::<u64>(), 1);
+}
+
+/// One that was on its way to a worker and never came to it has ended all the same.
+#[test]
+fn a_tunnel_that_is_turned_away_has_ended() {
+    let zone = zone();
+    let writer = Writer::claim(zone, &Alone).unwrap();
+    let label = writer.label(b"chat");
+    let meter = writer.established(label, &PLACE, 12, 5000, 700);
+    writer.departed(&meter);
+    writer.turned_away(Reason::HandoverRefused, 1012);
+    let totals = zone.totals();
+    assert_eq!((totals.established(), totals.active()), (1, 0));
+    let closes: Vec<_> = totals
+        .closes()
+        .map(|close| (close.code, close.count))
+        .collect();
+    assert_eq!(closes, [(Code::Defined(1012), 1)]);
+}

@@ -455,3 +455,39 @@ fn who_is_meant() {
     };
     assert!(!action.means(&zone, &facts, 3000), "it began later");
 }
+
+/// A tunnel that comes when its new worker has looked already is meant all the same; what is still to be looked at is
+/// not told twice.
+#[test]
+fn an_action_means_a_tunnel_that_is_on_its_way() {
+    let (zone, living) = (zone(), Living::default());
+    let [from, to] = [(); 2].map(|()| Writer::claim(zone, &&living).unwrap());
+    let action = Action {
+        which: Which::default(),
+        over_ms: 0,
+        code: 1012,
+        reason: Text::EMPTY,
+        posted_at: 5000,
+    };
+    let label = from.label(b"label");
+    let meter = from.established(label, &PLACE, 1, 0, 0);
+    from.departed(&meter);
+    let id = zone.post(&action).unwrap();
+    assert_eq!(to.looked_at_since(4999).count(), 0);
+    for writer in [&from, &to] {
+        assert_eq!(writer.news().count(), 1);
+        writer.matched(id, 0);
+    }
+    assert_eq!(to.looked_at_since(5001).count(), 0);
+    let mut meter = to.adopted(label, &PLACE, meter.id, [0, 0]);
+    assert_eq!(to.looked_at_since(5000).collect::<Vec<_>>(), [(id, action)]);
+    to.act(&mut meter, id);
+    to.matched_late(id);
+    let progress = zone.progress(id);
+    assert_eq!(
+        (progress.matched, progress.open, progress.waiting),
+        (1, 1, 0)
+    );
+    to.ended(&meter, || PLACE, &over(Reason::Control));
+    assert_eq!(zone.progress(id).open, 0);
+}

@@ -216,6 +216,7 @@ const HTTP: &str = "
         keepalive_timeout 1s;
     }
     upstream dead { server 127.0.0.1:%CLOSED_PORT% max_fails=0; }
+    websocket_handover on;
     upstream moving { server %BACKEND% max_fails=0 weight=1; server %OTHER% max_fails=0 weight=2; }
     websocket_zone websocket:16m;
     websocket_drain %DRAIN%;

@@ -4,6 +4,7 @@ mod case;
 mod configuration;
 mod control;
 mod formats;
+mod handover;
 mod hostile;
 mod many;
 mod metrics;

@@ -1,7 +1,6 @@
 //! The tunnel: what it carries, how long, within which bounds, and how it ends.
 
 mod case;
-mod daemon;
 mod duplex;
 
 mod answers;

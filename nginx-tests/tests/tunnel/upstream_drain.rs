@@ -1,13 +1,11 @@
 //! `websocket_upstream_drain`: which tunnels a reload ends.
 
-use std::net::{SocketAddr, UdpSocket};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nginx_tests::backend::Listen;
 use nginx_tests::environment::nginx_version;
 use nginx_tests::nginx::Setup;
-use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend, patient, wait_until};
+use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend, patient, resolver, wait_until};
 
 use crate::case::{all_ended, assert_ended, backend, http, join, wait_for_frames};
 use crate::drain::{part, part_all};
@@ -272,27 +270,6 @@ fn servers_at_unix_sockets() {
     stay(&nginx, staying);
 }
 
-/// Answers whoever asks for a name that it is at 127.0.0.1.
-fn resolver() -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = socket.local_addr().unwrap();
-    thread::spawn(move || {
-        let mut query = [0; 512];
-        while let Ok((length, from)) = socket.recv_from(&mut query) {
-            let is_ipv4 = query[..length].ends_with(b"\0\0\x01\0\x01");
-            let mut answer = query[..length].to_vec();
-            // It is an answer, without an error, with one record or none.
-            answer[2..8].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_ipv4)]);
-            if is_ipv4 {
-                // The name in the question, type A, class IN, an hour, four bytes.
-                answer.extend(b"\xc0\x0c\0\x01\0\x01\0\0\x0e\x10\0\x04\x7f\0\0\x01");
-            }
-            let _ = socket.send_to(&answer, from);
-        }
-    });
-    address
-}
-
 #[test]
 fn names_that_are_resolved_while_nginx_runs() {
     if nginx_version() < (1, 27, 3) {
@@ -300,7 +277,7 @@ fn names_that_are_resolved_while_nginx_runs() {
     }
     let pair = Pair::new();
     let lines = "websocket_upstream_drain 100ms;";
-    let ask = format!("resolver {};", resolver());
+    let ask = format!("resolver {};", resolver::start());
     let chat = |servers: &str| {
         let servers = servers
             .replace(

@@ -4,6 +4,7 @@
 mod closing;
 mod configuration;
 mod counting;
+mod handover;
 mod listing;
 mod lives;
 mod memory;

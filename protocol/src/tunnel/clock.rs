@@ -316,3 +316,5 @@ pub(super) fn drain_spread(within: Time, left: Option<Time>) -> Time {
         Some(left) => within.min(left.saturating_sub(HANDSHAKE.get() as Time).max(left / 2)),
     }
 }
+
+mod saved;

@@ -48,6 +48,7 @@ pub(super) fn code(reason: Reason, limits: &Limits) -> u16 {
         Reason::Drain => limits.drain_code,
         Reason::MessageTooBig => 1009,
         Reason::MessageRate | Reason::Rate => 1008,
+        Reason::HandoverRefused => 1012,
         _ => 1001,
     }
 }

@@ -3,7 +3,8 @@
 use core::num::NonZeroU64;
 
 use super::bounds::MessageRate;
-use super::time::Time;
+use super::time::{Time, put_time, take_time};
+use crate::wire::{In, Out};
 
 /// What a rate earns, in fractions so small that each millisecond earns a whole number of them.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +74,18 @@ impl Credit {
         let sum = self.saved.saturating_add(earned);
         self.saved = sum.min(most.max(self.saved));
         self.at = now;
+    }
+
+    pub fn put(&self, out: &mut Out<'_>, now: Time) {
+        out.u64(self.saved);
+        put_time(out, self.at, now);
+    }
+
+    pub fn take(read: &mut In<'_>, now: Time) -> Option<Self> {
+        Some(Self {
+            saved: read.u64()?,
+            at: take_time(read, now)?,
+        })
     }
 
     pub fn spend(&mut self, rate: Rate, count: u64) {

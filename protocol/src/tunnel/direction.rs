@@ -130,10 +130,13 @@ impl Direction {
         self.gone(bytes)
     }
 
-    /// Likewise, if they were only dropped, as [`Write::Drop`] said.
-    pub fn dropped<'b>(&mut self, bytes: &'b [u8]) -> Option<Seen<'b>> {
+    /// Likewise, if they were only dropped, as [`Write::Drop`] said; or if they are the last, where it is not to go on.
+    pub fn dropped<'b>(&mut self, bytes: &'b [u8], are_last: bool) -> Option<Seen<'b>> {
         let seen = self.gone(bytes);
-        if self.passage != Passage::Open {
+        if are_last {
+            self.owed = 0;
+        }
+        if are_last || self.passage != Passage::Open {
             return seen;
         }
         self.unanswered = self.unanswered.saturating_sub(1);
@@ -388,3 +391,5 @@ fn next_text<'a>(left: &mut u8, bytes: &'a [u8], mask: Option<[u8; 4]>) -> Piece
     *left = left.saturating_sub(bytes.len() as u8);
     Piece { mask, bytes }
 }
+
+mod saved;

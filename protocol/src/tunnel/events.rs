@@ -35,7 +35,17 @@ impl Tunnel<'_> {
 
     /// These, the first of the unsent bytes, were dropped as [`Write::Drop`] said. They are gone.
     pub fn dropped(&mut self, from: Side, bytes: &[u8], now: Time) {
-        if let Some(seen) = self.by.of_mut(from).dropped(bytes) {
+        self.left(from, bytes, false, now);
+    }
+
+    /// These were sent although it was [refused](Self::refuse): as [`sent`](Self::sent), which is a part of the way of
+    /// each message and of nothing else.
+    pub fn sent_last(&mut self, from: Side, bytes: &[u8], now: Time) {
+        self.left(from, bytes, true, now);
+    }
+
+    fn left(&mut self, from: Side, bytes: &[u8], are_last: bool, now: Time) {
+        if let Some(seen) = self.by.of_mut(from).dropped(bytes, are_last) {
             self.look_at(from, &seen, now);
         }
     }

@@ -224,3 +224,5 @@ impl Messages {
         self.is_waiting = true;
     }
 }
+
+mod saved;

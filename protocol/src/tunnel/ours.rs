@@ -1,6 +1,7 @@
 //! Frames that the tunnel itself puts in.
 
 use crate::ControlFrame;
+use crate::wire::{In, Out};
 
 /// A Ping, a Close, or the one behind the other, on their way to a receiver. A Close that is a
 /// [`Farewell`](super::Farewell) is only known by its length.
@@ -67,6 +68,25 @@ impl Ours {
             *place = *byte;
             self.len = self.len.saturating_add(1);
         }
+    }
+
+    /// Writes a Ping for another process: nothing else is on its way in a tunnel that goes on.
+    pub fn put(&self, out: &mut Out<'_>) {
+        out.bytes(&self.bytes);
+        out.u8(self.len);
+        out.u8(self.sent);
+        out.bool(self.begun);
+    }
+
+    pub fn take(read: &mut In<'_>) -> Option<Self> {
+        let ours = Self {
+            bytes: read.array()?,
+            len: read.u8()?,
+            sent: read.u8()?,
+            begun: read.bool()?,
+        };
+        let fits = usize::from(ours.len) <= Self::MAX && ours.sent < ours.len;
+        (fits && ours.is_ping()).then_some(ours)
     }
 
     /// What is to be sent next, given the farewell.

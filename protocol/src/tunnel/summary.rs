@@ -49,6 +49,8 @@ pub enum Reason {
     Drain,
     /// The process is to end, and the upstream's server is one that its successor does not have.
     UpstreamDrain,
+    /// The process has ended, and its successor's configuration does not let it go on.
+    HandoverRefused,
     /// Somebody asked for it.
     Control,
     /// The process is to end, and cut it off.
@@ -97,6 +99,7 @@ impl Reason {
             Self::Rate => "rate",
             Self::Drain => "drain",
             Self::UpstreamDrain => "upstream-drain",
+            Self::HandoverRefused => "handover-refused",
             Self::Control => "control",
             Self::WorkerShutdown => "worker-shutdown",
             Self::Error => "error",
@@ -111,6 +114,7 @@ impl Reason {
                 | Self::Lifetime
                 | Self::Drain
                 | Self::UpstreamDrain
+                | Self::HandoverRefused
                 | Self::Control
                 | Self::WorkerShutdown
         )

@@ -2,6 +2,8 @@
 
 use core::num::NonZeroU32;
 
+use crate::wire::{In, Out};
+
 /// Milliseconds of a clock that may wrap, as wide as nginx's. No two times that are compared may lie
 /// further apart than half of its range.
 pub type Time = usize;
@@ -33,6 +35,19 @@ pub(super) fn later(a: Time, b: Time) -> Time {
 #[inline]
 pub(super) fn after(time: Time, delay: NonZeroU32) -> Time {
     time.wrapping_add(delay.get() as Time)
+}
+
+/// No time of a tunnel is further away from the present, milliseconds: some thirty years.
+const FURTHEST: u64 = 1 << 40;
+
+/// Writes a time for another process, whose clock may be another: how long ago it was.
+pub(super) fn put_time(out: &mut Out<'_>, time: Time, now: Time) {
+    out.i64(now.wrapping_sub(time) as isize as i64);
+}
+
+pub(super) fn take_time(read: &mut In<'_>, now: Time) -> Option<Time> {
+    let ago = read.i64().filter(|ago| ago.unsigned_abs() <= FURTHEST)?;
+    Some(now.wrapping_sub(isize::try_from(ago).ok()? as Time))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod dead;
 mod delivery;
 mod departs;
 mod ends;
+mod moves;
 mod orders;
 mod passage;
 mod silence;

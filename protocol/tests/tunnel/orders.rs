@@ -113,7 +113,7 @@ fn fails(result: Result<(), String>) -> Result<(), TestCaseError> {
 
 /// Frames that a peer sends: messages in fragments, control frames between them, at the end a Close
 /// perhaps.
-fn stream(masked: bool) -> impl Strategy<Value = Vec<Vec<u8>>> {
+pub fn stream(masked: bool) -> impl Strategy<Value = Vec<Vec<u8>>> {
     let mask = masked.then_some(THEIR_MASK);
     let length = prop_oneof![6 => 0..20usize, 2 => 90..140usize, 1 => 250..600usize];
     let fragment = (length, option(control()));
@@ -167,7 +167,7 @@ where
     proptest::option::of(strategy)
 }
 
-fn terms() -> impl Strategy<Value = Terms> {
+pub fn terms() -> impl Strategy<Value = Terms> {
     let time = || option((5..3000u32).prop_map(|time| NonZeroU32::new(time).unwrap()));
     let ping = option(
         (5..500u32, 5..500u32, any::<bool>(), any::<bool>()).prop_map(
@@ -212,7 +212,7 @@ fn message_rate() -> impl Strategy<Value = MessageRate> {
     })
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub fn step() -> impl Strategy<Value = Step> {
     let side = || select(Side::BOTH.to_vec());
     let count = || prop_oneof![1..4usize, 1..40usize, 100..2000usize];
     prop_oneof![

@@ -1,7 +1,7 @@
 //! Two peers with sockets that are made up, and a proxy between them that does what the tunnel says.
 
 use websocket_protocol::tunnel::{
-    Bounds, Farewell, Guard, Lifetime, Limits, Next, Queue, Side, Time, Tunnel, Write,
+    Bounds, Farewell, Guard, Lifetime, Limits, Next, Queue, Saved, Side, Time, Tunnel, Write,
 };
 
 /// Room in a buffer of the proxy's. Less than a frame may have, more than a header.
@@ -132,24 +132,41 @@ impl World<'static> {
         let guard = Guard::new(terms.bounds, start).map(|guard| Box::leak(Box::new(guard)));
         Self::with(terms, guard, start)
     }
+
+    /// Another process goes on with the tunnel, with these terms, if it can be handed over. Whether it was.
+    pub fn hand_over_to(&mut self, terms: impl Into<Terms>) -> bool {
+        let terms = terms.into();
+        let mut room = [0; 512];
+        let length = self.tunnel.save(&mut room, self.now);
+        let Some(length) = length.filter(|_| !self.is_over) else {
+            return false;
+        };
+        let saved = Saved::read(&room[..length]).expect("what is written is read");
+        let guard = Guard::new(terms.bounds, self.now).map(|guard| Box::leak(Box::new(guard)));
+        // No Ping of its own would be like those of the one before.
+        let mut tunnel = made(&terms, guard, self.now, !RANDOM);
+        let unsent = (self.client.unsent.len(), self.upstream.unsent.len());
+        assert!(tunnel.resume(saved, unsent, self.now));
+        self.tunnel = tunnel;
+        self.timer = None;
+        true
+    }
+
+    /// A new process has a look at everything.
+    pub fn looks_at_all(&mut self) {
+        for side in Side::BOTH {
+            self.peer(side).owed = None;
+        }
+        for side in Side::BOTH {
+            self.turn(side);
+        }
+    }
 }
 
 impl<'a> World<'a> {
     /// The guard is made of the bounds in the terms.
     pub fn with(terms: Terms, guard: Option<&'a mut Guard>, start: Time) -> Self {
-        let mut tunnel = Tunnel::new(terms.limits, start, RANDOM, MASK);
-        if let Some(guard) = guard {
-            tunnel.hold_to(guard);
-        }
-        if let Some(age) = terms.lifetime {
-            let lifetime = Lifetime {
-                age,
-                code: 1001,
-                is_spread: true,
-            };
-            tunnel.live(lifetime, start, RANDOM);
-        }
-        Self::of(tunnel, start)
+        Self::of(made(&terms, guard, start, RANDOM), start)
     }
 
     /// Around a tunnel that has just begun.
@@ -326,4 +343,20 @@ impl<'a> World<'a> {
             tunnel.received(from, count, now);
         }
     }
+}
+
+fn made<'a>(terms: &Terms, guard: Option<&'a mut Guard>, now: Time, random: usize) -> Tunnel<'a> {
+    let mut tunnel = Tunnel::new(terms.limits, now, random, MASK);
+    if let Some(guard) = guard {
+        tunnel.hold_to(guard);
+    }
+    if let Some(age) = terms.lifetime {
+        let lifetime = Lifetime {
+            age,
+            code: 1001,
+            is_spread: true,
+        };
+        tunnel.live(lifetime, now, RANDOM);
+    }
+    tunnel
 }

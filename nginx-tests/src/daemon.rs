@@ -2,18 +2,22 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
 
-use nginx_tests::environment::environment;
-use nginx_tests::wire::Wire;
-use nginx_tests::{Client, Handshake, Nginx, wait_for, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::environment::environment;
+use crate::wire::Wire;
+use crate::workers::{PROCESS_LOG, Workers};
+use crate::{Client, Handshake, Nginx, wait_for, wait_until};
 
 /// What the main block of an nginx needs that a daemon is to be started beside: a port.
 pub const DAEMON: &str = "# %DAEMONPORT%\n";
 
 /// A master. Ended with the test, and waited for.
 pub struct Daemon {
-    pid: i32,
+    pid: u32,
     port: u16,
     /// That of the nginx beside.
     directory: PathBuf,
@@ -23,6 +27,12 @@ impl Daemon {
     /// A second nginx, with the directory and the configuration of one that runs, and a port of its own.
     #[track_caller]
     pub fn start(nginx: &Nginx) -> Self {
+        Self::start_by(environment().command(), nginx)
+    }
+
+    /// Likewise, by a command of its own: another binary is started by the same.
+    #[track_caller]
+    pub fn start_by(mut command: Command, nginx: &Nginx) -> Self {
         let mut daemon = Self {
             pid: 0,
             port: nginx.port_of("DAEMONPORT"),
@@ -30,7 +40,6 @@ impl Daemon {
         };
         daemon.configure(nginx, nginx.config());
         let inside = |name: &str| environment().inside(&nginx.path(name));
-        let mut command = environment().command();
         command
             .arg("-p")
             .arg(inside(""))
@@ -64,15 +73,13 @@ impl Daemon {
             self.noted("daemon.pid.oldbin")?;
             self.noted("daemon.pid").filter(|&pid| pid != self.pid)
         });
-        wait_until("the new worker", || {
-            let list = format!("/proc/{pid}/task/{pid}/children");
-            fs::read_to_string(list).is_ok_and(|list| !list.is_empty())
-        });
-        Self {
+        let new = Self {
             pid,
             port: self.port,
             directory: self.directory.clone(),
-        }
+        };
+        wait_until("the new worker", || new.workers() > 0);
+        new
     }
 
     /// A client in a tunnel of its own.
@@ -85,16 +92,57 @@ impl Daemon {
         client
     }
 
-    pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.pid).expect("a pid");
-        // It may just have ended.
-        let _ = kill_process(pid, signal);
+    /// Reloads, and waits until the workers before are gone.
+    #[track_caller]
+    pub fn reload(&self) {
+        let before = self.children();
+        self.signal(Signal::HUP);
+        wait_until("other workers, and none else", || {
+            let now = self.children();
+            now.len() == before.len() && !now.iter().any(|pid| before.contains(pid))
+        });
     }
 
+    /// Ends one of its workers by SIGKILL.
+    pub fn kill_a_worker(&self) {
+        if let Some(pid) = self.children().first() {
+            // It may just have ended.
+            let _ = kill_process(as_pid(*pid), Signal::KILL);
+        }
+    }
+
+    /// How many workers it has.
+    pub fn workers(&self) -> usize {
+        self.children().len()
+    }
+
+    fn children(&self) -> Vec<u32> {
+        let workers = Workers::of(self.pid, &self.directory.join(PROCESS_LOG));
+        [workers.serving, workers.exiting].concat()
+    }
+
+    /// That of its master.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Sends its master a signal.
+    pub fn signal(&self, signal: Signal) {
+        // It may just have ended.
+        let _ = kill_process(as_pid(self.pid), signal);
+    }
+
+    /// Its error log, and that of all before and behind it.
     pub fn log(&self) -> String {
         fs::read_to_string(self.directory.join("logs/daemon.log")).unwrap()
     }
 
+    /// Whether its master has ended.
     pub fn is_gone(&self) -> bool {
         // What is dead and not yet buried has no command line.
         let line = fs::read(format!("/proc/{}/cmdline", self.pid));
@@ -102,14 +150,24 @@ impl Daemon {
     }
 
     /// A pid that nginx has written down.
-    fn noted(&self, name: &str) -> Option<i32> {
+    fn noted(&self, name: &str) -> Option<u32> {
         let text = fs::read_to_string(self.directory.join("logs").join(name)).ok()?;
         text.trim().parse().ok()
     }
 }
 
+fn as_pid(pid: u32) -> Pid {
+    i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a pid")
+}
+
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("---- the daemon's log\n{}", self.log());
+        }
         if !self.is_gone() {
             self.signal(Signal::TERM);
             wait_until("a daemon to end", || self.is_gone());

@@ -1,0 +1,90 @@
+//! What can't be handed over drains as it would without, in the same reload.
+
+use nginx_tests::{Certificate, Client, Nginx};
+
+use crate::case::{PROXIED, assert_closed, echo, gone, hand_over, head, http};
+
+#[test]
+fn tls_on_either_side_drains() {
+    let (backend, certificate) = (echo(), Certificate::localhost());
+    let by_tls =
+        nginx_tests::ScriptedBackend::on(nginx_tests::Listen::Tls(certificate.clone()), |conn| {
+            let handshake = conn.read_request()?.head;
+            conn.accept(&handshake)?;
+            conn.echo_frames()
+        });
+    let nginx = Nginx::http(format!(
+        "{} websocket_drain 1s;
+        server {{
+            listen 127.0.0.1:%PORT%; listen 127.0.0.1:%TLSPORT% ssl;
+            ssl_certificate cert.pem; ssl_certificate_key key.pem;
+            location / {{ {PROXIED} }}
+            location /tls {{ proxy_pass https://%TLS%; websocket on; }}
+        }}",
+        head("on")
+    ))
+    .certificate(&certificate)
+    .set("BACKEND", backend.address())
+    .set("TLS", by_tls.address())
+    .start();
+    let mut plain = crate::case::join(&nginx);
+    let mut encrypted = Client::connect_tls(nginx.port_of("TLSPORT"), &certificate);
+    encrypted.establish("/");
+    encrypted.echo("over TLS");
+    let mut behind = Client::connect(nginx.port());
+    behind.establish("/tls");
+    behind.echo("to TLS");
+    plain.echo("plain");
+    nginx.reload();
+    let told = nginx.wait_for_log("websocket handover: 1 tunnel handed over in ");
+    assert!(told.ends_with("2 stay"), "{told}");
+    plain.echo("still there");
+    assert_closed(encrypted, 1012);
+    assert_closed(behind, 1012);
+    gone(&nginx);
+    plain.echo("after all");
+}
+
+/// A handshake that is under way when its worker is told to exit becomes a tunnel there, and is handed over then.
+#[test]
+fn a_handshake_that_is_under_way() {
+    let backend = nginx_tests::ScriptedBackend::start(|conn| {
+        let handshake = conn.read_request()?.head;
+        conn.pause()?;
+        conn.accept(&handshake)?;
+        conn.echo_frames()
+    });
+    let nginx = Nginx::http(http(PROXIED))
+        .set("BACKEND", backend.address())
+        .start();
+    let mut client = Client::connect(nginx.port());
+    client
+        .send(nginx_tests::Handshake::new("/").bytes())
+        .unwrap();
+    backend.request(0);
+    nginx.reload();
+    assert_eq!(nginx.exiting_worker_pids().len(), 1);
+    backend.resume();
+    assert_eq!(client.read_head().unwrap().status(), 101);
+    client.echo("just begun");
+    gone(&nginx);
+    client.echo("and gone on");
+    hand_over(&nginx);
+    client.echo("twice");
+}
+
+/// A line of the access log when a tunnel begins is written when it begins, and no more.
+#[test]
+fn the_open_line_is_written_once() {
+    let backend = echo();
+    let nginx = Nginx::http(http(&format!("{PROXIED} websocket_log_open on;")))
+        .set("BACKEND", backend.address())
+        .start();
+    let mut client = crate::case::join(&nginx);
+    for _ in 0..2 {
+        hand_over(&nginx);
+        client.echo("there");
+    }
+    client.close_politely();
+    assert_eq!(nginx.wait_for_access("tunnel.log", 2).len(), 2);
+}

@@ -1,0 +1,261 @@
+//! A tunnel that is handed over to another process goes on as if it had not been.
+
+use std::num::{NonZeroU32, NonZeroU64};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use websocket_protocol::tunnel::{
+    Bounds, Count, End, Excess, Farewell, Limits, MessageRate, Reason, Side,
+};
+
+use crate::case::{GOING_AWAY, HELLO, MASKED, PING, PONG, cases, lasting, pings, time, world};
+use crate::orders::{step, stream, terms};
+use crate::steps::{take, unblock};
+use crate::world::{Terms, World};
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases(600)))]
+
+    /// The same happens to two tunnels, of which one is handed over after each step.
+    #[test]
+    fn it_makes_no_difference(
+        client in stream(true),
+        upstream in stream(false),
+        terms in terms(),
+        steps in vec(step(), 0..60),
+        start in select(vec![0, usize::MAX - 1500]),
+    ) {
+        let mut worlds = [World::new(terms, start), World::new(terms, start)];
+        for world in &mut worlds {
+            world.client.stream = client.concat();
+            world.upstream.stream = upstream.concat();
+        }
+        let [stays, moves] = &mut worlds;
+        for step in &steps {
+            take(stays, step);
+            take(moves, step);
+            moves.hand_over_to(terms);
+            for world in [&mut *stays, &mut *moves] {
+                if !world.is_over {
+                    world.looks_at_all();
+                }
+            }
+            prop_assert_eq!(&stays.client.got, &moves.client.got);
+            prop_assert_eq!(&stays.upstream.got, &moves.upstream.got);
+            prop_assert_eq!(stays.is_over, moves.is_over);
+        }
+        unblock(stays);
+        unblock(moves);
+        prop_assert_eq!(&stays.client.got, &moves.client.got);
+        prop_assert_eq!(&stays.upstream.got, &moves.upstream.got);
+        let (stays, moves) = (stays.tunnel.summary(b""), moves.tunnel.summary(b""));
+        prop_assert_eq!(stays.end, moves.end);
+        // How much was read that nobody got is a matter of the proxy's buffers.
+        let gone = |count: Count| (count.frames, count.messages);
+        prop_assert_eq!(gone(stays.from_client), gone(moves.from_client));
+        prop_assert_eq!(gone(stays.from_upstream), gone(moves.from_upstream));
+        prop_assert_eq!(stays.ping_rtt, moves.ping_rtt);
+        prop_assert_eq!(stays.delays, moves.delays);
+    }
+}
+
+#[test]
+fn a_frame_that_has_begun_goes_on() {
+    let mut world = world(Limits::default());
+    for byte in HELLO.chunks(1) {
+        world.sends(Side::Upstream, byte);
+        assert!(world.hand_over_to(Limits::default()));
+        world.looks_at_all();
+    }
+    assert_eq!(world.client.got, HELLO);
+    assert_eq!(world.tunnel.summary(b"").from_upstream.messages, 1);
+}
+
+#[test]
+fn what_waits_goes_along() {
+    let mut world = world(Limits::default());
+    world.client.room = 3;
+    world.sends(Side::Upstream, HELLO);
+    assert!(world.hand_over_to(Limits::default()));
+    world.looks_at_all();
+    assert_eq!(world.client.got, &HELLO[..3]);
+    world.takes(Side::Client, 100);
+    assert_eq!(world.client.got, HELLO);
+}
+
+#[test]
+fn an_answer_to_a_ping_that_was_sent_before_is_kept_back() {
+    let mut world = world(pings(true, false));
+    world.wait(100);
+    assert_eq!(world.client.got, PING);
+    assert!(world.hand_over_to(pings(true, false)));
+    world.looks_at_all();
+    world.wait(20);
+    world.sends(Side::Client, PONG);
+    assert_eq!(world.upstream.got, b"");
+    assert_eq!(world.tunnel.summary(b"").ping_rtt, Some(20));
+    world.wait(10_000);
+    assert_eq!(world.tunnel.summary(b"").end.reason, Reason::PingTimeout);
+}
+
+#[test]
+fn a_ping_by_half_goes_out_whole() {
+    let mut world = world(pings(true, false));
+    world.client.room = 2;
+    world.wait(100);
+    assert_eq!(world.client.got, &PING[..2]);
+    assert!(world.hand_over_to(pings(true, false)));
+    world.looks_at_all();
+    world.takes(Side::Client, 100);
+    world.sends(Side::Upstream, HELLO);
+    assert_eq!(world.client.got, [PING, HELLO].concat());
+}
+
+#[test]
+fn the_time_to_take_something_goes_on() {
+    let limits = Limits {
+        send_to_client: time(100),
+        ..Limits::default()
+    };
+    let mut world = world(limits);
+    world.client.room = 0;
+    world.client.reads = false;
+    world.sends(Side::Upstream, HELLO);
+    for _ in 0..9 {
+        world.wait(10);
+        assert!(world.hand_over_to(limits));
+        world.looks_at_all();
+    }
+    assert!(!world.is_over);
+    world.wait(120);
+    assert_eq!(world.tunnel.summary(b"").end.reason, Reason::SendTimeout);
+}
+
+#[test]
+fn a_message_that_is_too_big_in_all_stays_so() {
+    let terms = Terms {
+        bounds: Bounds {
+            message: NonZeroU64::new(6),
+            ..Bounds::default()
+        },
+        ..Terms::default()
+    };
+    let mut world = World::new(terms, 0);
+    // Five bytes and more to come.
+    world.sends(Side::Client, [&[0x01], &MASKED[1..]].concat());
+    assert!(world.hand_over_to(terms));
+    world.looks_at_all();
+    world.sends(Side::Client, b"\x80\x82\x01\x02\x03\x04ab");
+    assert_eq!(world.tunnel.summary(b"").end.reason, Reason::MessageTooBig);
+}
+
+fn rated(per_minute: u32, excess: Excess) -> Terms {
+    let message_rate = MessageRate {
+        per_minute: NonZeroU32::new(per_minute).unwrap(),
+        burst: 0,
+        excess,
+    };
+    Terms {
+        bounds: Bounds {
+            message_rate: Some(message_rate),
+            ..Bounds::default()
+        },
+        ..Terms::default()
+    }
+}
+
+#[test]
+fn no_rate_begins_anew() {
+    let mut world = World::new(rated(60, Excess::Close), 0);
+    world.sends(Side::Client, MASKED);
+    assert!(world.hand_over_to(rated(60, Excess::Close)));
+    world.looks_at_all();
+    world.wait(500);
+    world.sends(Side::Client, MASKED);
+    assert_eq!(world.tunnel.summary(b"").end.reason, Reason::MessageRate);
+}
+
+/// What went by when there was no rate is no debt.
+#[test]
+fn a_rate_that_is_new_begins_with_nothing_owed() {
+    let mut world = World::new(Terms::default(), 0);
+    for _ in 0..100 {
+        world.sends(Side::Client, MASKED);
+    }
+    assert!(world.hand_over_to(rated(60, Excess::Close)));
+    world.looks_at_all();
+    world.sends(Side::Client, MASKED);
+    assert!(!world.is_over && world.client.got.is_empty());
+    world.sends(Side::Client, MASKED);
+    assert_eq!(world.tunnel.summary(b"").end.reason, Reason::MessageRate);
+}
+
+#[test]
+fn it_becomes_no_older_than_before() {
+    for longer in [None, Some(500), Some(5000)] {
+        let mut world = World::new(lasting(1000, Limits::default()), 0);
+        world.wait(900);
+        let terms = Terms {
+            lifetime: longer,
+            ..Terms::default()
+        };
+        assert!(world.hand_over_to(terms));
+        world.looks_at_all();
+        world.wait(99);
+        assert_eq!(world.client.got, b"");
+        world.wait(1);
+        assert_eq!(world.client.got, GOING_AWAY, "{longer:?}");
+    }
+    let mut world = World::new(lasting(1000, Limits::default()), 0);
+    assert!(world.hand_over_to(lasting(400, Limits::default())));
+    world.looks_at_all();
+    world.wait(400);
+    assert_eq!(world.client.got, GOING_AWAY, "the new one is shorter");
+}
+
+#[test]
+fn one_that_ends_stays() {
+    let ends: [&dyn Fn(&mut World); 6] = [
+        &|world| world.sends(Side::Client, b"\x88\x82\x00\x00\x00\x00\x03\xe8"),
+        &|world| world.sends(Side::Upstream, b"\x88\x00"),
+        &|world| world.finishes(Side::Client),
+        &|world| world.finishes(Side::Upstream),
+        &|world| {
+            let (now, within) = (world.now, 10);
+            world.tunnel.drain(within, None, now, 0);
+        },
+        &|world| {
+            let now = world.now;
+            let farewell = Farewell::new(4000, "gone", [0; 4]);
+            assert!(world.tunnel.depart(&farewell, 1000, now, 5));
+        },
+    ];
+    for end in ends {
+        let mut world = world(Limits::default());
+        end(&mut world);
+        assert!(!world.hand_over_to(Limits::default()));
+    }
+}
+
+#[test]
+fn one_that_may_not_go_on_says_so_to_both_sides() {
+    let mut world = world(Limits::default());
+    world.client.room = 3;
+    world.sends(Side::Upstream, HELLO);
+    assert!(world.hand_over_to(Limits::default()));
+    let now = world.now;
+    world.tunnel.refuse(now);
+    world.client.room = 100;
+    world.looks_at_all();
+    assert_eq!(world.client.got, [HELLO, b"\x88\x02\x03\xf4"].concat());
+    assert_eq!(&world.upstream.got[..2], b"\x88\x82");
+    world.tunnel.finish(false);
+    let end = world.tunnel.summary(b"").end;
+    let expected = End {
+        by: None,
+        reason: Reason::HandoverRefused,
+        code: Some(1012),
+    };
+    assert_eq!(end, expected);
+}
