@@ -97,6 +97,14 @@ pub unsafe fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     NGX_OK as ngx_int_t
 }
 
+/// Whether the module stands at a listening socket, in front of nginx's http module.
+pub fn stands_at(socket: &ngx_listening_t) -> bool {
+    let ours: ConnectionHandler = accepted;
+    socket
+        .handler
+        .is_some_and(|handler| ptr::fn_addr_eq(handler, ours))
+}
+
 /// An address of a listening socket.
 ///
 /// # Safety

@@ -16,5 +16,5 @@ mod request;
 mod send;
 mod stream;
 
-pub use doorway::{arrange, init_process};
+pub use doorway::{arrange, init_process, stands_at};
 pub use request::{Answer, NOT_IMPLEMENTED, answer, flush, is_connect, post_read};
