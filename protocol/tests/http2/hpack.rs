@@ -1,5 +1,7 @@
 //! A table as RFC 7541 has it, slow and obvious. In place of Huffman's code it has texts backwards.
 
+use std::cell::{Cell, OnceCell};
+
 use websocket_protocol::http2::Table;
 
 pub type Field = (Vec<u8>, Vec<u8>);
@@ -133,22 +135,59 @@ impl Codec {
     }
 }
 
-impl<'t> Table<'t> for Codec {
+/// A table, and what it has given away.
+pub struct Lent<'t> {
+    pub codec: Codec,
+    arena: &'t Arena,
+}
+
+impl<'t> Lent<'t> {
+    pub fn new(codec: &Codec, arena: &'t Arena) -> Self {
+        Self {
+            codec: codec.clone(),
+            arena,
+        }
+    }
+}
+
+/// Texts that stay where they are.
+pub struct Arena {
+    texts: Vec<OnceCell<Vec<u8>>>,
+    next: Cell<usize>,
+}
+
+impl Arena {
+    /// With room for all that a block of so many bytes asks for, twice.
+    pub fn for_block(size: usize) -> Self {
+        Self {
+            texts: (0..4 * size + 4).map(|_| OnceCell::new()).collect(),
+            next: Cell::new(0),
+        }
+    }
+
+    fn keep(&self, text: Vec<u8>) -> &[u8] {
+        let place = self.next.get();
+        self.next.set(place + 1);
+        self.texts[place].get_or_init(|| text)
+    }
+}
+
+impl<'t> Table<'t> for Lent<'t> {
     fn field(&mut self, index: u32) -> Option<(&'t [u8], &'t [u8])> {
-        let (name, value) = self.at(index)?;
-        Some((name.leak(), value.leak()))
+        let (name, value) = self.codec.at(index)?;
+        Some((self.arena.keep(name), self.arena.keep(value)))
     }
 
     fn name(&mut self, index: u32) -> Option<&'t [u8]> {
-        Some(self.at(index)?.0.leak())
+        Some(self.arena.keep(self.codec.at(index)?.0))
     }
 
     fn decode(&mut self, text: &[u8]) -> Option<&'t [u8]> {
-        Some(text.iter().rev().copied().collect::<Vec<_>>().leak())
+        Some(self.arena.keep(text.iter().rev().copied().collect()))
     }
 
     fn add(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
-        self.put_in(name, value);
+        self.codec.put_in(name, value);
         Some(())
     }
 
