@@ -3,7 +3,7 @@
 //! `nginx-sys` reads it from the configured nginx tree and hands it over as
 //! `DEP_NGINX_*`. Code can ask `cfg(ngx_feature = "http_ssl")` and
 //! `cfg(ngx_os = "linux")`, and compare `env!("NGINX_VERSION_NUMBER")`
-//! (`1022001` is nginx 1.22.1).
+//! (`1022001` is nginx 1.22.1). `cfg(nginx_since = "1.19.10")` is for what older ones lack.
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -20,21 +20,19 @@ fn main() {
 
     let version = metadata("DEP_NGINX_VERSION_NUMBER");
     println!("cargo::rustc-env=NGINX_VERSION_NUMBER={version}");
-
-    counters();
+    since(&version);
 
     if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         link_no_library();
     }
 }
 
-/// Whether nginx counts its connections, as it does with its module `stub_status`.
-fn counters() {
-    println!("cargo::rustc-check-cfg=cfg(nginx_stat_stub)");
-    let file = PathBuf::from(metadata("DEP_NGINX_BUILD_DIR")).join("ngx_auto_config.h");
-    println!("cargo::rerun-if-changed={}", file.display());
-    if fs::read_to_string(file).is_ok_and(|text| text.contains("NGX_STAT_STUB")) {
-        println!("cargo::rustc-cfg=nginx_stat_stub");
+/// Versions of nginx that brought what the module uses, where it builds for older ones.
+fn since(version: &str) {
+    println!("cargo::rustc-check-cfg=cfg(nginx_since, values(\"1.19.10\"))");
+    let number: u32 = version.parse().expect("nginx's version is a number");
+    if number >= 1_019_010 {
+        println!("cargo::rustc-cfg=nginx_since=\"1.19.10\"");
     }
 }
 

@@ -7,7 +7,7 @@ set -euo pipefail
 EXPORTS='ngx_module_names ngx_module_order ngx_modules'
 # What is used of libc: each of these is in glibc and in musl, under this name. (On arm64 Rust asks
 # getauxval() which atomic instructions the processor has.)
-LIBC='abort bcmp close eventfd fcntl free ftruncate getauxval getenv getpeername getsockname getsockopt ioctl lseek
+LIBC='abort bcmp close dlsym eventfd fcntl free ftruncate getauxval getenv getpeername getsockname getsockopt ioctl lseek
       madvise memcmp memcpy memmove memset mmap munmap poll pread pwrite random recv recvmsg send sendmsg setsockopt
       shutdown socketpair strlen syscall'
 

@@ -24,9 +24,9 @@ one that is, and takes, in this order:
   2. for an nginx of Debian or Ubuntu, a package in target/packages that fits it
      (scripts/package.sh), or one that is built now, with the Rust that is here
      and what nginx-dev brings;
-  3. for any other nginx, the file in target/dist that is for it
-     (scripts/release.sh), or one that is built now from its sources, if a
-     package has brought them.
+  3. for any other nginx, one that is built now from its sources, if a package
+     of its own distribution has brought them, or the file in target/dist that
+     is for it (scripts/release.sh).
 
 nginx has to load the file before anything is installed, and to take its own
 configuration afterwards: else all is as it was, and you are told why. No nginx
@@ -194,23 +194,31 @@ unloaded() {
 
 # ---- a file, for any other nginx --------------------------------------------
 
-# Sets BUILT: the file of a release, or one that is built from sources that a package has brought.
+# Sets BUILT: one that is built from sources that its own distribution has brought, as that may have changed
+# them, or the file of a release. No other's sources: they may be of the same version and not be the same.
 find_file() {
     local file source
+    for source in $(own_sources); do
+        if [ -f "$source/src/core/nginx.h" ] && [ "$(version_in_header "$source")" = "$VERSION" ]; then
+            build_file "$source"
+            return
+        fi
+    done
     for file in "$TARGET"/dist/*/ngx_http_websocket_module-*-nginx-"$VERSION"-"$(uname -m)".so; do
         [ -f "$file" ] || continue
         say "found a file for it: $file"
         BUILT=$file
         return
     done
-    # nginx-dev of Debian and Ubuntu; nginx-mod-devel of Fedora and RHEL.
-    for source in /usr/share/nginx/src /usr/src/nginx-"$VERSION"-*; do
-        if [ -f "$source/src/core/nginx.h" ] && [ "$(version_in_header "$source")" = "$VERSION" ]; then
-            build_file "$source"
-            return
-        fi
-    done
     die "there is no file for nginx $VERSION in target/dist, and no package has brought its sources: give them with --nginx-source DIR, or a file with --module FILE."
+}
+
+# nginx-dev of Ubuntu, nginx-mod-devel of Fedora and RHEL.
+own_sources() {
+    case $ORIGIN in
+        ubuntu) echo /usr/share/nginx/src ;;
+        rhel) compgen -G "/usr/src/nginx-$VERSION-*" || true ;;
+    esac
 }
 
 # build_file SOURCE   sets BUILT.

@@ -248,6 +248,18 @@ version_in_header() {
     printf '%s\n' "$version"
 }
 
+# debian_abi SOURCE   what Debian calls these headers, such as 1.22.1-7, or nothing where they are not from a package
+# of Debian or Ubuntu. These may have changed what nginx.org has under the same version.
+debian_abi() { sed -n 's/^nginx:abi=nginx-abi-//p' "$1"/debian/*.abisubstvars 2>/dev/null | head -n 1 || true; }
+
+# nginx_name SOURCE   what a file is called after that is built with these headers: Debian's by their ABI, since nginx.org's
+# nginx of the same version may not take it, nor the reverse.
+nginx_name() {
+    local abi
+    abi=$(debian_abi "$1")
+    printf '%s\n' "${abi:+abi-}${abi:-$(version_in_header "$1")}"
+}
+
 is_configured() { [ -f "$1/objs/ngx_auto_config.h" ] && [ -f "$1/objs/Makefile" ]; }
 
 # configure_copy SOURCE COPY [FLAG...]   unless something is to be compiled,

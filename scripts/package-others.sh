@@ -47,12 +47,13 @@ main() {
     done
 
     VERSION=$(sed -n '/^\[workspace.package\]/,/^\[[a-v]/ s/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml")
-    make_sources
     if [ -n "$source" ]; then
         check_toolchain
         SOURCE=$(find_given_source "$source")
         NGINX_VERSION=$(version_in_header "$SOURCE")
+        [ -z "$(debian_abi "$SOURCE")" ] || die "$SOURCE has the headers of Debian's nginx, and these packages are for another: take the sources that the nginx they are for is built from."
     fi
+    make_sources
     for kind in "$@"; do
         case $kind in
             rpm) build_rpm rpm packaging/rpm/nginx-mod-http-websocket.spec ;;

@@ -6,6 +6,7 @@
 #   VERSION   1.26.3
 #   ORIGIN    whose it is: debian, ubuntu, nginx.org, rhel, alpine, plus or own
 #   ABI       nginx-abi-1.26.3-1: what module packages of Debian and Ubuntu depend on, or nothing
+#             where NGINX is not from such a package
 #   COMPAT    yes, if it was built with --with-compat
 #   MODULES   the directory of its modules, or nothing if it does not say
 recognise() {
@@ -29,8 +30,9 @@ option() { tr ' ' '\n' <<<"$2" | sed -n "s/^--$1=//p" | head -n 1; }
 find_origin() {
     local provides
     provides=$(provided_by_nginx)
-    # Debian's package may be there, and another nginx come first in PATH.
-    ABI=$(grep -o "nginx-abi-$VERSION-[0-9]*" <<<"$provides" | head -n 1 || true)
+    # Debian's package may be there, and another nginx come first in PATH, even of the same version.
+    ABI=
+    [ -z "$(owner "$NGINX")" ] || ABI=$(grep -o "nginx-abi-$VERSION-[0-9]*" <<<"$provides" | head -n 1 || true)
     case "$1" in
         *'(nginx-plus-'*) ORIGIN=plus; return ;;
         *"nginx/$VERSION (Ubuntu)"*) ORIGIN=ubuntu; return ;;
@@ -103,6 +105,7 @@ advice() {
         *' version '*' instead of '*) echo "take or build the file that is for nginx $VERSION" ;;
         *'is not binary compatible'*) echo "build it from sources that are configured with the options of nginx -V" ;;
         *'undefined symbol'* | *'symbol not found'*) echo "this nginx was built without something that the module needs: take one that has HTTP with TLS and regular expressions" ;;
+        *'headers of another nginx'*) echo "build it with the headers or the sources of the package that brought this nginx: versions alone don't tell" ;;
         *'is already loaded'*) echo "this nginx has the module compiled in, and needs no file" ;;
         *) echo "docs/packages.md has the messages that are known" ;;
     esac

@@ -21,7 +21,9 @@ Makes the files of a release in target/dist/VERSION:
   ngx_http_websocket_module-VERSION-nginx-NGINX-PROCESSOR.so
                          the module, for each nginx of Debian's releases, of the
                          crate nginx-src, and of each DIR; it is built twice, in
-                         different directories, and has to be the same to the byte
+                         different directories, and has to be the same to the byte;
+                         what is built with Debian's headers is for Debian's nginx
+                         alone, and NGINX is the name of its ABI, such as abi-1.22.1-7
   ngx_http_websocket_module-VERSION.tar.gz, …-vendor.tar.gz
                          the sources and their crates
   ….cdx.json             what is linked in, as CycloneDX
@@ -94,9 +96,9 @@ section() {
 
 # ---- the module -------------------------------------------------------------
 
-# Sets SOURCES: each version of nginx once, what is given first.
+# Sets SOURCES: each nginx once, what is given first.
 list_sources() {
-    local dir version seen=' ' release crate
+    local dir name seen=' ' release crate
     SOURCES=()
     local candidates=("$@")
     [ ! -f /usr/share/nginx/src/src/core/nginx.h ] || candidates+=(/usr/share/nginx/src)
@@ -108,11 +110,11 @@ list_sources() {
     done
     for dir in "${candidates[@]}"; do
         dir=$(find_given_source "$dir")
-        version=$(version_in_header "$dir")
+        name=$(nginx_name "$dir")
         case $seen in
-            *" $version "*) continue ;;
+            *" $name "*) continue ;;
         esac
-        seen+="$version "
+        seen+="$name "
         SOURCES+=("$dir")
     done
     say "for nginx$seen"
@@ -132,9 +134,10 @@ build_twice() {
     local nginx tree
     nginx=$(version_in_header "$1")
     for tree in "${TREES[@]}"; do
-        CI=yes "$tree/scripts/build.sh" --nginx-source "$1" >/dev/null
+        # What all versions have in common is compiled once for each tree.
+        CI=yes NGINX_CARGO_TARGET_DIR=$tree/target/cargo "$tree/scripts/build.sh" --nginx-source "$1" >/dev/null
     done
-    keep "$nginx" "$(uname -m)" strip "target/nginx-$nginx/$MODULE_FILE"
+    keep "$(nginx_name "$1")" "$(uname -m)" strip "target/nginx-$nginx/$MODULE_FILE"
     # What else was built for this version: not needed any more, and large.
     rm -rf "${TREES[0]}/target/nginx-$nginx" "${TREES[1]}/target/nginx-$nginx"
 }
@@ -147,7 +150,7 @@ build_for_arm64() {
     ln -s "$first/root" "$second/root"
     cp "$first/ready" "$second/ready"
     CI=yes "${TREES[1]}/scripts/arm64.sh" >/dev/null
-    keep "$(cat "$first/ready")" aarch64 aarch64-linux-gnu-strip "target/arm64/$MODULE_FILE"
+    keep "$(nginx_name "$first/root/usr/share/nginx/src")" aarch64 aarch64-linux-gnu-strip "target/arm64/$MODULE_FILE"
 }
 
 # keep NGINX PROCESSOR STRIP FILE   what both trees have built, if it is the same.

@@ -55,6 +55,16 @@ pub fn is_emulated() -> bool {
     module.is_some_and(|module| processor(&module) != processor(Path::new("/proc/self/exe")))
 }
 
+/// Whether nginx runs with musl for its libc.
+pub fn is_musl() -> bool {
+    static MUSL: OnceLock<bool> = OnceLock::new();
+    *MUSL.get_or_init(|| {
+        let loader = b"/lib/ld-musl-";
+        let file = environment().command().get_program().to_owned();
+        fs::read(file).is_ok_and(|bytes| bytes.windows(loader.len()).any(|part| part == loader))
+    })
+}
+
 /// The directory with the foreign WebSocket clients.
 pub fn interop() -> PathBuf {
     variable("NGINX_TESTS_INTEROP").unwrap_or_else(|| workspace().join("target/interop"))

@@ -16,7 +16,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
 
-use crate::environment::{MODULE, environment, nginx_version, slowness};
+use crate::environment::{MODULE, environment, is_musl, nginx_version, slowness};
 use crate::tls::Certificate;
 use crate::wait::{DEADLINE, wait_for, wait_until, wait_within};
 use crate::workers::{PROCESS_LOG, Workers, children};
@@ -346,7 +346,7 @@ impl Setup {
     fn read(&self, name: &str) -> String {
         let bytes = fs::read(self.path(name)).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        if nginx_version() < (1, 19, 8) {
+        if nginx_version() < (1, 19, 8) || is_musl() {
             with_words(&text)
         } else {
             text
@@ -354,18 +354,31 @@ impl Setup {
     }
 }
 
-/// Before 1.19.8, and with a libc of today, nginx knows errors by their numbers only: `(111: Unknown error)`.
+/// An error's number with the words of this machine's libc, `(111: Connection refused)`. Musl has others, and before 1.19.8
+/// nginx has none with a libc of today: `(111: Unknown error)`.
 fn with_words(log: &str) -> String {
-    let mut parts = log.split(": Unknown error)");
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let digits = text.bytes().rev().take_while(u8::is_ascii_digit).count();
-        let number = text[text.len() - digits..].parse().expect("a number");
-        let error = io::Error::from_raw_os_error(number).to_string();
-        let words = error.split(" (os error").next().unwrap_or_default();
-        text += &format!(": {words}){part}");
+    let mut text = String::new();
+    let mut rest = log;
+    while let Some(start) = rest.find('(') {
+        let (before, behind) = rest.split_at(start + 1);
+        text += before;
+        rest = behind;
+        let Some((number, words)) = rest.split_once(": ") else {
+            break;
+        };
+        // Of what its resolver says the numbers are nginx's own.
+        if let (false, Ok(number), Some(end)) = (
+            before.ends_with("could not be resolved ("),
+            number.parse(),
+            words.find(')'),
+        ) {
+            let error = io::Error::from_raw_os_error(number).to_string();
+            let known = error.split(" (os error").next().unwrap_or_default();
+            text += &format!("{number}: {known}");
+            rest = &words[end..];
+        }
     }
-    text
+    text + rest
 }
 
 /// What `nginx -t` said.
@@ -708,12 +721,21 @@ pub fn assert_refused(line: &str, words: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::next_placeholder;
+    use super::{next_placeholder, with_words};
 
     #[test]
     fn placeholders_are_found_among_other_percent_signs() {
         assert_eq!(next_placeholder("50% %PORT%;"), Some(("PORT", "50% ", ";")));
         assert_eq!(next_placeholder("/%20%A2_%x"), Some(("A2_", "/%20", "x")));
         assert_eq!(next_placeholder("100%"), None);
+    }
+
+    #[test]
+    fn errors_have_the_words_of_this_libc() {
+        let log = "(1) connect() failed (110: Operation timed out) (SSL: a) (24: Unknown error), \
+                   a could not be resolved (3: Host not found), (2";
+        let known = "(1) connect() failed (110: Connection timed out) (SSL: a) (24: Too many open files), \
+                     a could not be resolved (3: Host not found), (2";
+        assert_eq!(with_words(log), known);
     }
 }

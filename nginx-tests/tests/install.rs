@@ -21,18 +21,28 @@ fn it_recognises_whose_nginx_it_is() {
         (plain, nothing, "nginx 1.24.0, from no package"),
         (
             "nginx/1.26.3",
-            dpkg("case $* in *Provides*) echo 'installed nginx-abi-1.26.3-1' ;; *) exit 1 ;; esac"),
+            dpkg(
+                "case $* in *Provides*) echo 'installed nginx-abi-1.26.3-1' ;; -S*) echo nginx: it ;; *) exit 1 ;; esac",
+            ),
             "nginx 1.26.3 (nginx-abi-1.26.3-1), Debian's",
         ),
-        // The one in PATH is another than Debian's.
+        // The one in PATH is another than Debian's,
         (
             plain,
             dpkg("case $* in *Provides*) echo 'installed nginx-abi-1.26.3-1' ;; *) exit 1 ;; esac"),
             "nginx 1.24.0, from no package",
         ),
+        // even if it is of the same version.
+        (
+            "nginx/1.26.3",
+            dpkg("case $* in *Provides*) echo 'installed nginx-abi-1.26.3-1' ;; *) exit 1 ;; esac"),
+            "nginx 1.26.3, from no package",
+        ),
         (
             "nginx/1.24.0 (Ubuntu)",
-            dpkg("case $* in *Provides*) echo 'installed nginx-abi-1.24.0-1' ;; *) exit 1 ;; esac"),
+            dpkg(
+                "case $* in *Provides*) echo 'installed nginx-abi-1.24.0-1' ;; -S*) echo nginx: it ;; *) exit 1 ;; esac",
+            ),
             "nginx 1.24.0 (nginx-abi-1.24.0-1), Ubuntu's",
         ),
         ("nginx/1.18.0 (Ubuntu)", nothing, "nginx 1.18.0, Ubuntu's"),
@@ -134,6 +144,51 @@ fn sources_of_another_version_are_refused() {
     assert_eq!(status, Some(1), "{output}");
     assert!(
         output.contains("there is no file for nginx 1.24.0 in target/dist"),
+        "{output}"
+    );
+}
+
+#[test]
+fn no_nginx_gets_a_file_for_another_of_the_same_version() {
+    const HEADERS: &str = "/usr/share/nginx/src/src/core/nginx.h";
+    let Ok(header) = fs::read_to_string(HEADERS) else {
+        return println!("skipped: no package has brought nginx's headers");
+    };
+    let version = header
+        .lines()
+        .find_map(|line| line.strip_prefix("#define NGINX_VERSION"))
+        .expect("a version")
+        .trim()
+        .trim_matches('"');
+    let project = Project::new();
+    let machine = std::env::consts::ARCH;
+    let dist = |nginx: &str| {
+        let name = format!("ngx_http_websocket_module-0.1.0-nginx-{nginx}-{machine}.so");
+        project.write(&format!("target/dist/0.1.0/{name}"), "");
+    };
+    // Neither the headers of Debian's package nor the file that is built with them.
+    dist(&format!("abi-{version}-7"));
+    own(&project, &format!("nginx version: nginx/{version}"), "");
+    let (status, output) = project.run("install.sh", &["--dry-run"]);
+    assert_eq!(status, Some(1), "{output}");
+    assert!(
+        output.contains(&format!(
+            "there is no file for nginx {version} in target/dist"
+        )),
+        "{output}"
+    );
+    dist(version);
+    let (_, output) = project.run("install.sh", &["--dry-run"]);
+    let found = format!("0.1.0-nginx-{version}-{machine}.so");
+    let line = output.lines().find(|l| l.starts_with("found a file"));
+    assert!(line.is_some_and(|l| l.ends_with(&found)), "{output}");
+
+    // Where a distribution's own headers are, not what is for nginx.org's.
+    let ubuntu = format!("nginx version: nginx/{version} (Ubuntu)");
+    own(&project, &ubuntu, "");
+    let (_, output) = project.run("install.sh", &["--dry-run"]);
+    assert!(
+        output.contains("build.sh --nginx-source /usr/share/nginx/src\n"),
         "{output}"
     );
 }
@@ -296,6 +351,11 @@ fn a_file_that_nginx_does_not_load_is_refused_with_the_reason() {
             "undefined symbol: ngx_palloX".to_owned(),
             "this nginx was built without something that the module needs".to_owned(),
         ),
+        (
+            of_other_headers(&module),
+            format!("built with the headers of another nginx {} ", version()),
+            "of the package that brought this nginx".to_owned(),
+        ),
     ] {
         let file = place.project.write("spoilt.so", spoilt);
         let (status, output) = place.run(&["--module", &file.display().to_string()]);
@@ -354,6 +414,7 @@ fn nginx_refuses_a_file_in_the_words_of_the_manual() {
         (Some(of_another_version(&module)), &*load, ""),
         (Some(of_other_options(&module)), &load, ""),
         (Some(of_another_symbol(&module)), &load, ""),
+        (Some(of_other_headers(&module)), &load, ""),
         (None, &load, ""),
         (Some(module.clone()), &load.repeat(2), ""),
         (Some(module.clone()), "", &late),
@@ -384,6 +445,7 @@ fn general(line: &str) -> String {
                 let marks: String = word.chars().filter(|c| "\"():".contains(*c)).collect();
                 format!("PATH{marks}")
             }
+            word if word == version() || word == "1.22.1" => "VERSION".to_owned(),
             word if word.len() == 7 && word.bytes().all(|b| b.is_ascii_digit()) => "N".to_owned(),
             word if word.trim_end_matches(')').starts_with("ngx_") => "SYMBOL)".to_owned(),
             word => word.to_owned(),
@@ -513,6 +575,11 @@ fn of_other_options(module: &[u8]) -> Vec<u8> {
 
 fn of_another_symbol(module: &[u8]) -> Vec<u8> {
     replaced(module, b"\0ngx_palloc\0", b"\0ngx_palloX\0")
+}
+
+/// Asks another function, which never says what the module asks for.
+fn of_other_headers(module: &[u8]) -> Vec<u8> {
+    replaced(module, b"\0ngx_tcp_nodelay\0", b"\0ngx_tcp_nopush\0\0")
 }
 
 fn replaced(module: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {

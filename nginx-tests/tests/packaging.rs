@@ -306,6 +306,40 @@ fn a_release_asks_for_a_tree_that_is_ready() {
     assert_eq!(status, Some(0), "{output}");
 }
 
+/// Debian 12's nginx 1.22.1 has other structures than nginx.org's 1.22.1.
+#[test]
+fn what_is_built_with_debians_headers_is_for_debians_nginx_alone() {
+    const HEADER: &str = "#define NGINX_VERSION      \"1.22.1\"\n";
+    let project = Project::new();
+    project.write("plain/src/core/nginx.h", HEADER);
+    project.write("debians/src/core/nginx.h", HEADER);
+    project.write(
+        "debians/debian/libnginx-mod.abisubstvars",
+        "# ABI\nnginx:abi=nginx-abi-1.22.1-7\nlibnginx-mod-http-echo:Version=1\n",
+    );
+    let source = |name: &str| project.path(name).display().to_string();
+    for (name, said) in [("plain", "1.22.1\n"), ("debians", "abi-1.22.1-7\n")] {
+        let output = Command::new("bash")
+            .args(["-euo", "pipefail", "-c", ". \"$0\"; nginx_name \"$1\""])
+            .args([project.path("scripts/lib.sh"), project.path(name)])
+            .output()
+            .expect("bash runs");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), said, "{output:?}");
+    }
+
+    project.write("Cargo.toml", "[workspace.package]\nversion = \"0.1.0\"\n");
+    for kind in ["rpm", "nginx.org-rpm", "nginx.org-deb"] {
+        let arguments = ["--nginx-source", &source("debians"), kind];
+        let (status, output) = project.run("package-others.sh", &arguments);
+        assert_eq!(status, Some(1), "{output}");
+        assert!(
+            output
+                .contains("has the headers of Debian's nginx, and these packages are for another"),
+            "{output}"
+        );
+    }
+}
+
 fn commit(project: &Project) {
     git(project, &["add", "--all"]);
     git(

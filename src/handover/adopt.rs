@@ -5,16 +5,15 @@ use core::ptr;
 
 use nginx_sys::{
     NGX_LOG_WARN, ngx_connection_t, ngx_create_pool, ngx_destroy_pool, ngx_get_connection,
-    ngx_http_close_connection, ngx_http_connection_t, ngx_listening_t, ngx_log_t, ngx_palloc,
-    ngx_pnalloc, ngx_pool_t, ngx_sock_ntop, sockaddr, socklen_t,
+    ngx_http_close_connection, ngx_http_connection_t, ngx_listening_t, ngx_log_t, ngx_msec_t,
+    ngx_palloc, ngx_pnalloc, ngx_pool_t, ngx_sock_ntop, sockaddr, socklen_t,
 };
 use websocket_protocol::handover::{Account, Message};
 
 use super::arrival::{self, Arrival};
 use super::parcel::{Parcel, Sockets};
 use super::{listening, replay, turn_away};
-use crate::nginx::clock::now;
-use crate::nginx::log;
+use crate::nginx::{age, counters, log};
 
 /// An address as large as there are.
 #[repr(C)]
@@ -160,7 +159,7 @@ unsafe fn fill(
         (*c.write).log = own_log;
         (*c.write).set_ready(1);
         c.number = account.connection as nginx_sys::ngx_atomic_uint_t;
-        c.start_time = now().wrapping_sub(account.connection_age as usize);
+        age::set(c, account.connection_age as ngx_msec_t);
         if (*listening).addr_ntop() != 0 {
             c.addr_text.data = text;
             c.addr_text.len = ngx_sock_ntop(
@@ -172,7 +171,7 @@ unsafe fn fill(
             );
         }
         replay::stand_in(c);
-        stats::is_active();
+        counters::is_active();
         Some(connection)
     }
 }
@@ -215,7 +214,7 @@ unsafe fn begin(listening: *mut ngx_listening_t, connection: *mut ngx_connection
             arrival.proxy_read.set(arrival.message.proxy.len());
         }
         // It was counted when it came.
-        stats::was_counted();
+        counters::was_counted();
         let read = (*connection).read;
         (*read).set_ready(1);
         if let Some(handler) = (*read).handler {
@@ -248,36 +247,4 @@ unsafe fn is_tls(http: *const ngx_http_connection_t) -> bool {
 #[cfg(not(ngx_feature = "http_ssl"))]
 unsafe fn is_tls(_: *const ngx_http_connection_t) -> bool {
     false
-}
-
-/// nginx's own counters, where it has them.
-#[cfg(nginx_stat_stub)]
-mod stats {
-    use core::sync::atomic::{AtomicUsize, Ordering};
-
-    use nginx_sys::{ngx_atomic_t, ngx_stat_active, ngx_stat_requests};
-
-    /// One more connection: nginx counts it off when it closes it.
-    pub fn is_active() {
-        // SAFETY: set before there is any worker.
-        add(unsafe { ngx_stat_active }, 1);
-    }
-
-    /// A request is about to be counted that has been counted before.
-    pub fn was_counted() {
-        // SAFETY: as above.
-        add(unsafe { ngx_stat_requests }, -1);
-    }
-
-    fn add(counter: *mut ngx_atomic_t, more: isize) {
-        // SAFETY: one of nginx's, which all workers write to by atomics.
-        let counter = unsafe { AtomicUsize::from_ptr(counter.cast()) };
-        counter.fetch_add(more as usize, Ordering::Relaxed);
-    }
-}
-
-#[cfg(not(nginx_stat_stub))]
-mod stats {
-    pub fn is_active() {}
-    pub fn was_counted() {}
 }

@@ -19,8 +19,7 @@ use super::arrival::{self, Arrival, Way};
 use super::choose::{Choice, choose};
 use super::parcel::Descriptor;
 use super::replay;
-use crate::nginx::clock::now;
-use crate::nginx::{Request, Upstream, pool, string};
+use crate::nginx::{Request, Upstream, age, pool, string};
 
 const OK: ngx_int_t = NGX_OK as ngx_int_t;
 const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;
@@ -305,7 +304,7 @@ unsafe fn connection(
         replay::stand_in_for_upstream(c);
         c.set_log_error((*peer).log_error());
         c.number = next_number();
-        c.start_time = now();
+        age::set(c, 0);
         let family = (*(*peer).sockaddr).sa_family;
         if family as libc::c_int == libc::AF_UNIX {
             c.set_tcp_nopush(nginx_sys::ngx_connection_tcp_nopush_e_NGX_TCP_NOPUSH_DISABLED);

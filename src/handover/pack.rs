@@ -8,7 +8,7 @@ use super::arrival;
 use super::heads;
 use super::memory::Memory;
 use crate::nginx::clock::now;
-use crate::nginx::{Request, Upstream, string};
+use crate::nginx::{Request, Upstream, age, string};
 use crate::request::{self, Attempt};
 use crate::tunnel::{Side, Tunnel};
 use crate::zone;
@@ -49,7 +49,6 @@ pub unsafe fn pack(tunnel: &Tunnel, r: Request<'_>, u: Upstream<'_>) -> Option<M
 
 fn account(r: Request<'_>, u: Upstream<'_>, attempt: &Attempt) -> Account {
     let number = |number: i64| u64::try_from(number).unwrap_or_default();
-    let age = |since: ngx_msec_t| now().wrapping_sub(since) as u64;
     // What is not known of a time is -1.
     let known = |time: ngx_msec_t| (time != ngx_msec_t::MAX).then_some(time as u64);
     let meter = attempt.counted().and_then(|counted| counted.meter.get());
@@ -69,7 +68,7 @@ fn account(r: Request<'_>, u: Upstream<'_>, attempt: &Attempt) -> Account {
         Account {
             connection: client.number,
             requests: client.requests as u64,
-            connection_age: age(client.start_time),
+            connection_age: age::of(client).unwrap_or_default() as u64,
             start_sec,
             start_msec: u16::try_from(request.start_msec).unwrap_or_default(),
             request_length: number(request.request_length),
@@ -77,7 +76,7 @@ fn account(r: Request<'_>, u: Upstream<'_>, attempt: &Attempt) -> Account {
             client_sent: number(client.sent),
             upstream_sent: peer.map_or(0, |peer| number(peer.sent)),
             upstream_received: state.map_or(0, |state| number(state.bytes_received)),
-            upstream_age: age(upstream.start_time),
+            upstream_age: now().wrapping_sub(upstream.start_time) as u64,
             connect_time: state.and_then(|state| known(state.connect_time)),
             header_time: state.and_then(|state| known(state.header_time)),
             id: meter.map_or(0, |meter| meter.id),

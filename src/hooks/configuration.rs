@@ -1,31 +1,49 @@
 //! Before and after nginx reads the http block.
 
 use nginx_sys::{
-    NGX_ERROR, NGX_LOG_EMERG, NGX_OK, ngx_conf_t, ngx_cycle_t, ngx_http_core_main_conf_t,
-    ngx_http_core_module, ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_ACCESS_PHASE,
-    ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
-    ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_int_t,
+    NGINX_VERSION, NGX_ERROR, NGX_LOG_EMERG, NGX_OK, ngx_conf_t, ngx_cycle_t,
+    ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_handler_pt,
+    ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
+    ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_int_t,
+    ngx_log_t,
 };
 
 use super::{access, access_log, filters, log_phase, peer, preaccess, seam, tunnel};
 use crate::conf::{MainConf, zone};
 use crate::inject::fields::Modules;
 use crate::inject::twin;
-use crate::nginx::{conf, log, pool};
+use crate::nginx::{conf, fit, log, pool};
 use crate::{advice, handover, status, variables};
 
 const OK: ngx_int_t = NGX_OK as ngx_int_t;
 const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;
 
-/// `preconfiguration`: makes the variables known.
+/// `preconfiguration`: looks whether nginx is the one that this file is for, and makes the variables known.
 ///
 /// # Safety
 /// nginx's, with its cf.
 pub unsafe fn begin(cf: *mut ngx_conf_t) -> ngx_int_t {
+    if !fit::has_the_same_connection() {
+        // SAFETY: the caller vouches for cf.
+        refuse(unsafe { (*cf).log });
+        return ERROR;
+    }
     filters::remember();
     // SAFETY: the caller vouches for cf.
     let known = unsafe { variables::register(cf).and_then(|()| seam::register(cf)) };
     known.map_or(ERROR, |()| OK)
+}
+
+fn refuse(log: *mut ngx_log_t) {
+    let version = NGINX_VERSION.to_str().unwrap_or_default();
+    log::cycle(
+        log,
+        NGX_LOG_EMERG,
+        format_args!(
+            "\"ngx_http_websocket_module\" was built with the headers of another nginx {version} than this one: \
+             build it with those of the package that this nginx is from"
+        ),
+    );
 }
 
 /// `postconfiguration`: all levels are merged.

@@ -4,11 +4,14 @@
 //! lives as long as the callback. Handles are copied freely and give out values and shared
 //! references only, so that nothing here stands in the way of nginx calling back.
 
+pub mod age;
 pub mod block;
 pub mod certificate;
 mod client;
 pub mod clock;
 pub mod conf;
+pub mod counters;
+pub mod fit;
 pub mod headers;
 pub mod inherit;
 mod layout;

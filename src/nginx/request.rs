@@ -12,9 +12,8 @@ use nginx_sys::{
     ngx_pfree, ngx_pool_t, ngx_str_t, ngx_table_elt_t, ngx_timeofday, ngx_uint_t,
 };
 
-use super::clock::now;
 use super::headers::{self, Headers, Name};
-use super::{Upstream, pool, string, tls};
+use super::{Upstream, age, pool, string, tls};
 
 /// A request that one of nginx's callbacks was given. What it lends lives in the request's memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -421,17 +420,17 @@ impl<'r> Request<'r> {
     }
 
     /// How long ago the request's first byte came, milliseconds, as `$request_time` has it: by the clock of
-    /// the day, which may have been set meanwhile. So no more than its connection has lasted.
+    /// the day, which may have been set meanwhile. So no more than its connection has lasted, where nginx knows that.
     pub fn elapsed(self) -> ngx_msec_t {
         let day = ngx_timeofday();
         let seconds = day.sec.wrapping_sub(self.fields().start_sec) as isize;
         let milliseconds = (day.msec as isize).wrapping_sub(self.fields().start_msec as isize);
         let total = seconds.wrapping_mul(1000).wrapping_add(milliseconds);
         // SAFETY: a request has a connection.
-        let connected = unsafe { (*self.fields().connection).start_time };
+        let connected = age::of(unsafe { &*self.fields().connection });
         ngx_msec_t::try_from(total)
             .unwrap_or(0)
-            .min(now().wrapping_sub(connected))
+            .min(connected.unwrap_or(ngx_msec_t::MAX))
     }
 
     /// Text that lives as long as the request; empty when there is no memory.

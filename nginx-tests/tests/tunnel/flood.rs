@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
+use nginx_tests::environment::is_emulated;
 use nginx_tests::{Nginx, client, wait_until};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
@@ -45,6 +46,9 @@ fn asked_for(lines: &str) -> u64 {
 
 #[test]
 fn a_flood_goes_by_in_large_buffers_and_no_more_than_are_allowed() {
+    if is_emulated() {
+        return println!("skipped: the memory is the emulator's");
+    }
     let large = 1500 * KB;
     let none = asked_for("websocket_large_buffers off;");
     assert!(none < large, "{none} bytes");
@@ -57,6 +61,9 @@ fn a_flood_goes_by_in_large_buffers_and_no_more_than_are_allowed() {
 
 #[test]
 fn who_reads_nothing_costs_little_and_leaves_nothing() {
+    if is_emulated() {
+        return println!("skipped: the memory is the emulator's");
+    }
     const TUNNELS: u64 = 40;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let status = "location = /zone { websocket_status json; access_log off; } location = /status";
@@ -121,6 +128,9 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 #[test]
 fn what_cannot_be_unmapped_is_used_again() {
+    if is_emulated() {
+        return println!("skipped: the memory is the emulator's");
+    }
     const BUFFER: usize = 64 * KB as usize + 15;
     let backend = backend(|conn| conn.echo_frames());
     let nginx = server("websocket_buffers 0; websocket_buffer_size 64k;", &backend)
