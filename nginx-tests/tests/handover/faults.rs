@@ -15,15 +15,17 @@ fn kill(pid: u32, signal: Signal) {
     let _ = kill_process(pid.expect("a pid"), signal);
 }
 
-/// Reloads. The workers before, and a new one, which has just been started.
+/// Reloads with the old workers held up. They, and a new one that takes in tunnels, of which there are none yet.
 #[track_caller]
 fn next_worker(nginx: &Nginx) -> (Vec<u32>, u32) {
     let old = nginx.worker_pids();
+    old.iter().for_each(|pid| kill(*pid, Signal::STOP));
     nginx.signal(Signal::HUP);
     let new = wait_for("a new worker", || {
         let now = nginx.worker_pids();
         now.into_iter().find(|pid| !old.contains(pid))
     });
+    wait_until("it to take in tunnels", || takes_in(new));
     (old, new)
 }
 
@@ -85,7 +87,6 @@ fn no_descriptors_left_in_the_new_worker() {
     nginx.allow_log("Too many open files");
     let mut clients: Vec<Client> = (0..10).map(|_| join(&nginx)).collect();
     let (old, new) = next_worker(&nginx);
-    wait_until("it to take in tunnels", || takes_in(new));
     let limit = Some(first_free(new) + 1);
     let limit = Rlimit {
         current: limit,
@@ -93,6 +94,7 @@ fn no_descriptors_left_in_the_new_worker() {
     };
     let pid = Pid::from_raw(i32::try_from(new).unwrap());
     prlimit(pid, Resource::Nofile, limit).unwrap();
+    kill(old[0], Signal::CONT);
     nginx.wait_for_log("websocket handover: ");
     for client in &mut clients {
         client.echo("with the old worker");
@@ -151,9 +153,9 @@ fn successors_that_do_nothing() {
     let backend = echo();
     let nginx = nginx(&backend).start();
     let mut clients: Vec<Client> = (0..50).map(|_| join(&nginx)).collect();
-    let (_, new) = next_worker(&nginx);
-    wait_until("it to take in tunnels", || takes_in(new));
+    let (old, new) = next_worker(&nginx);
     kill(new, Signal::STOP);
+    kill(old[0], Signal::CONT);
     // Nobody takes them in: so they come back.
     nginx.wait_for_log("websocket handover: ");
     for client in &mut clients {
@@ -174,9 +176,10 @@ fn successors_that_are_killed() {
     let backend = echo();
     let nginx = nginx(&backend).allow_log("exited on signal 9").start();
     let mut clients: Vec<Client> = (0..50).map(|_| join(&nginx)).collect();
-    let (_, new) = next_worker(&nginx);
+    let (old, new) = next_worker(&nginx);
     // It has not taken in any by now, and never will: the next one does, or they come back.
     kill(new, Signal::STOP);
+    kill(old[0], Signal::CONT);
     wait_until("the old worker to have begun", || {
         !nginx.exiting_worker_pids().is_empty()
     });
