@@ -1,6 +1,8 @@
 //! An HTTP/2 client of one request per connection, small enough to send what no library would.
 
 pub mod session;
+mod stream;
+pub mod translator;
 
 use std::io;
 
@@ -11,11 +13,17 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+/// Lets the peer send more.
+pub const WINDOW_UPDATE: u8 = 8;
+/// More of a header block.
+pub const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 const INITIAL_WINDOW_SIZE: u16 = 4;
+const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 const CANCEL: u32 = 8;
 
 /// An answer: its status and body.

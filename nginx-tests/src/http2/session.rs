@@ -4,23 +4,16 @@ use std::collections::BTreeMap;
 use std::io;
 
 use super::{
-    ACK, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame,
-    push_string, status,
+    ACK, DATA, ENABLE_CONNECT_PROTOCOL, END_HEADERS, END_STREAM, GOAWAY, HEADERS,
+    INITIAL_WINDOW_SIZE, PING, PREFACE, RST_STREAM, SETTINGS, frame, push_string, status,
 };
+pub use super::{CONTINUATION, WINDOW_UPDATE};
 use crate::frame::Frame;
 use crate::tls::Certificate;
 use crate::wire::Wire;
 
-/// The frames that the tests send, and a flag.
-pub const WINDOW_UPDATE: u8 = 8;
-/// More of a header block.
-pub const CONTINUATION: u8 = 9;
 /// Padding, whose length comes first.
 pub const PADDED: u8 = 8;
-
-const PING: u8 = 6;
-const ENABLE_CONNECT_PROTOCOL: u16 = 8;
-const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// A client's connection. Every wait fails the test when nothing has come for a time.
 pub struct Session {

@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::ops::Index;
 
 use nginx_tests::backend::{Conn, switching_protocols};
-use nginx_tests::client::SAMPLE_KEY;
+use nginx_tests::http::Head;
 use nginx_tests::nginx::Setup;
 use nginx_tests::{Client, Frame, Handshake, Nginx, ScriptedBackend, wait_for};
 
@@ -184,21 +184,24 @@ pub fn raw_tunnel(nginx: &Nginx, listener: &TcpListener) -> (TcpStream, TcpStrea
     let mut client = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
     client.write_all(&Handshake::new("/").bytes()).unwrap();
     let (mut backend, _) = listener.accept().unwrap();
-    read_head(&mut backend);
+    let request = read_head(&mut backend);
+    // Over HTTP/2 the key is nginx's own.
+    let key = request.header("Sec-WebSocket-Key").unwrap();
     backend
-        .write_all(switching_protocols(SAMPLE_KEY).as_bytes())
+        .write_all(switching_protocols(key).as_bytes())
         .unwrap();
     read_head(&mut client);
     (client, backend)
 }
 
-fn read_head(socket: &mut TcpStream) {
+fn read_head(socket: &mut TcpStream) -> Head {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         socket.read_exact(&mut byte).unwrap();
         bytes.push(byte[0]);
     }
+    Head::parse(bytes)
 }
 
 /// A process's memory that is there, in bytes.

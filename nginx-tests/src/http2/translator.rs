@@ -1,0 +1,195 @@
+//! Carries WebSockets of clients that speak HTTP/1.1 to nginx over HTTP/2, so that every test can run over both.
+//!
+//! It stands in front of nginx's port. A right handshake goes on as an extended CONNECT (RFC 8441) on an HTTP/2
+//! connection of its own, and the answer comes back as HTTP/1.1. Whatever else comes, which HTTP/2 has no word for or
+//! which is no WebSocket, goes to nginx as it is.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use super::stream::{Answer, Stream};
+use crate::backend::switching_protocols;
+use crate::environment::is_over_http2;
+use crate::http::Head;
+use crate::tls::Certificate;
+
+/// The name of nginx's port for HTTP/2 in a configuration.
+pub const PORT: &str = "HTTP2PORT";
+
+/// What nginx needs for the whole of its configuration. `CERTIFICATE` and `KEY` are the names of files.
+pub const HTTP: &str =
+    "    websocket_http2 on; ssl_certificate http2.pem; ssl_certificate_key http2-key.pem;\n";
+/// The file of the certificate.
+pub const CERTIFICATE: &str = "http2.pem";
+/// The file of its key.
+pub const KEY: &str = "http2-key.pem";
+
+/// The certificate of nginx's port for HTTP/2.
+pub fn certificate() -> &'static Certificate {
+    static CERTIFICATE: OnceLock<Certificate> = OnceLock::new();
+    CERTIFICATE.get_or_init(Certificate::localhost)
+}
+
+/// A configuration that listens for HTTP/2 wherever it listens on `%PORT%`. Lines keep their numbers.
+pub fn configure(http: &str) -> String {
+    let plain = "listen 127.0.0.1:%PORT%;";
+    http.replace(
+        plain,
+        &format!("{plain} listen 127.0.0.1:%{PORT}% ssl http2;"),
+    )
+}
+
+/// Says so, and is true, where a test has no meaning over HTTP/2.
+pub fn is_skipped_over_http2(why: &str) -> bool {
+    if is_over_http2() {
+        println!("skipped over HTTP/2: {why}");
+    }
+    is_over_http2()
+}
+
+/// Listens in front of these ports of nginx, on the port that it gives, as long as the process runs.
+pub fn start(plain: u16, http2: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("it listens").port();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let _ = client.set_nodelay(true);
+            // What goes wrong is the end of the client's connection, as it is with nginx.
+            thread::spawn(move || serve(client, plain, http2));
+        }
+    });
+    port
+}
+
+fn serve(client: TcpStream, plain: u16, http2: u16) -> io::Result<()> {
+    let mut behind = Vec::new();
+    loop {
+        let (head, rest) = read_head(&client, behind)?;
+        let Some(handshake) = Handshake::of(&head) else {
+            let nginx = TcpStream::connect(("127.0.0.1", plain))?;
+            return splice(client, nginx, &[head, rest].concat());
+        };
+        let mut stream = Stream::open(http2, certificate(), &handshake.fields)?;
+        let answer = stream.answer(&client, &rest)?;
+        (&client).write_all(&handshake.translate(&answer))?;
+        if answer.status == 200 {
+            return stream.carry(&client);
+        }
+        behind = stream.unsent();
+    }
+}
+
+/// Reads the head of a request, or all that comes if there is none.
+fn read_head(mut client: &TcpStream, mut bytes: Vec<u8>) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let mut chunk = [0; 16 * 1024];
+    loop {
+        if let Some(end) = bytes.windows(4).position(|at| at == b"\r\n\r\n") {
+            let rest = bytes.split_off(end + 4);
+            return Ok((bytes, rest));
+        }
+        match client.read(&mut chunk)? {
+            0 => return Ok((bytes, Vec::new())),
+            count => bytes.extend_from_slice(&chunk[..count]),
+        }
+    }
+}
+
+/// A handshake that HTTP/2 has words for.
+struct Handshake {
+    key: String,
+    fields: Vec<(String, String)>,
+}
+
+impl Handshake {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let lines = str::from_utf8(bytes).ok()?.strip_suffix("\r\n\r\n")?;
+        let is_plain = |line: &str| {
+            line.split_once(':')
+                .is_some_and(|(name, _)| !name.contains([' ', '\t']) && !name.is_empty())
+        };
+        if !lines.split("\r\n").skip(1).all(is_plain)
+            || lines.replace("\r\n", "").contains(['\r', '\n'])
+        {
+            return None;
+        }
+        let head = Head::parse(bytes.to_vec());
+        let (target, version) = head.start.strip_prefix("GET ")?.split_once(' ')?;
+        let one = |name: &str| match head.all(name)[..] {
+            [value] => Some(value.to_owned()),
+            _ => None,
+        };
+        let key = one("Sec-WebSocket-Key")?;
+        let is_right = version == "HTTP/1.1"
+            && target.starts_with('/')
+            && one("Upgrade")?.eq_ignore_ascii_case("websocket")
+            && one("Connection")?.eq_ignore_ascii_case("upgrade")
+            && key.len() == 24
+            && key.ends_with("==")
+            && head.header("Content-Length").is_none()
+            && head.header("Transfer-Encoding").is_none();
+        let mut fields: Vec<(String, String)> = [
+            (":method", "CONNECT"),
+            (":protocol", "websocket"),
+            (":scheme", "https"),
+            (":path", target),
+            (":authority", &*one("Host")?),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        for (name, value) in &head.headers {
+            let name = name.to_ascii_lowercase();
+            if !["host", "upgrade", "connection", "sec-websocket-key"].contains(&&*name) {
+                fields.push((name, value.clone()));
+            }
+        }
+        is_right.then_some(Self { key, fields })
+    }
+
+    /// An answer as it would have been over HTTP/1.1.
+    fn translate(&self, answer: &Answer) -> Vec<u8> {
+        let mut head = match answer.status {
+            200 => switching_protocols(&self.key).trim_end().to_owned() + "\r\n",
+            status => format!(
+                "HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n",
+                answer.body.len()
+            ),
+        };
+        for (name, value) in &answer.fields {
+            if name != "content-length" {
+                head += &format!("{}: {value}\r\n", titled(name));
+            }
+        }
+        [head.as_bytes(), b"\r\n", &answer.body].concat()
+    }
+}
+
+/// `sec-websocket-protocol` as it is written in HTTP/1.1.
+fn titled(name: &str) -> String {
+    let words = name.split('-').map(|word| match word {
+        "websocket" => "WebSocket".to_owned(),
+        word => word[..1].to_uppercase() + &word[1..],
+    });
+    words.collect::<Vec<_>>().join("-")
+}
+
+/// Carries bytes both ways until both have ended.
+fn splice(client: TcpStream, nginx: TcpStream, first: &[u8]) -> io::Result<()> {
+    (&nginx).write_all(first)?;
+    let (client, nginx) = (Arc::new(client), Arc::new(nginx));
+    let (from, to) = (Arc::clone(&client), Arc::clone(&nginx));
+    let upwards = thread::spawn(move || copy(&from, &to));
+    copy(&nginx, &client);
+    let _ = client.shutdown(Shutdown::Read);
+    let _ = upwards.join();
+    Ok(())
+}
+
+/// Carries bytes until they end; a reset goes on as one.
+fn copy(mut from: &TcpStream, mut to: &TcpStream) {
+    match io::copy(&mut from, &mut to) {
+        Ok(_) => drop(to.shutdown(Shutdown::Write)),
+        Err(_) => super::stream::reset(to),
+    }
+}
