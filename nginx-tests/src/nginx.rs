@@ -60,6 +60,8 @@ pub struct Setup {
     environment: BTreeMap<String, String>,
     through: Vec<String>,
     allowed: Vec<String>,
+    /// Of its port for HTTP/2, and of others if a test has them.
+    certificate: Certificate,
     prefix: TempDir,
 }
 
@@ -85,6 +87,7 @@ impl Setup {
             environment: BTreeMap::new(),
             through: Vec::new(),
             allowed: Vec::new(),
+            certificate: translator::certificate().clone(),
             prefix,
         }
     }
@@ -117,7 +120,8 @@ impl Setup {
     }
 
     /// The files `cert.pem` and `key.pem`.
-    pub fn certificate(self, certificate: &Certificate) -> Self {
+    pub fn certificate(mut self, certificate: &Certificate) -> Self {
+        self.certificate = certificate.clone();
         self.file("cert.pem", &certificate.pem)
             .file("key.pem", &certificate.key_pem)
     }
@@ -191,7 +195,9 @@ impl Setup {
             }
         };
         let translated = match (ports.get("PORT"), ports.get(translator::PORT)) {
-            (Some(&plain), Some(&http2)) => Some(translator::start(plain, http2)),
+            (Some(&plain), Some(&http2)) => {
+                Some(translator::start(plain, http2, self.certificate.clone()))
+            }
             _ => None,
         };
         let nginx = Nginx {
@@ -229,7 +235,7 @@ impl Setup {
             copied.unwrap_or_else(|error| panic!("copying {MODULE}: {error}"));
         }
         if self.goes_over_http2() {
-            let certificate = translator::certificate();
+            let certificate = &self.certificate;
             for (name, content) in [
                 (translator::CERTIFICATE, &certificate.pem),
                 (translator::KEY, &certificate.key_pem),

@@ -33,6 +33,8 @@ pub struct Stream {
     is_open: bool,
     /// What nginx calls when there is something to read.
     event: ngx_event_handler_pt,
+    /// What it calls when there is room.
+    room: ngx_event_handler_pt,
     /// What nginx sends.
     pub out: ngx_buf_t,
     /// Where that lies, if nginx has not sent it at once.
@@ -68,6 +70,7 @@ impl Stream {
                 is_last,
                 is_open: false,
                 event: None,
+                room: None,
                 out: mem::zeroed(),
                 unsent: Bytes::new(),
             });
@@ -144,10 +147,11 @@ impl Stream {
                 (*(*stream.r).stream).set_rst_sent(1);
                 (*fc).set_error(1);
             }
+            let read = (*fc).read;
             if stream.is_last {
                 (*(*stream.r).stream).set_in_closed(1);
+                (*read).set_pending_eof(1);
             }
-            let read = (*fc).read;
             if stream.is_open || (*fc).error() != 0 {
                 (*read).set_ready(1);
                 ngx_post_event(read, &raw mut ngx_posted_events);
@@ -171,10 +175,12 @@ impl Stream {
             (*fc).send = send;
             let read = (*fc).read;
             stream.event = (*read).handler.replace(event);
+            stream.room = (*(*fc).write).handler.replace(event);
             // nginx's event method is never to wait for it.
             (*read).set_active(1);
             let is_readable = !stream.come.is_empty() || stream.is_last;
             (*read).set_ready(u32::from(is_readable));
+            (*read).set_pending_eof(u32::from(stream.is_last));
             if is_readable {
                 ngx_post_event(read, &raw mut ngx_posted_events);
             }
@@ -260,16 +266,25 @@ unsafe extern "C" fn leave(this: *mut c_void) {
     }
 }
 
-/// Something has become of a stream. nginx doesn't say that there is something to read where that is an error.
-unsafe extern "C" fn event(read: *mut ngx_event_t) {
-    // SAFETY: nginx gives the event of a request's connection.
+/// Something has become of a stream. nginx doesn't say that there is something to read where that is an error, nor that
+/// it closes the connection because the worker has to go.
+unsafe extern "C" fn event(event: *mut ngx_event_t) {
+    // SAFETY: nginx gives an event of a request's connection, whose stream has a connection of its own.
     unsafe {
-        let fc = (*read).data.cast::<ngx_connection_t>();
+        let fc = (*event).data.cast::<ngx_connection_t>();
+        let r = (*fc).data.cast::<ngx_http_request_t>();
         if (*fc).error() != 0 {
-            (*read).set_ready(1);
+            (*(*fc).read).set_ready(1);
+            (*(*fc).read).set_pending_eof(1);
+            let connection = (*(*(*r).stream).connection).connection;
+            (*fc).set_close((*connection).close());
         }
-        if let Some(handler) = Stream::of((*fc).data.cast()).and_then(|stream| (*stream).event) {
-            handler(read);
+        let handler = Stream::of(r).and_then(|stream| match (*event).write() {
+            0 => (*stream).event,
+            _ => (*stream).room,
+        });
+        if let Some(handler) = handler {
+            handler(event);
         }
     }
 }

@@ -120,6 +120,10 @@ impl Socket {
 
     /// Whether the connection is broken, of a side that [has left](Self::has_left).
     pub fn is_broken(self) -> bool {
+        if self.is_stream() {
+            // SAFETY: the connection is open, see new().
+            return unsafe { (*self.0.as_ptr()).error() } != 0;
+        }
         let mut error: libc::c_int = 0;
         let mut size = size_of_val(&error) as libc::socklen_t;
         // SAFETY: the descriptor is that of an open connection; the kernel writes an int.

@@ -26,7 +26,7 @@ pub const CERTIFICATE: &str = "http2.pem";
 /// The file of its key.
 pub const KEY: &str = "http2-key.pem";
 
-/// The certificate of nginx's port for HTTP/2.
+/// The certificate of nginx's port for HTTP/2, where a test has none of its own.
 pub fn certificate() -> &'static Certificate {
     static CERTIFICATE: OnceLock<Certificate> = OnceLock::new();
     CERTIFICATE.get_or_init(Certificate::localhost)
@@ -50,20 +50,22 @@ pub fn is_skipped_over_http2(why: &str) -> bool {
 }
 
 /// Listens in front of these ports of nginx, on the port that it gives, as long as the process runs.
-pub fn start(plain: u16, http2: u16) -> u16 {
+pub fn start(plain: u16, http2: u16, certificate: Certificate) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("it listens").port();
+    let certificate = Arc::new(certificate);
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let _ = client.set_nodelay(true);
+            let certificate = Arc::clone(&certificate);
             // What goes wrong is the end of the client's connection, as it is with nginx.
-            thread::spawn(move || serve(client, plain, http2));
+            thread::spawn(move || serve(client, plain, http2, &certificate));
         }
     });
     port
 }
 
-fn serve(client: TcpStream, plain: u16, http2: u16) -> io::Result<()> {
+fn serve(client: TcpStream, plain: u16, http2: u16, certificate: &Certificate) -> io::Result<()> {
     let mut behind = Vec::new();
     loop {
         let (head, rest) = read_head(&client, behind)?;
@@ -71,7 +73,7 @@ fn serve(client: TcpStream, plain: u16, http2: u16) -> io::Result<()> {
             let nginx = TcpStream::connect(("127.0.0.1", plain))?;
             return splice(client, nginx, &[head, rest].concat());
         };
-        let mut stream = Stream::open(http2, certificate(), &handshake.fields)?;
+        let mut stream = Stream::open(http2, certificate, &handshake.fields)?;
         let answer = stream.answer(&client, &rest)?;
         (&client).write_all(&handshake.translate(&answer))?;
         if answer.status == 200 {

@@ -1,8 +1,9 @@
 //! Every end of a tunnel on a stream: its line, and what the client sees.
 
-use nginx_tests::{Frame, ScriptedBackend, wait_until};
+use nginx_tests::http2::session::Session;
+use nginx_tests::{Certificate, Frame, ScriptedBackend, wait_until};
 
-use crate::case::{PROXIES, connected};
+use crate::case::{PROXIES, connected, server};
 
 #[test]
 fn a_close_ends_the_stream_cleanly() {
@@ -112,4 +113,53 @@ fn pings_of_nginx_are_answered_over_a_stream() {
         assert_eq!(ping.opcode, 9);
         session.message(stream, Frame::new(10, ping.payload));
     }
+}
+
+#[test]
+fn a_reset_is_noticed_where_a_client_is_held_back() {
+    let backend = ScriptedBackend::standard();
+    let text = format!("websocket_message_rate 1r/m; {PROXIES}");
+    let (nginx, mut session) = connected(&backend, &text);
+    let stream = session.establish("/chat");
+    session.echo(stream, Frame::text("the first"));
+    for _ in 0..5 {
+        session.message(stream, Frame::text("too many"));
+    }
+    session.reset(stream);
+    let line = nginx.wait_for_log("websocket closed after");
+    assert!(line.contains("by client: reset"), "{line}");
+}
+
+#[test]
+fn who_has_ended_is_not_heard_for_ever() {
+    let backend = ScriptedBackend::standard();
+    let text = format!("websocket_rate 2k; websocket_timeout 1s; {PROXIES}");
+    let (nginx, mut session) = connected(&backend, &text);
+    let stream = session.establish("/chat");
+    for _ in 0..50 {
+        session.message(stream, Frame::binary([1; 1000]));
+    }
+    session.end(stream);
+    let line = nginx.wait_for_log("websocket closed after");
+    assert!(line.contains("by nginx: rate"), "{line}");
+}
+
+#[test]
+fn worker_shutdown_timeout_is_named() {
+    let certificate = Certificate::localhost();
+    let backend = ScriptedBackend::standard();
+    let nginx = server(&certificate, &backend, PROXIES)
+        .main("worker_shutdown_timeout 300ms;")
+        .start();
+    let mut session = Session::ready(nginx.port(), &certificate);
+    for _ in 0..3 {
+        let stream = session.establish("/chat");
+        session.echo(stream, Frame::text("hello"));
+    }
+    nginx.reload();
+    session.wait(|session| session.is_closed);
+    nginx.wait_for_access("outcome.log", 3);
+    let log = nginx.stop();
+    let named = log.matches("by nginx: worker-shutdown").count();
+    assert_eq!(named, 3, "{log}");
 }

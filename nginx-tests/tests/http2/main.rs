@@ -2,7 +2,9 @@
 
 mod answers;
 mod blocks;
+mod browser;
 mod case;
+mod clients;
 mod ends;
 mod hostile;
 mod tunnels;

@@ -44,6 +44,54 @@ fn an_upstream_that_does_not_read_closes_the_window_of_its_stream() {
 }
 
 #[test]
+fn fifty_tunnels_and_fifty_requests_go_on_beside_one_that_is_blocked() {
+    let certificate = Certificate::localhost();
+    let backend = ScriptedBackend::start(|conn| {
+        loop {
+            let request = conn.read_request()?.head;
+            if request.header("Upgrade").is_none() {
+                conn.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain")?;
+                continue;
+            }
+            conn.accept(&request)?;
+            if request.start.contains("/blocked") {
+                conn.pause()?;
+            }
+            return conn.echo_frames();
+        }
+    });
+    let nginx = server(&certificate, &backend, PROXIES).start();
+    let mut session = Session::ready(nginx.port(), &certificate);
+    let blocked = session.establish("/blocked");
+    let tunnels: Vec<u32> = (0..49).map(|_| session.establish("/chat")).collect();
+    let message = Frame::binary(vec![b'b'; 10 << 20]);
+    let bytes = message.clone().masked().bytes();
+    let mut sent = 0;
+    for round in 0..5_usize {
+        let plain: Vec<u32> = (0..50).map(|_| session.get("/plain")).collect();
+        // As much as is taken, until no more is.
+        let piece = session.room(blocked).min(bytes.len() - sent);
+        session.data(blocked, &bytes[sent..][..piece]);
+        sent += piece;
+        for &stream in &tunnels {
+            session.message(stream, Frame::binary(vec![b't'; 5000 * round]));
+        }
+        for &stream in &tunnels {
+            assert_eq!(
+                session.read(stream),
+                Frame::binary(vec![b't'; 5000 * round])
+            );
+        }
+        for stream in plain {
+            assert_eq!(session.body(stream), b"plain");
+        }
+    }
+    backend.resume();
+    session.data(blocked, &bytes[sent..]);
+    assert_eq!(session.read(blocked), message);
+}
+
+#[test]
 fn a_tunnel_has_a_window_whatever_nginx_gives_a_body() {
     let certificate = Certificate::localhost();
     for preread in ["0", "1k", "64k"] {
