@@ -112,6 +112,7 @@ install() {
 prepare_clients() {
     mkdir -p "$INTEROP"
     prepare_python || say "no Python websockets or prometheus_client: their tests will be skipped."
+    prepare_h2 || say "no Python h2 or wsproto: its tests will be skipped."
     prepare_kosoku || say "no kosoku: Autobahn's cases will be skipped."
     prepare_node || say "no Node ws: its tests will be skipped."
     want_packages chromium:chromium || say "no Chromium: its tests will be skipped."

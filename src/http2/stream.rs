@@ -5,8 +5,8 @@ use core::{mem, ptr, slice};
 
 use nginx_sys::{
     NGX_AGAIN, NGX_ERROR, ngx_buf_t, ngx_connection_t, ngx_event_handler_pt, ngx_event_t,
-    ngx_http_request_t, ngx_pool_cleanup_add, ngx_post_event, ngx_posted_events, ngx_send_pt,
-    u_char,
+    ngx_exiting, ngx_http_request_t, ngx_pool_cleanup_add, ngx_post_event, ngx_posted_events,
+    ngx_send_pt, u_char,
 };
 use websocket_protocol::http2::{Data, Error, ReceiveWindow, reset, window_update};
 
@@ -276,8 +276,9 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
         if (*fc).error() != 0 {
             (*(*fc).read).set_ready(1);
             (*(*fc).read).set_pending_eof(1);
-            let connection = (*(*(*r).stream).connection).connection;
-            (*fc).set_close((*connection).close());
+            (*fc).set_close(u32::from(is_cut_off(
+                &*(*(*(*r).stream).connection).connection,
+            )));
         }
         let handler = Stream::of(r).and_then(|stream| match (*event).write() {
             0 => (*stream).event,
@@ -286,6 +287,16 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
         if let Some(handler) = handler {
             handler(event);
         }
+    }
+}
+
+/// Whether nginx ends the connection because its worker has been told to exit for long enough: it takes back `close`
+/// before it ends the streams. Otherwise only what can't be written is an error of the connection.
+fn is_cut_off(connection: &ngx_connection_t) -> bool {
+    // SAFETY: the connection is open, so it has its events; nginx's own variable, of its only thread.
+    unsafe {
+        let write = &*connection.write;
+        ngx_exiting != 0 && connection.error() != 0 && write.error() == 0 && write.timedout() == 0
     }
 }
 

@@ -75,8 +75,10 @@ function plain(session) {
 
 const session = http2.connect(address, { rejectUnauthorized: false });
 session.on('error', (error) => { throw error; });
+session.setTimeout(30000, () => { throw new Error('nginx has nothing more to say'); });
 session.on('remoteSettings', async (settings) => {
-  if (!settings.enableConnectProtocol) throw new Error('nginx has no WebSocket over HTTP/2');
+  // nginx's own come first.
+  if (!settings.enableConnectProtocol) return;
   session.removeAllListeners('remoteSettings');
   const numbers = [...Array(Number(count)).keys()];
   const lines = await Promise.all([...numbers.map((number) => tunnel(session, number)), plain(session)]);
