@@ -110,7 +110,9 @@ fn a_page_and_its_sockets_share_a_connection() {
     assert_eq!(stage.eval("all(sockets.map(talk))"), true);
     stage.eval("[...sockets].forEach((socket) => socket.close(1000))");
     stage.browser.wait(&format!("closed.length === {SOCKETS}"));
-    assert_eq!(stage.eval("closed"), json!(vec![(1000, true); SOCKETS]));
+    let closed = stage.eval("closed");
+    let console = &stage.browser.console;
+    assert_eq!(closed, json!(vec![(1000, true); SOCKETS]), "{console:?}");
     let lines = stage.nginx.wait_for_access("connection.log", 1 + SOCKETS);
     // Its number is that of the page's connection.
     let (number, page) = lines[0].split_once(' ').unwrap();
