@@ -3,6 +3,7 @@
 mod answers;
 mod blocks;
 mod case;
+mod cleartext;
 mod ends;
 mod hostile;
 mod tunnels;
