@@ -1,10 +1,12 @@
 //! `websocket_http2`, which is about addresses: what a client is told, it is told before it names a server.
 
+use core::mem::offset_of;
 use core::slice;
 
 use nginx_sys::ngx_http_core_srv_conf_t;
 
 use super::main::Http2;
+use super::note::Note;
 use super::{LocationConf, MainConf};
 use crate::nginx::{module, pool};
 
@@ -12,6 +14,11 @@ impl LocationConf {
     /// `websocket_http2`
     pub fn is_http2(&self) -> bool {
         self.http2 == 1
+    }
+
+    /// Where that is written.
+    pub fn http2_written(&self) -> Option<&Note> {
+        self.note(offset_of!(Self, http2))
     }
 
     /// That of a server.

@@ -3,14 +3,12 @@
 use core::{mem, ptr, slice};
 
 use nginx_sys::{
-    ngx_array_t, ngx_conf_t, ngx_connection_t, ngx_http_addr_conf_t, ngx_http_conf_addr_t,
-    ngx_http_conf_port_t, ngx_http_connection_t, ngx_http_core_main_conf_t, ngx_http_core_module,
-    ngx_http_core_srv_conf_t, ngx_http_in_addr_t, ngx_http_in6_addr_t, ngx_http_port_t,
-    ngx_listening_t,
+    ngx_conf_t, ngx_connection_t, ngx_http_addr_conf_t, ngx_http_connection_t, ngx_http_in_addr_t,
+    ngx_http_in6_addr_t, ngx_http_port_t, ngx_listening_t,
 };
 
 use crate::conf::{LocationConf, MainConf};
-use crate::nginx::{conf, pool};
+use crate::nginx::listen;
 
 /// Notes the addresses of which a server has `websocket_http2 on`: nginx is about to forget which servers an address
 /// has. `None` without memory.
@@ -18,24 +16,16 @@ use crate::nginx::{conf, pool};
 /// # Safety
 /// `cf` must be in the http context, with all levels merged.
 pub unsafe fn arrange(cf: *mut ngx_conf_t, main: &MainConf) -> Option<()> {
-    // SAFETY: the caller vouches for cf; `ports` is NULL or an array of ports, each with its addresses and theirs with
-    // servers.
-    unsafe {
-        let core = conf::main(cf, ngx_http_core_module.ctx_index);
-        let ports = (*core.cast::<ngx_http_core_main_conf_t>()).ports;
-        for port in pool::elements::<ngx_http_conf_port_t>(ports) {
-            let addresses: *const ngx_array_t = &raw const port.addrs;
-            for address in pool::elements::<ngx_http_conf_addr_t>(addresses.cast_mut()) {
-                let servers: *const ngx_array_t = &raw const address.servers;
-                let servers = pool::elements::<*const ngx_http_core_srv_conf_t>(servers.cast_mut());
-                if servers
-                    .iter()
-                    .any(|&server| LocationConf::of_server(server).is_http2())
-                {
-                    let length = address.opt.socklen as usize;
-                    main.note_http2(address.opt.sockaddr.cast(), length)?;
-                }
-            }
+    // SAFETY: the caller vouches for cf.
+    for address in unsafe { listen::addresses(cf) } {
+        let is_on = listen::servers(address)
+            .iter()
+            // SAFETY: a server of this configuration.
+            .any(|&server| unsafe { LocationConf::of_server(server) }.is_http2());
+        if is_on {
+            let length = address.opt.socklen as usize;
+            // SAFETY: it is in the configuration's memory.
+            unsafe { main.note_http2(address.opt.sockaddr.cast(), length)? };
         }
     }
     Some(())
