@@ -26,6 +26,8 @@ impl Kind {
     pub const RST_STREAM: Self = Self(0x3);
     /// Settings of the connection.
     pub const SETTINGS: Self = Self(0x4);
+    /// A question, and its answer.
+    pub const PING: Self = Self(0x6);
     /// The end of the connection for new streams.
     pub const GOAWAY: Self = Self(0x7);
     /// Room for more DATA.
