@@ -122,7 +122,7 @@ fn a_backend_that_speaks_no_http_2_is_left_in_peace() {
     let backend = ScriptedBackend::standard();
     let report = examine(
         &format!("ws://{}/chat", backend.address()),
-        &["--no-probes", "--http2", "--timeout=2s"],
+        &["--no-probes", "--http2"],
     );
     assert_eq!(failure(&report), "", "{report:#}");
     assert_ne!(step(&report, "http2")["offered"], true);
