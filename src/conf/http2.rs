@@ -1,8 +1,12 @@
 //! `websocket_http2`, which is about addresses: what a client is told, it is told before it names a server.
 
+use core::mem::offset_of;
+use core::slice;
+
 use nginx_sys::ngx_http_core_srv_conf_t;
 
 use super::main::Http2;
+use super::note::Note;
 use super::{LocationConf, MainConf};
 use crate::nginx::{module, pool};
 
@@ -10,6 +14,11 @@ impl LocationConf {
     /// `websocket_http2`
     pub fn is_http2(&self) -> bool {
         self.http2 == 1
+    }
+
+    /// Where that is written.
+    pub fn http2_written(&self) -> Option<&Note> {
+        self.note(offset_of!(Self, http2))
     }
 
     /// That of a server.
@@ -42,24 +51,21 @@ impl MainConf {
         !self.http2().is_empty()
     }
 
-    /// Whether it is for a server of the address with this default server and port.
-    pub fn wants_http2(&self, default_server: *const ngx_http_core_srv_conf_t, port: u16) -> bool {
-        self.http2().contains(&Http2 {
-            default_server,
-            port,
+    /// Whether it is at the address with this `sockaddr`.
+    pub fn wants_http2(&self, address: &[u8]) -> bool {
+        self.http2().iter().any(|known| {
+            // SAFETY: note_http2() was told that there are so many bytes.
+            let known = unsafe { slice::from_raw_parts(known.address, known.length) };
+            known == address
         })
     }
 
-    /// It is. `None` when there is no memory.
-    pub fn note_http2(
-        &self,
-        default_server: *const ngx_http_core_srv_conf_t,
-        port: u16,
-    ) -> Option<()> {
-        let address = Http2 {
-            default_server,
-            port,
-        };
+    /// It is, at the address of so many bytes. `None` when there is no memory.
+    ///
+    /// # Safety
+    /// The address must live as long as the configuration.
+    pub unsafe fn note_http2(&self, address: *const u8, length: usize) -> Option<()> {
+        let address = Http2 { address, length };
         // SAFETY: an array of these, made by create().
         unsafe { pool::push(self.http2, address) }.map(|_| ())
     }

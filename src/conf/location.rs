@@ -142,7 +142,7 @@ impl LocationConf {
     }
 
     /// The directive that sets a field here, written at this level or around it.
-    fn note(&self, field: usize) -> Option<&Note> {
+    pub(super) fn note(&self, field: usize) -> Option<&Note> {
         self.with_above()
             .find_map(|level| level.notes().find(|note| note.field == field))
     }

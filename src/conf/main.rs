@@ -5,8 +5,8 @@ use core::ffi::c_void;
 use core::ptr;
 
 use nginx_sys::{
-    ngx_array_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_core_srv_conf_t,
-    ngx_http_handler_pt, ngx_http_module, ngx_int_t, ngx_pcalloc, ngx_str_t,
+    ngx_array_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_handler_pt,
+    ngx_http_module, ngx_int_t, ngx_pcalloc, ngx_str_t,
 };
 
 use super::LocationConf;
@@ -37,11 +37,10 @@ pub struct MainConf {
 }
 
 /// An address at which a server has `websocket_http2 on`.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 pub(super) struct Http2 {
-    pub default_server: *const ngx_http_core_srv_conf_t,
-    /// 0 for a unix socket.
-    pub port: u16,
+    pub address: *const u8,
+    pub length: usize,
 }
 
 /// Functions of nginx's phases, where something stands in front of them.

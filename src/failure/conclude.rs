@@ -234,6 +234,13 @@ fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
         let version = Seen::Version(attempt::line(r).version);
         return see(r, attempt, format_args!("{version}"));
     }
+    if cause == Cause::LocalWebsocketOff {
+        let off = match http2::refused(r) {
+            Some(http2::Off::Server) => "\"websocket_http2\" is off in its server",
+            _ => "\"websocket\" is off in its location",
+        };
+        return see(r, attempt, format_args!("extended CONNECT, and {off}"));
+    }
     let evidence = Evidence {
         path: Some(Address(r.target()).path()),
         location: r.redirect(),

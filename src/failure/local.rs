@@ -1,8 +1,8 @@
 //! What nginx has answered by itself, and why.
 
 use nginx_sys::{
-    NGX_HTTP_BAD_REQUEST, NGX_HTTP_NOT_IMPLEMENTED, NGX_HTTP_REQUEST_HEADER_TOO_LARGE,
-    NGX_HTTP_TO_HTTPS, NGX_HTTPS_CERT_ERROR, NGX_HTTPS_NO_CERT, ngx_uint_t,
+    NGX_HTTP_BAD_REQUEST, NGX_HTTP_REQUEST_HEADER_TOO_LARGE, NGX_HTTP_TO_HTTPS,
+    NGX_HTTPS_CERT_ERROR, NGX_HTTPS_NO_CERT, ngx_uint_t,
 };
 use websocket_protocol::Cause;
 
@@ -13,8 +13,8 @@ use crate::request::Attempt;
 
 /// The cause behind this status, which nginx itself has decided for a handshake.
 pub fn cause(r: Request<'_>, status: ngx_uint_t) -> Option<Cause> {
-    if status == NGX_HTTP_NOT_IMPLEMENTED as ngx_uint_t && http2::is_connect(r) {
-        return Some(Cause::OverHttp2);
+    if http2::refused(r).is_some() {
+        return Some(Cause::LocalWebsocketOff);
     }
     if status != NGX_HTTP_BAD_REQUEST as ngx_uint_t {
         return Cause::from_local_status(u16::try_from(status).ok()?);

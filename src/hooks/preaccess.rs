@@ -27,8 +27,10 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     let r = unsafe { Request::new(r) };
     let conf = LocationConf::of(r);
     // Whatever it is answered with, a client would take it for a tunnel if it went well.
-    if !conf.is_on() && !r.is_error_page() && http2::is_connect(r) {
-        return http2::NOT_IMPLEMENTED;
+    if !conf.is_on() && !r.is_error_page() {
+        if let Some(answer) = http2::refuse(r) {
+            return answer;
+        }
     }
     let arrival = arrive::of_main(r);
     // It is not to ask anybody for anything on the way. A location without a handler may lead to another.

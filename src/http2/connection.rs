@@ -4,18 +4,18 @@ use core::ffi::c_void;
 use core::{ptr, slice};
 
 use nginx_sys::{
-    NGX_AGAIN, NGX_ERROR, NGX_LOG_INFO, ngx_connection_t, ngx_http_v2_connection_t,
-    ngx_pool_cleanup_add, ngx_post_event, ngx_posted_next_events, off_t, u_char,
+    NGX_AGAIN, NGX_ERROR, ngx_connection_t, ngx_event_t, ngx_http_v2_connection_t,
+    ngx_pool_cleanup_add, ngx_post_event, ngx_posted_events, ngx_posted_next_events, off_t, u_char,
 };
-use websocket_protocol::http2::{Cut, Cutter, Data, settings, window_update};
+use websocket_protocol::http2::{Cut, Cutter, Data, nothing, settings, window_update};
 
 use super::bytes::Bytes;
 use super::frames::Frames;
 use super::functions::Recv;
 use super::parser::Place;
+use super::patience::Patience;
 use super::replace::replace;
 use super::stream::Stream;
-use crate::nginx::log;
 
 /// What there is beside nginx's own connection. It lives in that one's memory.
 pub struct Connection {
@@ -24,8 +24,9 @@ pub struct Connection {
     cutter: Cutter,
     /// Bytes that came and are not cut.
     held: Bytes,
-    /// They can't be without more.
+    /// They can't be without more, for which nginx does not wait for ever.
     is_short: bool,
+    patience: Patience,
     /// What nginx is to get before anything else.
     reply: Bytes,
     /// The stream that this opens, and whether its client sends nothing behind it.
@@ -98,6 +99,7 @@ impl Connection {
                 },
                 held: Bytes::new(),
                 is_short: false,
+                patience: Patience::new(c, Some(give_up)),
                 reply: Bytes::new(),
                 announced: None,
                 streams: ptr::null_mut(),
@@ -165,11 +167,10 @@ impl Connection {
                 self.held.clear();
                 continue;
             };
-            if place.is_empty() {
-                return ERROR;
-            }
             let mut come = held;
-            if held == 0 || self.is_short {
+            if place.is_empty() {
+                self.patience.is_over = true;
+            } else if held == 0 || self.is_short && !self.patience.is_over {
                 // SAFETY: the connection is open, and there is so much room.
                 let count = unsafe { (self.original)(self.c, place.as_mut_ptr(), place.len()) };
                 match usize::try_from(count) {
@@ -182,7 +183,9 @@ impl Connection {
             }
             self.held.clear();
             self.is_short = false;
-            if let Some(count) = self.cut(room, come) {
+            let count = self.cut(room, come);
+            self.patience.watch(self.c, self.is_short);
+            if let Some(count) = count {
                 return count;
             }
         }
@@ -197,14 +200,29 @@ impl Connection {
         loop {
             let bytes = room.get(at..come).unwrap_or_default();
             let mut cutter = self.cutter;
-            let cut = cutter.next(bytes, |stream| self.stream(stream).is_some());
+            let mut cut = cutter.next(bytes, |stream| self.stream(stream).is_some());
+            if self.patience.is_over && cut == Cut::More {
+                self.patience.is_over = false;
+                cut = cutter.give_up(bytes);
+            }
             self.cutter = cutter;
             let size = cut.size();
             let behind = bytes.get(size..).unwrap_or_default();
             match cut {
                 Cut::Data(data) => {
-                    if !self.take(data) {
-                        return Some(ERROR);
+                    match self.take(data) {
+                        Taken::All => {}
+                        Taken::Flood => {
+                            // SAFETY: it is read, so it is open.
+                            let log = unsafe { (*self.c).log };
+                            let is_told = self.reply.append(&nothing(), log).is_ok();
+                            return Some(if is_told {
+                                self.give_reply(room)
+                            } else {
+                                ERROR
+                            });
+                        }
+                        Taken::Broken => return Some(ERROR),
                     }
                     at += size;
                     continue;
@@ -284,8 +302,8 @@ impl Connection {
         None
     }
 
-    /// Gives a stream what is its. `false`: the connection is to end.
-    fn take(&mut self, data: Data<'_>) -> bool {
+    /// Gives a stream what is its.
+    fn take(&mut self, data: Data<'_>) -> Taken {
         let h2c = self.h2c();
         let length = data.payload.len() + data.padding as usize;
         // SAFETY: the connection is open. nginx counts all of it so.
@@ -293,28 +311,34 @@ impl Connection {
             (*h2c).total_bytes += data.size as off_t;
             (*h2c).payload_bytes += data.payload.len() as off_t;
             if (*h2c).total_bytes / 8 > (*h2c).payload_bytes + FLOOD {
-                let text = format_args!("http2 flood detected");
-                log::cycle((*self.c).log, NGX_LOG_INFO, text);
-                return false;
+                return Taken::Flood;
             }
-            let Some(left) = (*h2c).recv_window.checked_sub(length) else {
-                return false;
-            };
+            // No frame is as large as what nginx leaves of it.
+            let left = (*h2c).recv_window.saturating_sub(length);
             (*h2c).recv_window = left;
             if left < WINDOW / 4 {
                 (*h2c).recv_window = WINDOW;
                 let update = window_update(0, (WINDOW - left) as u32);
                 if Self::queue(self, &update).is_none() {
-                    return false;
+                    return Taken::Broken;
                 }
             }
         }
         match self.stream(data.stream) {
             // SAFETY: a stream of the list is alive.
-            Some(stream) => unsafe { Stream::come(stream, data) },
-            None => true,
+            Some(stream) if !unsafe { Stream::come(stream, data) } => Taken::Broken,
+            _ => Taken::All,
         }
     }
+}
+
+/// What has become of a DATA frame.
+enum Taken {
+    All,
+    /// There is too much of no use. nginx ends the connection for that, when it gets the next bytes.
+    Flood,
+    /// The connection is to end.
+    Broken,
 }
 
 /// What nginx lets by beyond eight times of what is of use.
@@ -340,10 +364,24 @@ unsafe extern "C" fn recv(c: *mut ngx_connection_t, room: *mut u_char, size: usi
     }
 }
 
+/// A block that is held back is late.
+unsafe extern "C" fn give_up(event: *mut ngx_event_t) {
+    // SAFETY: the timer's connection is open: it goes with that.
+    unsafe {
+        let c = (*event).data.cast::<ngx_connection_t>();
+        if let Some(this) = Connection::of(c) {
+            (*this).patience.is_over = true;
+            (*this).set_ready();
+            ngx_post_event((*c).read, &raw mut ngx_posted_events);
+        }
+    }
+}
+
 /// The connection's memory goes, when its streams are gone.
 unsafe extern "C" fn clean_up(this: *mut c_void) {
     // SAFETY: join() made it.
     let this = unsafe { &mut *this.cast::<Connection>() };
     this.held.clear();
     this.reply.clear();
+    this.patience.end();
 }

@@ -5,20 +5,17 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use nginx_sys::{
-    NGX_ERROR, NGX_LOG_WARN, NGX_OK, NGX_USE_CLEAR_EVENT, ngx_array_t, ngx_conf_t,
-    ngx_connection_t, ngx_cycle_t, ngx_event_flags, ngx_event_t, ngx_http_addr_conf_t,
-    ngx_http_conf_addr_t, ngx_http_conf_port_t, ngx_http_connection_t, ngx_http_core_main_conf_t,
-    ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_http_in_addr_t, ngx_http_in6_addr_t,
-    ngx_http_init_connection, ngx_http_port_t, ngx_http_v2_connection_t, ngx_int_t,
-    ngx_listening_t, u_char,
+    NGX_ERROR, NGX_LOG_WARN, NGX_OK, NGX_USE_CLEAR_EVENT, ngx_connection_t, ngx_cycle_t,
+    ngx_event_flags, ngx_event_t, ngx_http_connection_t, ngx_http_init_connection,
+    ngx_http_v2_connection_t, ngx_int_t, ngx_io, ngx_listening_t, u_char,
 };
 
 use super::connection::Connection;
-use super::frames;
 use super::functions::{self, Recv};
 use super::parser::{self, Place};
-use crate::conf::{LocationConf, MainConf};
-use crate::nginx::{conf, log, pool};
+use super::{address, frames};
+use crate::conf::MainConf;
+use crate::nginx::log;
 
 /// nginx's function for the first bytes of a connection with TLS, and for the end of its handshake. It has one of each.
 static READ: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
@@ -26,34 +23,6 @@ static HANDSHAKEN: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
 
 type ReadHandler = unsafe extern "C" fn(*mut ngx_event_t);
 type ConnectionHandler = unsafe extern "C" fn(*mut ngx_connection_t);
-
-/// Notes which default servers stand for addresses of which a server has `websocket_http2 on`: nginx is about to forget
-/// which servers an address has. `None` without memory.
-///
-/// # Safety
-/// `cf` must be in the http context, with all levels merged.
-pub unsafe fn arrange(cf: *mut ngx_conf_t, main: &MainConf) -> Option<()> {
-    // SAFETY: the caller vouches for cf; `ports` is NULL or an array of ports, each with its addresses and theirs with
-    // servers.
-    unsafe {
-        let core = conf::main(cf, ngx_http_core_module.ctx_index);
-        let ports = (*core.cast::<ngx_http_core_main_conf_t>()).ports;
-        for port in pool::elements::<ngx_http_conf_port_t>(ports) {
-            let addresses: *const ngx_array_t = &raw const port.addrs;
-            for address in pool::elements::<ngx_http_conf_addr_t>(addresses.cast_mut()) {
-                let servers: *const ngx_array_t = &raw const address.servers;
-                let servers = pool::elements::<*const ngx_http_core_srv_conf_t>(servers.cast_mut());
-                if servers
-                    .iter()
-                    .any(|&server| LocationConf::of_server(server).is_http2())
-                {
-                    main.note_http2(address.default_server, port.port)?;
-                }
-            }
-        }
-    }
-    Some(())
-}
 
 /// `init_process`: stands at the listening sockets where a server wants it.
 ///
@@ -88,7 +57,7 @@ pub unsafe fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
                     .is_some_and(|handler| ptr::fn_addr_eq(handler, init))
             {
                 socket.handler = Some(accepted);
-                if let Some(address) = address(socket) {
+                if let Some(address) = address::first(socket) {
                     parser::learn(cycle, functions, address);
                 }
             }
@@ -105,24 +74,6 @@ pub fn stands_at(socket: &ngx_listening_t) -> bool {
         .is_some_and(|handler| ptr::fn_addr_eq(handler, ours))
 }
 
-/// An address of a listening socket.
-///
-/// # Safety
-/// It must be one of nginx's http module.
-unsafe fn address(socket: &ngx_listening_t) -> Option<*mut ngx_http_addr_conf_t> {
-    // SAFETY: the caller vouches for the socket, which has one address at least.
-    unsafe {
-        let port = socket.servers.cast::<ngx_http_port_t>().as_ref()?;
-        let is_inet6 =
-            i32::from((*socket.sockaddr.cast::<libc::sockaddr>()).sa_family) == libc::AF_INET6;
-        Some(if is_inet6 {
-            &raw mut (*port.addrs.cast::<ngx_http_in6_addr_t>()).conf
-        } else {
-            &raw mut (*port.addrs.cast::<ngx_http_in_addr_t>()).conf
-        })
-    }
-}
-
 /// A connection has come.
 unsafe extern "C" fn accepted(c: *mut ngx_connection_t) {
     // SAFETY: nginx gives a connection that is open.
@@ -131,7 +82,7 @@ unsafe extern "C" fn accepted(c: *mut ngx_connection_t) {
         if is_closed(c) {
             return;
         }
-        let Some(hc) = http_connection(c).filter(|&hc| is_wanted(c, hc)) else {
+        let Some(hc) = http_connection(c).filter(|&hc| address::is_wanted(c, hc)) else {
             return;
         };
         if !(*c).ssl.is_null() {
@@ -139,6 +90,10 @@ unsafe extern "C" fn accepted(c: *mut ngx_connection_t) {
             look(c);
         } else if (*hc).ssl() != 0 {
             stand_before_tls(c);
+        } else if is_http2(c) {
+            join_late(c);
+        } else if is_read_by(c, usual_recv(c)) {
+            (*c).recv = Some(plain_recv);
         }
     }
 }
@@ -153,25 +108,7 @@ unsafe fn http_connection(c: *mut ngx_connection_t) -> Option<*mut ngx_http_conn
         if is_http2(c) {
             return Some((*(*c).data.cast::<ngx_http_v2_connection_t>()).http_connection);
         }
-        let is_through = (*c).ssl.as_ref().is_some_and(|tls| tls.handshaked() != 0);
-        (!is_through).then(|| (*c).data.cast())
-    }
-}
-
-/// # Safety
-/// Both must be those of a connection that has just come.
-unsafe fn is_wanted(c: *const ngx_connection_t, hc: *const ngx_http_connection_t) -> bool {
-    // SAFETY: the caller vouches for the connection, which has an address with its default server, and the socket
-    // that it came by with its own.
-    unsafe {
-        let server = (*(*hc).addr_conf).default_server;
-        let socket = (*(*c).listening).sockaddr.cast::<libc::sockaddr>();
-        let port = match i32::from((*socket).sa_family) {
-            libc::AF_INET => (*socket.cast::<libc::sockaddr_in>()).sin_port,
-            libc::AF_INET6 => (*socket.cast::<libc::sockaddr_in6>()).sin6_port,
-            _ => 0,
-        };
-        MainConf::of_server(server).wants_http2(server, u16::from_be(port))
+        ((*c).requests == 0).then(|| (*c).data.cast())
     }
 }
 
@@ -239,15 +176,14 @@ unsafe fn look(c: *mut ngx_connection_t) {
     }
 }
 
-/// Its handshake was over at once, and nginx has read what came with it: it is joined where nginx's parser stands at a
-/// place from which that can be done.
+/// nginx has read what came with it: it is joined where nginx's parser stands at a place from which that can be done.
 ///
 /// # Safety
-/// The connection must be open, and have TLS.
+/// The connection must be open. If it has TLS, the handshake must be over.
 unsafe fn join_late(c: *mut ngx_connection_t) {
     // SAFETY: the caller vouches for the connection.
     unsafe {
-        let is_read = is_read_by(c, tls_recv());
+        let is_read = is_read_by(c, usual_recv(c));
         if is_read && is_http2(c) {
             (*c).recv = Some(late_recv);
             if join_here(c, usize::MAX) {
@@ -260,11 +196,11 @@ unsafe fn join_late(c: *mut ngx_connection_t) {
 /// Joins a connection if nginx stands at such a place.
 ///
 /// # Safety
-/// It must be an open connection of HTTP/2 with TLS.
+/// It must be an open connection of HTTP/2.
 unsafe fn join_here(c: *mut ngx_connection_t, room: usize) -> bool {
     // SAFETY: the caller vouches for the connection.
     unsafe {
-        match (tls_recv(), parser::place((*c).data.cast())) {
+        match (usual_recv(c), parser::place((*c).data.cast())) {
             (Some(original), Some(place)) => Connection::join(c, original, place, room),
             _ => false,
         }
@@ -278,9 +214,26 @@ unsafe extern "C" fn late_recv(c: *mut ngx_connection_t, room: *mut u_char, size
         let recv = if join_here(c, size) {
             (*c).recv
         } else {
-            tls_recv()
+            usual_recv(c)
         };
         recv.map_or(NGX_ERROR as isize, |recv| recv(c, room, size))
+    }
+}
+
+/// The first bytes of a connection without TLS. nginx itself looks whether they are HTTP/2 (prior knowledge, RFC 9113
+/// section 3.3), and from 1.25.1 on it has read some of that then.
+unsafe extern "C" fn plain_recv(c: *mut ngx_connection_t, room: *mut u_char, size: usize) -> isize {
+    // SAFETY: nginx reads an open connection, into room of this size.
+    unsafe {
+        if is_http2(c) {
+            (*c).recv = Some(late_recv);
+            return late_recv(c, room, size);
+        }
+        let usual = usual_recv(c);
+        if (*c).requests > 0 {
+            (*c).recv = usual;
+        }
+        usual.map_or(NGX_ERROR as isize, |recv| recv(c, room, size))
     }
 }
 
@@ -298,7 +251,7 @@ unsafe extern "C" fn handshaken(c: *mut ngx_connection_t) {
     // SAFETY: nginx gives a connection that is open, and what stood there was such a handler.
     unsafe {
         let original: ConnectionHandler = mem::transmute(HANDSHAKEN.load(Ordering::Relaxed));
-        if is_read_by(c, tls_recv()) {
+        if is_read_by(c, usual_recv(c)) {
             (*c).recv = Some(first_recv);
         }
         original(c);
@@ -307,11 +260,11 @@ unsafe extern "C" fn handshaken(c: *mut ngx_connection_t) {
 
 /// The first bytes behind a handshake.
 unsafe extern "C" fn first_recv(c: *mut ngx_connection_t, room: *mut u_char, size: usize) -> isize {
-    let Some(original) = tls_recv() else {
-        return NGX_ERROR as isize;
-    };
     // SAFETY: nginx reads an open connection, into room of this size.
     unsafe {
+        let Some(original) = usual_recv(c) else {
+            return NGX_ERROR as isize;
+        };
         (*c).recv = Some(original);
         if is_http2(c) && size >= LEAST {
             Connection::join(c, original, Place::Start, size);
@@ -324,8 +277,19 @@ unsafe extern "C" fn first_recv(c: *mut ngx_connection_t, room: *mut u_char, siz
 /// With less room than this (`http2_recv_buffer_size`) a connection is left alone.
 const LEAST: usize = 4 << 10;
 
-fn tls_recv() -> Option<Recv> {
-    functions::get()?.ssl_recv
+/// How nginx reads it.
+///
+/// # Safety
+/// The connection must be open.
+unsafe fn usual_recv(c: *const ngx_connection_t) -> Option<Recv> {
+    // SAFETY: the caller vouches for the connection; nginx has chosen its functions before there is one.
+    unsafe {
+        if (*c).ssl.is_null() {
+            ngx_io.recv
+        } else {
+            functions::get()?.ssl_recv
+        }
+    }
 }
 
 /// # Safety

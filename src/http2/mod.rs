@@ -4,6 +4,7 @@
 //! [`doorway`] finds the connections, [`connection`] stands between one and nginx, [`stream`] is a tunnel's end
 //! of it.
 
+mod address;
 mod bytes;
 mod connection;
 mod doorway;
@@ -11,10 +12,13 @@ mod frames;
 mod functions;
 mod hpack;
 mod parser;
+mod patience;
 mod replace;
 mod request;
 mod send;
 mod stream;
 
-pub use doorway::{arrange, init_process, stands_at};
-pub use request::{Answer, NOT_IMPLEMENTED, answer, flush, is_connect, post_read};
+pub use address::arrange;
+pub use doorway::{init_process, stands_at};
+pub use request::{Answer, answer, flush, is_connect, post_read, refuse, refused};
+pub use stream::Off;

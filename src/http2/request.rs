@@ -11,7 +11,7 @@ use nginx_sys::{
 use super::connection::Connection;
 use super::frames;
 use super::send::send;
-use super::stream::Stream;
+use super::stream::{Off, Stream};
 use crate::conf::LocationConf;
 use crate::nginx::{Request, headers, string};
 
@@ -19,7 +19,7 @@ const PASS: ngx_int_t = NGX_DECLINED as ngx_int_t;
 const NO_MEMORY: ngx_int_t = NGX_ERROR as ngx_int_t;
 
 /// What a CONNECT is answered where there is no tunnel to be had (RFC 9220 section 3 for HTTP/3).
-pub const NOT_IMPLEMENTED: ngx_int_t = NGX_HTTP_NOT_IMPLEMENTED as ngx_int_t;
+const NOT_IMPLEMENTED: ngx_int_t = NGX_HTTP_NOT_IMPLEMENTED as ngx_int_t;
 
 /// The smallest window of a tunnel.
 const WINDOW: usize = 64 << 10;
@@ -39,9 +39,9 @@ pub unsafe extern "C" fn post_read(r: *mut ngx_http_request_t) -> ngx_int_t {
             &raw mut (*connection).streams,
             &raw mut (*connection).frames,
         );
-        if Stream::join(r, is_last, list, frames).is_none() {
+        let Some(stream) = Stream::join(r, is_last, list, frames) else {
             return NO_MEMORY;
-        }
+        };
         let (upgrade, connection) = (
             add(r, c"upgrade", c"websocket"),
             add(r, c"connection", c"upgrade"),
@@ -52,6 +52,7 @@ pub unsafe extern "C" fn post_read(r: *mut ngx_http_request_t) -> ngx_int_t {
         (*r).headers_in.upgrade = upgrade;
         // The client knows of it by another server of the address.
         if !LocationConf::of(Request::new(r)).is_http2() {
+            (*stream).off = Some(Off::Server);
             return NOT_IMPLEMENTED;
         }
     }
@@ -108,6 +109,20 @@ fn stream_of(r: Request<'_>) -> Option<*mut Stream> {
 /// Whether a request was an extended CONNECT.
 pub fn is_connect(r: Request<'_>) -> bool {
     stream_of(r).is_some()
+}
+
+/// Refuses an extended CONNECT for a location in which WebSocket is off. `None`: it is none.
+pub fn refuse(r: Request<'_>) -> Option<ngx_int_t> {
+    let stream = stream_of(r)?;
+    // SAFETY: the stream of a request that is alive.
+    unsafe { (*stream).off = Some(Off::Location) };
+    Some(NOT_IMPLEMENTED)
+}
+
+/// Why an extended CONNECT was refused, if it was.
+pub fn refused(r: Request<'_>) -> Option<Off> {
+    // SAFETY: the stream of a request that is alive.
+    stream_of(r).and_then(|stream| unsafe { (*stream).off })
 }
 
 /// What is to become of the answer to a request.

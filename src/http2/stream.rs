@@ -16,6 +16,15 @@ use super::frames::{self, Frames};
 const AGAIN: isize = NGX_AGAIN as isize;
 const ERROR: isize = NGX_ERROR as isize;
 
+/// Where WebSocket is turned off.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Off {
+    /// `websocket_http2`
+    Server,
+    /// `websocket`
+    Location,
+}
+
 /// It lives in the request's memory.
 pub struct Stream {
     pub next: *mut Stream,
@@ -31,6 +40,8 @@ pub struct Stream {
     is_last: bool,
     /// It is a tunnel.
     is_open: bool,
+    /// Why it is not to be one.
+    pub off: Option<Off>,
     /// What nginx calls when there is something to read.
     event: ngx_event_handler_pt,
     /// What it calls when there is room.
@@ -51,7 +62,7 @@ impl Stream {
         is_last: bool,
         list: *mut *mut Stream,
         frames: *mut Frames,
-    ) -> Option<()> {
+    ) -> Option<*mut Self> {
         // SAFETY: the caller vouches for all of them.
         unsafe {
             let cleanup = ngx_pool_cleanup_add((*r).pool, size_of::<Self>()).as_mut()?;
@@ -69,6 +80,7 @@ impl Stream {
                 come: Bytes::new(),
                 is_last,
                 is_open: false,
+                off: None,
                 event: None,
                 room: None,
                 out: mem::zeroed(),
@@ -79,8 +91,8 @@ impl Stream {
             if !is_last {
                 (*stream).set_in_closed(0);
             }
+            Some(this)
         }
-        Some(())
     }
 
     /// That of a request, if it has one.

@@ -23,7 +23,7 @@ fn no_answer_without_a_tunnel_is_2xx() {
             "/upstream",
             "502 /upstream http2 failed upstream-not-websocket",
         ),
-        ("/off", "501 /off http2 rejected over-http2"),
+        ("/off", "501 /off http2 rejected local-websocket-off"),
         ("/fine", "502 /fine "),
         ("/moved", "301 /moved "),
         ("/denied", "403 /denied http2 rejected "),

@@ -1,9 +1,9 @@
 //! Clients that break the rules of HTTP/2: nginx says so as it does of other requests, and others are not held up.
 
-use nginx_tests::http2::session::Session;
+use nginx_tests::http2::session::{CONTINUATION, Session};
 use nginx_tests::{Certificate, Frame, ScriptedBackend};
 
-use crate::case::{PROXIES, connected, server};
+use crate::case::{PROXIES, connected, http, server};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -148,6 +148,64 @@ fn a_small_block_of_large_fields_ends_the_connection() {
     session.frame(HEADERS, END_HEADERS, stream, &bomb);
     session.wait(|session| session.is_closed || session.goes_away);
     nginx.stop();
+}
+
+/// nginx's own time for a block begins when it gets what there is.
+#[test]
+fn a_block_that_does_not_come_to_its_end_is_waited_for_as_others_are() {
+    let certificate = Certificate::localhost();
+    let backend = ScriptedBackend::standard();
+    let text = format!("client_header_timeout 1s; {PROXIES}");
+    let nginx = server(&certificate, &backend, text).start();
+    let mut session = Session::ready(nginx.port(), &certificate);
+    let tunnel = session.establish("/chat");
+    let late = session.stream();
+    let block = session.block(&[(":method", "CONNECT"), (":protocol", "websocket")]);
+    session.frame(HEADERS, 0, late, &block);
+    session.wait(|session| session.of(late).reset.is_some() || session.of(late).status.is_some());
+    // It goes on behind it as it does behind that of a plain request.
+    let rest = session.block(&[("x-own", "value")]);
+    session.frame(CONTINUATION, END_HEADERS, late, &rest);
+    session.echo(tunnel, Frame::text("hello"));
+    assert!(!session.goes_away && !session.is_closed);
+}
+
+#[test]
+fn a_block_that_is_larger_than_what_nginx_reads_at_once_is_nginxs() {
+    let certificate = Certificate::localhost();
+    let backend = ScriptedBackend::standard();
+    let nginx = http(
+        &certificate,
+        &backend,
+        format!(
+            "websocket on; websocket_http2 on; http2_recv_buffer_size 1k;
+            server {{ listen 127.0.0.1:%PORT% ssl http2; server_name localhost; {PROXIES} }}"
+        ),
+    )
+    .start();
+    let mut session = Session::connect(nginx.port(), &certificate);
+    let value = "v".repeat(3000);
+    for _ in 0..3 {
+        let stream = session.open_with("/chat", &[("x-large", &value)]);
+        assert_eq!(session.status(stream), 400);
+    }
+    let plain = session.get("/plain");
+    assert_eq!(session.body(plain), b"plain");
+}
+
+#[test]
+fn frames_of_no_use_are_a_flood_as_they_are_elsewhere() {
+    let backend = ScriptedBackend::standard();
+    let (_nginx, mut session) = connected(&backend, PROXIES);
+    let tunnel = session.establish("/chat");
+    // nginx takes a mebibyte of what is used, eight times.
+    let empty = [0, 0, 0, DATA, 0, 0, 0, 0, tunnel as u8].repeat(8 << 10);
+    for _ in 0..(8 << 20) / empty.len() {
+        session.send(&empty);
+    }
+    session.echo(tunnel, Frame::text("hello"));
+    session.send(&empty);
+    session.wait(|session| session.goes_away);
 }
 
 #[test]

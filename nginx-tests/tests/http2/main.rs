@@ -4,6 +4,7 @@ mod answers;
 mod blocks;
 mod browser;
 mod case;
+mod cleartext;
 mod clients;
 mod ends;
 mod hostile;

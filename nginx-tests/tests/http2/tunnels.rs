@@ -84,7 +84,7 @@ fn it_is_told_of_only_where_a_server_has_it() {
     let stream = session.open("/chat");
     assert_eq!(session.status(stream), 501);
     let outcomes = nginx.wait_for_access("outcome.log", 3);
-    assert_eq!(outcomes[2], "501 /chat http2 rejected over-http2 ");
+    assert_eq!(outcomes[2], "501 /chat http2 rejected local-websocket-off ");
     assert_eq!(backend.connections(), 2);
     let other = session.request(
         &[

@@ -119,6 +119,16 @@ impl Cutter {
         }
     }
 
+    /// The block of which [`Cut::More`] was to come is the server's as it is, with what follows of it.
+    pub fn give_up<'a>(&mut self, bytes: &'a [u8]) -> Cut<'a> {
+        match (self.state, FrameHeader::read(bytes)) {
+            (State::Boundary, Some(header)) if header.kind == Kind::HEADERS => {
+                self.pass(bytes, header)
+            }
+            _ => Cut::More,
+        }
+    }
+
     /// A piece of a frame, or a block.
     fn one<'a>(&mut self, bytes: &'a [u8], is_ours: &impl Fn(u32) -> bool) -> Cut<'a> {
         if bytes.is_empty() {

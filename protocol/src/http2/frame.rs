@@ -26,12 +26,16 @@ impl Kind {
     pub const RST_STREAM: Self = Self(0x3);
     /// Settings of the connection.
     pub const SETTINGS: Self = Self(0x4);
+    /// A question, and its answer.
+    pub const PING: Self = Self(0x6);
     /// The end of the connection for new streams.
     pub const GOAWAY: Self = Self(0x7);
     /// Room for more DATA.
     pub const WINDOW_UPDATE: Self = Self(0x8);
     /// More of a header block.
     pub const CONTINUATION: Self = Self(0x9);
+    /// None that there is.
+    pub const UNKNOWN: Self = Self(0xff);
 }
 
 /// Why a stream or a connection ends (RFC 9113 section 7).
@@ -114,6 +118,17 @@ pub fn go_away(last: u32, error: Error) -> [u8; 17] {
     with_payload(Kind::GOAWAY, 0, [a, b, c, d, e, f, g, h])
 }
 
+/// A frame of a type that nobody knows, which is ignored (RFC 9113 section 4.1).
+pub const fn nothing() -> [u8; FrameHeader::SIZE] {
+    FrameHeader {
+        length: 0,
+        kind: Kind::UNKNOWN,
+        flags: 0,
+        stream: 0,
+    }
+    .bytes()
+}
+
 /// What stands in front of the whole header block of a request without a body.
 pub const fn header_frame(stream: u32, length: u32) -> [u8; FrameHeader::SIZE] {
     FrameHeader {
@@ -194,5 +209,6 @@ mod tests {
             [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0]
         );
         assert_eq!(header_frame(9, 300), [0, 1, 44, 1, 5, 0, 0, 0, 9]);
+        assert_eq!(nothing(), [0, 0, 0, 0xff, 0, 0, 0, 0, 0]);
     }
 }

@@ -15,5 +15,7 @@ mod window;
 pub use block::Block;
 pub use connect::{BROKEN_BLOCK, KEY_SIZE, Table, asks_for_websocket, rewrite, rewritten_size};
 pub use cut::{Cut, Cutter, Data};
-pub use frame::{Error, FrameHeader, Kind, go_away, header_frame, reset, settings, window_update};
+pub use frame::{
+    Error, FrameHeader, Kind, go_away, header_frame, nothing, reset, settings, window_update,
+};
 pub use window::{Overrun, ReceiveWindow};

@@ -169,6 +169,33 @@ fn a_block_that_is_too_long_is_the_servers() {
 }
 
 #[test]
+fn a_block_that_does_not_come_to_its_end_can_be_given_up() {
+    let whole = frame(Kind::HEADERS, 0, 3, CONNECT);
+    let more = frame(Kind::CONTINUATION, END, 3, b"\x82");
+    let next = frame(Kind::HEADERS, END, 5, CONNECT);
+    for end in FrameHeader::SIZE..=whole.len() {
+        let mut cutter = at_boundary();
+        let (come, rest) = whole.split_at(end);
+        assert_eq!(cutter.next(come, |_| true), Cut::More);
+        assert_eq!(cutter.give_up(come), Cut::Theirs(come));
+        let rest = [rest, &more].concat();
+        let bytes = [&rest[..], &next].concat();
+        assert_eq!(cutter.next(&bytes, |_| true), Cut::Theirs(&rest));
+        assert!(matches!(cutter.next(&next, |_| true), Cut::Block(_)));
+    }
+}
+
+#[test]
+fn nothing_but_a_block_is_given_up() {
+    let mut cutter = at_boundary();
+    let data = frame(Kind::DATA, FrameHeader::PADDED, 3, b"\x01ab");
+    for bytes in [&data[..FrameHeader::SIZE], &data[..3], b""] {
+        assert_eq!(cutter.give_up(bytes), Cut::More);
+    }
+    assert_eq!(cutter.state, State::Boundary);
+}
+
+#[test]
 fn data_of_a_tunnel_is_cut_out() {
     let bytes = [
         frame(Kind::DATA, 0, 1, b"hello"),
