@@ -103,12 +103,17 @@ impl Daemon {
         });
     }
 
-    /// Ends one of its workers by SIGKILL.
+    /// Ends one of its workers by SIGKILL, and waits until it is gone.
+    #[track_caller]
     pub fn kill_a_worker(&self) {
-        if let Some(pid) = self.children().first() {
-            // It may just have ended.
-            let _ = kill_process(as_pid(*pid), Signal::KILL);
-        }
+        let Some(&pid) = self.children().first() else {
+            return;
+        };
+        // It may just have ended.
+        let _ = kill_process(as_pid(pid), Signal::KILL);
+        wait_until("a killed worker to be gone", || {
+            !self.children().contains(&pid)
+        });
     }
 
     /// How many workers it has.
