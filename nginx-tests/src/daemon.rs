@@ -62,7 +62,10 @@ impl Daemon {
             .replace("daemon off", "daemon on")
             .replace("nginx.pid", "daemon.pid")
             .replace("error.log", "daemon.log");
-        fs::write(self.directory.join("daemon.conf"), config).unwrap();
+        // As a whole: the daemon may be about to read it.
+        let [path, new] = ["daemon.conf", "daemon.new"].map(|name| self.directory.join(name));
+        fs::write(&new, config).unwrap();
+        fs::rename(new, path).unwrap();
     }
 
     /// Has another binary started, and waits until its worker is there.
