@@ -199,7 +199,7 @@ lint() (
 
 # The oldest Rust that Cargo.toml allows, which is Debian 13's.
 oldest_rust() (
-    if ! have rustup || ! logged oldest-rust rustup toolchain install "$RUST_MINIMUM" --profile minimal; then
+    if ! have rustup || ! logged oldest-rust timeout 300 rustup toolchain install "$RUST_MINIMUM" --profile minimal; then
         say "no Rust $RUST_MINIMUM: whether it takes the sources is not tried."
         return
     fi
