@@ -96,7 +96,13 @@ fn nothing_breaks_and_nothing_is_left() {
         (tunnels.active, tunnels.listed) == (0, 0)
     });
     let tunnels = Tunnels::of(&nginx);
-    assert_eq!(tunnels.established, tunnels.closed, "{tunnels:?}");
+    // The end of those that a worker was just taking in when it was killed is counted nowhere.
+    let uncounted = tunnels.established.checked_sub(tunnels.closed);
+    let most = kills.count() as u64 * run.clients;
+    assert!(
+        uncounted.is_some_and(|uncounted| uncounted <= most),
+        "{tunnels:?}"
+    );
     eprintln!("{}\n{tunnels:?}", world.tally());
     // Fails on what alarms in the error log, and if something holds nginx.
     nginx.stop();
