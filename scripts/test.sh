@@ -16,8 +16,9 @@ Usage: scripts/test.sh [--all | --applications] [-- ARGUMENTS]
 Checks imports, formatting and lints, runs the unit tests, builds the module for the
 installed nginx and runs the end-to-end tests on it.
 
-  --all         end-to-end also on the nginx of Debian 13 and of Debian testing,
-                in minimal roots that stay under target/roots (needs root), on
+  --all         whether the oldest Rust that is allowed takes the sources, if rustup
+                has it; end-to-end also on the nginx of Debian 13 and of Debian
+                testing, in minimal roots that stay under target/roots (needs root), on
                 an nginx that has the module compiled in, in part on nginx 1.28 with
                 either libc (scripts/matrix.sh), and in part under valgrind and
                 AddressSanitizer; and some inputs of each fuzz target, and unit tests
@@ -62,6 +63,7 @@ main() {
     stage 'unit tests' cargo test "${FLAGS[@]}" -p websocket-protocol -p websocket-zone -p websocket-status -p check-websocket
     on_installed "$@"
     if [ -n "$all" ]; then
+        stage "Rust $RUST_MINIMUM" oldest_rust
         for release in "${OTHER_RELEASES[@]}"; do
             on_release "$release" "$@"
         done
@@ -194,6 +196,19 @@ lint() (
     # standard library that the other programs use has a panic handler too.
     cargo clippy "${FLAGS[@]}" -p ngx-http-websocket-module --all-targets -- -D warnings
     cargo clippy "${FLAGS[@]}" --workspace --exclude ngx-http-websocket-module --all-targets -- -D warnings
+)
+
+# The oldest Rust that Cargo.toml allows, which is Debian 13's.
+oldest_rust() (
+    if ! have rustup || ! logged oldest-rust timeout 300 rustup toolchain install "$RUST_MINIMUM" --profile minimal; then
+        say "no Rust $RUST_MINIMUM: whether it takes the sources is not tried."
+        return
+    fi
+    settings=$("$ROOT/scripts/build.sh" --env)
+    eval "$settings"
+    export RUSTUP_TOOLCHAIN=$RUST_MINIMUM CARGO_TARGET_DIR=$TARGET/oldest-rust
+    cargo check "${FLAGS[@]}" --quiet -p ngx-http-websocket-module
+    cargo check "${FLAGS[@]}" --quiet -p check-websocket
 )
 
 on_installed() {

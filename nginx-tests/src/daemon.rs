@@ -62,7 +62,10 @@ impl Daemon {
             .replace("daemon off", "daemon on")
             .replace("nginx.pid", "daemon.pid")
             .replace("error.log", "daemon.log");
-        fs::write(self.directory.join("daemon.conf"), config).unwrap();
+        // As a whole: the daemon may be about to read it.
+        let [path, new] = ["daemon.conf", "daemon.new"].map(|name| self.directory.join(name));
+        fs::write(&new, config).unwrap();
+        fs::rename(new, path).unwrap();
     }
 
     /// Has another binary started, and waits until its worker is there.
@@ -103,12 +106,17 @@ impl Daemon {
         });
     }
 
-    /// Ends one of its workers by SIGKILL.
+    /// Ends one of its workers by SIGKILL, and waits until it is gone.
+    #[track_caller]
     pub fn kill_a_worker(&self) {
-        if let Some(pid) = self.children().first() {
-            // It may just have ended.
-            let _ = kill_process(as_pid(*pid), Signal::KILL);
-        }
+        let Some(&pid) = self.children().first() else {
+            return;
+        };
+        // It may just have ended.
+        let _ = kill_process(as_pid(pid), Signal::KILL);
+        wait_until("a killed worker to be gone", || {
+            !self.children().contains(&pid)
+        });
     }
 
     /// How many workers it has.

@@ -36,6 +36,7 @@ pub mod project;
 pub mod resolver;
 pub mod schema;
 pub mod tls;
+pub mod tunnels;
 pub mod wait;
 pub mod wire;
 pub mod workers;

@@ -30,10 +30,13 @@ pub fn adopt(parcel: Parcel, log: *mut ngx_log_t) {
     let message = match Message::read(bytes.bytes()) {
         Ok(message) => message,
         Err(fault) => {
-            let text = format_args!(
-                "websocket handover: a tunnel is lost: its message is wrong: {fault:?}"
+            return log::cycle(
+                log,
+                NGX_LOG_WARN,
+                format_args!(
+                    "websocket handover: a tunnel is lost: its message is wrong: {fault:?}"
+                ),
             );
-            return log::cycle(log, NGX_LOG_WARN, text);
         }
     };
     let client = sockets.client.get();

@@ -192,10 +192,13 @@ unsafe extern "C" fn end(kept: *mut c_void) {
         if let Some(lost) = arrival.as_ref() {
             let summary = turn_away::without_client(&lost.message, lost.socket.take());
             tally::note(false);
-            let text = format_args!(
-                "websocket handover refused: nginx has closed the client's connection; {summary}"
+            log::cycle(
+                (*nginx_sys::ngx_cycle).log,
+                NGX_LOG_NOTICE,
+                format_args!(
+                    "websocket handover refused: nginx has closed the client's connection; {summary}"
+                ),
             );
-            log::cycle((*nginx_sys::ngx_cycle).log, NGX_LOG_NOTICE, text);
         }
         free(arrival);
     }

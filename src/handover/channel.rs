@@ -26,7 +26,7 @@ static FILE: AtomicI32 = AtomicI32::new(-1);
 static GENERATION: AtomicI64 = AtomicI64::new(0);
 
 const _: () = assert!(handover::VERSION == 1, "the variables name the version");
-const VARIABLES: [(&CStr, &AtomicI32); 3] = [
+static VARIABLES: [(&CStr, &AtomicI32); 3] = [
     (c"NGX_WEBSOCKET_HANDOVER_1_SEND", &SEND),
     (c"NGX_WEBSOCKET_HANDOVER_1_RECEIVE", &RECEIVE),
     (c"NGX_WEBSOCKET_HANDOVER_1_FILE", &FILE),

@@ -313,9 +313,11 @@ fn tell() {
             Counted(gone, "tunnel"),
             if stayed == 1 { "stays" } else { "stay" },
         );
-        let text =
-            format_args!("websocket handover: {gone} handed over in {took} ms, {stayed} {stay}");
-        log::cycle(cycle_log(), NGX_LOG_NOTICE, text);
+        log::cycle(
+            cycle_log(),
+            NGX_LOG_NOTICE,
+            format_args!("websocket handover: {gone} handed over in {took} ms, {stayed} {stay}"),
+        );
     }
 }
 

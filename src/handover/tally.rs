@@ -77,7 +77,10 @@ unsafe extern "C" fn tell(event: *mut ngx_event_t) {
         // SAFETY: nginx gives the event of the timer.
         let log = unsafe { (*event).log };
         let adopted = Counted(adopted, "tunnel");
-        let text = format_args!("websocket handover: {adopted} taken over, {refused} refused");
-        log::cycle(log, NGX_LOG_NOTICE, text);
+        log::cycle(
+            log,
+            NGX_LOG_NOTICE,
+            format_args!("websocket handover: {adopted} taken over, {refused} refused"),
+        );
     });
 }

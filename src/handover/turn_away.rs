@@ -28,8 +28,11 @@ pub fn sockets(sockets: Sockets, message: &Message<'_>, log: *mut ngx_log_t, why
     tally::note(false);
     let path = Path(message.request);
     let summary = Account(&rules);
-    let text = format_args!("websocket handover refused: {why}; {path}{summary}");
-    log::cycle(log, NGX_LOG_NOTICE, text);
+    log::cycle(
+        log,
+        NGX_LOG_NOTICE,
+        format_args!("websocket handover refused: {why}; {path}{summary}"),
+    );
 }
 
 /// nginx has closed the client's socket already.

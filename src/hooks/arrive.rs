@@ -70,8 +70,11 @@ pub fn ended(r: Request<'_>) {
 /// Ends a tunnel that may not go on: what its sides are sent is the tunnel's own, and what is answered to its request
 /// goes nowhere.
 fn refuse(r: Request<'_>, arrival: &Arrival, why: fmt::Arguments<'_>) {
-    let text = format_args!("websocket handover refused: {why}");
-    log::request(r, NGX_LOG_NOTICE as ngx_uint_t, text);
+    log::request(
+        r,
+        NGX_LOG_NOTICE as ngx_uint_t,
+        format_args!("websocket handover refused: {why}"),
+    );
     let socket = arrival.socket.take();
     // SAFETY: a request has a connection, and an upstream's is open where it is there.
     let (connection, client, upstream) = unsafe {

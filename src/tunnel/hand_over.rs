@@ -9,7 +9,6 @@ use websocket_protocol::tunnel::{self as rules, Flood, Limits, Saved, Side, Writ
 use super::buffers::Buffer;
 use super::carry::{Handlers, Tunnel, mask, random, told};
 use super::drain::Link;
-use super::pump::Memory;
 use crate::conf::LocationConf;
 use crate::nginx::clock::now;
 
@@ -34,8 +33,8 @@ impl Tunnel {
         let unsent = (from_client.len(), from_upstream.len());
         let is_resumed = self.rules.resume(saved, unsent, now());
         if !is_resumed
-            || !self.take_in(Side::Client, from_client)
-            || !self.take_in(Side::Upstream, from_upstream)
+            || !self.hold(Side::Client, from_client)
+            || !self.hold(Side::Upstream, from_upstream)
         {
             self.rules.give_up();
         }
@@ -51,26 +50,6 @@ impl Tunnel {
     /// It can't go on.
     pub fn give_up(&mut self) {
         self.rules.give_up();
-    }
-
-    /// `false`: there is no memory.
-    fn take_in(&mut self, from: Side, bytes: &[u8]) -> bool {
-        if bytes.is_empty() {
-            return true;
-        }
-        // SAFETY: the request is alive, so it has a connection with a log.
-        let log = unsafe { (*(*self.r).connection).log };
-        let needed = bytes.len().max(self.conf().buffer_size());
-        let capacity = Memory::of(self.conf()).made_for(needed);
-        let Some(mut buffer) = Buffer::borrow(capacity, log) else {
-            return false;
-        };
-        buffer.append(bytes);
-        match from {
-            Side::Client => self.from_client = Some(buffer),
-            Side::Upstream => self.from_upstream = Some(buffer),
-        }
-        true
     }
 
     /// One that has been [turned away](turn_away): only its account is left.

@@ -53,8 +53,8 @@ impl Socket {
         unsafe { (*self.0.as_ptr()).log }
     }
 
-    /// Whether it is a stream of HTTP/2: its descriptor is one that others share.
-    fn is_stream(self) -> bool {
+    /// Whether it is a stream of HTTP/2: its descriptor is one that others share, and it is closed by halves.
+    pub fn is_stream(self) -> bool {
         // SAFETY: the connection is open, and has its request; an upstream's has that of the client.
         unsafe {
             let connection = self.0.as_ptr();

@@ -180,6 +180,15 @@ impl Tunnel {
 
     /// Takes in bytes that nginx had read before the tunnel began. `false`: there is no memory.
     fn preload(&mut self, from: Side, bytes: &[u8]) -> bool {
+        let is_held = self.hold(from, bytes);
+        if is_held && !bytes.is_empty() {
+            self.rules.received(from, bytes.len(), now());
+        }
+        is_held
+    }
+
+    /// Holds bytes that came from this side before. `false`: there is no memory.
+    pub(super) fn hold(&mut self, from: Side, bytes: &[u8]) -> bool {
         if bytes.is_empty() {
             return true;
         }
@@ -195,7 +204,6 @@ impl Tunnel {
             Side::Client => self.from_client = Some(buffer),
             Side::Upstream => self.from_upstream = Some(buffer),
         }
-        self.rules.received(from, bytes.len(), now());
         true
     }
 

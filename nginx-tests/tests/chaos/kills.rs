@@ -47,6 +47,11 @@ impl<'a> Kills<'a> {
         self.world.count("workers killed");
     }
 
+    /// How many were killed.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     /// Nobody else has killed one.
     pub fn check(&self) {
         let killed = self.world.nginx.log_lines(SAID[0]).len();

@@ -40,7 +40,9 @@ fn nothing_breaks_and_nothing_is_left() {
     eprintln!("{run:?}");
     let certificate = Certificate::localhost();
     let backends = Backends::start(&certificate);
-    let setup = reloads::allow_their_faults(places::nginx(&backends, &certificate));
+    // OpenSSL says no goodbye before what a socket did not take, which is gone: nginx calls that critical.
+    let setup = reloads::allow_their_faults(places::nginx(&backends, &certificate))
+        .allow_log("SSL_shutdown() failed (SSL: error:0A00007F:SSL routines::bad write retry)");
     let allow = |setup: Setup, said: &&str| setup.allow_log(said);
     let nginx = kills::SAID.iter().fold(setup, allow).start();
     let world = World::new(&nginx, &certificate);
@@ -96,7 +98,13 @@ fn nothing_breaks_and_nothing_is_left() {
         (tunnels.active, tunnels.listed) == (0, 0)
     });
     let tunnels = Tunnels::of(&nginx);
-    assert_eq!(tunnels.established, tunnels.closed, "{tunnels:?}");
+    // The end of those that a worker was just taking in when it was killed is counted nowhere.
+    let uncounted = tunnels.established.checked_sub(tunnels.closed);
+    let most = kills.count() as u64 * run.clients;
+    assert!(
+        uncounted.is_some_and(|uncounted| uncounted <= most),
+        "{tunnels:?}"
+    );
     eprintln!("{}\n{tunnels:?}", world.tally());
     // Fails on what alarms in the error log, and if something holds nginx.
     nginx.stop();

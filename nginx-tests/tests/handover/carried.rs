@@ -5,10 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use nginx_tests::backend::switching_protocols;
-use nginx_tests::client::SAMPLE_KEY;
 use nginx_tests::wire::{Socket, Wire};
-use nginx_tests::{Client, Frame, Handshake, Nginx, wait_until};
+use nginx_tests::{Client, Frame, Nginx, tunnels, wait_until};
 
 use crate::case::{
     PROXIED, assert_closed, echo, gone, hand_over, hand_over_with, http, join, nginx, number,
@@ -57,24 +55,8 @@ fn raw_tunnel() -> (Nginx, TcpStream, TcpStream) {
     let nginx = Nginx::http(http(PROXIED))
         .set("BACKEND", listener.local_addr().unwrap())
         .start();
-    let mut client = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
-    client.write_all(&Handshake::new("/").bytes()).unwrap();
-    let (mut backend, _) = listener.accept().unwrap();
-    read_head(&mut backend);
-    backend
-        .write_all(switching_protocols(SAMPLE_KEY).as_bytes())
-        .unwrap();
-    read_head(&mut client);
+    let (client, backend) = tunnels::raw_tunnel(&nginx, &listener);
     (nginx, client, backend)
-}
-
-fn read_head(socket: &mut impl Read) {
-    let mut bytes = Vec::new();
-    while !bytes.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        socket.read_exact(&mut byte).unwrap();
-        bytes.push(byte[0]);
-    }
 }
 
 /// Neither side reads what the other sends: sockets are full, and so are buffers of nginx's.

@@ -1,9 +1,7 @@
 //! What the tests of a handover share.
 
-use std::io;
-
-use nginx_tests::backend::Conn;
 use nginx_tests::nginx::Setup;
+pub use nginx_tests::tunnels::{backend, join};
 use nginx_tests::{Client, Frame, Nginx, ScriptedBackend, wait_until};
 
 /// What the access log says of a tunnel.
@@ -63,25 +61,6 @@ pub const PROXIED: &str = "proxy_pass http://%BACKEND%; websocket on;";
 /// An nginx whose tunnels go to this backend and are handed over.
 pub fn nginx(backend: &ScriptedBackend) -> Setup {
     Nginx::http(http(PROXIED)).set("BACKEND", backend.address())
-}
-
-/// A client in a tunnel of its own.
-#[track_caller]
-pub fn join(nginx: &Nginx) -> Client {
-    let mut client = Client::connect(nginx.port());
-    client.establish("/");
-    client
-}
-
-/// A backend that accepts every handshake and then does this.
-pub fn backend(
-    script: impl Fn(&mut Conn) -> io::Result<()> + Send + Sync + 'static,
-) -> ScriptedBackend {
-    ScriptedBackend::start(move |conn| {
-        let handshake = conn.read_request()?.head;
-        conn.accept(&handshake)?;
-        script(conn)
-    })
 }
 
 /// One that sends back what it gets.

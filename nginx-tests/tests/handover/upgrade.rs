@@ -114,6 +114,10 @@ fn a_new_binary_of_another_version() {
     old.configure(&nginx, &nginx.config().replace(MODULE, "other.so"));
     let new = old.upgrade();
     old.signal(Signal::QUIT);
+    // It listens no more.
+    wait_until("the old worker to keep its tunnel", || {
+        old.log().contains("0 tunnels handed over")
+    });
     client.echo("with the old binary");
     let mut later = new.join();
     new.reload();

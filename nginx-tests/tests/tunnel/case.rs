@@ -2,14 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::ops::Index;
 
-use nginx_tests::backend::{Conn, switching_protocols};
-use nginx_tests::http::Head;
 use nginx_tests::nginx::Setup;
-use nginx_tests::{Client, Frame, Handshake, Nginx, ScriptedBackend, wait_for};
+pub use nginx_tests::tunnels::{backend, join, raw_tunnel};
+use nginx_tests::{Frame, Nginx, ScriptedBackend, wait_for};
 
 const VARIABLES: [&str; 18] = [
     "status",
@@ -58,14 +55,6 @@ pub fn location(lines: &str) -> String {
 /// An nginx with [`http`].
 pub fn server(lines: &str, backend: &ScriptedBackend) -> Setup {
     Nginx::http(http(lines)).set("BACKEND", backend.address())
-}
-
-/// A client in a tunnel of its own.
-#[track_caller]
-pub fn join(nginx: &Nginx) -> Client {
-    let mut client = Client::connect(nginx.port());
-    client.establish("/");
-    client
 }
 
 /// What the variables were when a tunnel ended.
@@ -137,17 +126,6 @@ pub fn assert_ended(nginx: &Nginx, why: (&str, &str, &str), level: &str) -> Stri
     lines[0].clone()
 }
 
-/// A backend that accepts every handshake and then does this.
-pub fn backend(
-    script: impl Fn(&mut Conn) -> io::Result<()> + Send + Sync + 'static,
-) -> ScriptedBackend {
-    ScriptedBackend::start(move |conn| {
-        let handshake = conn.read_request()?.head;
-        conn.accept(&handshake)?;
-        script(conn)
-    })
-}
-
 /// What a backend got on a connection after the request's head.
 pub fn tunnelled(backend: &ScriptedBackend, connection: usize) -> Vec<u8> {
     let bytes = backend.received(connection);
@@ -177,31 +155,6 @@ pub fn wait_for_frames(backend: &ScriptedBackend, connection: usize, count: usiz
             .then(|| frames(backend, connection).0)
             .filter(|frames| frames.len() >= count)
     })
-}
-
-/// A tunnel as the two sockets at its ends.
-pub fn raw_tunnel(nginx: &Nginx, listener: &TcpListener) -> (TcpStream, TcpStream) {
-    let mut client = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
-    client.write_all(&Handshake::new("/").bytes()).unwrap();
-    let (mut backend, _) = listener.accept().unwrap();
-    let request = read_head(&mut backend);
-    // Over HTTP/2 the key is nginx's own.
-    let key = request.header("Sec-WebSocket-Key").unwrap();
-    backend
-        .write_all(switching_protocols(key).as_bytes())
-        .unwrap();
-    read_head(&mut client);
-    (client, backend)
-}
-
-fn read_head(socket: &mut TcpStream) -> Head {
-    let mut bytes = Vec::new();
-    while !bytes.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        socket.read_exact(&mut byte).unwrap();
-        bytes.push(byte[0]);
-    }
-    Head::parse(bytes)
 }
 
 /// A process's memory that is there, in bytes.
