@@ -29,6 +29,8 @@ pub fn waits(scenario: &Scenario, total: Slice, cpu: u64) -> Figures {
             let bytes = total.messages as f64 * flood::PAYLOAD as f64;
             Figures::from([(Figure::Throughput, bytes / 1e6 / total.wall.as_secs_f64())])
         }
+        // Its operations are of two kinds.
+        Kind::Stuck { .. } => Figures::new(),
         _ => of_work(&total, cpu),
     };
     figures.insert(Figure::Pause, milliseconds(&total.pause));

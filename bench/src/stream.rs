@@ -1,8 +1,9 @@
-//! A client's connection, plain or TLS, that never blocks.
+//! A client's connection, plain, TLS or a stream of HTTP/2, that never blocks.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rustix::net::{
@@ -11,17 +12,30 @@ use rustix::net::{
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
+use crate::http2;
+
 pub enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream>),
+    Http2(http2::Stream),
+}
+
+/// What a client speaks.
+pub enum Transport {
+    Plain,
+    Tls(Arc<ClientConfig>),
+    /// Over TLS.
+    Http2(Arc<ClientConfig>),
 }
 
 impl Stream {
-    /// Begins to connect. Writing is tried at once: over loopback it mostly succeeds.
+    /// Begins to connect. Writing is tried at once: over loopback it mostly succeeds. The slot is whom
+    /// HTTP/2 is to wake.
     pub fn connect(
         address: SocketAddrV4,
         source: Ipv4Addr,
-        tls: Option<&Arc<ClientConfig>>,
+        transport: &Transport,
+        slot: usize,
     ) -> io::Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
@@ -32,9 +46,13 @@ impl Stream {
             Err(error) => return Err(error.into()),
         }
         let socket = TcpStream::from(socket);
-        Ok(match tls {
-            None => Self::Plain(socket),
-            Some(config) => Self::Tls(Box::new(TlsStream::new(socket, config)?)),
+        Ok(match transport {
+            Transport::Plain => Self::Plain(socket),
+            Transport::Tls(config) => Self::Tls(Box::new(TlsStream::new(socket, config)?)),
+            Transport::Http2(config) => {
+                let tls = TlsStream::new(socket, config)?;
+                Self::Http2(http2::Stream::connect(tls, slot)?)
+            }
         })
     }
 
@@ -42,6 +60,7 @@ impl Stream {
         match self {
             Self::Plain(socket) => socket.read(into),
             Self::Tls(stream) => stream.read(into),
+            Self::Http2(stream) => stream.read(into),
         }
     }
 
@@ -49,6 +68,7 @@ impl Stream {
         match self {
             Self::Plain(socket) => socket.write(from),
             Self::Tls(stream) => stream.write(from),
+            Self::Http2(stream) => stream.write(from),
         }
     }
 
@@ -56,11 +76,12 @@ impl Stream {
         matches!(self, Self::Plain(_))
     }
 
-    /// What TLS still has to write by itself.
+    /// What TLS and HTTP/2 still have to write by themselves.
     pub fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(_) => Ok(()),
             Self::Tls(stream) => stream.flush(),
+            Self::Http2(stream) => stream.flush(),
         }
     }
 
@@ -69,6 +90,7 @@ impl Stream {
         match self {
             Self::Plain(socket) => Ok(recv(socket, into, RecvFlags::TRUNC)?.1),
             Self::Tls(stream) => stream.read(into),
+            Self::Http2(stream) => stream.discard(into),
         }
     }
 
@@ -81,6 +103,7 @@ impl Stream {
                 stream.flush()?;
                 stream.socket.shutdown(Shutdown::Write)
             }
+            Self::Http2(stream) => stream.finish(),
         }
     }
 }
@@ -90,12 +113,13 @@ impl AsFd for Stream {
         match self {
             Self::Plain(socket) => socket.as_fd(),
             Self::Tls(stream) => stream.socket.as_fd(),
+            Self::Http2(stream) => stream.as_fd(),
         }
     }
 }
 
 pub struct TlsStream {
-    socket: TcpStream,
+    socket: Rc<TcpStream>,
     session: ClientConnection,
     /// Read from the socket and not yet taken by the session, which takes 4 KB at a time.
     received: Vec<u8>,
@@ -108,7 +132,7 @@ impl TlsStream {
         let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
         let session = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
         Ok(Self {
-            socket,
+            socket: Rc::new(socket),
             session,
             received: Vec::new(),
             taken: 0,
@@ -116,7 +140,16 @@ impl TlsStream {
         })
     }
 
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    pub const fn socket(&self) -> &Rc<TcpStream> {
+        &self.socket
+    }
+
+    /// What the other side has chosen of those that were offered.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.session.alpn_protocol()
+    }
+
+    pub fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.session.reader().read(into) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -141,12 +174,12 @@ impl TlsStream {
     fn receive(&mut self) -> io::Result<()> {
         const AT_ONCE: usize = 32 << 10;
         self.received.resize(AT_ONCE, 0);
-        self.end = self.socket.read(&mut self.received)?;
+        self.end = (&*self.socket).read(&mut self.received)?;
         self.taken = 0;
         Ok(())
     }
 
-    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+    pub fn write(&mut self, from: &[u8]) -> io::Result<usize> {
         self.flush()?;
         let written = self.session.writer().write(from)?;
         match self.flush() {
@@ -155,9 +188,9 @@ impl TlsStream {
         }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    pub fn flush(&mut self) -> io::Result<()> {
         while self.session.wants_write() {
-            self.session.write_tls(&mut self.socket)?;
+            self.session.write_tls(&mut &*self.socket)?;
         }
         Ok(())
     }
