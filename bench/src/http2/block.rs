@@ -34,7 +34,7 @@ const NOT_IN_HTTP2: [&str; 3] = ["connection", "sec-websocket-key", "upgrade"];
 impl Encoder {
     /// The block of a request.
     pub fn block(&mut self, request: &[u8]) -> Option<(Asks, Vec<u8>)> {
-        let text = str::from_utf8(request).ok()?;
+        let text = std::str::from_utf8(request).ok()?;
         let mut lines = text.split("\r\n");
         let path = lines.next()?.split(' ').nth(1)?;
         let fields: Vec<(String, &str)> = lines

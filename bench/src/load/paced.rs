@@ -36,7 +36,7 @@ enum Beside {
     /// Who asks for lists of them.
     Lister(Lister),
     /// What is of the same page.
-    Company(Company),
+    Company(Box<Company>),
 }
 
 struct Timed {
@@ -76,7 +76,7 @@ impl PacedLoad {
     }
 
     pub fn in_company(mut self, company: Company) -> Self {
-        self.beside = Beside::Company(company);
+        self.beside = Beside::Company(Box::new(company));
         self
     }
 
@@ -171,14 +171,14 @@ impl PacedLoad {
             tunnel.under_way -= whole;
             self.account.in_flight -= whole;
             let waits = since.drain(..whole).map(|due| due.elapsed());
-            if let Beside::Company(Company {
-                is_measured: true, ..
-            }) = self.beside
-            {
-                self.account.messages += waits.count() as u64;
-            } else {
-                self.account.waits.extend(waits);
-                self.account.done += whole as u64;
+            match &self.beside {
+                Beside::Company(company) if company.is_measured => {
+                    self.account.messages += waits.count() as u64;
+                }
+                _ => {
+                    self.account.waits.extend(waits);
+                    self.account.done += whole as u64;
+                }
             }
         }
         Ok(())
