@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use httlib_hpack::Decoder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -169,9 +169,8 @@ impl Stream {
         // As nginx does, it reads on for a while, so that no reset takes from the client what it has not read.
         let _ = client.shutdown(Shutdown::Write);
         client.set_nonblocking(false)?;
-        client.set_read_timeout(Some(Duration::from_secs(1)))?;
         drop(self);
-        io::copy(&mut &*client, &mut io::sink()).map(drop)
+        linger(client, Duration::from_secs(1))
     }
 
     /// Waits until something can be done, and reads what has come from either side.
@@ -380,6 +379,22 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+/// Reads what still comes, until it ends or the time is over.
+fn linger(mut client: &TcpStream, time: Duration) -> io::Result<()> {
+    let since = Instant::now();
+    let mut chunk = [0; LARGEST_FRAME];
+    while let Some(left) = time
+        .checked_sub(since.elapsed())
+        .filter(|left| !left.is_zero())
+    {
+        client.set_read_timeout(Some(left))?;
+        if client.read(&mut chunk)? == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Breaks a connection with a TCP reset as soon as nobody has it any more.
