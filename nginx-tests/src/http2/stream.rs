@@ -19,6 +19,9 @@ use crate::wait::DEADLINE;
 const STREAM: u32 = 1;
 const LARGEST_FRAME: usize = 16_384;
 
+/// How long a client that has been told of the end is listened to.
+const LINGERS: Duration = Duration::from_secs(1);
+
 /// The stream, and all of its connection.
 pub struct Stream {
     socket: TcpStream,
@@ -152,12 +155,21 @@ impl Stream {
     pub fn carry(mut self, client: &TcpStream) -> io::Result<()> {
         client.set_nonblocking(true)?;
         self.is_tunnel = true;
+        let mut over = None;
         let result = loop {
             if let Err(error) = self.pass_up().and_then(|()| self.pass_down(client)) {
                 break Err(error);
             }
             if self.for_client.is_empty() && (self.has_ended || self.is_closed) {
                 break Ok(());
+            }
+            // A client that goes on sending, and takes nothing, gets a reset.
+            if self.is_closed && !self.from_client.is_empty() {
+                let since = *over.get_or_insert_with(Instant::now);
+                if since.elapsed() > LINGERS {
+                    break Ok(());
+                }
+                self.from_client.clear();
             }
             if let Err(error) = self.turn(client) {
                 break Err(error);
@@ -170,7 +182,7 @@ impl Stream {
         let _ = client.shutdown(Shutdown::Write);
         client.set_nonblocking(false)?;
         drop(self);
-        linger(client, Duration::from_secs(1))
+        linger(client)
     }
 
     /// Waits until something can be done, and reads what has come from either side.
@@ -382,10 +394,10 @@ impl Stream {
 }
 
 /// Reads what still comes, until it ends or the time is over.
-fn linger(mut client: &TcpStream, time: Duration) -> io::Result<()> {
+fn linger(mut client: &TcpStream) -> io::Result<()> {
     let since = Instant::now();
     let mut chunk = [0; LARGEST_FRAME];
-    while let Some(left) = time
+    while let Some(left) = LINGERS
         .checked_sub(since.elapsed())
         .filter(|left| !left.is_zero())
     {
