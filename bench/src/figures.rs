@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::figure::Figure;
 use crate::flood;
-use crate::scenario::{Figure, Kind, Scenario};
+use crate::scenario::{Kind, Scenario};
 use crate::statistics::percentile;
 use crate::world::Slice;
 

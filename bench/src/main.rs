@@ -8,6 +8,7 @@
 mod backend;
 mod crowd;
 mod epoll;
+mod figure;
 mod figures;
 mod flood;
 mod frame;
@@ -34,6 +35,7 @@ mod stream;
 mod stuck;
 mod svg;
 mod tls;
+mod tls_stream;
 mod world;
 
 use std::env;

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use crate::backend::Served;
+use crate::figure::Figure;
 use crate::figures::{self, Figures};
 use crate::load::{self, Link};
 use crate::options::Options;
@@ -13,7 +14,7 @@ use crate::perf::{self, Counter};
 use crate::process::{self, Cores};
 use crate::result::Result;
 use crate::running::Running;
-use crate::scenario::{Figure, Kind, Scenario};
+use crate::scenario::{Kind, Scenario};
 use crate::stream::Transport;
 use crate::tls::Certificate;
 use crate::world::{Slice, World};

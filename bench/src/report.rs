@@ -5,9 +5,10 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
+use crate::figure::Figure;
 use crate::figures::Figures;
 use crate::measure::{Outcome, Run};
-use crate::scenario::{Figure, Target};
+use crate::scenario::Target;
 use crate::statistics::{Spread, median};
 
 /// A figure of a scenario, and what it is for each peer.

@@ -7,13 +7,14 @@ use nginx_sys::{
     ngx_http_v2_stream_t, ngx_post_event, ngx_posted_events, u_char,
 };
 
+use super::bytes::WHOLE;
 use super::stream::Stream;
 
 const AGAIN: isize = NGX_AGAIN as isize;
 const ERROR: isize = NGX_ERROR as isize;
 
-/// So much is written at once.
-const MOST: usize = 64 << 10;
+/// So much is written at once: a tunnel's buffer, which holds a whole frame, is not cut.
+const MOST: usize = WHOLE;
 
 /// `NGX_CHAIN_ERROR`
 const CHAIN_ERROR: *mut ngx_chain_t = NGX_ERROR as isize as *mut ngx_chain_t;

@@ -1,17 +1,13 @@
-//! A connection, and its streams' ends.
+//! A connection: its frames, and whose they are.
 
-use std::cell::RefCell;
 use std::io::{self, ErrorKind};
-use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::rc::Rc;
 
 use websocket_protocol::http2::{FrameHeader, Kind, window_update};
 
-use super::ALPN;
-use super::block::{Asks, Encoder, is_ok};
+use super::block::{Asks, Encoder};
+use super::end::{End, STREAM_WINDOW};
 use crate::http;
-use crate::stream::TlsStream;
+use crate::tls_stream::TlsStream;
 
 pub struct Connection {
     tls: TlsStream,
@@ -36,31 +32,8 @@ pub struct Connection {
     owed: usize,
 }
 
-/// A stream, or one stream after another: a client of plain requests.
-struct End {
-    slot: usize,
-    /// 0: it has asked for nothing yet.
-    number: u32,
-    asks: Asks,
-    /// What came of the answer, and how much of it was taken.
-    came: Vec<u8>,
-    taken: usize,
-    is_over: bool,
-    /// Why there is no answer.
-    error: Option<String>,
-    room: i64,
-    owed: usize,
-    /// Something became of it.
-    is_woken: bool,
-    is_left: bool,
-}
-
-/// One of its ends. Dropped with the others, it closes the connection.
-pub struct Stream {
-    connection: Rc<RefCell<Connection>>,
-    socket: Rc<TcpStream>,
-    index: usize,
-}
+/// What TLS is to choose.
+pub const ALPN: &[u8] = b"h2";
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -70,8 +43,7 @@ const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 
 /// What each side may send at first.
 const WINDOW: i64 = 65_535;
-/// What a browser lets a server send, on a stream and on all.
-const STREAM_WINDOW: usize = 6 << 20;
+/// What a browser lets a server send, on all streams.
 const CONNECTION_WINDOW: usize = 15 << 20;
 /// With its head it fills a record of TLS.
 const LONGEST: usize = (16 << 10) - FrameHeader::SIZE;
@@ -80,7 +52,7 @@ const MOST_OUTPUT: usize = 64 << 10;
 const INPUT: usize = 64 << 10;
 
 impl Connection {
-    fn begin(tls: TlsStream, slot: usize) -> io::Result<Self> {
+    pub fn begin(tls: TlsStream, slot: usize) -> io::Result<Self> {
         let mut this = Self {
             tls,
             encoder: Encoder::default(),
@@ -153,7 +125,7 @@ impl Connection {
     }
 
     /// Sends what it can.
-    fn flush(&mut self) -> io::Result<()> {
+    pub fn flush(&mut self) -> io::Result<()> {
         while self.sent < self.output.len() {
             match self.tls.write(&self.output[self.sent..]) {
                 Ok(count) => self.sent += count,
@@ -282,17 +254,12 @@ impl Connection {
         let stream = self.next;
         self.next += 2;
         self.frame(Kind::HEADERS, flags, stream, &block);
-        self.ends[index] = End {
-            number: stream,
-            asks,
-            room: self.initial_room,
-            ..End::new(self.ends[index].slot)
-        };
+        self.ends[index].ask(stream, asks, self.initial_room);
         self.flush()?;
         Ok(request.len())
     }
 
-    fn write(&mut self, index: usize, from: &[u8]) -> io::Result<usize> {
+    pub fn write(&mut self, index: usize, from: &[u8]) -> io::Result<usize> {
         let end = &self.ends[index];
         let is_page = end.asks == Asks::ForPage;
         if is_page {
@@ -317,65 +284,32 @@ impl Connection {
     }
 
     /// Gives what has come to `into`, or to nobody.
-    fn read(&mut self, index: usize, into: &mut [u8], copies: bool) -> io::Result<usize> {
+    pub fn read(&mut self, index: usize, into: &mut [u8], copies: bool) -> io::Result<usize> {
         let end = &mut self.ends[index];
-        let came = &end.came[end.taken..];
-        let count = came.len().min(into.len());
-        if count == 0 {
-            if let Some(error) = end.error.take() {
-                return Err(io::Error::other(error));
-            }
-            return match end.is_over || self.is_closed {
-                true => Ok(0),
-                false => Err(ErrorKind::WouldBlock.into()),
-            };
-        }
-        if copies {
-            into[..count].copy_from_slice(&came[..count]);
-        }
-        end.taken += count;
-        if end.taken == end.came.len() {
-            end.came.clear();
-            end.taken = 0;
-        }
-        end.owed += count;
-        if end.owed >= STREAM_WINDOW / 2 && !end.is_over {
-            let update = window_update(end.number, end.owed as u32);
-            end.owed = 0;
+        let count = end.read(into, copies, self.is_closed)?;
+        if let Some(update) = end.more_room() {
             self.output.extend(update);
             self.flush()?;
         }
         Ok(count)
     }
-}
 
-impl End {
-    const fn new(slot: usize) -> Self {
-        Self {
-            slot,
-            number: 0,
-            asks: Asks::ForPage,
-            came: Vec::new(),
-            taken: 0,
-            is_over: false,
-            error: None,
-            room: 0,
-            owed: 0,
-            is_woken: false,
-            is_left: false,
-        }
+    /// Another stream, for a slot. Its number among them.
+    pub fn add(&mut self, slot: usize) -> usize {
+        self.ends.push(End::new(slot));
+        self.ends.len() - 1
     }
 
-    /// An answer's head, as it would be in HTTP/1.1.
-    fn answered(&mut self, block: &[u8]) {
-        match self.asks {
-            _ if !is_ok(block) => {
-                self.is_over = true;
-                self.error = Some(format!("the proxy's answer is not 200: {block:x?}"));
-            }
-            Asks::ForPage => self.came.extend(b"HTTP/1.1 200 \r\n\r\n"),
-            Asks::ForWebSocket => self.came.extend(http::SWITCHING),
-        }
+    /// Sends nothing more on a stream.
+    pub fn finish(&mut self, index: usize) -> io::Result<()> {
+        let stream = self.ends[index].number;
+        self.frame(Kind::DATA, FrameHeader::END_STREAM, stream, b"");
+        self.flush()
+    }
+
+    /// Nobody reads it any more.
+    pub fn leave(&mut self, index: usize) {
+        self.ends[index].is_left = true;
     }
 }
 
@@ -383,69 +317,4 @@ impl End {
 fn number(bytes: &[u8]) -> u32 {
     let first = bytes.first_chunk().copied().unwrap_or_default();
     u32::from_be_bytes(first) & !(1 << 31)
-}
-
-impl Stream {
-    /// The first one of a connection, which says hello when it can.
-    pub fn connect(tls: TlsStream, slot: usize) -> io::Result<Self> {
-        let socket = tls.socket().clone();
-        let connection = Connection::begin(tls, slot)?;
-        Ok(Self {
-            connection: Rc::new(RefCell::new(connection)),
-            socket,
-            index: 0,
-        })
-    }
-
-    /// Another one of the same connection.
-    pub fn beside(&self, slot: usize) -> Self {
-        let mut connection = self.connection.borrow_mut();
-        connection.ends.push(End::new(slot));
-        Self {
-            connection: self.connection.clone(),
-            socket: self.socket.clone(),
-            index: connection.ends.len() - 1,
-        }
-    }
-
-    pub const fn connection(&self) -> &Rc<RefCell<Connection>> {
-        &self.connection
-    }
-
-    pub fn read(&self, into: &mut [u8]) -> io::Result<usize> {
-        self.connection.borrow_mut().read(self.index, into, true)
-    }
-
-    pub fn discard(&self, into: &mut [u8]) -> io::Result<usize> {
-        self.connection.borrow_mut().read(self.index, into, false)
-    }
-
-    /// A request, all at once, or what goes through a tunnel.
-    pub fn write(&self, from: &[u8]) -> io::Result<usize> {
-        self.connection.borrow_mut().write(self.index, from)
-    }
-
-    pub fn flush(&self) -> io::Result<()> {
-        self.connection.borrow_mut().flush()
-    }
-
-    /// Sends nothing more on this stream.
-    pub fn finish(&self) -> io::Result<()> {
-        let mut connection = self.connection.borrow_mut();
-        let stream = connection.ends[self.index].number;
-        connection.frame(Kind::DATA, FrameHeader::END_STREAM, stream, b"");
-        connection.flush()
-    }
-}
-
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.connection.borrow_mut().ends[self.index].is_left = true;
-    }
 }

@@ -4,8 +4,8 @@
 
 mod block;
 mod connection;
+mod end;
+mod stream;
 
-pub use connection::{Connection, Stream};
-
-/// What TLS is to choose.
-pub const ALPN: &[u8] = b"h2";
+pub use connection::{ALPN, Connection};
+pub use stream::Stream;

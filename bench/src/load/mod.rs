@@ -55,7 +55,7 @@ pub fn new(scenario: &Scenario, connections: usize) -> Box<dyn Load> {
             Box::new(if listed { load.beside_lists() } else { load })
         }
         Kind::SlowCrowd => beside_a_crowd(connections),
-        Kind::Pages => Box::new(pages::PagesLoad::new(connections)),
+        Kind::Pages => Box::new(pages::PagesLoad::new(SMALL_MESSAGE, connections)),
         Kind::Stuck { plain } => of_one_page(connections, plain, true),
         // As fast as they go: how fast that is, has to be known first.
         Kind::Latency => Box::new(echo::EchoLoad::new(

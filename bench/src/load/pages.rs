@@ -3,7 +3,6 @@
 
 use crate::epoll::Epoll;
 use crate::http;
-use crate::load::SMALL_MESSAGE;
 use crate::load::contract::{Account, Link, Load, OPENING_AT_ONCE};
 use crate::load::exchange::Exchange;
 use crate::load::tunnel::{Frames, SCRATCH, Tunnel};
@@ -33,12 +32,13 @@ struct Page {
 const SLOTS: usize = 1 + TUNNELS_OF_PAGE;
 
 impl PagesLoad {
-    pub fn new(pages: usize) -> Self {
+    /// The messages have this size.
+    pub fn new(size: usize, pages: usize) -> Self {
         Self {
             pages: Vec::with_capacity(pages),
             wanted: pages,
             opening: 0,
-            frames: Frames::new(SMALL_MESSAGE, 1),
+            frames: Frames::new(size, 1),
             scratch: vec![0; SCRATCH],
             account: Account::default(),
         }
