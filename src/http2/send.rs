@@ -8,6 +8,7 @@ use nginx_sys::{
 };
 
 use super::bytes::WHOLE;
+use super::frames;
 use super::stream::Stream;
 
 const AGAIN: isize = NGX_AGAIN as isize;
@@ -40,6 +41,8 @@ fn send_on(this: &mut Stream, bytes: &[u8]) -> isize {
             Err(Broken) => return ERROR,
         }
     }
+    // SAFETY: the request is alive, so its stream and the connection are.
+    unsafe { frames::free_tls((*(*this.r).stream).connection) };
     match bytes.len() - rest.len() {
         0 => AGAIN,
         sent => sent as isize,
