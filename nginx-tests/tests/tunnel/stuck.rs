@@ -120,9 +120,14 @@ fn an_upstream_over_tls_that_takes_nothing_leaves_nothing() {
         memory(worker)
     };
     let after: Vec<u64> = (0..4).map(|_| round()).collect();
-    // A tool has memory of its own, and tells itself what is lost.
+    // What is lost is lost in each round; the allocator may ask for more in one. A tool has memory of its own, and
+    // tells itself what is lost.
+    let least = after
+        .windows(2)
+        .map(|two| two[1].saturating_sub(two[0]))
+        .min();
     assert!(
-        slowness() > 1 || after[3] < after[1] + MB,
+        slowness() > 1 || least < Some(MB / 2),
         "it grows: {after:?}"
     );
 }
