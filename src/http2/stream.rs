@@ -37,7 +37,7 @@ pub struct Stream {
     /// What came and is not read.
     come: Bytes,
     /// Nothing more comes.
-    is_last: bool,
+    pub is_last: bool,
     /// It is a tunnel.
     is_open: bool,
     /// Why it is not to be one.
@@ -140,7 +140,7 @@ impl Stream {
             let stream = &mut *this;
             let fc = (*stream.r).connection;
             let length = data.payload.len() as u32 + data.padding;
-            if (*fc).error() != 0 || stream.is_last && length > 0 {
+            if (*fc).error() != 0 {
                 return true;
             }
             let fits = stream.window.received(length).is_ok()

@@ -32,6 +32,8 @@ pub struct Session {
     pub initial_window: u32,
     /// The server takes no new streams.
     pub goes_away: bool,
+    /// What it has said it is for, the last time.
+    pub error: Option<u32>,
     /// The connection has been closed.
     pub is_closed: bool,
 }
@@ -83,9 +85,29 @@ impl Session {
         Self::begin(wire, &[])
     }
 
+    /// A connection on which the test says everything itself.
+    pub fn silent(wire: Wire) -> Self {
+        Self::new(wire)
+    }
+
+    /// These streams are opened by what the test sends.
+    pub fn note(&mut self, streams: &[u32]) {
+        for &stream in streams {
+            self.streams.insert(stream, Stream::default());
+            self.next = self.next.max(stream + 2);
+        }
+    }
+
     #[track_caller]
     fn begin(wire: Wire, settings: &[u8]) -> Self {
-        let mut session = Self {
+        let mut session = Self::new(wire);
+        let first = [PREFACE, &frame(SETTINGS, 0, 0, settings)].concat();
+        session.send(&first);
+        session
+    }
+
+    fn new(wire: Wire) -> Self {
+        Self {
             wire,
             streams: BTreeMap::new(),
             next: 1,
@@ -95,11 +117,9 @@ impl Session {
             connects: None,
             initial_window: 65_535,
             goes_away: false,
+            error: None,
             is_closed: false,
-        };
-        let first = [PREFACE, &frame(SETTINGS, 0, 0, settings)].concat();
-        session.send(&first);
-        session
+        }
     }
 
     /// Connects, and waits until the server tells of RFC 8441.
@@ -332,7 +352,10 @@ impl Session {
                 self.wire.send(frame(SETTINGS, ACK, 0, &[]))?;
             }
             PING if flags & ACK == 0 => self.wire.send(frame(PING, ACK, 0, &payload))?,
-            GOAWAY => self.goes_away = true,
+            GOAWAY => {
+                self.goes_away = true;
+                self.error = payload.get(4..8).map(number);
+            }
             _ => {}
         }
         if let Some(known) = self.streams.get_mut(&stream) {
@@ -356,6 +379,11 @@ impl Session {
             )?;
         }
         Ok(())
+    }
+
+    /// Breaks the connection with a TCP reset.
+    pub fn break_off(mut self) {
+        self.wire.reset();
     }
 
     /// Closes the connection without a word.
