@@ -11,5 +11,7 @@ mod ends;
 mod frames;
 mod hostile;
 mod pieces;
+mod plain;
+mod tables;
 mod tunnels;
 mod windows;
