@@ -260,7 +260,8 @@ impl Stream {
     }
 }
 
-/// The request's memory goes: gives back what the stream holds. nginx has let go of what it had queued of it.
+/// The request's memory goes: gives back what the stream holds. nginx has let go of what it had queued of it, and has
+/// queued the stream's end, which may be all that there is to send on the connection.
 unsafe extern "C" fn leave(this: *mut c_void) {
     // SAFETY: join() made it; the list is one of streams that are alive.
     unsafe {
@@ -275,6 +276,7 @@ unsafe extern "C" fn leave(this: *mut c_void) {
         }
         (*this).come.clear();
         (*this).unsent.clear();
+        frames::send_soon((*(*(*this).r).stream).connection);
     }
 }
 

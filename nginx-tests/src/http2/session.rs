@@ -12,6 +12,8 @@ use crate::frame::Frame;
 use crate::tls::Certificate;
 use crate::wire::Wire;
 
+mod attempts;
+
 /// Padding, whose length comes first.
 pub const PADDED: u8 = 8;
 
@@ -30,6 +32,8 @@ pub struct Session {
     pub connects: Option<bool>,
     /// The window of a new stream, towards the server.
     pub initial_window: u32,
+    /// So many of its own PINGs were answered.
+    pub pongs: u32,
     /// The server takes no new streams.
     pub goes_away: bool,
     /// What it has said it is for, the last time.
@@ -116,6 +120,7 @@ impl Session {
             is_generous: true,
             connects: None,
             initial_window: 65_535,
+            pongs: 0,
             goes_away: false,
             error: None,
             is_closed: false,
@@ -133,7 +138,7 @@ impl Session {
     /// Sends bytes as they are.
     #[track_caller]
     pub fn send(&mut self, bytes: &[u8]) {
-        self.wire.send(bytes).expect("nginx reads");
+        self.try_send(bytes).expect("nginx reads");
     }
 
     /// Sends a frame.
@@ -224,14 +229,7 @@ impl Session {
     /// Sends bytes on a stream, in frames of up to 16 KiB, as its window lets them go.
     #[track_caller]
     pub fn data(&mut self, stream: u32, bytes: &[u8]) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            self.wait(|session| session.room(stream) > 0);
-            let (piece, behind) = rest.split_at(rest.len().min(self.room(stream)).min(16_384));
-            self.frame(DATA, 0, stream, piece);
-            self.streams.get_mut(&stream).expect("it is there").sent += piece.len() as u64;
-            rest = behind;
-        }
+        self.try_data(stream, bytes).expect("nginx reads");
     }
 
     /// How much may be sent on a stream.
@@ -288,16 +286,9 @@ impl Session {
     /// Waits for a WebSocket frame, and takes it.
     #[track_caller]
     pub fn read(&mut self, stream: u32) -> Frame {
-        loop {
-            let mut rest = &self.of(stream).bytes[..];
-            if let Ok(frame) = Frame::read(&mut rest) {
-                let rest = rest.to_vec();
-                self.streams.get_mut(&stream).expect("it is there").bytes = rest;
-                return frame;
-            }
-            assert!(!self.of(stream).is_ended, "stream {stream} has ended");
-            assert_eq!(self.of(stream).reset, None, "stream {stream}");
-            self.step().expect("more comes");
+        match self.try_read(stream) {
+            Ok(frame) => frame,
+            Err(error) => panic!("stream {stream}: {error}"),
         }
     }
 
@@ -319,9 +310,7 @@ impl Session {
     /// Reads on until this is so.
     #[track_caller]
     pub fn wait(&mut self, is: impl Fn(&Self) -> bool) {
-        while !is(self) {
-            self.step().expect("more comes");
-        }
+        self.try_wait(is).expect("more comes");
     }
 
     /// Reads a frame. An error if none comes.
@@ -352,6 +341,7 @@ impl Session {
                 self.wire.send(frame(SETTINGS, ACK, 0, &[]))?;
             }
             PING if flags & ACK == 0 => self.wire.send(frame(PING, ACK, 0, &payload))?,
+            PING => self.pongs += 1,
             GOAWAY => {
                 self.goes_away = true;
                 self.error = payload.get(4..8).map(number);

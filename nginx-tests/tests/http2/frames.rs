@@ -162,7 +162,9 @@ fn streams_have_odd_numbers_that_grow() {
         leads_to(sends, End::Connection(PROTOCOL_ERROR));
     }
     leads_to(
-        |session, tunnel| session.frame(HEADERS, END_HEADERS | END_STREAM, tunnel, b"\x00\x01a\x01b"),
+        |session, tunnel| {
+            session.frame(HEADERS, END_HEADERS | END_STREAM, tunnel, b"\x00\x01a\x01b")
+        },
         End::Connection(PROTOCOL_ERROR),
     );
 }
@@ -344,10 +346,7 @@ fn other_frames_are_as_they_are_elsewhere() {
             End::None,
         ),
         // It will open no more, which ends none of those that are there.
-        (
-            |session, _| session.frame(GOAWAY, 0, 0, &[0; 8]),
-            End::None,
-        ),
+        (|session, _| session.frame(GOAWAY, 0, 0, &[0; 8]), End::None),
     ];
     for (sends, end) in frames {
         leads_to(sends, end);

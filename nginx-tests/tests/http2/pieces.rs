@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 
 use nginx_tests::http2::session::{CONTINUATION, PADDED, Session, WINDOW_UPDATE};
+use nginx_tests::http2::{PREFACE, frame};
 use nginx_tests::wire::{Socket, Wire};
 use nginx_tests::{Certificate, Frame, Nginx, ScriptedBackend, client, wait_until};
 
@@ -15,7 +16,6 @@ const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const END_HEADERS: u8 = 4;
 const PRIORITY: u8 = 0x20;
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// An nginx that speaks it with TLS and without, and HTTP/1.1 beside that.
 fn started(backend: &ScriptedBackend, certificate: &Certificate) -> Nginx {
@@ -37,21 +37,11 @@ fn plain(nginx: &Nginx) -> Wire {
     Wire::plain(Socket::Tcp(socket)).expect("a socket")
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = payload.len() as u32;
-    [
-        &length.to_be_bytes()[1..],
-        &[kind, flags],
-        &stream.to_be_bytes(),
-        payload,
-    ]
-    .concat()
-}
-
 /// All that a client sends who opens two tunnels and asks for something: with every kind of frame that there is of
 /// such, and blocks that use the table. On stream 1 it says "one" and "two", on stream 5 "five".
 fn recorded() -> Vec<u8> {
-    let connect: &[u8] = b"\x42\x07CONNECT\x40\x09:protocol\x09websocket\x87\x44\x05/chat\x41\x09localhost\
+    let connect: &[u8] =
+        b"\x42\x07CONNECT\x40\x09:protocol\x09websocket\x87\x44\x05/chat\x41\x09localhost\
         \x40\x15sec-websocket-version\x0213";
     let again: &[u8] = b"\xc2\xc1\x87\xc0\xbf\xbe";
     let text = |text: &str| Frame::text(text).masked().bytes();
@@ -70,12 +60,7 @@ fn recorded() -> Vec<u8> {
         frame(DATA, 0, 1, &text("one")),
         frame(HEADERS, END_HEADERS | 1, 3, b"\x82\x87\xc0\xbf"),
         frame(PING, 0, 0, b"whatever"),
-        frame(
-            DATA,
-            PADDED,
-            1,
-            &[&[3][..], &text("two"), &[0; 3]].concat(),
-        ),
+        frame(DATA, PADDED, 1, &[&[3][..], &text("two"), &[0; 3]].concat()),
         frame(HEADERS, END_HEADERS, 5, again),
         frame(DATA, 0, 5, &text("five")),
         frame(HEADERS, END_HEADERS, 7, again),
@@ -168,8 +153,10 @@ fn a_connection_may_end_at_any_byte() {
             }
         }
         // And with all at once, so that nginx learns of the end while there is more to read.
-        let mut wire = Wire::connect_http2(nginx.port(), &certificate).expect("nginx speaks HTTP/2");
-        wire.send([PREFACE, &bytes[..end]].concat()).expect("nginx reads");
+        let mut wire =
+            Wire::connect_http2(nginx.port(), &certificate).expect("nginx speaks HTTP/2");
+        wire.send([PREFACE, &bytes[..end]].concat())
+            .expect("nginx reads");
         wire.close();
     }
     for end in 0..PREFACE.len() {

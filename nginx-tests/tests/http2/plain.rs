@@ -2,12 +2,12 @@
 
 use std::net::TcpStream;
 
+use nginx_tests::http2::PREFACE;
 use nginx_tests::wire::{Socket, Wire};
 use nginx_tests::{Certificate, Nginx, ScriptedBackend, client};
 
 use crate::case::http;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What tells of tunnels.
 const SETTINGS: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x08\0\0\0\x01";
 /// What is made up of each kind of connection.
@@ -53,7 +53,7 @@ fn odd_inputs_get_the_same_answers() {
         } else {
             ("PLAINPORT", "PLAINOFFPORT")
         };
-        let input = Random(seed).connection();
+        let input = Random::new(seed).connection();
         let mut answers = (vec![], vec![]);
         // The date changes between two.
         for _ in 0..3 {
@@ -69,7 +69,13 @@ fn odd_inputs_get_the_same_answers() {
 }
 
 /// All that nginx says to a client that says all it has and then no more.
-fn answer(nginx: &Nginx, port: &str, certificate: &Certificate, is_tls: bool, input: &[u8]) -> Vec<u8> {
+fn answer(
+    nginx: &Nginx,
+    port: &str,
+    certificate: &Certificate,
+    is_tls: bool,
+    input: &[u8],
+) -> Vec<u8> {
     let port = nginx.port_of(port);
     let mut wire = if is_tls {
         Wire::connect_http2(port, certificate).expect("nginx speaks HTTP/2")
@@ -100,15 +106,26 @@ fn without_settings(mut answer: Vec<u8>) -> Vec<u8> {
 }
 
 /// The same in each run.
-struct Random(u64);
+struct Random {
+    state: u64,
+    /// A block may be that of an extended CONNECT, so that the answer to a piece of it waits for the rest.
+    is_held: bool,
+}
 
 impl Random {
+    const fn new(seed: u64) -> Self {
+        Self {
+            state: seed,
+            is_held: false,
+        }
+    }
+
     fn below(&mut self, limit: usize) -> usize {
-        self.0 = self
-            .0
+        self.state = self
+            .state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % limit
+        (self.state >> 33) as usize % limit
     }
 
     fn of<T: Copy>(&mut self, choices: &[T]) -> T {
@@ -129,7 +146,9 @@ impl Random {
         for _ in 0..self.below(9) {
             self.frame(&mut bytes, &mut next);
         }
-        if self.below(6) == 0 {
+        if self.is_held {
+            put(&mut bytes, 6, 0, 0, b"whatever");
+        } else if self.below(6) == 0 {
             bytes.truncate(bytes.len() - self.below(bytes.len().min(20)));
         }
         bytes
@@ -151,13 +170,30 @@ impl Random {
                 *next += 2;
                 (9, 4, stream, behind.to_vec())
             }
-            6 => (0, self.of(&[0, 1, 8]), next.saturating_sub(2), vec![1; self.below(20)]),
-            7 => (self.of(&[2, 3, 8]), 0, next.saturating_sub(2), vec![0, 0, 1, 0, 9]),
-            8 => (4, 0, 0, vec![0, self.of(&[1, 3, 4, 8]), 0, 0, 0, self.of(&[0, 1, 200])]),
+            6 => (
+                0,
+                self.of(&[0, 1, 8]),
+                next.saturating_sub(2),
+                vec![1; self.below(20)],
+            ),
+            7 => (
+                self.of(&[2, 3, 8]),
+                0,
+                next.saturating_sub(2),
+                vec![0, 0, 1, 0, 9],
+            ),
+            8 => (
+                4,
+                0,
+                0,
+                vec![0, self.of(&[1, 3, 4, 8]), 0, 0, 0, self.of(&[0, 1, 200])],
+            ),
             _ => (6, self.of(&[0, 1]), 0, vec![7; 8]),
         };
         // And now and then something is wrong with it.
-        match self.below(25) {
+        let wrong = self.below(25);
+        self.is_held |= wrong < 5;
+        match wrong {
             0 => kind = self.of(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 255]),
             1 => flags = self.of(&[0, 1, 4, 8, 9, 12, 0x20, 0x2c, 0x2d, 255]),
             2 => stream = self.of(&[0, 1, 2, 3, 99]),
@@ -175,10 +211,15 @@ impl Random {
     fn block(&mut self) -> Vec<u8> {
         let mut block = vec![];
         if self.below(10) == 0 {
-            block.extend(self.of(&[&b"\x20"[..], b"\x3f\xe1\x1f", b"\x3f\xe2\x1f", b"\x20\x3f\x45"]));
+            block.extend(self.of(&[
+                &b"\x20"[..],
+                b"\x3f\xe1\x1f",
+                b"\x3f\xe2\x1f",
+                b"\x20\x3f\x45",
+            ]));
         }
         // None has all that an extended CONNECT has: `:protocol` or `:scheme` is missing, or something comes twice.
-        block.extend(self.of(&[
+        let request = self.of(&[
             &b"\x82\x87\x84\x41\x09localhost"[..],
             b"\x82\x87\x84\x01\x09localhost",
             b"\x83\x87\x84\x41\x09localhost",
@@ -196,7 +237,11 @@ impl Random {
             b"\xbe\xbf\xc0\xc1",
             b"\xc1\x87\x84\xbe",
             b"\xc0\x82\xbf\xbe",
-        ]));
+        ]);
+        self.is_held |= request.windows(7).any(|bytes| bytes == b"CONNECT")
+            || request.starts_with(b"\x02\x87")
+            || request[0] >= 0xbe;
+        block.extend(request);
         for _ in 0..self.below(4) {
             block.extend(self.of(&[
                 &b"\x40\x05x-own\x05value"[..],

@@ -150,7 +150,12 @@ fn it_is_the_clients_behind_blocks_of_every_kind() {
 }
 
 /// Sends a block, and looks at what the upstream gets of it.
-fn exchange(session: &mut Session, encoder: &mut Encoder, backend: &ScriptedBackend, number: usize) {
+fn exchange(
+    session: &mut Session,
+    encoder: &mut Encoder,
+    backend: &ScriptedBackend,
+    number: usize,
+) {
     let kind = [
         Kind::Plain,
         Kind::Connect,
@@ -170,7 +175,14 @@ fn exchange(session: &mut Session, encoder: &mut Encoder, backend: &ScriptedBack
     }
     let own = format!("value {}", encoder.below(20));
     let long = "long ".repeat([1, 10, 100, 600][encoder.below(4)]);
-    let path = format!("/{}/{number}", if kind == Kind::Refused { "refused" } else { "chat" });
+    let path = format!(
+        "/{}/{number}",
+        if kind == Kind::Refused {
+            "refused"
+        } else {
+            "chat"
+        }
+    );
     let mut fields: Vec<(&str, &str)> = match kind {
         Kind::Plain => vec![(":method", "GET")],
         _ => vec![(":method", "CONNECT"), (":protocol", "websocket")],
@@ -186,7 +198,13 @@ fn exchange(session: &mut Session, encoder: &mut Encoder, backend: &ScriptedBack
         ("cookie", "c=d"),
     ]);
     if kind == Kind::Malformed {
-        fields.push([(":path", "/"), ("connection", "upgrade"), (":protocol", "websocket")][encoder.below(3)]);
+        fields.push(
+            [
+                (":path", "/"),
+                ("connection", "upgrade"),
+                (":protocol", "websocket"),
+            ][encoder.below(3)],
+        );
         fields.push(("x-behind", &*own));
     }
     for (name, value) in fields {
