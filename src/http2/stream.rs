@@ -309,6 +309,8 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
         if (*fc).error() != 0 {
             (*(*fc).read).set_ready(1);
             (*(*fc).read).set_pending_eof(1);
+            // Where nginx ends the connection, this would mean that all has been read.
+            (*(*fc).read).set_eof(0);
             (*fc).set_close(u32::from(is_cut_off(
                 &*(*(*(*r).stream).connection).connection,
             )));

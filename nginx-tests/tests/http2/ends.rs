@@ -135,6 +135,41 @@ fn a_connection_that_dies_ends_all_of_its_tunnels() {
 }
 
 #[test]
+fn a_connection_that_dies_is_noticed_where_an_upstream_takes_nothing() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        if request.start.contains("/stuck") {
+            conn.pause()?;
+        }
+        conn.echo_frames()
+    });
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let (stuck, other) = (session.establish("/stuck"), session.establish("/other"));
+    // Ten megabytes at most: more than any two sockets hold.
+    let bytes = Frame::binary(vec![b's'; 10 << 20]).masked().bytes();
+    let mut rest = &bytes[..];
+    while session.room(stuck) > 0 {
+        let (piece, behind) = rest.split_at(session.room(stuck).min(rest.len()));
+        session.data(stuck, piece);
+        rest = behind;
+        // When these are back nothing more has come for the other stream.
+        for _ in 0..20 {
+            session.echo(other, Frame::text("meanwhile"));
+        }
+    }
+    session.hang_up();
+    let outcomes = nginx.wait_for_access("outcome.log", 2);
+    assert!(
+        outcomes
+            .iter()
+            .any(|line| line.contains(" /stuck http2 established ")),
+        "{outcomes:?}"
+    );
+    backend.resume();
+}
+
+#[test]
 fn a_worker_that_is_to_exit_says_so_and_drains() {
     let backend = ScriptedBackend::standard();
     let text = format!("websocket_drain 100ms; {PROXIES}");
