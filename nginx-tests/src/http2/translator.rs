@@ -9,6 +9,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
+
 use super::stream::{Answer, Stream};
 use crate::backend::switching_protocols;
 use crate::client::SAMPLE_KEY;
@@ -101,6 +103,8 @@ pub fn start(plain: u16, http2: u16, certificate: Certificate) -> u16 {
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let _ = client.set_nodelay(true);
+            // What the client has not taken is to be known.
+            let _ = set_socket_send_buffer_size(&client, 16 << 10);
             let certificate = Arc::clone(&certificate);
             // What goes wrong is the end of the client's connection, as it is with nginx.
             thread::spawn(move || serve(client, plain, http2, &certificate));
