@@ -7,7 +7,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, OnceLock};
-use std::thread;
+use std::{str, thread};
 
 use rustix::net::sockopt::set_socket_send_buffer_size;
 
