@@ -171,7 +171,12 @@ fn open(r: Request<'_>, stream: *mut Stream) {
         (*out).content_type = string::EMPTY;
         (*out).content_type_len = 0;
         headers::leave_out(&raw mut (*out).headers, NOT_IN_HTTP2);
-        Stream::open(stream, conf.buffer_size().max(WINDOW), Some(send));
+        Stream::open(
+            stream,
+            conf.buffer_size().max(WINDOW),
+            Some(send),
+            !conf.has_tunnel(),
+        );
     }
 }
 

@@ -9,6 +9,8 @@ use nginx_sys::{
 };
 use websocket_protocol::tunnel::Queue;
 
+use crate::nginx::tls;
+
 /// A connection that is open, with its events, for as long as this is used.
 #[derive(Clone, Copy)]
 pub struct Socket(NonNull<ngx_connection_t>);
@@ -97,6 +99,15 @@ impl Socket {
         if !self.is_stream() {
             // SAFETY: the connection is open, see new().
             unsafe { (*self.0.as_ptr()).set_timedout(1) };
+        }
+    }
+
+    /// Has nginx close it without TLS's goodbye, which OpenSSL sends behind all that it was given: what its peer does not
+    /// take would be lost with it, or be logged as an error of OpenSSL's. A stream's goodbye is not TLS's.
+    pub fn say_no_goodbye(self) {
+        if !self.is_stream() {
+            // SAFETY: the connection is open, see new(), and no stream.
+            unsafe { tls::leave_at_once(self.0.as_ptr()) };
         }
     }
 

@@ -1,5 +1,7 @@
 //! Every end of a tunnel on a stream: its line, and what the client sees.
 
+use std::thread;
+
 use nginx_tests::http2::session::Session;
 use nginx_tests::{Certificate, Frame, ScriptedBackend, wait_until};
 
@@ -40,6 +42,42 @@ fn a_client_that_ends_its_half_is_through() {
     session.end(stream);
     session.wait(|session| session.of(stream).is_ended || session.of(stream).reset.is_some());
     nginx.wait_for_access("outcome.log", 1);
+}
+
+/// As Chromium does it: its Close is the end of its half.
+#[test]
+fn who_ends_behind_a_close_gets_the_answer() {
+    let backend = ScriptedBackend::standard();
+    for lines in ["", "websocket_tunnel off;"] {
+        let (nginx, mut session) = connected(&backend, &format!("{lines} {PROXIES}"));
+        let stream = session.establish("/chat");
+        session.message(stream, Frame::close(1000, ""));
+        session.end(stream);
+        assert_eq!(session.read(stream).close_code(), Some(1000));
+        session.wait(|session| session.of(stream).is_ended);
+        nginx.wait_for_access("outcome.log", 1);
+    }
+}
+
+#[test]
+fn that_answer_has_its_time() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        conn.hang()
+    });
+    thread::scope(|scope| {
+        for lines in ["", "websocket_tunnel off;"] {
+            let (nginx, mut session) = connected(&backend, &format!("{lines} {PROXIES}"));
+            scope.spawn(move || {
+                let stream = session.establish("/chat");
+                session.message(stream, Frame::close(1000, ""));
+                session.end(stream);
+                session.wait(|session| session.of(stream).is_ended);
+                nginx.wait_for_access("outcome.log", 1);
+            });
+        }
+    });
 }
 
 #[test]
