@@ -44,7 +44,7 @@ pub unsafe extern "C" fn post_read(r: *mut ngx_http_request_t) -> ngx_int_t {
         };
         let (upgrade, connection) = (
             add(r, c"upgrade", c"websocket"),
-            add(r, c"connection", c"upgrade"),
+            add(r, c"connection", c"Upgrade"),
         );
         if upgrade.is_null() || connection.is_null() {
             return NO_MEMORY;
