@@ -109,11 +109,14 @@ impl Bytes {
         }
         let length = self.len();
         let needed = length.checked_add(count).ok_or(NoMemory)?;
-        let capacity = match needed {
-            // Mostly more comes.
-            ..=SMALL => needed.max(self.capacity.saturating_mul(2)).min(SMALL),
-            ..=WHOLE => WHOLE,
-            _ => needed.max(self.capacity.saturating_mul(2)),
+        // Mostly more comes.
+        let twice = needed.max(self.capacity.saturating_mul(2));
+        let capacity = if needed <= SMALL {
+            twice.min(SMALL)
+        } else if needed <= WHOLE {
+            WHOLE
+        } else {
+            twice
         };
         let memory = if capacity <= SMALL {
             // SAFETY: it gives memory of this size, or NULL.

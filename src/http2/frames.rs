@@ -4,7 +4,7 @@ use core::ptr;
 
 use nginx_sys::{
     NGX_AGAIN, NGX_OK, ngx_buf_t, ngx_chain_t, ngx_http_v2_connection_t, ngx_http_v2_out_frame_t,
-    ngx_int_t, ngx_pcalloc, ngx_pool_t,
+    ngx_int_t, ngx_pcalloc, ngx_pool_t, ngx_post_event, ngx_posted_events,
 };
 
 use super::functions;
@@ -145,6 +145,19 @@ pub unsafe fn free_tls(h2c: *mut ngx_http_v2_connection_t) {
     unsafe {
         if (*h2c).blocked() == 0 && (*h2c).last_out.is_null() {
             tls::free((*h2c).connection);
+        }
+    }
+}
+
+/// Has nginx send what is queued, after what it does now and if it does not do that anyway.
+///
+/// # Safety
+/// The connection must be open.
+pub unsafe fn send_soon(h2c: *mut ngx_http_v2_connection_t) {
+    // SAFETY: the caller vouches for the connection, which has its events.
+    unsafe {
+        if !(*h2c).last_out.is_null() && (*h2c).blocked() == 0 {
+            ngx_post_event((*(*h2c).connection).write, &raw mut ngx_posted_events);
         }
     }
 }

@@ -101,6 +101,9 @@ impl Stream {
         while this.connects.is_none() && !this.is_closed {
             this.wait(None)?;
         }
+        if this.is_closed {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
         assert_eq!(
             this.connects,
             Some(true),

@@ -94,6 +94,26 @@ fn an_upstream_that_goes_ends_the_stream() {
     nginx.wait_for_access("outcome.log", 1);
 }
 
+/// nginx queues a reset behind the end, as the client has not ended its half, and then has no more to say.
+#[test]
+fn all_of_an_end_is_told_where_other_tunnels_are_quiet() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        if request.start.contains("/quiet") {
+            return conn.hang();
+        }
+        Ok(())
+    });
+    let (_nginx, mut session) = connected(&backend, PROXIES);
+    session.is_generous = false;
+    session.establish("/quiet");
+    let stream = session.open("/gone");
+    session.wait(|session| session.of(stream).reset.is_some());
+    assert!(session.of(stream).is_ended);
+    assert_eq!(session.of(stream).reset, Some(0), "NO_ERROR");
+}
+
 #[test]
 fn a_connection_that_dies_ends_all_of_its_tunnels() {
     let backend = ScriptedBackend::standard();
