@@ -232,3 +232,28 @@ fn nginx_counts_tunnels_among_the_streams() {
     session.hang_up();
     nginx.stop();
 }
+
+/// Less than the head of a frame: it is answered as if there were no tunnels.
+#[test]
+fn a_server_that_reads_next_to_nothing_at_once_answers_all_the_same() {
+    let certificate = Certificate::localhost();
+    let backend = ScriptedBackend::standard();
+    for size in [33, 36, 48, 64] {
+        let nginx = http(
+            &certificate,
+            &backend,
+            format!(
+                "websocket on; websocket_http2 on; http2_recv_buffer_size {size};
+                server {{ listen 127.0.0.1:%PORT% ssl http2; server_name localhost; {PROXIES} }}"
+            ),
+        )
+        .start();
+        for _ in 0..20 {
+            let mut session = Session::connect(nginx.port(), &certificate);
+            session.wait(|session| session.connects.is_some());
+            let plain = session.get("/plain");
+            assert_eq!(session.body(plain), b"plain");
+        }
+        nginx.stop();
+    }
+}
