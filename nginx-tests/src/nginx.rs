@@ -466,6 +466,16 @@ impl Nginx {
         self.translated.unwrap_or_else(|| self.port_of("PORT"))
     }
 
+    /// Whether that one is in front of it.
+    pub fn is_translated(&self) -> bool {
+        self.translated.is_some()
+    }
+
+    /// The certificate of its port for HTTP/2.
+    pub fn certificate(&self) -> Certificate {
+        self.setup.certificate.clone()
+    }
+
     /// The port that `%NAME%` stands for.
     pub fn port_of(&self, name: &str) -> u16 {
         *self

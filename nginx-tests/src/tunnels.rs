@@ -30,6 +30,13 @@ pub fn backend(
 pub fn raw_tunnel(nginx: &Nginx, listener: &TcpListener) -> (TcpStream, TcpStream) {
     let mut client = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
     client.write_all(&Handshake::new("/").bytes()).unwrap();
+    let backend = accept(listener);
+    read_head(&mut client);
+    (client, backend)
+}
+
+/// The end of a tunnel at the upstream's side.
+pub fn accept(listener: &TcpListener) -> TcpStream {
     let (mut backend, _) = listener.accept().unwrap();
     let request = read_head(&mut backend);
     // Over HTTP/2 the key is nginx's own.
@@ -37,8 +44,7 @@ pub fn raw_tunnel(nginx: &Nginx, listener: &TcpListener) -> (TcpStream, TcpStrea
     backend
         .write_all(switching_protocols(key).as_bytes())
         .unwrap();
-    read_head(&mut client);
-    (client, backend)
+    backend
 }
 
 fn read_head(socket: &mut TcpStream) -> Head {

@@ -14,7 +14,7 @@ use super::{Text, local, see};
 use crate::conf::LocationConf;
 use crate::http2;
 use crate::nginx::Request;
-use crate::request::{self, Attempt, Broken, Ending, State, attempt};
+use crate::request::{self, Attempt, Broken, Ending, Stage, State, attempt};
 
 /// Ends an attempt of which no tunnel comes. Called when the response header is made, and once more
 /// when the request is logged, for one that ended without.
@@ -66,6 +66,8 @@ pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
         State::Ended(ending) => return Some(ending),
         State::Foreign => return Some(Ending::Unknown),
         State::Joined(_) if status == NGX_HTTP_SWITCHING_PROTOCOLS as ngx_uint_t => return None,
+        // The same over HTTP/2, where a tunnel's status is 200.
+        State::Joined(joined) if !matches!(joined.stage, Stage::Asked) => return None,
         State::Joined(_) | State::Judged | State::LeftBehind => {}
     }
     let is_refusal = match attempt.state() {

@@ -20,7 +20,7 @@ pub fn cause(r: Request<'_>, status: ngx_uint_t) -> Option<Cause> {
         return Cause::from_local_status(u16::try_from(status).ok()?);
     }
     // Whatever nginx found wrong: an Upgrade, for one, from 1.31.0 on.
-    if r.is_stream() {
+    if r.is_stream() && !http2::is_connect(r) {
         return Some(Cause::OverHttp2);
     }
     let status = hidden(r).unwrap_or(NGX_HTTP_BAD_REQUEST);

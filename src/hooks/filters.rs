@@ -103,6 +103,10 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
                 rc => rc,
             },
             Answer::Wrong => {
+                if request::of(request).is_none() {
+                    // With the status that it would have had.
+                    conclude::remember_unjudged(request);
+                }
                 request.clear_response();
                 NGX_HTTP_BAD_GATEWAY as ngx_int_t
             }

@@ -13,7 +13,6 @@ use super::{arrive, count, report};
 use crate::conf::LocationConf;
 use crate::failure::conclude;
 use crate::handover::Arrival;
-use crate::http2;
 use crate::nginx::{Request, string};
 use crate::request::attempt::{self, Judgement};
 use crate::request::{self, Attempt, Broken};
@@ -26,12 +25,6 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx gives a request that is alive.
     let r = unsafe { Request::new(r) };
     let conf = LocationConf::of(r);
-    // Whatever it is answered with, a client would take it for a tunnel if it went well.
-    if !conf.is_on() && !r.is_error_page() {
-        if let Some(answer) = http2::refuse(r) {
-            return answer;
-        }
-    }
     let arrival = arrive::of_main(r);
     // It is not to ask anybody for anything on the way. A location without a handler may lead to another.
     if let Some(arrival) = arrival.filter(|_| !conf.is_on() && r.has_content_handler()) {

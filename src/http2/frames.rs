@@ -8,6 +8,7 @@ use nginx_sys::{
 };
 
 use super::functions;
+use crate::nginx::tls;
 
 /// The longest frame.
 const SIZE: usize = 17;
@@ -127,7 +128,24 @@ pub unsafe fn send(h2c: *mut ngx_http_v2_connection_t) -> bool {
         if (*h2c).blocked() != 0 {
             return true;
         }
-        functions::get().is_some_and(|functions| (functions.send_output_queue)(h2c) != -1)
+        let is_sent =
+            functions::get().is_some_and(|functions| (functions.send_output_queue)(h2c) != -1);
+        free_tls(h2c);
+        is_sent
+    }
+}
+
+/// Frees the buffer of TLS where all has gone out of it. nginx would keep it as long as there are streams, also where
+/// nothing is said on any of them.
+///
+/// # Safety
+/// The connection must be open.
+pub unsafe fn free_tls(h2c: *mut ngx_http_v2_connection_t) {
+    // SAFETY: the caller vouches for the connection, which is no stream's.
+    unsafe {
+        if (*h2c).blocked() == 0 && (*h2c).last_out.is_null() {
+            tls::free((*h2c).connection);
+        }
     }
 }
 

@@ -44,7 +44,7 @@ pub unsafe extern "C" fn post_read(r: *mut ngx_http_request_t) -> ngx_int_t {
         };
         let (upgrade, connection) = (
             add(r, c"upgrade", c"websocket"),
-            add(r, c"connection", c"upgrade"),
+            add(r, c"connection", c"Upgrade"),
         );
         if upgrade.is_null() || connection.is_null() {
             return NO_MEMORY;
@@ -173,7 +173,12 @@ fn open(r: Request<'_>, stream: *mut Stream) {
         (*out).content_type = string::EMPTY;
         (*out).content_type_len = 0;
         headers::leave_out(&raw mut (*out).headers, NOT_IN_HTTP2);
-        Stream::open(stream, conf.buffer_size().max(WINDOW), Some(send));
+        Stream::open(
+            stream,
+            conf.buffer_size().max(WINDOW),
+            Some(send),
+            !conf.has_tunnel(),
+        );
     }
 }
 

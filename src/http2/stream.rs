@@ -4,11 +4,12 @@ use core::ffi::c_void;
 use core::{mem, ptr, slice};
 
 use nginx_sys::{
-    NGX_AGAIN, NGX_ERROR, ngx_buf_t, ngx_connection_t, ngx_event_handler_pt, ngx_event_t,
-    ngx_exiting, ngx_http_request_t, ngx_pool_cleanup_add, ngx_post_event, ngx_posted_events,
-    ngx_send_pt, u_char,
+    NGX_AGAIN, NGX_ERROR, ngx_add_timer, ngx_buf_t, ngx_connection_t, ngx_event_handler_pt,
+    ngx_event_t, ngx_exiting, ngx_http_request_t, ngx_msec_t, ngx_pool_cleanup_add, ngx_post_event,
+    ngx_posted_events, ngx_send_pt, u_char,
 };
 use websocket_protocol::http2::{Data, Error, ReceiveWindow, reset, window_update};
+use websocket_protocol::tunnel::CLOSE_TIMEOUT;
 
 use super::bytes::Bytes;
 use super::frames::{self, Frames};
@@ -40,6 +41,8 @@ pub struct Stream {
     pub is_last: bool,
     /// It is a tunnel.
     is_open: bool,
+    /// Its end is kept back for a while, as nginx's own loop would not give its client the answer to a Close.
+    lingers: bool,
     /// Why it is not to be one.
     pub off: Option<Off>,
     /// What nginx calls when there is something to read.
@@ -80,6 +83,7 @@ impl Stream {
                 come: Bytes::new(),
                 is_last,
                 is_open: false,
+                lingers: false,
                 off: None,
                 event: None,
                 room: None,
@@ -172,16 +176,17 @@ impl Stream {
         true
     }
 
-    /// The tunnel begins. Its client may send so much before it is read; `send` is how it is written.
+    /// The tunnel begins. Its client may send so much before it is read; `send` is how it is written. `lingers`: who has
+    /// the tunnel takes the end of a client's half for the end of all.
     ///
     /// # Safety
     /// The stream must be alive.
-    pub unsafe fn open(this: *mut Self, size: usize, send: ngx_send_pt) {
+    pub unsafe fn open(this: *mut Self, size: usize, send: ngx_send_pt, lingers: bool) {
         // SAFETY: the caller vouches for the stream, whose request has a connection with its events.
         unsafe {
             let stream = &mut *this;
             let fc = (*stream.r).connection;
-            stream.is_open = true;
+            (stream.is_open, stream.lingers) = (true, lingers);
             stream.window.grow(u32::try_from(size).unwrap_or(u32::MAX));
             (*fc).recv = Some(recv);
             (*fc).send = send;
@@ -231,7 +236,7 @@ impl Stream {
                 return ERROR;
             }
             let count = room.len().min(self.come.len());
-            if count == 0 && !self.is_last {
+            if count == 0 && (!self.is_last || self.lingers && linger(read)) {
                 (*read).set_ready(0);
                 (*read).set_active(1);
                 return AGAIN;
@@ -257,6 +262,20 @@ impl Stream {
             }
             count as isize
         }
+    }
+}
+
+/// Whether the time for which an end is kept back is not over. nginx takes out the timer when it closes the stream.
+///
+/// # Safety
+/// It must be the read event of a connection that is open.
+unsafe fn linger(read: *mut ngx_event_t) -> bool {
+    // SAFETY: the caller vouches for the event.
+    unsafe {
+        if (*read).timedout() == 0 && (*read).timer_set() == 0 {
+            ngx_add_timer(read, CLOSE_TIMEOUT.get() as ngx_msec_t);
+        }
+        (*read).timedout() == 0
     }
 }
 
@@ -290,9 +309,14 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
         if (*fc).error() != 0 {
             (*(*fc).read).set_ready(1);
             (*(*fc).read).set_pending_eof(1);
+            // Where nginx ends the connection, this would mean that all has been read.
+            (*(*fc).read).set_eof(0);
             (*fc).set_close(u32::from(is_cut_off(
                 &*(*(*(*r).stream).connection).connection,
             )));
+        }
+        if (*event).write() == 0 && (*event).timedout() != 0 {
+            (*event).set_ready(1);
         }
         let handler = Stream::of(r).and_then(|stream| match (*event).write() {
             0 => (*stream).event,

@@ -69,12 +69,13 @@ impl Session {
     /// The same as one that takes so many bytes of each stream at first.
     #[track_caller]
     pub fn with_window(port: u16, certificate: &Certificate, window: u32) -> Self {
-        let settings = [
-            &INITIAL_WINDOW_SIZE.to_be_bytes()[..],
-            &window.to_be_bytes(),
-        ]
-        .concat();
-        Self::with_settings(port, certificate, &settings)
+        Self::with_settings(port, certificate, &initial_window(window))
+    }
+
+    /// The same over a connection that is there.
+    #[track_caller]
+    pub fn over_with_window(wire: Wire, window: u32) -> Self {
+        Self::begin(wire, &initial_window(window))
     }
 
     #[track_caller]
@@ -380,4 +381,13 @@ impl Session {
     pub fn hang_up(mut self) {
         self.wire.close();
     }
+}
+
+/// The setting of the window that each stream has at first.
+fn initial_window(window: u32) -> Vec<u8> {
+    [
+        &INITIAL_WINDOW_SIZE.to_be_bytes()[..],
+        &window.to_be_bytes(),
+    ]
+    .concat()
 }

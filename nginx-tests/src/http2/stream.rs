@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use httlib_hpack::Decoder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,6 +18,9 @@ use crate::wait::DEADLINE;
 
 const STREAM: u32 = 1;
 const LARGEST_FRAME: usize = 16_384;
+
+/// How long a client that has been told of the end is listened to.
+const LINGERS: Duration = Duration::from_secs(1);
 
 /// The stream, and all of its connection.
 pub struct Stream {
@@ -98,6 +101,9 @@ impl Stream {
         while this.connects.is_none() && !this.is_closed {
             this.wait(None)?;
         }
+        if this.is_closed {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
         assert_eq!(
             this.connects,
             Some(true),
@@ -152,12 +158,21 @@ impl Stream {
     pub fn carry(mut self, client: &TcpStream) -> io::Result<()> {
         client.set_nonblocking(true)?;
         self.is_tunnel = true;
+        let mut over = None;
         let result = loop {
             if let Err(error) = self.pass_up().and_then(|()| self.pass_down(client)) {
                 break Err(error);
             }
             if self.for_client.is_empty() && (self.has_ended || self.is_closed) {
                 break Ok(());
+            }
+            // A client that goes on sending, and takes nothing, gets a reset.
+            if self.is_closed && !self.from_client.is_empty() {
+                let since = *over.get_or_insert_with(Instant::now);
+                if since.elapsed() > LINGERS {
+                    break Ok(());
+                }
+                self.from_client.clear();
             }
             if let Err(error) = self.turn(client) {
                 break Err(error);
@@ -169,9 +184,8 @@ impl Stream {
         // As nginx does, it reads on for a while, so that no reset takes from the client what it has not read.
         let _ = client.shutdown(Shutdown::Write);
         client.set_nonblocking(false)?;
-        client.set_read_timeout(Some(Duration::from_secs(1)))?;
         drop(self);
-        io::copy(&mut &*client, &mut io::sink()).map(drop)
+        linger(client)
     }
 
     /// Waits until something can be done, and reads what has come from either side.
@@ -380,6 +394,22 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+/// Reads what still comes, until it ends or the time is over.
+fn linger(mut client: &TcpStream) -> io::Result<()> {
+    let since = Instant::now();
+    let mut chunk = [0; LARGEST_FRAME];
+    while let Some(left) = LINGERS
+        .checked_sub(since.elapsed())
+        .filter(|left| !left.is_zero())
+    {
+        client.set_read_timeout(Some(left))?;
+        if client.read(&mut chunk)? == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Breaks a connection with a TCP reset as soon as nobody has it any more.

@@ -7,10 +7,13 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, OnceLock};
-use std::thread;
+use std::{str, thread};
+
+use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use super::stream::{Answer, Stream};
 use crate::backend::switching_protocols;
+use crate::client::SAMPLE_KEY;
 use crate::environment::is_over_http2;
 use crate::http::Head;
 use crate::tls::Certificate;
@@ -49,6 +52,49 @@ pub fn is_skipped_over_http2(why: &str) -> bool {
     is_over_http2()
 }
 
+/// The protocol that nginx notes of a handshake.
+pub fn protocol() -> &'static str {
+    if is_over_http2() {
+        "HTTP/2.0"
+    } else {
+        "HTTP/1.1"
+    }
+}
+
+/// The status that nginx notes of a handshake that opens a tunnel.
+pub fn opened() -> u16 {
+    if is_over_http2() { 200 } else { 101 }
+}
+
+/// The status of a handshake that HTTP/1.1 answers with this one, and no tunnel: over HTTP/2 a success would be one.
+pub fn without_tunnel(status: u16) -> u16 {
+    match status {
+        200..300 if is_over_http2() => 502,
+        _ => status,
+    }
+}
+
+/// What HTTP/1.1 has in the place of a tunnel's status in nginx's log.
+pub fn noted(status: u16, state: &str) -> u16 {
+    match (status, state) {
+        (200, "established") if is_over_http2() => 101,
+        _ => status,
+    }
+}
+
+/// A line of a request's head that an upstream got, as it had been if the client's handshake had come over HTTP/1.1: names
+/// are in small letters in HTTP/2, and the key is nginx's.
+pub fn received(line: &str) -> String {
+    let Some((name, value)) = line.split_once(": ").filter(|_| is_over_http2()) else {
+        return line.to_owned();
+    };
+    let name = titled(name);
+    match &*name {
+        "Sec-WebSocket-Key" if is_right(value) => format!("{name}: {SAMPLE_KEY}"),
+        _ => format!("{name}: {value}"),
+    }
+}
+
 /// Listens in front of these ports of nginx, on the port that it gives, as long as the process runs.
 pub fn start(plain: u16, http2: u16, certificate: Certificate) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -57,6 +103,8 @@ pub fn start(plain: u16, http2: u16, certificate: Certificate) -> u16 {
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let _ = client.set_nodelay(true);
+            // What the client has not taken is to be known.
+            let _ = set_socket_send_buffer_size(&client, 16 << 10);
             let certificate = Arc::clone(&certificate);
             // What goes wrong is the end of the client's connection, as it is with nginx.
             thread::spawn(move || serve(client, plain, http2, &certificate));
@@ -87,8 +135,14 @@ fn serve(client: TcpStream, plain: u16, http2: u16, certificate: &Certificate) -
 fn read_head(mut client: &TcpStream, mut bytes: Vec<u8>) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut chunk = [0; 16 * 1024];
     loop {
-        if let Some(end) = bytes.windows(4).position(|at| at == b"\r\n\r\n") {
-            let rest = bytes.split_off(end + 4);
+        // Lines may end otherwise, which HTTP/2 has no word for.
+        let ends: [&[u8]; 3] = [b"\r\n\r\n", b"\n\n", b"\n\r\n"];
+        let end = |end: &[u8]| {
+            let place = bytes.windows(end.len()).position(|at| at == end)?;
+            Some(place + end.len())
+        };
+        if let Some(end) = ends.into_iter().filter_map(end).min() {
+            let rest = bytes.split_off(end);
             return Ok((bytes, rest));
         }
         match client.read(&mut chunk)? {
@@ -96,6 +150,13 @@ fn read_head(mut client: &TcpStream, mut bytes: Vec<u8>) -> io::Result<(Vec<u8>,
             count => bytes.extend_from_slice(&chunk[..count]),
         }
     }
+}
+
+/// Sixteen bytes in Base64.
+fn is_right(key: &str) -> bool {
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.strip_suffix("==")
+        .is_some_and(|digits| digits.len() == 22 && digits.bytes().all(is_base64))
 }
 
 /// A handshake that HTTP/2 has words for.
@@ -123,14 +184,20 @@ impl Handshake {
             _ => None,
         };
         let key = one("Sec-WebSocket-Key")?;
-        let is_right = version == "HTTP/1.1"
+        let is_translated = version == "HTTP/1.1"
             && target.starts_with('/')
             && one("Upgrade")?.eq_ignore_ascii_case("websocket")
+            && head.lines("Upgrade")[0].is_ascii()
             && one("Connection")?.eq_ignore_ascii_case("upgrade")
-            && key.len() == 24
-            && key.ends_with("==")
-            && head.header("Content-Length").is_none()
-            && head.header("Transfer-Encoding").is_none();
+            && is_right(&key)
+            && [
+                "Content-Length",
+                "Transfer-Encoding",
+                "Keep-Alive",
+                "Proxy-Connection",
+            ]
+            .iter()
+            .all(|name| head.header(name).is_none());
         let mut fields: Vec<(String, String)> = [
             (":method", "CONNECT"),
             (":protocol", "websocket"),
@@ -146,7 +213,7 @@ impl Handshake {
                 fields.push((name, value.clone()));
             }
         }
-        is_right.then_some(Self { key, fields })
+        is_translated.then_some(Self { key, fields })
     }
 
     /// An answer as it would have been over HTTP/1.1.

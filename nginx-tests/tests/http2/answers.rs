@@ -12,7 +12,10 @@ const RULES: &str = "location / { proxy_pass http://%BACKEND%; }
     location /origin { websocket_allow_origin same; proxy_pass http://%BACKEND%; }
     location /page { error_page 403 /403.html; deny all; proxy_pass http://%BACKEND%; }
     location = /403.html { websocket off; internal; return 403 sorry; }
-    location /nobody { proxy_pass http://127.0.0.1:1; }";
+    location /bad { return 400; }
+    location /nobody { proxy_pass http://127.0.0.1:1; }
+    location /sorry { error_page 502 = @sorry; proxy_pass http://127.0.0.1:1; }
+    location @sorry { websocket off; proxy_pass http://%BACKEND%; }";
 
 #[test]
 fn no_answer_without_a_tunnel_is_2xx() {
@@ -24,12 +27,15 @@ fn no_answer_without_a_tunnel_is_2xx() {
             "502 /upstream http2 failed upstream-not-websocket",
         ),
         ("/off", "501 /off http2 rejected local-websocket-off"),
-        ("/fine", "502 /fine "),
+        ("/fine", "502 /fine http2 rejected local-status"),
+        ("/bad", "400 /bad http2 rejected local-status"),
         ("/moved", "301 /moved "),
         ("/denied", "403 /denied http2 rejected "),
         ("/origin", "403 /origin http2 rejected origin-not-allowed"),
         ("/page", "403 /page http2 rejected "),
-        ("/nobody", "502 /nobody http2 failed "),
+        ("/nobody", "502 /nobody http2 failed upstream-refused"),
+        // Why there is a page stays what is said.
+        ("/sorry", "502 /sorry http2 failed upstream-refused"),
     ];
     for (place, (path, expected)) in expected.into_iter().enumerate() {
         let stream = session.open(path);
@@ -47,7 +53,43 @@ fn no_answer_without_a_tunnel_is_2xx() {
         (session.status(plain), session.body(plain)),
         (200, b"fine".to_vec())
     );
-    assert_eq!(backend.connections(), 1);
+    assert_eq!(backend.connections(), 2);
+    nginx.wait_for_log("local-status: nginx answered 200 before any upstream was asked");
+}
+
+/// A location that is off may only lead to the one that proxies.
+#[test]
+fn a_location_that_is_reached_from_one_that_is_off_has_tunnels() {
+    let backend = ScriptedBackend::standard();
+    let (nginx, mut session) = connected(
+        &backend,
+        "location / { websocket off; auth_request /who; try_files /none @chat; }
+        location /page/ { websocket off; try_files /none =404; }
+        location @chat { proxy_pass http://%BACKEND%; }
+        location = /who { internal; return 204; }",
+    );
+    let stream = session.open("/chat");
+    assert_eq!(session.status(stream), 200);
+    session.echo(stream, Frame::text("hello"));
+    let stream = session.open("/page/");
+    assert_eq!(session.status(stream), 404);
+    nginx.wait_for_access("outcome.log", 1);
+}
+
+/// What is known of a tunnel while it lasts.
+#[test]
+fn a_tunnel_that_is_open_has_no_cause() {
+    let backend = ScriptedBackend::standard();
+    let (nginx, mut session) = connected(
+        &backend,
+        "websocket_log_open on; location / { proxy_pass http://%BACKEND%; }",
+    );
+    let stream = session.open("/chat");
+    assert_eq!(session.status(stream), 200);
+    assert_eq!(
+        nginx.wait_for_access("outcome.log", 1),
+        ["200 /chat http2 established  "]
+    );
 }
 
 #[test]

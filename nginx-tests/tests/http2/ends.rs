@@ -1,5 +1,7 @@
 //! Every end of a tunnel on a stream: its line, and what the client sees.
 
+use std::thread;
+
 use nginx_tests::http2::session::Session;
 use nginx_tests::{Certificate, Frame, ScriptedBackend, wait_until};
 
@@ -40,6 +42,42 @@ fn a_client_that_ends_its_half_is_through() {
     session.end(stream);
     session.wait(|session| session.of(stream).is_ended || session.of(stream).reset.is_some());
     nginx.wait_for_access("outcome.log", 1);
+}
+
+/// As Chromium does it: its Close is the end of its half.
+#[test]
+fn who_ends_behind_a_close_gets_the_answer() {
+    let backend = ScriptedBackend::standard();
+    for lines in ["", "websocket_tunnel off;"] {
+        let (nginx, mut session) = connected(&backend, &format!("{lines} {PROXIES}"));
+        let stream = session.establish("/chat");
+        session.message(stream, Frame::close(1000, ""));
+        session.end(stream);
+        assert_eq!(session.read(stream).close_code(), Some(1000));
+        session.wait(|session| session.of(stream).is_ended);
+        nginx.wait_for_access("outcome.log", 1);
+    }
+}
+
+#[test]
+fn that_answer_has_its_time() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        conn.hang()
+    });
+    thread::scope(|scope| {
+        for lines in ["", "websocket_tunnel off;"] {
+            let (nginx, mut session) = connected(&backend, &format!("{lines} {PROXIES}"));
+            scope.spawn(move || {
+                let stream = session.establish("/chat");
+                session.message(stream, Frame::close(1000, ""));
+                session.end(stream);
+                session.wait(|session| session.of(stream).is_ended);
+                nginx.wait_for_access("outcome.log", 1);
+            });
+        }
+    });
 }
 
 #[test]
@@ -115,6 +153,41 @@ fn behind_its_last_request_a_connection_lasts_as_long_as_its_tunnels() {
     session.wait(|session| session.is_closed);
     assert_eq!(backend.requests().len(), 2);
     nginx.stop();
+}
+
+#[test]
+fn a_connection_that_dies_is_noticed_where_an_upstream_takes_nothing() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        if request.start.contains("/stuck") {
+            conn.pause()?;
+        }
+        conn.echo_frames()
+    });
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let (stuck, other) = (session.establish("/stuck"), session.establish("/other"));
+    // Ten megabytes at most: more than any two sockets hold.
+    let bytes = Frame::binary(vec![b's'; 10 << 20]).masked().bytes();
+    let mut rest = &bytes[..];
+    while session.room(stuck) > 0 {
+        let (piece, behind) = rest.split_at(session.room(stuck).min(rest.len()));
+        session.data(stuck, piece);
+        rest = behind;
+        // When these are back nothing more has come for the other stream.
+        for _ in 0..20 {
+            session.echo(other, Frame::text("meanwhile"));
+        }
+    }
+    session.hang_up();
+    let outcomes = nginx.wait_for_access("outcome.log", 2);
+    assert!(
+        outcomes
+            .iter()
+            .any(|line| line.contains(" /stuck http2 established ")),
+        "{outcomes:?}"
+    );
+    backend.resume();
 }
 
 #[test]

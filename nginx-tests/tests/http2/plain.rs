@@ -91,8 +91,7 @@ fn answer(
     let _ = wire.finish();
     // A connection with more to read may be reset behind what has come.
     let _ = wire.read_to_close();
-    let bytes = record.lock().unwrap().clone();
-    bytes
+    record.lock().unwrap().clone()
 }
 
 fn without_settings(mut answer: Vec<u8>) -> Vec<u8> {

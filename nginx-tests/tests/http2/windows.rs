@@ -1,7 +1,15 @@
 //! Flow control both ways: who does not read holds up nobody else, and holds no more than its window.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
 use nginx_tests::http2::session::Session;
-use nginx_tests::{Certificate, Frame, ScriptedBackend};
+use nginx_tests::tunnels::accept;
+use nginx_tests::wire::{Socket, Wire};
+use nginx_tests::{Certificate, Frame, Nginx, ScriptedBackend, wait_until};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use crate::case::{PROXIES, connected, server};
 
@@ -160,4 +168,56 @@ fn padding_counts_and_comes_back() {
         assert_eq!(session.read(stream), Frame::text("padded"));
     }
     assert!(session.of(stream).credit > 600 * 200 - WINDOW);
+}
+
+/// It has windows for all that comes, and its socket takes little: what waits, waits in nginx and in the kernel.
+#[test]
+fn a_client_on_a_slow_line_is_alive_as_long_as_it_takes_some() {
+    const PIECE: usize = 8 << 10;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = format!(
+        "log_format ends $websocket_close_reason; websocket on; websocket_http2 on;
+        server {{
+            listen 127.0.0.1:%PORT% http2; access_log logs/ends.log ends;
+            send_timeout 1h; websocket_ping 300ms timeout=1s;
+            {PROXIES}
+        }}"
+    );
+    let address = listener.local_addr().unwrap();
+    let nginx = Nginx::http(text)
+        .set("BACKEND", address)
+        .allow_log("the \"listen ... http2\" directive is deprecated")
+        .start();
+    let socket = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
+    set_socket_recv_buffer_size(&socket, PIECE).unwrap();
+    let wire = Wire::plain(Socket::Tcp(socket)).unwrap();
+    let mut session = Session::over_with_window(wire, 64 << 20);
+    session.credit(0, 64 << 20);
+    session.wait(|session| session.connects == Some(true));
+    let stream = session.open("/");
+    let mut backend = accept(&listener);
+    backend.set_nonblocking(true).unwrap();
+    let frame = Frame::binary(vec![7; PIECE]).bytes();
+    let mut written = 0;
+    // Sends all it can. Whether it has been told to close.
+    let mut is_told = || {
+        while let Ok(count) = backend.write(&frame[written..]) {
+            written = (written + count) % frame.len();
+        }
+        backend.read(&mut [0]).is_ok()
+    };
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(3) {
+        assert!(!is_told(), "after {:?}", since.elapsed());
+        let due = since.elapsed().as_millis() as usize * 30;
+        if session.of(stream).bytes.len() < due {
+            session.step().unwrap();
+        } else {
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+    // It takes nothing more.
+    wait_until("a Close", is_told);
+    drop((session, backend));
+    assert_eq!(nginx.wait_for_access("ends.log", 1), ["ping-timeout"]);
 }

@@ -79,8 +79,9 @@ def main(port, count, *sizes):
             sys.exit("nginx has closed the connection")
         for event in connection.receive_data(data):
             stream = getattr(event, "stream_id", None)
-            if isinstance(event, h2.events.RemoteSettingsChanged) and not streams:
-                if CONNECT not in event.changed_settings or event.changed_settings[CONNECT].new_value != 1:
+            # nginx tells of it in settings of their own, behind its first ones.
+            if isinstance(event, h2.events.RemoteSettingsChanged) and CONNECT in event.changed_settings:
+                if event.changed_settings[CONNECT].new_value != 1:
                     sys.exit("nginx has no WebSocket over HTTP/2")
                 for number in range(int(count)):
                     stream = connection.get_next_available_stream_id()
@@ -93,9 +94,12 @@ def main(port, count, *sizes):
                 waiting.remove(stream)
             elif isinstance(event, h2.events.DataReceived):
                 connection.acknowledge_received_data(event.flow_controlled_length, stream)
-                streams[stream].receive(event.data)
+                if event.data:
+                    streams[stream].receive(event.data)
             elif isinstance(event, h2.events.StreamReset):
-                sys.exit(f"stream {stream} was reset: {event.error_code}")
+                # Once it has ended, nginx has no use for what may still come (RFC 9113 section 8.1).
+                if event.error_code or not streams[stream].ended:
+                    sys.exit(f"stream {stream} was reset: {event.error_code}")
             elif isinstance(event, h2.events.StreamEnded):
                 streams[stream].ended = True
         pass_on(connection, {stream: streams[stream] for stream in streams if stream not in waiting})
