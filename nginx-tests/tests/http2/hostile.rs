@@ -1,5 +1,6 @@
 //! Clients that break the rules of HTTP/2: nginx says so as it does of other requests, and others are not held up.
 
+use nginx_tests::http2::frame;
 use nginx_tests::http2::session::{CONTINUATION, Session};
 use nginx_tests::{Certificate, Frame, ScriptedBackend};
 
@@ -168,6 +169,31 @@ fn a_block_that_does_not_come_to_its_end_is_waited_for_as_others_are() {
     session.frame(CONTINUATION, END_HEADERS, late, &rest);
     session.echo(tunnel, Frame::text("hello"));
     assert!(!session.goes_away && !session.is_closed);
+}
+
+/// More frames than are held back, each of which says nothing.
+#[test]
+fn a_storm_of_continuations_holds_up_nobody() {
+    let backend = ScriptedBackend::standard();
+    let (_nginx, mut session) = connected(&backend, PROXIES);
+    let tunnel = session.establish("/chat");
+    let block = session.block(&[(":method", "CONNECT"), (":protocol", "websocket")]);
+    for count in [100, 20_000] {
+        let stream = session.stream();
+        session.frame(HEADERS, 0, stream, &block);
+        let empty = frame(CONTINUATION, 0, stream, &[]).repeat(count);
+        session.send(&empty);
+        let rest = session.block(&[
+            (":scheme", "https"),
+            (":path", "/chat"),
+            (":authority", "localhost"),
+            ("sec-websocket-version", "13"),
+        ]);
+        session.frame(CONTINUATION, END_HEADERS, stream, &rest);
+        let expected = if count == 100 { 200 } else { 400 };
+        assert_eq!(session.status(stream), expected);
+        session.echo(tunnel, Frame::text("hello"));
+    }
 }
 
 #[test]
