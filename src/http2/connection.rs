@@ -228,6 +228,11 @@ impl Connection {
                     continue;
                 }
                 Cut::More => {
+                    if !bytes.is_empty() && bytes.len() == room.len() {
+                        // There will never be room for more of it, nor for a tunnel.
+                        self.cutter.stop();
+                        continue;
+                    }
                     self.is_short = !bytes.is_empty();
                     if !self.hold(bytes) {
                         return Some(ERROR);

@@ -211,11 +211,12 @@ unsafe fn join_here(c: *mut ngx_connection_t, room: usize) -> bool {
 unsafe extern "C" fn late_recv(c: *mut ngx_connection_t, room: *mut u_char, size: usize) -> isize {
     // SAFETY: nginx reads an open connection, into room of this size.
     unsafe {
-        let recv = if join_here(c, size) {
-            (*c).recv
-        } else {
-            usual_recv(c)
-        };
+        let usual = usual_recv(c);
+        if size < LEAST {
+            (*c).recv = usual;
+        }
+        let is_joined = size >= LEAST && join_here(c, size);
+        let recv = if is_joined { (*c).recv } else { usual };
         recv.map_or(NGX_ERROR as isize, |recv| recv(c, room, size))
     }
 }

@@ -149,14 +149,14 @@ pub unsafe fn free_tls(h2c: *mut ngx_http_v2_connection_t) {
     }
 }
 
-/// Has nginx send what is queued, after what it does now and if it does not do that anyway.
+/// Has nginx send what is queued, as it does by itself when it reads, and behind a connection's last stream.
 ///
 /// # Safety
 /// The connection must be open.
 pub unsafe fn send_soon(h2c: *mut ngx_http_v2_connection_t) {
     // SAFETY: the caller vouches for the connection, which has its events.
     unsafe {
-        if !(*h2c).last_out.is_null() && (*h2c).blocked() == 0 {
+        if !(*h2c).last_out.is_null() && (*h2c).blocked() == 0 && (*h2c).processing > 1 {
             ngx_post_event((*(*h2c).connection).write, &raw mut ngx_posted_events);
         }
     }

@@ -35,7 +35,8 @@ pub unsafe fn replace(
             Hpack::new(h2c, functions::get()?)?,
             bounds
                 .size
-                .saturating_mul(usize::try_from(bounds.num).ok()?),
+                .saturating_mul(usize::try_from(bounds.num).ok()?)
+                .min(MOST),
             (*(*h2c).connection).log,
         )
     };
@@ -59,6 +60,9 @@ pub unsafe fn replace(
     reply.truncate(FrameHeader::SIZE + length);
     Some(true)
 }
+
+/// The most bytes of fields: what they become has to fit into one frame.
+const MOST: usize = 8 << 20;
 
 /// A key for the upstream: RFC 8441 has none.
 fn key() -> [u8; KEY_SIZE] {

@@ -87,6 +87,7 @@ fn send_piece(this: &mut Stream, bytes: &[u8]) -> Result<usize, Broken> {
             return Err(Broken);
         }
         if left == CHAIN_ERROR {
+            end_if_broken((*stream).connection);
             return Err(Broken);
         }
         if !left.is_null() {
@@ -169,11 +170,24 @@ unsafe fn keep_unsent(
 unsafe fn abandon(h2c: *mut ngx_http_v2_connection_t) {
     // SAFETY: the caller vouches for the connection. nginx forgets its queue likewise where it ends one.
     unsafe {
-        let c = (*h2c).connection;
         (*h2c).last_out = ptr::null_mut();
-        (*c).set_error(1);
-        (*(*c).read).set_ready(1);
-        ngx_post_event((*c).read, &raw mut ngx_posted_events);
+        (*(*h2c).connection).set_error(1);
+        end_if_broken(h2c);
+    }
+}
+
+/// Has nginx see that a connection is broken. It would when it sends what is queued, but that may go with its stream.
+///
+/// # Safety
+/// The connection must be open.
+unsafe fn end_if_broken(h2c: *mut ngx_http_v2_connection_t) {
+    // SAFETY: the caller vouches for the connection, which has its events.
+    unsafe {
+        let c = (*h2c).connection;
+        if (*c).error() != 0 {
+            (*(*c).read).set_ready(1);
+            ngx_post_event((*c).read, &raw mut ngx_posted_events);
+        }
     }
 }
 

@@ -320,7 +320,12 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
         }
         let handler = Stream::of(r).and_then(|stream| match (*event).write() {
             0 => (*stream).event,
-            _ => (*stream).room,
+            _ => {
+                if (*(*r).stream).queued == 0 {
+                    (*stream).unsent.clear();
+                }
+                (*stream).room
+            }
         });
         if let Some(handler) = handler {
             handler(event);

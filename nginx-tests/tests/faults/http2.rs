@@ -160,7 +160,13 @@ fn end(session: &mut Session, stream: u32) -> io::Result<Outcome> {
     let close = Frame::close(1001, "going away");
     session.try_data(stream, &close.clone().masked().bytes())?;
     assert_eq!(session.try_read(stream)?, close);
-    session.try_wait(|session| session.of(stream).is_ended)?;
+    session.try_wait(|session| {
+        let known = session.of(stream);
+        known.is_ended || known.reset.is_some()
+    })?;
+    if !session.of(stream).is_ended {
+        return Ok(Outcome::Cut);
+    }
     // And an end of its half, which comes behind that of the stream.
     session.try_send(&frame(DATA, END_STREAM, stream, &[]))?;
     Ok(Outcome::Done)

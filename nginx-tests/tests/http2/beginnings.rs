@@ -2,9 +2,9 @@
 
 use nginx_tests::http2::frame;
 use nginx_tests::http2::session::Session;
-use nginx_tests::{Frame, ScriptedBackend, wait_until};
+use nginx_tests::{Certificate, Frame, ScriptedBackend, wait_until};
 
-use crate::case::{PROXIES, connected};
+use crate::case::{PROXIES, connected, http};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -187,6 +187,7 @@ fn a_connect_may_be_sent_elsewhere() {
         location /rewritten/ { rewrite ^ /chat last; }
         location /page/ { error_page 418 = @named; return 418; }
         location @named { proxy_pass http://%BACKEND%; }
+        location /fallen/ { error_page 502 = @named; proxy_pass http://127.0.0.1:%PORT3%; }
         location /gone/ { error_page 410 /sorry; return 410; }
         location /sorry { return 200 sorry; }
         location /no { return 403; }
@@ -194,7 +195,7 @@ fn a_connect_may_be_sent_elsewhere() {
         location /plain { websocket off; proxy_pass http://%BACKEND%; }
         location / { proxy_pass http://%BACKEND%; }",
     );
-    for path in ["/asks/", "/mirrored/", "/rewritten/", "/page/"] {
+    for path in ["/asks/", "/mirrored/", "/rewritten/", "/page/", "/fallen/"] {
         let stream = session.establish(path);
         session.echo(stream, Frame::text("hello"));
         session.close(stream);
@@ -209,8 +210,38 @@ fn a_connect_may_be_sent_elsewhere() {
         assert_eq!(session.status(stream), status, "{path}");
         session.wait(|session| session.of(stream).is_ended);
     }
-    let outcomes = nginx.wait_for_access("outcome.log", 7);
-    assert_eq!(outcomes.len(), 7, "{outcomes:?}");
+    let outcomes = nginx.wait_for_access("outcome.log", 8);
+    assert_eq!(outcomes.len(), 8, "{outcomes:?}");
+}
+
+/// `limit_req` lets it wait, with its first message and a reset of another one behind it.
+#[test]
+fn a_connect_may_have_to_wait() {
+    let (backend, certificate) = (ScriptedBackend::standard(), Certificate::localhost());
+    let nginx = http(
+        &certificate,
+        &backend,
+        format!(
+            "websocket on; websocket_http2 on;
+            limit_req_zone $server_name zone=slow:64k rate=4r/s;
+            limit_req zone=slow burst=10;
+            server {{ listen 127.0.0.1:%PORT% ssl http2; server_name localhost; {PROXIES} }}"
+        ),
+    )
+    .start();
+    let mut session = Session::ready(nginx.port(), &certificate);
+    let streams: Vec<u32> = (0..4).map(|_| session.open("/chat")).collect();
+    for &stream in &streams {
+        session.message(stream, Frame::text("early"));
+    }
+    session.reset(streams[2]);
+    for stream in [streams[0], streams[1], streams[3]] {
+        assert_eq!(session.status(stream), 200);
+        assert_eq!(session.read(stream), Frame::text("early"));
+        session.close(stream);
+    }
+    let outcomes = nginx.wait_for_access("outcome.log", 4);
+    assert_eq!(outcomes.len(), 4, "{outcomes:?}");
 }
 
 #[test]

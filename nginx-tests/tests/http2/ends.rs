@@ -134,6 +134,27 @@ fn a_connection_that_dies_ends_all_of_its_tunnels() {
     assert_eq!(log.matches("websocket closed after").count(), 40, "{log}");
 }
 
+/// nginx takes no request then, nor reads its block.
+#[test]
+fn behind_its_last_request_a_connection_lasts_as_long_as_its_tunnels() {
+    let backend = ScriptedBackend::standard();
+    let text = format!("keepalive_requests 2; {PROXIES}");
+    let (nginx, mut session) = connected(&backend, &text);
+    let (one, other) = (session.establish("/one"), session.establish("/other"));
+    session.wait(|session| session.goes_away);
+    for _ in 0..3 {
+        let late = session.open("/late");
+        session.data(late, b"nobody reads it");
+    }
+    session.echo(one, Frame::text("hello"));
+    session.close(one);
+    session.echo(other, Frame::text("hello"));
+    session.close(other);
+    session.wait(|session| session.is_closed);
+    assert_eq!(backend.requests().len(), 2);
+    nginx.stop();
+}
+
 #[test]
 fn a_connection_that_dies_is_noticed_where_an_upstream_takes_nothing() {
     let backend = ScriptedBackend::start(|conn| {

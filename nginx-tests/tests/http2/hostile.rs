@@ -1,5 +1,6 @@
 //! Clients that break the rules of HTTP/2: nginx says so as it does of other requests, and others are not held up.
 
+use nginx_tests::http2::frame;
 use nginx_tests::http2::session::{CONTINUATION, Session};
 use nginx_tests::{Certificate, Frame, ScriptedBackend};
 
@@ -170,6 +171,31 @@ fn a_block_that_does_not_come_to_its_end_is_waited_for_as_others_are() {
     assert!(!session.goes_away && !session.is_closed);
 }
 
+/// More frames than are held back, each of which says nothing.
+#[test]
+fn a_storm_of_continuations_holds_up_nobody() {
+    let backend = ScriptedBackend::standard();
+    let (_nginx, mut session) = connected(&backend, PROXIES);
+    let tunnel = session.establish("/chat");
+    let block = session.block(&[(":method", "CONNECT"), (":protocol", "websocket")]);
+    for count in [100, 20_000] {
+        let stream = session.stream();
+        session.frame(HEADERS, 0, stream, &block);
+        let empty = frame(CONTINUATION, 0, stream, &[]).repeat(count);
+        session.send(&empty);
+        let rest = session.block(&[
+            (":scheme", "https"),
+            (":path", "/chat"),
+            (":authority", "localhost"),
+            ("sec-websocket-version", "13"),
+        ]);
+        session.frame(CONTINUATION, END_HEADERS, stream, &rest);
+        let expected = if count == 100 { 200 } else { 400 };
+        assert_eq!(session.status(stream), expected);
+        session.echo(tunnel, Frame::text("hello"));
+    }
+}
+
 #[test]
 fn a_block_that_is_larger_than_what_nginx_reads_at_once_is_nginxs() {
     let certificate = Certificate::localhost();
@@ -231,4 +257,29 @@ fn nginx_counts_tunnels_among_the_streams() {
     session.wait(|session| session.of(plain).reset.is_some());
     session.hang_up();
     nginx.stop();
+}
+
+/// Less than the head of a frame: it is answered as if there were no tunnels.
+#[test]
+fn a_server_that_reads_next_to_nothing_at_once_answers_all_the_same() {
+    let certificate = Certificate::localhost();
+    let backend = ScriptedBackend::standard();
+    for size in [33, 36, 48, 64] {
+        let nginx = http(
+            &certificate,
+            &backend,
+            format!(
+                "websocket on; websocket_http2 on; http2_recv_buffer_size {size};
+                server {{ listen 127.0.0.1:%PORT% ssl http2; server_name localhost; {PROXIES} }}"
+            ),
+        )
+        .start();
+        for _ in 0..20 {
+            let mut session = Session::connect(nginx.port(), &certificate);
+            session.wait(|session| session.connects.is_some());
+            let plain = session.get("/plain");
+            assert_eq!(session.body(plain), b"plain");
+        }
+        nginx.stop();
+    }
 }

@@ -27,7 +27,7 @@ enum State {
     Theirs(u32),
     /// Within a tunnel's DATA frame.
     Data(Rest),
-    /// It is no HTTP/2.
+    /// It is no HTTP/2, or nobody looks.
     Lost,
 }
 
@@ -121,6 +121,11 @@ impl Cutter {
                 }
             }
         }
+    }
+
+    /// All that comes is the server's.
+    pub fn stop(&mut self) {
+        self.state = State::Lost;
     }
 
     /// The block of which [`Cut::More`] was to come is the server's as it is, with what follows of it.

@@ -41,7 +41,8 @@ impl Session {
     pub fn try_read(&mut self, stream: u32) -> io::Result<Frame> {
         loop {
             let mut rest = &self.of(stream).bytes[..];
-            if let Ok(frame) = Frame::read(&mut rest) {
+            if is_whole(rest) {
+                let frame = Frame::read(&mut rest)?;
                 let rest = rest.to_vec();
                 if let Some(known) = self.streams.get_mut(&stream) {
                     known.bytes = rest;
@@ -60,4 +61,27 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Whether these bytes begin with a whole WebSocket frame (RFC 6455 section 5.2).
+fn is_whole(bytes: &[u8]) -> bool {
+    let [_, second, rest @ ..] = bytes else {
+        return false;
+    };
+    let size = match second & 0x7f {
+        126 => 2,
+        127 => 8,
+        _ => 0,
+    };
+    let Some((length, rest)) = rest.split_at_checked(size) else {
+        return false;
+    };
+    let length = match length {
+        [] => usize::from(second & 0x7f),
+        bytes => bytes
+            .iter()
+            .fold(0, |length, byte| length << 8 | usize::from(*byte)),
+    };
+    let mask = if second & 0x80 == 0 { 0 } else { 4 };
+    rest.len() >= mask + length
 }

@@ -307,3 +307,14 @@ fn what_comes_between_the_frames_of_a_block_is_the_servers() {
     let behind = frame(Kind::DATA, 0, 1, b"x");
     assert!(matches!(cutter.next(&behind, |_| true), Cut::Data(_)));
 }
+
+#[test]
+fn where_nobody_looks_all_is_the_servers() {
+    let mut cutter = at_boundary();
+    assert_eq!(cutter.next(b"\0\0\x01\0", |_| true), Cut::More);
+    cutter.stop();
+    let bytes = frame(Kind::DATA, 0, 1, b"x");
+    for piece in [&bytes[..4], &bytes[4..]] {
+        assert_eq!(cutter.next(piece, |_| true), Cut::Theirs(piece));
+    }
+}
