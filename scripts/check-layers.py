@@ -30,7 +30,7 @@ CRATES = (
     ("status/src", "websocket_status", {"websocket_protocol", "websocket_zone"}),
     ("check-websocket/src", "check_websocket", {"websocket_protocol"}),
     ("nginx-tests/src", "nginx_tests", set()),
-    ("bench/src", "bench", set()),
+    ("bench/src", "bench", {"websocket_protocol"}),
 )
 
 

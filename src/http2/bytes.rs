@@ -1,8 +1,12 @@
 //! Bytes that wait, in memory that is there only as long as there are some.
 
-use core::{ptr, slice};
+use core::ptr::{self, NonNull};
+use core::slice;
 
 use nginx_sys::{ngx_alloc, ngx_log_t};
+use websocket_protocol::Scanner;
+
+use crate::tunnel::stock;
 
 /// Must be [cleared](Self::clear) before it goes.
 pub struct Bytes {
@@ -43,8 +47,15 @@ impl Bytes {
 
     /// Puts more behind them.
     pub fn append(&mut self, bytes: &[u8], log: *mut ngx_log_t) -> Result<(), NoMemory> {
-        let place = self.reserve(bytes.len(), log)?;
-        place.copy_from_slice(bytes);
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.reserve(bytes.len(), log)?;
+        // SAFETY: there is room for so many bytes behind `end`, in memory that is nobody else's.
+        unsafe {
+            let place = self.memory.add(self.end);
+            ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
+        }
         self.end += bytes.len();
         Ok(())
     }
@@ -52,10 +63,16 @@ impl Bytes {
     /// Puts in their place so many zeros, to be written to.
     pub fn zeros(&mut self, length: usize, log: *mut ngx_log_t) -> Result<&mut [u8], NoMemory> {
         self.clear();
-        self.reserve(length, log)?.fill(0);
+        if length == 0 {
+            return Ok(&mut []);
+        }
+        self.reserve(length, log)?;
         self.end = length;
-        // SAFETY: it was written just now.
-        Ok(unsafe { slice::from_raw_parts_mut(self.memory, length) })
+        // SAFETY: there is room for so many bytes, which nobody reads before they are written.
+        unsafe {
+            ptr::write_bytes(self.memory, 0, length);
+            Ok(slice::from_raw_parts_mut(self.memory, length))
+        }
     }
 
     /// Leaves only so many.
@@ -73,52 +90,62 @@ impl Bytes {
 
     /// Gives back the memory, and what is in it.
     pub fn clear(&mut self) {
-        // SAFETY: ngx_alloc() gave it, or it is NULL.
-        unsafe { libc::free(self.memory.cast()) };
+        if let Some(memory) = NonNull::new(self.memory) {
+            if self.capacity <= SMALL {
+                // SAFETY: ngx_alloc() gave it.
+                unsafe { libc::free(memory.as_ptr().cast()) };
+            } else {
+                let keep = if self.capacity <= WHOLE { KEPT } else { 0 };
+                stock::give_back(memory, self.capacity, keep);
+            }
+        }
         *self = Self::new();
     }
 
     /// Room for so many more behind them.
-    fn reserve(&mut self, count: usize, log: *mut ngx_log_t) -> Result<&mut [u8], NoMemory> {
-        if self.capacity - self.end < count {
-            self.grow(count, log)?;
+    fn reserve(&mut self, count: usize, log: *mut ngx_log_t) -> Result<(), NoMemory> {
+        if self.capacity - self.end >= count {
+            return Ok(());
         }
-        if count == 0 {
-            return Ok(&mut []);
-        }
-        // SAFETY: there is room, and nobody reads it before it is written.
-        unsafe {
-            let place = self.memory.add(self.end);
-            ptr::write_bytes(place, 0, count);
-            Ok(slice::from_raw_parts_mut(place, count))
-        }
-    }
-
-    fn grow(&mut self, count: usize, log: *mut ngx_log_t) -> Result<(), NoMemory> {
         let length = self.len();
         let needed = length.checked_add(count).ok_or(NoMemory)?;
         // Mostly more comes.
-        let capacity = needed.max(self.capacity.saturating_mul(2).min(LARGE.max(needed)));
-        // SAFETY: it gives memory of this size, or NULL.
-        let memory = unsafe { ngx_alloc(capacity, log) }.cast::<u8>();
-        if memory.is_null() {
-            return Err(NoMemory);
+        let twice = needed.max(self.capacity.saturating_mul(2));
+        let capacity = if needed <= SMALL {
+            twice.min(SMALL)
+        } else if needed <= WHOLE {
+            WHOLE
+        } else {
+            twice
+        };
+        let memory = if capacity <= SMALL {
+            // SAFETY: it gives memory of this size, or NULL.
+            NonNull::new(unsafe { ngx_alloc(capacity, log) }.cast())
+        } else {
+            stock::take(capacity, log)
+        };
+        let memory = memory.ok_or(NoMemory)?.as_ptr();
+        if length > 0 {
+            // SAFETY: both have so many bytes, and are not the same.
+            unsafe { ptr::copy_nonoverlapping(self.memory.add(self.start), memory, length) };
         }
-        let mut grown = Self {
+        self.clear();
+        *self = Self {
             memory,
             capacity,
             start: 0,
             end: length,
         };
-        if length > 0 {
-            // SAFETY: both have so many bytes, and are not the same.
-            unsafe { ptr::copy_nonoverlapping(self.memory.add(self.start), memory, length) };
-        }
-        core::mem::swap(self, &mut grown);
-        grown.clear();
         Ok(())
     }
 }
 
-/// It grows to no more than this by itself.
-const LARGE: usize = 64 << 10;
+/// What is no more than this comes from malloc().
+const SMALL: usize = 4 << 10;
+
+/// What is more gets a buffer as a tunnel's are by default, so that both are kept in one list: more comes mostly, and
+/// to grow by steps would be to copy again and again.
+pub const WHOLE: usize = (64 << 10) + Scanner::MAX_HEADER + 1;
+
+/// How many of those a worker keeps.
+const KEPT: usize = 64;

@@ -200,7 +200,7 @@ impl Connection {
         loop {
             let bytes = room.get(at..come).unwrap_or_default();
             let mut cutter = self.cutter;
-            let mut cut = cutter.next(bytes, |stream| self.stream(stream).is_some());
+            let mut cut = cutter.next(bytes, |stream| self.takes_data(stream));
             if self.patience.is_over && cut == Cut::More {
                 self.patience.is_over = false;
                 cut = cutter.give_up(bytes);
@@ -300,6 +300,13 @@ impl Connection {
             next = stream.next;
         }
         None
+    }
+
+    /// Whether the DATA of a stream is a tunnel's. nginx says what is wrong behind its end.
+    fn takes_data(&self, id: u32) -> bool {
+        // SAFETY: a stream of the list is alive.
+        self.stream(id)
+            .is_some_and(|stream| !unsafe { (*stream).is_last })
     }
 
     /// Gives a stream what is its.

@@ -4,10 +4,11 @@ use core::ptr;
 
 use nginx_sys::{
     NGX_AGAIN, NGX_OK, ngx_buf_t, ngx_chain_t, ngx_http_v2_connection_t, ngx_http_v2_out_frame_t,
-    ngx_int_t, ngx_pcalloc, ngx_pool_t,
+    ngx_int_t, ngx_pcalloc, ngx_pool_t, ngx_post_event, ngx_posted_events,
 };
 
 use super::functions;
+use crate::nginx::tls;
 
 /// The longest frame.
 const SIZE: usize = 17;
@@ -127,6 +128,36 @@ pub unsafe fn send(h2c: *mut ngx_http_v2_connection_t) -> bool {
         if (*h2c).blocked() != 0 {
             return true;
         }
-        functions::get().is_some_and(|functions| (functions.send_output_queue)(h2c) != -1)
+        let is_sent =
+            functions::get().is_some_and(|functions| (functions.send_output_queue)(h2c) != -1);
+        free_tls(h2c);
+        is_sent
+    }
+}
+
+/// Frees the buffer of TLS where all has gone out of it. nginx would keep it as long as there are streams, also where
+/// nothing is said on any of them.
+///
+/// # Safety
+/// The connection must be open.
+pub unsafe fn free_tls(h2c: *mut ngx_http_v2_connection_t) {
+    // SAFETY: the caller vouches for the connection, which is no stream's.
+    unsafe {
+        if (*h2c).blocked() == 0 && (*h2c).last_out.is_null() {
+            tls::free((*h2c).connection);
+        }
+    }
+}
+
+/// Has nginx send what is queued, after what it does now and if it does not do that anyway.
+///
+/// # Safety
+/// The connection must be open.
+pub unsafe fn send_soon(h2c: *mut ngx_http_v2_connection_t) {
+    // SAFETY: the caller vouches for the connection, which has its events.
+    unsafe {
+        if !(*h2c).last_out.is_null() && (*h2c).blocked() == 0 {
+            ngx_post_event((*(*h2c).connection).write, &raw mut ngx_posted_events);
+        }
     }
 }

@@ -50,6 +50,8 @@ pub unsafe extern "C" fn post_read(r: *mut ngx_http_request_t) -> ngx_int_t {
             return NO_MEMORY;
         }
         (*r).headers_in.upgrade = upgrade;
+        // It has no content, whatever it says: what comes is the tunnel's.
+        (*r).headers_in.content_length_n = -1;
         // The client knows of it by another server of the address.
         if !LocationConf::of(Request::new(r)).is_http2() {
             (*stream).off = Some(Off::Server);

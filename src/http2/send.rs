@@ -7,13 +7,15 @@ use nginx_sys::{
     ngx_http_v2_stream_t, ngx_post_event, ngx_posted_events, u_char,
 };
 
+use super::bytes::WHOLE;
+use super::frames;
 use super::stream::Stream;
 
 const AGAIN: isize = NGX_AGAIN as isize;
 const ERROR: isize = NGX_ERROR as isize;
 
-/// So much is written at once.
-const MOST: usize = 64 << 10;
+/// So much is written at once: a tunnel's buffer, which holds a whole frame, is not cut.
+const MOST: usize = WHOLE;
 
 /// `NGX_CHAIN_ERROR`
 const CHAIN_ERROR: *mut ngx_chain_t = NGX_ERROR as isize as *mut ngx_chain_t;
@@ -39,6 +41,8 @@ fn send_on(this: &mut Stream, bytes: &[u8]) -> isize {
             Err(Broken) => return ERROR,
         }
     }
+    // SAFETY: the request is alive, so its stream and the connection are.
+    unsafe { frames::free_tls((*(*this.r).stream).connection) };
     match bytes.len() - rest.len() {
         0 => AGAIN,
         sent => sent as isize,

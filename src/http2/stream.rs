@@ -38,7 +38,7 @@ pub struct Stream {
     /// What came and is not read.
     come: Bytes,
     /// Nothing more comes.
-    is_last: bool,
+    pub is_last: bool,
     /// It is a tunnel.
     is_open: bool,
     /// Its end is kept back for a while, as nginx's own loop would not give its client the answer to a Close.
@@ -144,7 +144,7 @@ impl Stream {
             let stream = &mut *this;
             let fc = (*stream.r).connection;
             let length = data.payload.len() as u32 + data.padding;
-            if (*fc).error() != 0 || stream.is_last && length > 0 {
+            if (*fc).error() != 0 {
                 return true;
             }
             let fits = stream.window.received(length).is_ok()
@@ -279,7 +279,8 @@ unsafe fn linger(read: *mut ngx_event_t) -> bool {
     }
 }
 
-/// The request's memory goes: gives back what the stream holds. nginx has let go of what it had queued of it.
+/// The request's memory goes: gives back what the stream holds. nginx has let go of what it had queued of it, and has
+/// queued the stream's end, which may be all that there is to send on the connection.
 unsafe extern "C" fn leave(this: *mut c_void) {
     // SAFETY: join() made it; the list is one of streams that are alive.
     unsafe {
@@ -294,6 +295,7 @@ unsafe extern "C" fn leave(this: *mut c_void) {
         }
         (*this).come.clear();
         (*this).unsent.clear();
+        frames::send_soon((*(*(*this).r).stream).connection);
     }
 }
 
@@ -307,6 +309,8 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
         if (*fc).error() != 0 {
             (*(*fc).read).set_ready(1);
             (*(*fc).read).set_pending_eof(1);
+            // Where nginx ends the connection, this would mean that all has been read.
+            (*(*fc).read).set_eof(0);
             (*fc).set_close(u32::from(is_cut_off(
                 &*(*(*(*r).stream).connection).connection,
             )));

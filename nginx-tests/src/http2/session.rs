@@ -12,6 +12,8 @@ use crate::frame::Frame;
 use crate::tls::Certificate;
 use crate::wire::Wire;
 
+mod attempts;
+
 /// Padding, whose length comes first.
 pub const PADDED: u8 = 8;
 
@@ -30,8 +32,12 @@ pub struct Session {
     pub connects: Option<bool>,
     /// The window of a new stream, towards the server.
     pub initial_window: u32,
+    /// So many of its own PINGs were answered.
+    pub pongs: u32,
     /// The server takes no new streams.
     pub goes_away: bool,
+    /// What it has said it is for, the last time.
+    pub error: Option<u32>,
     /// The connection has been closed.
     pub is_closed: bool,
 }
@@ -84,9 +90,29 @@ impl Session {
         Self::begin(wire, &[])
     }
 
+    /// A connection on which the test says everything itself.
+    pub fn silent(wire: Wire) -> Self {
+        Self::new(wire)
+    }
+
+    /// These streams are opened by what the test sends.
+    pub fn note(&mut self, streams: &[u32]) {
+        for &stream in streams {
+            self.streams.insert(stream, Stream::default());
+            self.next = self.next.max(stream + 2);
+        }
+    }
+
     #[track_caller]
     fn begin(wire: Wire, settings: &[u8]) -> Self {
-        let mut session = Self {
+        let mut session = Self::new(wire);
+        let first = [PREFACE, &frame(SETTINGS, 0, 0, settings)].concat();
+        session.send(&first);
+        session
+    }
+
+    fn new(wire: Wire) -> Self {
+        Self {
             wire,
             streams: BTreeMap::new(),
             next: 1,
@@ -95,12 +121,11 @@ impl Session {
             is_generous: true,
             connects: None,
             initial_window: 65_535,
+            pongs: 0,
             goes_away: false,
+            error: None,
             is_closed: false,
-        };
-        let first = [PREFACE, &frame(SETTINGS, 0, 0, settings)].concat();
-        session.send(&first);
-        session
+        }
     }
 
     /// Connects, and waits until the server tells of RFC 8441.
@@ -114,7 +139,7 @@ impl Session {
     /// Sends bytes as they are.
     #[track_caller]
     pub fn send(&mut self, bytes: &[u8]) {
-        self.wire.send(bytes).expect("nginx reads");
+        self.try_send(bytes).expect("nginx reads");
     }
 
     /// Sends a frame.
@@ -205,14 +230,7 @@ impl Session {
     /// Sends bytes on a stream, in frames of up to 16 KiB, as its window lets them go.
     #[track_caller]
     pub fn data(&mut self, stream: u32, bytes: &[u8]) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            self.wait(|session| session.room(stream) > 0);
-            let (piece, behind) = rest.split_at(rest.len().min(self.room(stream)).min(16_384));
-            self.frame(DATA, 0, stream, piece);
-            self.streams.get_mut(&stream).expect("it is there").sent += piece.len() as u64;
-            rest = behind;
-        }
+        self.try_data(stream, bytes).expect("nginx reads");
     }
 
     /// How much may be sent on a stream.
@@ -269,16 +287,9 @@ impl Session {
     /// Waits for a WebSocket frame, and takes it.
     #[track_caller]
     pub fn read(&mut self, stream: u32) -> Frame {
-        loop {
-            let mut rest = &self.of(stream).bytes[..];
-            if let Ok(frame) = Frame::read(&mut rest) {
-                let rest = rest.to_vec();
-                self.streams.get_mut(&stream).expect("it is there").bytes = rest;
-                return frame;
-            }
-            assert!(!self.of(stream).is_ended, "stream {stream} has ended");
-            assert_eq!(self.of(stream).reset, None, "stream {stream}");
-            self.step().expect("more comes");
+        match self.try_read(stream) {
+            Ok(frame) => frame,
+            Err(error) => panic!("stream {stream}: {error}"),
         }
     }
 
@@ -300,9 +311,7 @@ impl Session {
     /// Reads on until this is so.
     #[track_caller]
     pub fn wait(&mut self, is: impl Fn(&Self) -> bool) {
-        while !is(self) {
-            self.step().expect("more comes");
-        }
+        self.try_wait(is).expect("more comes");
     }
 
     /// Reads a frame. An error if none comes.
@@ -333,7 +342,11 @@ impl Session {
                 self.wire.send(frame(SETTINGS, ACK, 0, &[]))?;
             }
             PING if flags & ACK == 0 => self.wire.send(frame(PING, ACK, 0, &payload))?,
-            GOAWAY => self.goes_away = true,
+            PING => self.pongs += 1,
+            GOAWAY => {
+                self.goes_away = true;
+                self.error = payload.get(4..8).map(number);
+            }
             _ => {}
         }
         if let Some(known) = self.streams.get_mut(&stream) {
@@ -357,6 +370,11 @@ impl Session {
             )?;
         }
         Ok(())
+    }
+
+    /// Breaks the connection with a TCP reset.
+    pub fn break_off(mut self) {
+        self.wire.reset();
     }
 
     /// Closes the connection without a word.

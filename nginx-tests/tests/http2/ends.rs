@@ -94,6 +94,26 @@ fn an_upstream_that_goes_ends_the_stream() {
     nginx.wait_for_access("outcome.log", 1);
 }
 
+/// nginx queues a reset behind the end, as the client has not ended its half, and then has no more to say.
+#[test]
+fn all_of_an_end_is_told_where_other_tunnels_are_quiet() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        if request.start.contains("/quiet") {
+            return conn.hang();
+        }
+        Ok(())
+    });
+    let (_nginx, mut session) = connected(&backend, PROXIES);
+    session.is_generous = false;
+    session.establish("/quiet");
+    let stream = session.open("/gone");
+    session.wait(|session| session.of(stream).reset.is_some());
+    assert!(session.of(stream).is_ended);
+    assert_eq!(session.of(stream).reset, Some(0), "NO_ERROR");
+}
+
 #[test]
 fn a_connection_that_dies_ends_all_of_its_tunnels() {
     let backend = ScriptedBackend::standard();
@@ -112,6 +132,41 @@ fn a_connection_that_dies_ends_all_of_its_tunnels() {
     );
     let log = nginx.stop();
     assert_eq!(log.matches("websocket closed after").count(), 40, "{log}");
+}
+
+#[test]
+fn a_connection_that_dies_is_noticed_where_an_upstream_takes_nothing() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        if request.start.contains("/stuck") {
+            conn.pause()?;
+        }
+        conn.echo_frames()
+    });
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let (stuck, other) = (session.establish("/stuck"), session.establish("/other"));
+    // Ten megabytes at most: more than any two sockets hold.
+    let bytes = Frame::binary(vec![b's'; 10 << 20]).masked().bytes();
+    let mut rest = &bytes[..];
+    while session.room(stuck) > 0 {
+        let (piece, behind) = rest.split_at(session.room(stuck).min(rest.len()));
+        session.data(stuck, piece);
+        rest = behind;
+        // When these are back nothing more has come for the other stream.
+        for _ in 0..20 {
+            session.echo(other, Frame::text("meanwhile"));
+        }
+    }
+    session.hang_up();
+    let outcomes = nginx.wait_for_access("outcome.log", 2);
+    assert!(
+        outcomes
+            .iter()
+            .any(|line| line.contains(" /stuck http2 established ")),
+        "{outcomes:?}"
+    );
+    backend.resume();
 }
 
 #[test]

@@ -11,6 +11,8 @@ use super::glance::{Glance, glance};
 #[derive(Clone, Copy, Debug)]
 pub struct Cutter {
     state: State,
+    /// The server's last frame began or continued a block that goes on: no other frame may come now, which it has to see.
+    is_in_block: bool,
     /// The most bytes of a block that are held back until it is whole.
     limit: u32,
 }
@@ -87,6 +89,7 @@ impl Cutter {
     pub const fn new(limit: u32) -> Self {
         Self {
             state: State::Preface(0),
+            is_in_block: false,
             limit,
         }
     }
@@ -95,6 +98,7 @@ impl Cutter {
     pub const fn at_boundary(limit: u32) -> Self {
         Self {
             state: State::Boundary,
+            is_in_block: false,
             limit,
         }
     }
@@ -164,6 +168,7 @@ impl Cutter {
             return Cut::More;
         };
         match header.kind {
+            _ if self.is_in_block => self.pass(bytes, header),
             Kind::DATA if is_ours(header.stream) => self.data_frame(bytes, header),
             Kind::HEADERS => self.headers(bytes, header),
             _ => self.pass(bytes, header),
@@ -172,6 +177,8 @@ impl Cutter {
 
     /// A frame of which nothing is ours.
     fn pass<'a>(&mut self, bytes: &'a [u8], header: FrameHeader) -> Cut<'a> {
+        self.is_in_block = matches!(header.kind, Kind::HEADERS | Kind::CONTINUATION)
+            && !header.has(FrameHeader::END_HEADERS);
         self.theirs(bytes, header.length + FrameHeader::SIZE as u32)
     }
 

@@ -44,6 +44,7 @@ pub fn read(stream: &[u8], limit: usize, is_ours: impl Fn(u32) -> bool) -> Found
         return found;
     }
     found.bytes.resize(common, Whose::Theirs);
+    let mut is_in_block = false;
     while found.bytes.len() < stream.len() {
         let at = found.bytes.len();
         let rest = &stream[at..];
@@ -54,6 +55,7 @@ pub fn read(stream: &[u8], limit: usize, is_ours: impl Fn(u32) -> bool) -> Found
         let end = 9 + header.length as usize;
         let payload = &rest[9..end.min(rest.len())];
         let whose = match header.kind {
+            _ if is_in_block => Whose::Theirs,
             Kind::DATA if is_ours(header.stream) => data(header, payload, &mut found.data),
             Kind::HEADERS => match block(rest, limit) {
                 Some(Ok(end)) => {
@@ -68,6 +70,8 @@ pub fn read(stream: &[u8], limit: usize, is_ours: impl Fn(u32) -> bool) -> Found
             },
             _ => Whose::Theirs,
         };
+        is_in_block =
+            matches!(header.kind, Kind::HEADERS | Kind::CONTINUATION) && header.flags & 4 == 0;
         found.bytes.resize((at + end).min(stream.len()), whose);
     }
     found

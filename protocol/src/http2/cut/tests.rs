@@ -285,3 +285,25 @@ fn data_that_is_wrong_is_the_servers() {
         })
     ));
 }
+
+#[test]
+fn what_comes_between_the_frames_of_a_block_is_the_servers() {
+    for first in [&b"\x82\x84"[..], CONNECT] {
+        let bytes = [
+            frame(Kind::HEADERS, 0, 3, first),
+            frame(Kind::CONTINUATION, 0, 3, b""),
+            frame(Kind::DATA, 0, 1, b"x"),
+        ]
+        .concat();
+        assert!(is_theirs(&bytes));
+    }
+    let mut cutter = at_boundary();
+    let bytes = [
+        frame(Kind::HEADERS, 0, 3, b"\x82\x84"),
+        frame(Kind::CONTINUATION, END, 3, b""),
+    ]
+    .concat();
+    assert_eq!(cutter.next(&bytes, |_| true), Cut::Theirs(&bytes));
+    let behind = frame(Kind::DATA, 0, 1, b"x");
+    assert!(matches!(cutter.next(&behind, |_| true), Cut::Data(_)));
+}
