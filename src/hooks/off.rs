@@ -15,7 +15,8 @@ const PASS: ngx_int_t = NGX_DECLINED as ngx_int_t;
 pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx gives a request that is alive.
     let r = unsafe { Request::new(r) };
-    if LocationConf::of(r).is_on() || is_page(r) {
+    // `post_action` comes when all is over.
+    if LocationConf::of(r).is_on() || r.is_post_action() || is_page(r) {
         return PASS;
     }
     http2::refuse(r).unwrap_or(PASS)

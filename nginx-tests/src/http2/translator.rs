@@ -14,7 +14,7 @@ use rustix::net::sockopt::set_socket_send_buffer_size;
 use super::stream::{Answer, Stream};
 use crate::backend::switching_protocols;
 use crate::client::SAMPLE_KEY;
-use crate::environment::is_over_http2;
+use crate::environment::{is_over_http2, nginx_version};
 use crate::http::Head;
 use crate::tls::Certificate;
 
@@ -38,10 +38,13 @@ pub fn certificate() -> &'static Certificate {
 /// A configuration that listens for HTTP/2 wherever it listens on `%PORT%`. Lines keep their numbers.
 pub fn configure(http: &str) -> String {
     let plain = "listen 127.0.0.1:%PORT%;";
-    http.replace(
-        plain,
-        &format!("{plain} listen 127.0.0.1:%{PORT}% ssl http2;"),
-    )
+    // Later it warns of the parameter.
+    let ends = if nginx_version() < (1, 25, 1) {
+        "ssl http2;"
+    } else {
+        "ssl; http2 on;"
+    };
+    http.replace(plain, &format!("{plain} listen 127.0.0.1:%{PORT}% {ends}"))
 }
 
 /// Says so, and is true, where a test has no meaning over HTTP/2.

@@ -76,6 +76,20 @@ fn a_location_that_is_reached_from_one_that_is_off_has_tunnels() {
     nginx.wait_for_access("outcome.log", 1);
 }
 
+/// `post_action` comes when all is over, and nobody takes its answer for a tunnel.
+#[test]
+fn what_comes_behind_a_tunnel_may_go_through_a_location_that_is_off() {
+    let backend = ScriptedBackend::standard();
+    let (_nginx, mut session) = connected(
+        &backend,
+        "location / { post_action /done; proxy_pass http://%BACKEND%; }
+        location = /done { internal; websocket off; proxy_pass http://%BACKEND%; }",
+    );
+    let stream = session.establish("/chat");
+    session.close(stream);
+    assert_eq!(backend.request(1).head.target(), "/done");
+}
+
 /// What is known of a tunnel while it lasts.
 #[test]
 fn a_tunnel_that_is_open_has_no_cause() {
