@@ -1,5 +1,6 @@
 //! An HTTP/2 client of one request per connection, small enough to send what no library would.
 
+mod leaving;
 pub mod session;
 mod stream;
 pub mod translator;

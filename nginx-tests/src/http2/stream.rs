@@ -2,13 +2,14 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use httlib_hpack::Decoder;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
+use super::leaving::{LINGERS, linger};
 use super::{
     ACK, CANCEL, CONTINUATION, DATA, ENABLE_CONNECT_PROTOCOL, END_HEADERS, END_STREAM, HEADERS,
     INITIAL_WINDOW_SIZE, PING, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, push_string,
@@ -18,9 +19,6 @@ use crate::wait::DEADLINE;
 
 const STREAM: u32 = 1;
 const LARGEST_FRAME: usize = 16_384;
-
-/// How long a client that has been told of the end is listened to.
-const LINGERS: Duration = Duration::from_secs(1);
 
 /// The stream, and all of its connection.
 pub struct Stream {
@@ -394,26 +392,4 @@ impl Stream {
         }
         Ok(())
     }
-}
-
-/// Reads what still comes, until it ends or the time is over.
-fn linger(mut client: &TcpStream) -> io::Result<()> {
-    let since = Instant::now();
-    let mut chunk = [0; LARGEST_FRAME];
-    while let Some(left) = LINGERS
-        .checked_sub(since.elapsed())
-        .filter(|left| !left.is_zero())
-    {
-        client.set_read_timeout(Some(left))?;
-        if client.read(&mut chunk)? == 0 {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// Breaks a connection with a TCP reset as soon as nobody has it any more.
-pub fn reset(socket: &TcpStream) {
-    let _ = rustix::net::sockopt::set_socket_linger(socket, Some(Duration::ZERO));
-    let _ = socket.shutdown(Shutdown::Both);
 }

@@ -262,6 +262,6 @@ fn splice(client: TcpStream, nginx: TcpStream, first: &[u8]) -> io::Result<()> {
 fn copy(mut from: &TcpStream, mut to: &TcpStream) {
     match io::copy(&mut from, &mut to) {
         Ok(_) => drop(to.shutdown(Shutdown::Write)),
-        Err(_) => super::stream::reset(to),
+        Err(_) => super::leaving::reset(to),
     }
 }
