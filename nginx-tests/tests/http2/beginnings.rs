@@ -4,7 +4,7 @@ use nginx_tests::http2::frame;
 use nginx_tests::http2::session::Session;
 use nginx_tests::{Certificate, Frame, ScriptedBackend, wait_until};
 
-use crate::case::{PROXIES, connected, http};
+use crate::case::{PROXIES, connected, http, late};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -61,14 +61,7 @@ fn many_come_in_one_piece_each_with_its_first_message() {
 /// While it has no upstream, while that has not answered, and when it is there.
 #[test]
 fn a_reset_ends_a_stream_at_any_time_of_its_beginning() {
-    let backend = ScriptedBackend::start(|conn| {
-        let request = conn.read_request()?.head;
-        if request.start.contains("/late") {
-            conn.pause()?;
-        }
-        conn.accept(&request)?;
-        conn.echo_frames()
-    });
+    let backend = late();
     let (nginx, mut session) = connected(&backend, PROXIES);
     let other = session.establish("/chat");
     let message = Frame::text("first").masked().bytes();

@@ -42,3 +42,15 @@ pub fn connected(backend: &ScriptedBackend, text: &str) -> (Nginx, Session) {
     let session = Session::ready(nginx.port(), &certificate);
     (nginx, session)
 }
+
+/// A backend that keeps a handshake for `/late` waiting until it is resumed.
+pub fn late() -> ScriptedBackend {
+    ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        if request.start.contains("/late") {
+            conn.pause()?;
+        }
+        conn.accept(&request)?;
+        conn.echo_frames()
+    })
+}

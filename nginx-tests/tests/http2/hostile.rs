@@ -4,7 +4,7 @@ use nginx_tests::http2::frame;
 use nginx_tests::http2::session::{CONTINUATION, Session};
 use nginx_tests::{Certificate, Frame, ScriptedBackend};
 
-use crate::case::{PROXIES, connected, http, server};
+use crate::case::{PROXIES, connected, http, late, server};
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -13,14 +13,7 @@ const FLOW_CONTROL_ERROR: u32 = 3;
 
 #[test]
 fn who_sends_more_than_its_window_loses_its_stream() {
-    let backend = ScriptedBackend::start(|conn| {
-        let request = conn.read_request()?.head;
-        if request.start.contains("/late") {
-            conn.pause()?;
-        }
-        conn.accept(&request)?;
-        conn.echo_frames()
-    });
+    let backend = late();
     let (nginx, mut session) = connected(&backend, PROXIES);
     let other = session.establish("/chat");
     let late = session.open("/late");
