@@ -33,6 +33,13 @@ and these where they are named, each also over TLS:
                        is capable of, beside a client that reads slowly
   slow-crowd           how long a message takes beside 5,000 clients that read a
                        byte a second each, and without them
+  pages                the memory of 1,000 pages, each with four idle tunnels
+  stuck                how long a message takes in 49 tunnels of one page that
+                       asks for fifty things at once, beside a tunnel whose backend
+                       reads nothing, and without it; stuck-plain: how long what is
+                       asked for takes
+
+With -h2 in the place of -tls clients speak HTTP/2: echo-125-h2.
 
   --runs N             how often each peer is started and measured (5)
   --seconds S          how long it is measured each time (2)
@@ -40,9 +47,10 @@ and these where they are named, each also over TLS:
   --before FILE        another build of the module: the peer before
   --peers A,B          which peers of module, before, zone (with a websocket_zone),
                        off (the module's location is off: for plain requests),
-                       haproxy, envoy, caddy, traefik, apache, relay and stock;
+                       http1 (clients speak HTTP/1.1 to it also in -h2), h2off
+                       (websocket_http2 off), haproxy, envoy, caddy, traefik, apache, relay and stock;
                        ratios are to the last one (module,stock; with --before
-                       module,before); all: module, those five, relay, stock.
+                       module,before; with -h2 module,http1); all: module, those five, relay, stock.
                        What of the five is asked for and isn't there,
                        scripts/bench-peers.sh installs
   --json               results as JSON

@@ -17,8 +17,8 @@ sys.dont_write_bytecode = True  # what is beside a script is not the script's to
 from rust_imports import Crate
 
 # The module's files and folders: each may import those below it.
-LAYERS = ("lib", "hooks", "status", "variables", "handover", "failure", "request", "tunnel", "zone", "advice", "inject",
-          "conf", "types", "nginx", "panic")
+LAYERS = ("lib", "hooks", "status", "variables", "handover", "failure", "request", "http2", "tunnel", "zone", "advice",
+          "inject", "conf", "types", "nginx", "panic")
 LAYERED = "src"
 
 # Where a crate is, its name, and the crates of the workspace that it may import.
@@ -30,7 +30,7 @@ CRATES = (
     ("status/src", "websocket_status", {"websocket_protocol", "websocket_zone"}),
     ("check-websocket/src", "check_websocket", {"websocket_protocol"}),
     ("nginx-tests/src", "nginx_tests", set()),
-    ("bench/src", "bench", set()),
+    ("bench/src", "bench", {"websocket_protocol"}),
 )
 
 

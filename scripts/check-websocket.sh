@@ -437,6 +437,7 @@ local-body-too-large: send the handshake without Content-Length and Transfer-Enc
 local-plain-to-tls: open wss:// instead of ws://; if a proxy in front connects here, make it use https://
 local-certificate-missing: make the client send its certificate, or set ssl_verify_client optional
 local-certificate-refused: renew the client's certificate, or check ssl_client_certificate, ssl_verify_depth and ssl_crl
+local-websocket-off: set websocket on for the location, and websocket_http2 on for its server; browsers do not fall back to HTTP/1.1
 local-status: look for return, rewrite or error_page in this location, and at nginx's own lines above this one
 worker-connections-exhausted: raise worker_connections; a WebSocket takes two, one to the client and one to the upstream
 too-many-open-files: raise worker_rlimit_nofile above worker_connections; if it is the whole system's limit, raise fs.file-max

@@ -117,6 +117,13 @@ prepare_python() {
         'prometheus_client>=0.20,<1'
 }
 
+# A client that speaks HTTP/2, and the frames of its WebSockets.
+prepare_h2() {
+    local python=$INTEROP/venv/bin/python
+    ! "$python" -c 'import h2, wsproto' 2>/dev/null || return 0
+    logged h2 "$python" -m pip install --quiet 'h2>=4,<5' 'wsproto>=1.2,<2'
+}
+
 # Autobahn's cases. By itself: there are wheels for some machines only.
 prepare_kosoku() {
     local python=$INTEROP/venv/bin/python

@@ -16,8 +16,9 @@ Usage: scripts/test.sh [--all | --applications] [-- ARGUMENTS]
 Checks imports, formatting and lints, runs the unit tests, builds the module for the
 installed nginx and runs the end-to-end tests on it.
 
-  --all         whether the oldest Rust that is allowed takes the sources, if rustup
-                has it; end-to-end also on the nginx of Debian 13 and of Debian
+  --all         what handshakes and tunnels keep to also over HTTP/2; whether the
+                oldest Rust that is allowed takes the sources, if rustup has it;
+                end-to-end also on the nginx of Debian 13 and of Debian
                 testing, in minimal roots that stay under target/roots (needs root), on
                 an nginx that has the module compiled in, in part on nginx 1.28 with
                 either libc (scripts/matrix.sh), and in part under valgrind and
@@ -63,6 +64,7 @@ main() {
     stage 'unit tests' cargo test "${FLAGS[@]}" -p websocket-protocol -p websocket-zone -p websocket-status -p check-websocket
     on_installed "$@"
     if [ -n "$all" ]; then
+        stage 'HTTP/2: end-to-end' over_http2 "$@"
         stage "Rust $RUST_MINIMUM" oldest_rust
         for release in "${OTHER_RELEASES[@]}"; do
             on_release "$release" "$@"
@@ -114,6 +116,7 @@ install() {
 prepare_clients() {
     mkdir -p "$INTEROP"
     prepare_python || say "no Python websockets or prometheus_client: their tests will be skipped."
+    prepare_h2 || say "no Python h2 or wsproto: its tests will be skipped."
     prepare_kosoku || say "no kosoku: Autobahn's cases will be skipped."
     prepare_node || say "no Node ws: its tests will be skipped."
     want_packages chromium:chromium || say "no Chromium: its tests will be skipped."
@@ -214,6 +217,14 @@ on_installed() {
     stage 'build' build
     stage 'panic' "$ROOT/scripts/test-panic.sh"
     stage 'end-to-end' end_to_end '' "$(command -v nginx)" "$@"
+}
+
+# All that does not depend on what HTTP/2 has no word for: a WebSocket over it is the same in
+# any other way. The installed nginx is enough: tests/http2, which is about HTTP/2 itself, is on all.
+over_http2() {
+    [ $# -gt 0 ] || set -- --test tunnel --test causes --test handshake --test injection --test access_log \
+        --test limits --test timeout --test status --test recipe --test uwsgi_scgi --test examples
+    NGINX_TESTS_TRANSPORT=http2 end_to_end '' "$(command -v nginx)" "$@"
 }
 
 on_release() {

@@ -1,7 +1,7 @@
 //! nginx module that carries, checks and explains WebSocket connections.
 //!
 //! For nginx it is an auxiliary HTTP filter. Its layers, each of which uses only those below it:
-//! `hooks`, `status`, `variables`, `handover`, `failure`, `request`, `tunnel`, `zone`, `advice`, `inject`, `conf`, `types`, `nginx`.
+//! `hooks`, `status`, `variables`, `handover`, `failure`, `request`, `http2`, `tunnel`, `zone`, `advice`, `inject`, `conf`, `types`, `nginx`.
 
 #![no_std]
 // The C interface is the only one there is; its documentation is ARCHITECTURE.md.
@@ -18,6 +18,7 @@ mod conf;
 mod failure;
 mod handover;
 mod hooks;
+mod http2;
 mod inject;
 mod nginx;
 mod panic;

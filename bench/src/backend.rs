@@ -56,10 +56,10 @@ impl Backend {
         self.listener.local_addr()
     }
 
-    /// Whether the proxies have closed all tunnels.
+    /// Whether the proxies have closed all tunnels. What isn't read says nothing of its end.
     pub fn is_quiet(&self) -> bool {
         let mut open = self.connections.iter().flatten();
-        !open.any(|connection| connection.is_websocket)
+        !open.any(|connection| connection.is_websocket && !connection.is_deaf)
     }
 
     /// How many connections it has.
@@ -164,6 +164,8 @@ impl Flood {
 struct Connection {
     socket: Stream,
     is_websocket: bool,
+    /// A tunnel that isn't read.
+    is_deaf: bool,
     /// What a tunnel is that echoes nothing.
     flood: Option<Flood>,
     /// The room whose clients all get what one of them says, and what this one has just said.
@@ -186,6 +188,7 @@ impl Connection {
         Self {
             socket,
             is_websocket: false,
+            is_deaf: false,
             flood: None,
             room: None,
             said: Vec::new(),
@@ -199,7 +202,7 @@ impl Connection {
         let mut drained = false;
         loop {
             self.answer(served)?;
-            if !self.send()? {
+            if !self.send()? || self.is_deaf {
                 return Ok(Halt::Blocked);
             }
             if let Some(flood) = &mut self.flood {
@@ -281,16 +284,17 @@ impl Connection {
             return Err("the backend got more than a request".into());
         }
         self.is_websocket = http::is_handshake(input);
+        self.is_deaf = http::is_for(input, b"/ws/deaf");
         self.flood = Flood::wanted(input);
         self.room = http::room(input);
         let answer = if self.is_websocket {
             served.handshakes += 1;
-            http::SWITCHING
+            http::switching(input)
         } else {
             served.pages += u64::from(!http::is_for(input, b"/ws/ready"));
-            http::PAGE
+            http::PAGE.into()
         };
-        self.buffer[..answer.len()].copy_from_slice(answer);
+        self.buffer[..answer.len()].copy_from_slice(&answer);
         self.output = 0..answer.len();
         self.input = answer.len()..answer.len();
         Ok(())

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::figure::Figure;
 use crate::figures::Figures;
 use crate::load;
 use crate::measure::{Laboratory, Run};
@@ -10,7 +11,7 @@ use crate::network::ShortQueues;
 use crate::process;
 use crate::result::Result;
 use crate::running::Running;
-use crate::scenario::{Figure, Scenario};
+use crate::scenario::Scenario;
 use crate::world::World;
 
 /// Long enough for all queues to be full.

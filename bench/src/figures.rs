@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::figure::Figure;
 use crate::flood;
-use crate::scenario::{Figure, Kind, Scenario};
+use crate::scenario::{Kind, Scenario};
 use crate::statistics::percentile;
 use crate::world::Slice;
 
@@ -29,6 +30,8 @@ pub fn waits(scenario: &Scenario, total: Slice, cpu: u64) -> Figures {
             let bytes = total.messages as f64 * flood::PAYLOAD as f64;
             Figures::from([(Figure::Throughput, bytes / 1e6 / total.wall.as_secs_f64())])
         }
+        // Its operations are of two kinds.
+        Kind::Stuck { .. } => Figures::new(),
         _ => of_work(&total, cpu),
     };
     figures.insert(Figure::Pause, milliseconds(&total.pause));

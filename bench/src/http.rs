@@ -1,6 +1,8 @@
 //! The requests of the generator and the answers of the backend: constants, and as much parsing as
 //! it takes to know one from another.
 
+use std::borrow::Cow;
+
 /// As a browser sends it: a proxy has to look at every header.
 pub const BROWSER_HANDSHAKE: &[u8] = b"GET /ws HTTP/1.1\r\n\
     Host: localhost\r\n\
@@ -41,6 +43,9 @@ pub const PROGRAM_HANDSHAKE: &[u8] = program_handshake!("/ws");
 pub const SINK_HANDSHAKE: &[u8] = program_handshake!("/ws/sink");
 pub const SOURCE_HANDSHAKE: &[u8] = program_handshake!("/ws/source");
 
+/// For one whose backend reads nothing that comes.
+pub const DEAF_HANDSHAKE: &[u8] = program_handshake!("/ws/deaf");
+
 /// For one whose backend sends without end.
 pub const ENDLESS_HANDSHAKE: &[u8] = program_handshake!("/ws/endless");
 
@@ -71,6 +76,24 @@ pub const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\
     \r\n";
 
 const ACCEPT: &[u8] = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+const KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";
+
+/// The answer to a handshake. A proxy that has it from HTTP/2, where there is no key, has made one up.
+pub fn switching(head: &[u8]) -> Cow<'static, [u8]> {
+    let key = field(head, b"sec-websocket-key").unwrap_or_default();
+    if key == KEY {
+        return SWITCHING.into();
+    }
+    let mut answer = SWITCHING.to_vec();
+    let at = SWITCHING
+        .windows(ACCEPT.len())
+        .position(|part| part == ACCEPT);
+    let place = at.and_then(|at| answer.get_mut(at..at + ACCEPT.len()));
+    if let Some(place) = place {
+        place.copy_from_slice(&websocket_protocol::accept_key(key));
+    }
+    answer.into()
+}
 
 pub const PLAIN: &[u8] = b"GET /ws HTTP/1.1\r\n\
     Host: localhost\r\n\
@@ -177,6 +200,16 @@ mod tests {
         assert!(is_handshake(&room_handshake));
         assert_eq!(room(&room_handshake), Some(17 << 32));
         assert_eq!(room(PROGRAM_HANDSHAKE), None);
+    }
+
+    #[test]
+    fn each_key_has_its_answer() {
+        assert_eq!(&*switching(PROGRAM_HANDSHAKE), SWITCHING);
+        let other = b"GET / HTTP/1.1\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n";
+        let answer = switching(other);
+        let accept = field(&answer, b"sec-websocket-accept");
+        assert_eq!(accept, Some(&b"HSmrc0sMlYUkAGmm5OPpG2HaGWk="[..]));
+        assert_eq!(answer.len(), SWITCHING.len());
     }
 
     #[test]

@@ -8,10 +8,12 @@
 mod backend;
 mod crowd;
 mod epoll;
+mod figure;
 mod figures;
 mod flood;
 mod frame;
 mod http;
+mod http2;
 mod load;
 mod measure;
 mod network;
@@ -30,8 +32,10 @@ mod setup;
 mod slow;
 mod statistics;
 mod stream;
+mod stuck;
 mod svg;
 mod tls;
+mod tls_stream;
 mod world;
 
 use std::env;

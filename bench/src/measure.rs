@@ -5,15 +5,17 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use crate::backend::Served;
+use crate::figure::Figure;
 use crate::figures::{self, Figures};
 use crate::load::{self, Link};
 use crate::options::Options;
-use crate::peer::{Peer, Site};
+use crate::peer::{Http2, Peer, Site};
 use crate::perf::{self, Counter};
 use crate::process::{self, Cores};
 use crate::result::Result;
 use crate::running::Running;
-use crate::scenario::{Figure, Kind, Scenario};
+use crate::scenario::{Kind, Scenario};
+use crate::stream::Transport;
 use crate::tls::Certificate;
 use crate::world::{Slice, World};
 
@@ -64,9 +66,9 @@ impl<'a> Laboratory<'a> {
         let mut peers: Vec<_> = peers
             .iter()
             .copied()
-            .filter(|peer| peer.program.speaks_tls() || !scenario.tls)
+            .filter(|peer| peer.is_capable_of(scenario))
             .collect();
-        if scenario.kind == Kind::SlowCrowd {
+        if scenario.has_sides() {
             peers.truncate(1);
         }
         let mut runs = Vec::new();
@@ -82,9 +84,9 @@ impl<'a> Laboratory<'a> {
         progress("");
         Ok(Outcome {
             scenario: scenario.clone(),
-            peers: match scenario.kind {
-                Kind::SlowCrowd => load::SIDES.to_vec(),
-                _ => peers.iter().map(|peer| peer.name).collect(),
+            peers: match scenario.has_sides() {
+                true => load::SIDES.to_vec(),
+                false => peers.iter().map(|peer| peer.name).collect(),
             },
             runs,
         })
@@ -108,7 +110,7 @@ impl<'a> Laboratory<'a> {
         let mut world = World::new()?;
         // A tunnel takes two descriptors in the proxy, and two here for each peer.
         let each = 2 * peers.len();
-        let needed = (each * scenario.connections + 2 * load::TALKERS_OF_BOTH + 100) as u64;
+        let needed = (each * scenario.clients() + 2 * load::TALKERS_OF_BOTH + 100) as u64;
         if needed > self.open_files {
             return Err(format!("{needed} open files are needed (ulimit -n)").into());
         }
@@ -116,19 +118,24 @@ impl<'a> Laboratory<'a> {
             setup: &self.options.setup,
             certificate: &self.certificate,
             backend: world.backend.address()?,
-            clients: scenario.connections,
+            clients: scenario.clients(),
             core: self.cores.proxy,
+            http2: match scenario.http2 {
+                true => Some(Http2::of_nginx(&self.options.setup)?),
+                false => None,
+            },
         };
-        let sides = peers.iter().flat_map(|peer| match scenario.kind {
-            Kind::SlowCrowd => load::SIDES.map(|side| (*peer, side)).to_vec(),
-            _ => vec![(*peer, peer.name)],
+        let sides = peers.iter().flat_map(|peer| match scenario.has_sides() {
+            true => load::SIDES.map(|side| (*peer, side)).to_vec(),
+            false => vec![(*peer, peer.name)],
         });
         let start = |(peer, name)| Running::start(peer, name, &site);
         let peers: Vec<Running> = sides.map(start).collect::<Result<_>>()?;
         let rounds = match scenario.kind {
-            Kind::Idle { .. } => self.idle(scenario, &mut world, &peers),
+            Kind::Idle { .. } | Kind::Pages => self.idle(scenario, &mut world, &peers),
             Kind::SlowReaders => self.slow(scenario, &mut world, &peers),
             Kind::SlowCrowd => self.crowd(scenario, &mut world, &peers, run),
+            Kind::Stuck { .. } => self.stuck(scenario, &mut world, &peers, run),
             Kind::Fairness(_) | Kind::Many { .. } | Kind::Latency => {
                 self.waits(scenario, &mut world, &peers, run)
             }
@@ -277,16 +284,19 @@ impl<'a> Laboratory<'a> {
     }
 
     pub fn link(&self, scenario: &Scenario, peer: &Running) -> Link {
-        let (address, tls) = if scenario.tls {
-            (peer.tls_address, Some(self.certificate.client.clone()))
-        } else {
-            (peer.address, None)
-        };
-        Link {
-            address,
-            tls,
-            token: 0,
+        let Certificate {
+            client,
+            http2_client,
+            ..
+        } = &self.certificate;
+        if !scenario.tls {
+            return Link::new(peer.address, Transport::Plain);
         }
+        let transport = match scenario.http2 && !peer.keeps_to_http1() {
+            true => Transport::Http2(http2_client.clone()),
+            false => Transport::Tls(client.clone()),
+        };
+        Link::new(peer.tls_address, transport)
     }
 
     fn attach(&self, peers: &[Running]) -> Result<Vec<Option<Counter>>> {
@@ -336,7 +346,17 @@ fn check_counts(scenario: &Scenario, world: &mut World) -> Result<()> {
             pages: done,
             ..Served::default()
         },
-        Kind::Fairness(_) => Served {
+        Kind::Fairness(_) | Kind::Stuck { plain: true } => Served {
+            handshakes,
+            frames: messages,
+            pages: done,
+        },
+        Kind::Stuck { plain: false } => Served {
+            handshakes,
+            frames: done,
+            pages: messages,
+        },
+        Kind::Pages => Served {
             handshakes,
             frames: messages,
             pages: done,

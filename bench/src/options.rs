@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::page::Block;
-use crate::peer::{ALL_PEERS, BEFORE, DEFAULT_PEERS, DEFAULT_PEERS_WITH_BEFORE, PEERS, Peer};
+use crate::peer::{
+    ALL_PEERS, BEFORE, DEFAULT_PEERS, DEFAULT_PEERS_OF_HTTP2, DEFAULT_PEERS_WITH_BEFORE, PEERS,
+    Peer,
+};
 use crate::result::Result;
 use crate::scenario::Scenario;
 use crate::setup::Setup;
@@ -12,8 +15,8 @@ use crate::setup::Setup;
 pub const USAGE: &str = "\
 Usage: bench --nginx FILE --module FILE --directory DIR [SCENARIO…] [OPTION…]
 
-Scenarios, each also with -tls at the end; when none is named, all but
-broadcast, many, latency and slow-crowd:
+Scenarios, each also with -tls at the end, or with -h2, for HTTP/2; when none is
+named, all but broadcast, many, latency, slow-crowd, pages and stuck:
   handshake    connect, handshake, close
   plain        a plain request on a connection that is kept
   echo-SIZE    messages of 125, 64k, 1m or any other size; with -dN, N of them
@@ -29,6 +32,10 @@ broadcast, many, latency and slow-crowd:
                capable of, beside a client that reads slowly
   slow-crowd   how long messages take beside many clients that read a byte a
                second, and how long on the same proxy without them
+  pages        the memory of pages, each with four idle tunnels
+  stuck        how long messages take in 49 tunnels of a page that asks for
+               fifty things at once, beside a tunnel whose backend reads nothing,
+               and without it; stuck-plain: how long what it asks for takes
   fairness-up  how long a plain request waits beside tunnels that carry all they
                can to the backend; fairness-down, from it
 With -cN, N connections: echo-64k-d4-c8-tls
@@ -39,9 +46,10 @@ With -cN, N connections: echo-64k-d4-c8-tls
   --before FILE    another build of the module: the peer before
   --peers A,B      which peers of module, before, zone (with a websocket_zone),
                    off (the module's location is off: for plain
-                   requests), haproxy, envoy, caddy, traefik, apache, relay
+                   requests), http1 (clients speak HTTP/1.1 to it, also in
+                   -h2), h2off (websocket_http2 off), haproxy, envoy, caddy, traefik, apache, relay
                    and stock; ratios are to the last one (module,stock; with
-                   --before module,before); all: module, those that users would
+                   --before module,before; with -h2 module,http1); all: module, those that users would
                    pick instead, relay and stock
   --json           results as JSON
   --markdown       results as a table in Markdown
@@ -151,6 +159,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
         Some(names) => names,
         None if options.page.is_some() => "all",
         None if with_before => DEFAULT_PEERS_WITH_BEFORE,
+        None if options.are_of_http2() => DEFAULT_PEERS_OF_HTTP2,
         None => DEFAULT_PEERS,
     })?;
     if !with_before && options.peers.iter().any(|peer| peer.name == BEFORE) {
@@ -163,6 +172,10 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> Result<Command> {
 }
 
 impl Options {
+    fn are_of_http2(&self) -> bool {
+        !self.scenarios.is_empty() && self.scenarios.iter().all(|scenario| scenario.http2)
+    }
+
     /// What a block of a page wants.
     pub fn of_block(&self, block: &Block<'_>) -> Result<(Vec<Scenario>, Vec<&'static Peer>)> {
         let mut chosen = self.peers.clone();

@@ -7,6 +7,7 @@ use rustix::process::getuid;
 
 use crate::program::Program;
 use crate::result::Result;
+use crate::scenario::{Kind, Scenario};
 use crate::setup::Setup;
 use crate::tls::Certificate;
 
@@ -19,11 +20,17 @@ pub struct Peer {
     websocket: &'static str,
     /// What stands in its http block beside.
     http: &'static str,
+    /// `websocket_http2`, where HTTP/2 is spoken.
+    websocket_http2: &'static str,
+    /// Its clients speak HTTP/1.1, also where others' speak HTTP/2.
+    pub keeps_to_http1: bool,
 }
 
 /// Those that run when none is named, and with another build of the module.
 pub const DEFAULT_PEERS: &str = "module,stock";
 pub const DEFAULT_PEERS_WITH_BEFORE: &str = "module,before";
+/// Over HTTP/2, which stock nginx carries no WebSocket over.
+pub const DEFAULT_PEERS_OF_HTTP2: &str = "module,http1";
 
 /// What users would pick instead, beside what there is.
 pub const ALL_PEERS: &str = "module,haproxy,envoy,caddy,traefik,apache,relay,stock";
@@ -32,11 +39,19 @@ pub const ALL_PEERS: &str = "module,haproxy,envoy,caddy,traefik,apache,relay,sto
 pub const BEFORE: &str = "before";
 
 /// All there are; ratios are to the last of those that run.
-pub static PEERS: [Peer; 12] = [
+pub static PEERS: [Peer; 14] = [
     Peer::module("module", "on", ""),
     Peer::module(BEFORE, "on", ""),
     Peer::module("zone", "on", "websocket_zone websocket:64m;"),
     Peer::module("off", "off", ""),
+    Peer {
+        keeps_to_http1: true,
+        ..Peer::module("http1", "on", "")
+    },
+    Peer {
+        websocket_http2: "off",
+        ..Peer::module("h2off", "on", "")
+    },
     Peer::module("lowat", "on; websocket_send_lowat 128k", ""),
     Peer::of(
         "haproxy",
@@ -86,6 +101,29 @@ pub struct Site<'a> {
     /// How many clients there are at once.
     pub clients: usize,
     pub core: usize,
+    /// How nginx is told to speak HTTP/2, where it is to.
+    pub http2: Option<Http2>,
+}
+
+/// In a server of nginx: in `listen`, or as a directive, which newer versions want.
+#[derive(Clone, Copy)]
+pub enum Http2 {
+    Listen,
+    Directive,
+}
+
+impl Http2 {
+    /// Since 1.25.1 it is a directive.
+    pub fn of_nginx(setup: &Setup) -> Result<Self> {
+        let version = Program::Nginx.version(setup)?;
+        let numbers = version.trim_start_matches(|c: char| !c.is_ascii_digit());
+        let mut numbers = numbers.split('.').map(|part| part.parse().unwrap_or(0));
+        let version = [(); 3].map(|()| numbers.next().unwrap_or(0));
+        Ok(match version >= [1_u32, 25, 1] {
+            true => Self::Directive,
+            false => Self::Listen,
+        })
+    }
 }
 
 impl Peer {
@@ -100,6 +138,8 @@ impl Peer {
             files,
             websocket: "",
             http: "",
+            websocket_http2: "",
+            keeps_to_http1: false,
         }
     }
 
@@ -110,6 +150,8 @@ impl Peer {
             files: &[("nginx.conf", include_str!("../peers/module.conf"))],
             websocket,
             http,
+            websocket_http2: "on",
+            keeps_to_http1: false,
         }
     }
 
@@ -121,6 +163,31 @@ impl Peer {
             // All crates here have one version.
             _ => format!("{version}, module {}", env!("CARGO_PKG_VERSION")),
         })
+    }
+
+    /// Whether it can do what is measured.
+    pub const fn is_capable_of(&self, scenario: &Scenario) -> bool {
+        let carries_websocket = match self.program {
+            Program::Nginx => !self.websocket.is_empty(),
+            Program::Haproxy => true,
+            _ => false,
+        };
+        let speaks_http2 = carries_websocket
+            || matches!((self.program, scenario.kind), (Program::Nginx, Kind::Plain));
+        (!scenario.tls || self.program.speaks_tls()) && (!scenario.http2 || speaks_http2)
+    }
+
+    /// The lines of a server that speaks HTTP/2.
+    fn http2(&self, http2: Option<Http2>) -> String {
+        let directive = match http2 {
+            None => return String::new(),
+            Some(Http2::Listen) => "",
+            Some(Http2::Directive) => "http2 on;",
+        };
+        match self.websocket_http2 {
+            "" => directive.to_owned(),
+            value => format!("{directive} websocket_http2 {value};"),
+        }
     }
 
     /// What answers where tunnels are listed.
@@ -147,6 +214,14 @@ impl Peer {
         [
             ("%MODULE%", module.display().to_string()),
             ("%HTTP%", self.http.to_owned()),
+            (
+                "%LISTEN_HTTP2%",
+                match site.http2 {
+                    Some(Http2::Listen) => " http2".to_owned(),
+                    _ => String::new(),
+                },
+            ),
+            ("%HTTP2%", self.http2(site.http2)),
             ("%WEBSOCKET%", self.websocket.to_owned()),
             ("%LIST%", self.list().to_owned()),
             ("%USER%", user.to_owned()),

@@ -5,9 +5,10 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
+use crate::figure::Figure;
 use crate::figures::Figures;
 use crate::measure::{Outcome, Run};
-use crate::scenario::{Figure, Kind, Target};
+use crate::scenario::Target;
 use crate::statistics::{Spread, median};
 
 /// A figure of a scenario, and what it is for each peer.
@@ -64,7 +65,7 @@ impl Outcome {
     /// What the module has to reach: only that peer, and only by stock nginx, or by itself.
     fn target(&self, peer: usize, figure: Figure) -> Option<Target> {
         let applies = self.peers[peer] == "module" && self.peers.last() == Some(&"stock")
-            || self.scenario.kind == Kind::SlowCrowd && peer == 0;
+            || self.scenario.has_sides() && peer == 0;
         let mut targets = self.scenario.targets.iter().filter(|_| applies);
         targets.find(|target| target.figure == figure).copied()
     }

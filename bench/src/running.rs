@@ -67,6 +67,10 @@ impl Running {
         Ok(running)
     }
 
+    pub const fn keeps_to_http1(&self) -> bool {
+        self.peer.keeps_to_http1
+    }
+
     /// All that the peer consists of now.
     pub fn processes(&self) -> Vec<u32> {
         let child = self.child.iter().map(Child::id);

@@ -1,5 +1,6 @@
 //! What is measured, and how its name is written: `echo-64k-d4-c8-tls`.
 
+use crate::figure::Figure;
 use crate::flood;
 use crate::result::Result;
 
@@ -8,6 +9,9 @@ pub struct Scenario {
     pub name: String,
     pub kind: Kind,
     pub tls: bool,
+    /// Over TLS as well.
+    pub http2: bool,
+    /// Tunnels, or pages.
     pub connections: usize,
     /// What the module has to reach.
     pub targets: Vec<Target>,
@@ -42,6 +46,13 @@ pub enum Kind {
     },
     /// Messages at half of the rate that the peer is capable of, beside a slow reader.
     Latency,
+    /// Pages with idle tunnels.
+    Pages,
+    /// Messages and plain requests of one page, beside a tunnel whose backend reads nothing, and without.
+    Stuck {
+        /// Whether it is requests that are measured.
+        plain: bool,
+    },
     /// Messages at a moderate rate, beside many readers that are as slow as can be, and without.
     SlowCrowd,
     /// Tunnels that were opened with many headers, or with few: nginx keeps what came of them.
@@ -63,37 +74,6 @@ pub enum Bound {
     AtLeast(f64),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Figure {
-    /// Microseconds of the proxy's CPU for each operation.
-    Cpu,
-    /// Operations a second.
-    Rate,
-    /// Payload a second, one way, in MB (10^6 bytes).
-    Throughput,
-    /// How much of its core the proxy was busy: below 100 % the generator may be the limit.
-    Busy,
-    /// Instructions of the proxy's own, outside the kernel, for each operation.
-    Instructions,
-    /// KiB of the proxy's memory for each tunnel.
-    TunnelMemory,
-    /// The same when the tunnels are gone.
-    LeftMemory,
-    /// KiB of the kernel's memory for each tunnel: its four sockets, of which the proxy has two, and
-    /// what waits in them.
-    KernelMemory,
-    /// KiB of the proxy's memory, all of it.
-    Memory,
-    /// How long half of the requests or messages waited at most, all but one in a hundred, all but one
-    /// in a thousand, and all.
-    WaitMedian,
-    WaitP99,
-    WaitP999,
-    WaitLongest,
-    /// How long the generator was kept from its work at most: a wait may be longer by a few of these.
-    Pause,
-}
-
 /// The scenarios that run when none is named; each also exists as `…-tls`.
 pub const ALL: [&str; 10] = [
     "handshake",
@@ -107,6 +87,9 @@ pub const ALL: [&str; 10] = [
     "fairness-up",
     "fairness-down",
 ];
+
+/// Beside the page itself.
+pub const TUNNELS_OF_PAGE: usize = 4;
 
 /// What the module has to reach, in the scenarios as they are by default.
 const TARGETS: [(&str, Figure, Bound); 6] = [
@@ -145,6 +128,7 @@ impl Scenario {
             name: name.to_owned(),
             kind: Kind::Plain,
             tls: false,
+            http2: false,
             connections: 0,
             targets: Vec::new(),
         };
@@ -157,6 +141,8 @@ impl Scenario {
                 Some("crowd") => (Kind::SlowCrowd, 5000),
                 _ => return Err(unknown().into()),
             },
+            Some("pages") => (Kind::Pages, 1000),
+            Some("stuck") => (Kind::Stuck { plain: false }, 50),
             Some("broadcast") => (Kind::Broadcast, 1000),
             Some("many") => (Kind::Many { listed: false }, 5000),
             Some("latency") => (Kind::Latency, 32),
@@ -181,6 +167,8 @@ impl Scenario {
             let number = number.parse().ok().filter(|&number| number > 0);
             match (letter, number, &mut scenario.kind) {
                 _ if part == "tls" => scenario.tls = true,
+                _ if part == "h2" => (scenario.tls, scenario.http2) = (true, true),
+                (_, _, Kind::Stuck { plain }) if part == "plain" => *plain = true,
                 (_, _, Kind::Idle { browser }) if part == "browser" => *browser = true,
                 (_, _, Kind::Many { listed }) if part == "listed" => *listed = true,
                 ("c", Some(number), _) => scenario.connections = number,
@@ -192,7 +180,7 @@ impl Scenario {
         let own = own.map(|&(_, figure, bound)| Target { figure, bound });
         scenario.targets = match scenario.kind {
             Kind::Fairness(_) => WAITS.to_vec(),
-            Kind::SlowCrowd => vec![UNTOUCHED],
+            Kind::SlowCrowd | Kind::Stuck { .. } => vec![UNTOUCHED],
             _ => own.collect(),
         };
         Ok(scenario)
@@ -212,8 +200,24 @@ impl Scenario {
     pub const fn is_alone(&self) -> bool {
         matches!(
             self.kind,
-            Kind::Idle { .. } | Kind::Many { .. } | Kind::SlowReaders
+            Kind::Idle { .. } | Kind::Many { .. } | Kind::SlowReaders | Kind::Pages
         )
+    }
+
+    /// Whether it has two proxies of one kind: one beside which there is something that the other one
+    /// hasn't.
+    pub const fn has_sides(&self) -> bool {
+        matches!(self.kind, Kind::SlowCrowd | Kind::Stuck { .. })
+    }
+
+    /// How many connections its clients have to a proxy at once, if each carries one thing.
+    pub const fn clients(&self) -> usize {
+        match self.kind {
+            Kind::Pages => self.connections * (1 + TUNNELS_OF_PAGE),
+            // As many requests as tunnels.
+            Kind::Stuck { .. } => 2 * self.connections,
+            _ => self.connections,
+        }
     }
 
     /// What a page shows of it; the rest is for whoever looks closer.
@@ -221,6 +225,8 @@ impl Scenario {
         match self.kind {
             Kind::Handshake | Kind::Plain | Kind::Echo { .. } | Kind::Broadcast => &[Figure::Cpu],
             Kind::Idle { .. } => &[Figure::TunnelMemory, Figure::KernelMemory, Figure::Memory],
+            Kind::Pages => &[Figure::TunnelMemory, Figure::KernelMemory],
+            Kind::Stuck { .. } => &[Figure::WaitMedian, Figure::WaitP99],
             Kind::SlowReaders => &[Figure::TunnelMemory, Figure::LeftMemory],
             Kind::Many { .. } => &[Figure::Cpu, Figure::WaitP99],
             Kind::SlowCrowd => &[Figure::WaitMedian, Figure::WaitP99, Figure::Memory],
@@ -237,12 +243,14 @@ impl Scenario {
     pub const fn operation(&self) -> &'static str {
         match self.kind {
             Kind::Handshake => "handshake",
-            Kind::Plain | Kind::Fairness(_) => "request",
+            Kind::Plain | Kind::Fairness(_) | Kind::Stuck { plain: true } => "request",
             Kind::Echo { .. }
             | Kind::Broadcast
             | Kind::Many { .. }
             | Kind::Latency
+            | Kind::Stuck { plain: false }
             | Kind::SlowCrowd => "message",
+            Kind::Pages => "page",
             Kind::SlowReaders | Kind::Idle { .. } => "tunnel",
         }
     }
@@ -275,48 +283,6 @@ impl std::fmt::Display for Bound {
     }
 }
 
-impl Figure {
-    /// As a person reads it; `operation` is what is counted.
-    pub fn label(self, operation: &str) -> String {
-        match self {
-            Self::Cpu => format!("CPU µs/{operation}"),
-            Self::Rate => format!("{operation}s/s"),
-            Self::Throughput => "MB/s".to_owned(),
-            Self::Busy => "core busy %".to_owned(),
-            Self::Instructions => format!("instructions/{operation}"),
-            Self::TunnelMemory => "KiB/tunnel".to_owned(),
-            Self::LeftMemory => "KiB/tunnel, afterwards".to_owned(),
-            Self::KernelMemory => "kernel KiB/tunnel".to_owned(),
-            Self::Memory => "KiB in all".to_owned(),
-            Self::WaitMedian => "wait ms, median".to_owned(),
-            Self::WaitP99 => "wait ms, 99th percentile".to_owned(),
-            Self::WaitP999 => "wait ms, 99.9th percentile".to_owned(),
-            Self::WaitLongest => "wait ms, longest".to_owned(),
-            Self::Pause => "generator's pause ms".to_owned(),
-        }
-    }
-
-    /// As a program reads it.
-    pub const fn key(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu_us_per_operation",
-            Self::Rate => "operations_per_second",
-            Self::Throughput => "megabytes_per_second",
-            Self::Busy => "core_busy_percent",
-            Self::Instructions => "user_instructions_per_operation",
-            Self::TunnelMemory => "kib_per_tunnel",
-            Self::LeftMemory => "kib_per_tunnel_afterwards",
-            Self::KernelMemory => "kernel_kib_per_tunnel",
-            Self::Memory => "kib",
-            Self::WaitMedian => "wait_ms_median",
-            Self::WaitP99 => "wait_ms_p99",
-            Self::WaitP999 => "wait_ms_p99_9",
-            Self::WaitLongest => "wait_ms_longest",
-            Self::Pause => "generator_pause_ms",
-        }
-    }
-}
-
 fn bytes(text: &str) -> Option<usize> {
     let (digits, unit) = match text.strip_suffix(['k', 'm']) {
         Some(digits) if text.ends_with('k') => (digits, 1 << 10),
@@ -342,6 +308,8 @@ mod tests {
                 depth: 4
             }
         ));
+        let scenario = Scenario::parse("plain-h2").unwrap();
+        assert!(scenario.tls && scenario.http2);
         assert_eq!(Scenario::all().unwrap().len(), 20);
         for (name, kind, connections) in [
             ("broadcast", Kind::Broadcast, 1000),
@@ -349,6 +317,8 @@ mod tests {
             ("many-listed", Kind::Many { listed: true }, 5000),
             ("latency-c8", Kind::Latency, 8),
             ("slow-crowd-tls", Kind::SlowCrowd, 5000),
+            ("pages-h2", Kind::Pages, 1000),
+            ("stuck-plain-h2", Kind::Stuck { plain: true }, 50),
         ] {
             let scenario = Scenario::parse(name).unwrap();
             assert!(scenario.kind == kind && scenario.connections == connections);
@@ -365,6 +335,7 @@ mod tests {
             "slow-down",
             "plain-browser",
             "many-d2",
+            "idle-plain",
             "handshake-c0",
             "plain-",
         ] {

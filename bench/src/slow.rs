@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use crate::figure::Figure;
 use crate::figures::Figures;
 use crate::measure::{Laboratory, Run, SILENCE};
 use crate::process;
 use crate::result::Result;
 use crate::running::Running;
-use crate::scenario::{Figure, Scenario};
+use crate::scenario::Scenario;
 use crate::world::World;
 
 /// How often it is looked whether the backend still gets rid of something.

@@ -1,6 +1,6 @@
-//! A client's connection, plain or TLS, that never blocks.
+//! A client's connection, plain, TLS or a stream of HTTP/2, that never blocks.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -8,20 +8,33 @@ use std::sync::Arc;
 use rustix::net::{
     AddressFamily, RecvFlags, SocketFlags, SocketType, bind, connect, recv, socket_with, sockopt,
 };
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::ClientConfig;
+
+use crate::http2;
+use crate::tls_stream::TlsStream;
 
 pub enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream>),
+    Http2(http2::Stream),
+}
+
+/// What a client speaks.
+pub enum Transport {
+    Plain,
+    Tls(Arc<ClientConfig>),
+    /// Over TLS.
+    Http2(Arc<ClientConfig>),
 }
 
 impl Stream {
-    /// Begins to connect. Writing is tried at once: over loopback it mostly succeeds.
+    /// Begins to connect. Writing is tried at once: over loopback it mostly succeeds. The slot is whom
+    /// HTTP/2 is to wake.
     pub fn connect(
         address: SocketAddrV4,
         source: Ipv4Addr,
-        tls: Option<&Arc<ClientConfig>>,
+        transport: &Transport,
+        slot: usize,
     ) -> io::Result<Self> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
@@ -32,9 +45,13 @@ impl Stream {
             Err(error) => return Err(error.into()),
         }
         let socket = TcpStream::from(socket);
-        Ok(match tls {
-            None => Self::Plain(socket),
-            Some(config) => Self::Tls(Box::new(TlsStream::new(socket, config)?)),
+        Ok(match transport {
+            Transport::Plain => Self::Plain(socket),
+            Transport::Tls(config) => Self::Tls(Box::new(TlsStream::new(socket, config)?)),
+            Transport::Http2(config) => {
+                let tls = TlsStream::new(socket, config)?;
+                Self::Http2(http2::Stream::connect(tls, slot)?)
+            }
         })
     }
 
@@ -42,6 +59,7 @@ impl Stream {
         match self {
             Self::Plain(socket) => socket.read(into),
             Self::Tls(stream) => stream.read(into),
+            Self::Http2(stream) => stream.read(into),
         }
     }
 
@@ -49,6 +67,7 @@ impl Stream {
         match self {
             Self::Plain(socket) => socket.write(from),
             Self::Tls(stream) => stream.write(from),
+            Self::Http2(stream) => stream.write(from),
         }
     }
 
@@ -56,11 +75,12 @@ impl Stream {
         matches!(self, Self::Plain(_))
     }
 
-    /// What TLS still has to write by itself.
+    /// What TLS and HTTP/2 still have to write by themselves.
     pub fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(_) => Ok(()),
             Self::Tls(stream) => stream.flush(),
+            Self::Http2(stream) => stream.flush(),
         }
     }
 
@@ -69,6 +89,7 @@ impl Stream {
         match self {
             Self::Plain(socket) => Ok(recv(socket, into, RecvFlags::TRUNC)?.1),
             Self::Tls(stream) => stream.read(into),
+            Self::Http2(stream) => stream.discard(into),
         }
     }
 
@@ -76,11 +97,8 @@ impl Stream {
     pub fn finish(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(socket) => socket.shutdown(Shutdown::Write),
-            Self::Tls(stream) => {
-                stream.session.send_close_notify();
-                stream.flush()?;
-                stream.socket.shutdown(Shutdown::Write)
-            }
+            Self::Tls(stream) => stream.finish(),
+            Self::Http2(stream) => stream.finish(),
         }
     }
 }
@@ -89,76 +107,8 @@ impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Plain(socket) => socket.as_fd(),
-            Self::Tls(stream) => stream.socket.as_fd(),
+            Self::Tls(stream) => stream.socket().as_fd(),
+            Self::Http2(stream) => stream.as_fd(),
         }
-    }
-}
-
-pub struct TlsStream {
-    socket: TcpStream,
-    session: ClientConnection,
-    /// Read from the socket and not yet taken by the session, which takes 4 KB at a time.
-    received: Vec<u8>,
-    taken: usize,
-    end: usize,
-}
-
-impl TlsStream {
-    fn new(socket: TcpStream, config: &Arc<ClientConfig>) -> io::Result<Self> {
-        let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
-        let session = ClientConnection::new(config.clone(), name).map_err(io::Error::other)?;
-        Ok(Self {
-            socket,
-            session,
-            received: Vec::new(),
-            taken: 0,
-            end: 0,
-        })
-    }
-
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.session.reader().read(into) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                // Closed without a close_notify.
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
-                other => return other,
-            }
-            if self.taken == self.end {
-                self.receive()?;
-            }
-            let mut rest = &self.received[self.taken..self.end];
-            self.taken += self.session.read_tls(&mut rest)?;
-            self.session
-                .process_new_packets()
-                .map_err(io::Error::other)?;
-            if self.session.wants_write() {
-                self.flush()?;
-            }
-        }
-    }
-
-    fn receive(&mut self) -> io::Result<()> {
-        const AT_ONCE: usize = 32 << 10;
-        self.received.resize(AT_ONCE, 0);
-        self.end = self.socket.read(&mut self.received)?;
-        self.taken = 0;
-        Ok(())
-    }
-
-    fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        self.flush()?;
-        let written = self.session.writer().write(from)?;
-        match self.flush() {
-            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(error),
-            _ => Ok(written),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        while self.session.wants_write() {
-            self.session.write_tls(&mut self.socket)?;
-        }
-        Ok(())
     }
 }

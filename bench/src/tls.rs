@@ -5,12 +5,15 @@ use std::sync::Arc;
 use rustls::client::Resumption;
 use rustls::{ClientConfig, RootCertStore, crypto, version};
 
+use crate::http2;
 use crate::result::Result;
 
 pub struct Certificate {
     pub pem: String,
     pub key_pem: String,
     pub client: Arc<ClientConfig>,
+    /// A client of HTTP/2, and nothing else.
+    pub http2_client: Arc<ClientConfig>,
 }
 
 impl Certificate {
@@ -31,10 +34,13 @@ impl Certificate {
             .with_no_client_auth();
         // Every connection is a new visitor.
         client.resumption = Resumption::disabled();
+        let mut http2_client = client.clone();
+        http2_client.alpn_protocols = vec![http2::ALPN.to_vec()];
         Ok(Self {
             pem: made.cert.pem(),
             key_pem: made.signing_key.serialize_pem(),
             client: Arc::new(client),
+            http2_client: Arc::new(http2_client),
         })
     }
 }

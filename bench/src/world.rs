@@ -1,5 +1,6 @@
 //! The event loop: the backend, and a load for each peer.
 
+use std::iter;
 use std::mem;
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
@@ -169,7 +170,11 @@ impl World {
             }
             let (index, slot) = (event.token >> LOAD_SHIFT, event.token as u32);
             if let Some((link, load)) = self.loads.get_mut(index as usize) {
-                load.ready(link, &self.epoll, slot as usize, event.closed)?;
+                let slot = slot as usize;
+                let others = link.woken_with(slot)?;
+                for slot in iter::once(slot).chain(others) {
+                    load.ready(link, &self.epoll, slot, event.closed)?;
+                }
             }
         }
         self.ready = ready;

@@ -11,6 +11,7 @@ mod deadline;
 mod failure;
 mod forgotten;
 mod handshake;
+mod http2;
 mod json;
 mod look;
 mod lookup;

@@ -53,6 +53,7 @@ pub struct Walk {
     pub message: Option<String>,
     pub hold: Option<Duration>,
     pub probes: bool,
+    pub http2: bool,
     pub repeat: u32,
     pub json: bool,
     pub quiet: bool,
@@ -157,6 +158,7 @@ fn walk(matches: &ArgMatches, json: bool, quiet: bool) -> Walk {
         message: matches.get_one("message").cloned(),
         hold: time("hold"),
         probes: !matches.get_flag("no-probes"),
+        http2: matches.get_flag("http2"),
         repeat: matches.get_one("repeat").copied().unwrap_or(1),
         json,
         quiet,
@@ -270,6 +272,11 @@ fn command() -> Command {
                 "Stay connected and silent this long, to find idle timeouts",
             )
             .value_parser(time),
+            flag(
+                "http2",
+                "Try WebSocket over HTTP/2 too (RFC 8441), and compare",
+            )
+            .conflicts_with("nginx-conf"),
             flag(
                 "no-probes",
                 "Leave out the handshakes that are wrong on purpose",

@@ -6,6 +6,7 @@ use crate::compare::{self, Comparison};
 use crate::deadline::Deadline;
 use crate::failure::Role;
 use crate::forgotten;
+use crate::http2;
 use crate::options::Walk as Options;
 use crate::probes::{self, Probe};
 use crate::steps::{Walk, milliseconds};
@@ -60,6 +61,12 @@ pub fn make(options: &Options) -> Report {
     let repeats = (options.repeat > 1).then(|| repeat(&mut front, options, &tls, &mut left_out));
 
     let mut trace = trace(&front, repeats.as_ref().map_or(1, |repeats| repeats.count));
+    if let (Some(address), Some(trace)) = (front.address, &mut trace) {
+        if options.http2 && !left_out.if_over("WebSocket over HTTP/2") {
+            let sent = http2::look(&mut front, address, options, &tls);
+            sent.into_iter().for_each(|request| trace.note(&request, 1));
+        }
+    }
     let probes = match (front.address, &mut trace) {
         // Wrong handshakes after one that failed would only add to the log what has to be told
         // apart from it.

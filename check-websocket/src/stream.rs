@@ -75,6 +75,13 @@ fn timed_out(error: io::Error) -> io::Error {
 pub enum Stream {
     Plain(Line),
     Tls(Box<StreamOwned<ClientConnection, Line>>),
+    /// What is within another connection.
+    Within(Box<dyn Carrier>),
+}
+
+/// What carries a stream of bytes, by a deadline.
+pub trait Carrier: Read + Write {
+    fn finish_within(&mut self, limit: Duration);
 }
 
 impl Stream {
@@ -82,6 +89,7 @@ impl Stream {
         match self {
             Self::Plain(line) => line.finish_within(limit),
             Self::Tls(tls) => tls.sock.finish_within(limit),
+            Self::Within(carrier) => carrier.finish_within(limit),
         }
     }
 }
@@ -95,6 +103,7 @@ impl Read for Stream {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
                 read => read,
             },
+            Self::Within(carrier) => carrier.read(buffer),
         }
     }
 }
@@ -104,6 +113,7 @@ impl Write for Stream {
         match self {
             Self::Plain(line) => line.write(bytes),
             Self::Tls(tls) => tls.write(bytes),
+            Self::Within(carrier) => carrier.write(bytes),
         }
     }
 
@@ -111,6 +121,7 @@ impl Write for Stream {
         match self {
             Self::Plain(line) => line.flush(),
             Self::Tls(tls) => tls.flush(),
+            Self::Within(carrier) => carrier.flush(),
         }
     }
 }

@@ -180,7 +180,8 @@ fn step(input: &mut Input<'_>) -> Step {
         7 => Step::Reads(side, is_so),
         8 => Step::Acknowledges(side, count()),
         9 => Step::Turn(side),
-        10..14 => Step::Wait(count()),
+        10 => Step::IsHalf(side),
+        11..14 => Step::Wait(count()),
         14 => Step::Drain(count()),
         _ => Step::Finishes(side),
     }

@@ -18,6 +18,7 @@ use tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tungstenite::http::HeaderValue;
 use tungstenite::{Message as WsMessage, WebSocket};
 
+use crate::client::SAMPLE_ACCEPT;
 use crate::http::{Head, Message};
 use crate::tls::Certificate;
 use crate::wait::wait_for;
@@ -58,13 +59,13 @@ impl ScriptedBackend {
         Self::start(standard)
     }
 
-    /// Answers every request with these bytes, and keeps the connection.
+    /// Answers every request with these bytes, and keeps the connection. As [`Conn::answer`] does.
     pub fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let answer = answer.into();
         Self::start(move |conn| {
             loop {
-                conn.read_request()?;
-                conn.send(&answer)?;
+                let request = conn.read_request()?.head;
+                conn.answer(&request, &answer)?;
             }
         })
     }
@@ -202,6 +203,19 @@ impl Conn {
         self.send(switching_protocols(
             handshake.header("Sec-WebSocket-Key").unwrap_or_default(),
         ))
+    }
+
+    /// Sends an answer that was written for [`SAMPLE_KEY`](crate::client::SAMPLE_KEY), with what belongs to the key
+    /// that has come: over HTTP/2 it is nginx's own.
+    pub fn answer(&mut self, handshake: &Head, answer: &[u8]) -> io::Result<()> {
+        let sample = SAMPLE_ACCEPT.as_bytes();
+        let place = answer.windows(sample.len()).position(|at| at == sample);
+        let (Some(place), Some(key)) = (place, handshake.header("Sec-WebSocket-Key")) else {
+            return self.send(answer);
+        };
+        let accept = derive_accept_key(key.as_bytes());
+        let behind = &answer[place + sample.len()..];
+        self.send([&answer[..place], accept.as_bytes(), behind].concat())
     }
 
     /// Sends such a 101 of three megabytes, which a client has to read for nginx to be rid of it. nginx needs

@@ -205,6 +205,8 @@ fn spawn(chromium: &Path, profile: &Path) -> Child {
             "--no-first-run",
             "--disable-dev-shm-usage",
             "--hide-scrollbars",
+            // Those of the tests are signed by nobody.
+            "--ignore-certificate-errors",
         ])
         .args([
             "--disable-background-networking",

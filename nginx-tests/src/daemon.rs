@@ -8,12 +8,16 @@ use std::thread;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::environment::environment;
+use crate::http2::translator;
 use crate::wire::Wire;
 use crate::workers::{PROCESS_LOG, Workers};
 use crate::{Client, Handshake, Nginx, wait_for, wait_until};
 
-/// What the main block of an nginx needs that a daemon is to be started beside: a port.
-pub const DAEMON: &str = "# %DAEMONPORT%\n";
+/// What the main block of an nginx needs that a daemon is to be started beside: a port, and one for HTTP/2.
+pub const DAEMON: &str = "# %DAEMONPORT% %DAEMONHTTP2PORT%\n";
+
+const PORT: &str = "DAEMONPORT";
+const HTTP2_PORT: &str = "DAEMONHTTP2PORT";
 
 /// A master. Ended with the test, and waited for.
 pub struct Daemon {
@@ -33,9 +37,14 @@ impl Daemon {
     /// Likewise, by a command of its own: another binary is started by the same.
     #[track_caller]
     pub fn start_by(mut command: Command, nginx: &Nginx) -> Self {
+        let plain = nginx.port_of(PORT);
         let mut daemon = Self {
             pid: 0,
-            port: nginx.port_of("DAEMONPORT"),
+            port: if nginx.is_translated() {
+                translator::start(plain, nginx.port_of(HTTP2_PORT), nginx.certificate())
+            } else {
+                plain
+            },
             directory: nginx.path(""),
         };
         daemon.configure(nginx, nginx.config());
@@ -49,16 +58,22 @@ impl Daemon {
         let started = command.output().unwrap();
         assert!(started.status.success(), "{started:?}");
         daemon.pid = wait_for("the daemon's pid", || daemon.noted("daemon.pid"));
-        wait_until("the daemon to listen", || {
-            Wire::connect(daemon.port).is_ok()
-        });
+        wait_until("the daemon to listen", || Wire::connect(plain).is_ok());
         daemon
     }
 
     /// Writes a configuration for it, made of one of the nginx beside.
     pub fn configure(&self, nginx: &Nginx, config: &str) {
+        let mut config = config.to_owned();
+        let mut ports = vec![("PORT", PORT)];
+        if nginx.is_translated() {
+            ports.push((translator::PORT, HTTP2_PORT));
+        }
+        for (beside, own) in ports {
+            let [beside, own] = [beside, own].map(|name| nginx.port_of(name).to_string());
+            config = config.replace(&beside, &own);
+        }
         let config = config
-            .replace(&nginx.port().to_string(), &self.port.to_string())
             .replace("daemon off", "daemon on")
             .replace("nginx.pid", "daemon.pid")
             .replace("error.log", "daemon.log");

@@ -8,9 +8,10 @@
 //! | `NGINX_TESTS_ROOT` | run nginx by `chroot` in this directory | not set: no chroot |
 //! | `NGINX_TESTS_MODULE` | the module, as this process sees it; `compiled-in` if nginx has it without loading it | `target/nginx-VERSION/ngx_http_websocket_module.so` |
 //! | `NGINX_TESTS_NEXT`, `NGINX_TESTS_NEXT_MODULE` | another nginx, to be upgraded to, and the module built for it | not set: not tried |
-//! | `NGINX_TESTS_INTEROP` | holds `venv/` (Python's `websockets` and `kosoku`) and `node_modules/ws` | `target/interop` |
+//! | `NGINX_TESTS_INTEROP` | holds `venv/` (Python's `websockets`, `h2` and `kosoku`) and `node_modules/ws` | `target/interop` |
 //! | `NGINX_TESTS_APPLICATIONS` | holds `venv/` and `node_modules/` with the applications | `target/applications` |
 //! | `NGINX_TESTS_CASES` | which of Autobahn's cases are played: ids, `9.*`, or `all` | those that measure no time |
+//! | `NGINX_TESTS_TRANSPORT` | `http2`: what clients say over HTTP/1.1 goes to nginx over HTTP/2, see `http2::translator` | `http1` |
 //! | `NGINX_TESTS_SLOW` | how many times slower nginx is under a tool that watches it | 1: no tool |
 
 use std::path::{Path, PathBuf};
@@ -83,6 +84,18 @@ pub fn slowness() -> u32 {
         Ok(times @ 1..) => times,
         _ if told.is_empty() => 1,
         _ => panic!("NGINX_TESTS_SLOW is {told:?}, not a number from 1 on"),
+    }
+}
+
+/// Whether WebSockets go to nginx over HTTP/2.
+pub fn is_over_http2() -> bool {
+    match env::var("NGINX_TESTS_TRANSPORT")
+        .unwrap_or_default()
+        .as_str()
+    {
+        "http2" => true,
+        "" | "http1" => false,
+        other => panic!("NGINX_TESTS_TRANSPORT is {other:?}, not http1 or http2"),
     }
 }
 

@@ -1,19 +1,31 @@
 //! An HTTP/2 client of one request per connection, small enough to send what no library would.
 
+mod leaving;
+pub mod session;
+mod stream;
+pub mod translator;
+
 use std::io;
 
 use crate::wire::Wire;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What a client sends first.
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+/// Lets the peer send more.
+pub const WINDOW_UPDATE: u8 = 8;
+/// More of a header block.
+pub const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 const INITIAL_WINDOW_SIZE: u16 = 4;
+const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 const CANCEL: u32 = 8;
 
 /// An answer: its status and body.
@@ -95,7 +107,8 @@ fn read_answer(wire: &mut Wire) -> io::Result<Answer> {
     }
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+/// A frame.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let [_, length @ ..] = (payload.len() as u32).to_be_bytes();
     let mut bytes = length.to_vec();
     bytes.extend([kind, flags]);

@@ -16,7 +16,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use tempfile::TempDir;
 
-use crate::environment::{MODULE, environment, is_musl, nginx_version, slowness};
+use crate::environment::{MODULE, environment, is_musl, is_over_http2, nginx_version, slowness};
+use crate::http2::translator;
 use crate::tls::Certificate;
 use crate::wait::{DEADLINE, wait_for, wait_until, wait_within};
 use crate::workers::{PROCESS_LOG, Workers, children};
@@ -59,6 +60,8 @@ pub struct Setup {
     environment: BTreeMap<String, String>,
     through: Vec<String>,
     allowed: Vec<String>,
+    /// Of its port for HTTP/2, and of others if a test has them.
+    certificate: Certificate,
     prefix: TempDir,
 }
 
@@ -84,6 +87,7 @@ impl Setup {
             environment: BTreeMap::new(),
             through: Vec::new(),
             allowed: Vec::new(),
+            certificate: translator::certificate().clone(),
             prefix,
         }
     }
@@ -116,7 +120,8 @@ impl Setup {
     }
 
     /// The files `cert.pem` and `key.pem`.
-    pub fn certificate(self, certificate: &Certificate) -> Self {
+    pub fn certificate(mut self, certificate: &Certificate) -> Self {
+        self.certificate = certificate.clone();
         self.file("cert.pem", &certificate.pem)
             .file("key.pem", &certificate.key_pem)
     }
@@ -189,10 +194,17 @@ impl Setup {
                 Err(output) => panic!("nginx doesn't start:\n{output}\n{}", numbered(&config)),
             }
         };
+        let translated = match (ports.get("PORT"), ports.get(translator::PORT)) {
+            (Some(&plain), Some(&http2)) => {
+                Some(translator::start(plain, http2, self.certificate.clone()))
+            }
+            _ => None,
+        };
         let nginx = Nginx {
             setup: self,
             config,
             ports,
+            translated,
             child: Some(child),
         };
         if nginx.setup.master {
@@ -222,10 +234,23 @@ impl Setup {
             let copied = fs::copy(module, self.path(MODULE));
             copied.unwrap_or_else(|error| panic!("copying {MODULE}: {error}"));
         }
+        if self.goes_over_http2() {
+            let certificate = &self.certificate;
+            for (name, content) in [
+                (translator::CERTIFICATE, &certificate.pem),
+                (translator::KEY, &certificate.key_pem),
+            ] {
+                fs::write(self.path(name), content).expect("a file in nginx's own directory");
+            }
+        }
         let mut ports = BTreeMap::new();
         let config = self.render(&self.template(), &mut ports);
         fs::write(self.path(CONFIG), &config).expect("a configuration in nginx's directory");
         (config, ports)
+    }
+
+    fn goes_over_http2(&self) -> bool {
+        is_over_http2() && self.module && !self.http.contains("http2")
     }
 
     /// The module to be loaded.
@@ -263,7 +288,10 @@ impl Setup {
         for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
             text += &format!("    {kind}_temp_path temp/{kind};\n");
         }
-        text + &self.http + "\n}\n"
+        if !self.goes_over_http2() {
+            return text + &self.http + "\n}\n";
+        }
+        text + translator::HTTP + &translator::configure(&self.http) + "\n}\n"
     }
 
     fn render(&self, template: &str, ports: &mut BTreeMap<String, u16>) -> String {
@@ -415,6 +443,8 @@ pub struct Nginx {
     setup: Setup,
     config: String,
     ports: BTreeMap<String, u16>,
+    /// The port of a translator to HTTP/2, if the tests go over that.
+    translated: Option<u16>,
     child: Option<Child>,
 }
 
@@ -431,9 +461,19 @@ impl Nginx {
         ))
     }
 
-    /// The port that `%PORT%` stands for.
+    /// The port that `%PORT%` stands for, or one in front of it.
     pub fn port(&self) -> u16 {
-        self.port_of("PORT")
+        self.translated.unwrap_or_else(|| self.port_of("PORT"))
+    }
+
+    /// Whether that one is in front of it.
+    pub fn is_translated(&self) -> bool {
+        self.translated.is_some()
+    }
+
+    /// The certificate of its port for HTTP/2.
+    pub fn certificate(&self) -> Certificate {
+        self.setup.certificate.clone()
     }
 
     /// The port that `%NAME%` stands for.

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use crate::backend::{Conn, switching_protocols};
-use crate::client::SAMPLE_KEY;
+use crate::http::Head;
 use crate::{Client, Handshake, Nginx, ScriptedBackend};
 
 /// A client in a tunnel of its own.
@@ -30,20 +30,29 @@ pub fn backend(
 pub fn raw_tunnel(nginx: &Nginx, listener: &TcpListener) -> (TcpStream, TcpStream) {
     let mut client = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
     client.write_all(&Handshake::new("/").bytes()).unwrap();
-    let (mut backend, _) = listener.accept().unwrap();
-    read_head(&mut backend);
-    backend
-        .write_all(switching_protocols(SAMPLE_KEY).as_bytes())
-        .unwrap();
+    let backend = accept(listener);
     read_head(&mut client);
     (client, backend)
 }
 
-fn read_head(socket: &mut TcpStream) {
+/// The end of a tunnel at the upstream's side.
+pub fn accept(listener: &TcpListener) -> TcpStream {
+    let (mut backend, _) = listener.accept().unwrap();
+    let request = read_head(&mut backend);
+    // Over HTTP/2 the key is nginx's own.
+    let key = request.header("Sec-WebSocket-Key").unwrap();
+    backend
+        .write_all(switching_protocols(key).as_bytes())
+        .unwrap();
+    backend
+}
+
+fn read_head(socket: &mut TcpStream) -> Head {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
         socket.read_exact(&mut byte).unwrap();
         bytes.push(byte[0]);
     }
+    Head::parse(bytes)
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, ServerConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, ServerConnection, StreamOwned};
 
 use crate::frame::Frame;
 use crate::http::{Head, Message};
@@ -60,10 +60,30 @@ impl Wire {
         certificate: &Certificate,
         own: Option<&Certificate>,
     ) -> io::Result<Self> {
+        Self::connect_tls_with(port, certificate.client_config(own), &[])
+    }
+
+    /// The same as one that speaks HTTP/2 and nothing else.
+    pub fn connect_http2(port: u16, certificate: &Certificate) -> io::Result<Self> {
+        Self::connect_http2_behind(port, certificate, &[])
+    }
+
+    /// The same with bytes in front of TLS.
+    pub fn connect_http2_behind(
+        port: u16,
+        certificate: &Certificate,
+        first: &[u8],
+    ) -> io::Result<Self> {
+        let mut config = ClientConfig::clone(&certificate.client_config(None));
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Self::connect_tls_with(port, Arc::new(config), first)
+    }
+
+    fn connect_tls_with(port: u16, config: Arc<ClientConfig>, first: &[u8]) -> io::Result<Self> {
         let name = ServerName::try_from("localhost").expect("localhost is a name");
-        let mut tls = ClientConnection::new(certificate.client_config(own), name)
-            .map_err(io::Error::other)?;
+        let mut tls = ClientConnection::new(config, name).map_err(io::Error::other)?;
         let mut socket = Shared::new(Socket::Tcp(TcpStream::connect(("127.0.0.1", port))?))?;
+        socket.write_all(first)?;
         while tls.is_handshaking() {
             tls.complete_io(&mut socket)?;
         }

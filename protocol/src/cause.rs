@@ -172,6 +172,9 @@ causes! {
     LocalCertificateRefused "local-certificate-refused" Client AsNginx
         "The client's certificate failed verification."
         "renew the client's certificate, or check ssl_client_certificate, ssl_verify_depth and ssl_crl"
+    LocalWebsocketOff "local-websocket-off" NginxConfiguration Code(501)
+        "The handshake came over HTTP/2, to a server or a location where WebSocket is turned off."
+        "set websocket on for the location, and websocket_http2 on for its server; browsers do not fall back to HTTP/1.1"
     LocalStatus "local-status" NginxConfiguration AsNginx
         "nginx answered the handshake by itself, with none of the statuses above."
         "look for return, rewrite or error_page in this location, and at nginx's own lines above this one"

@@ -10,6 +10,7 @@
 //! - [`Remark`] shows what a server says in its body.
 //! - [`OriginRule`] decides which pages may connect.
 //! - [`Scanner`] follows the frames of an established connection, [`ControlFrame`] writes some.
+//! - [`http2`] finds those that come over HTTP/2.
 //! - [`tunnel::Tunnel`] decides what a proxy does with an established connection.
 //!
 //! ```
@@ -39,6 +40,7 @@ mod extensions;
 mod frame;
 pub mod handover;
 pub mod header;
+pub mod http2;
 mod http_version;
 mod line;
 mod lines;

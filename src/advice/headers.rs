@@ -31,6 +31,10 @@ pub fn warn(advice: &Advice<'_>) {
                 warn_of_lost(advice, level, lines);
                 warn_of_needless(advice, proxy, level, array);
             }
+        } else if level.is_http2() && lines.iter().any(passes_upgrade) {
+            if advice.is_news(array) {
+                warn_of_http2(advice, level);
+            }
         } else if lines.iter().any(forwards_any_upgrade) && advice.is_news(array) {
             warn_of_hand_written(advice, level);
         }
@@ -118,22 +122,37 @@ fn warn_of_needless(
     }
 }
 
-fn warn_of_hand_written(advice: &Advice<'_>, level: &LocationConf) {
-    // SAFETY: a level that was merged has a structure of the core module for its server.
-    let server = unsafe {
-        let server = *level.level.server.add(ngx_http_core_module.ctx_index);
-        let server = &*server.cast::<ngx_http_core_srv_conf_t>();
-        let file = CStr::from_ptr(server.file_name.cast());
-        Place::new(string::borrowed(file.to_bytes()), server.line)
-    };
+fn warn_of_http2(advice: &Advice<'_>, level: &LocationConf) {
     let name = Text(level.name());
     advice.warn_at(
-        server,
+        server(level),
+        format_args!(
+            "\"websocket_http2 on\" makes browsers come over HTTP/2, where location \"{name}\" of the server answers \
+             501: use \"websocket on\" there instead of \"proxy_set_header Upgrade\""
+        ),
+    );
+}
+
+fn warn_of_hand_written(advice: &Advice<'_>, level: &LocationConf) {
+    let name = Text(level.name());
+    advice.warn_at(
+        server(level),
         format_args!(
             "use \"websocket on\" instead of \"proxy_set_header Upgrade $http_upgrade\", which \
              forwards any upgrade, even to h2c, in location \"{name}\" of the server"
         ),
     );
+}
+
+/// Where its server begins.
+fn server(level: &LocationConf) -> Place {
+    // SAFETY: a level that was merged has a structure of the core module for its server.
+    unsafe {
+        let server = *level.level.server.add(ngx_http_core_module.ctx_index);
+        let server = &*server.cast::<ngx_http_core_srv_conf_t>();
+        let file = CStr::from_ptr(server.file_name.cast());
+        Place::new(string::borrowed(file.to_bytes()), server.line)
+    }
 }
 
 /// The location's `proxy_set_header` lines, its own or inherited.
@@ -167,6 +186,11 @@ fn is_needless(line: &ngx_keyval_t) -> bool {
         || (name.eq_ignore_ascii_case(b"Connection")
             && mentions_upgrade(value)
             && !value.contains(&b'$'))
+}
+
+fn passes_upgrade(line: &ngx_keyval_t) -> bool {
+    let (name, value) = words(line);
+    name.eq_ignore_ascii_case(b"Upgrade") && !value.is_empty()
 }
 
 fn forwards_any_upgrade(line: &ngx_keyval_t) -> bool {

@@ -4,6 +4,7 @@
 mod effect;
 mod foreign;
 mod headers;
+mod http2;
 mod subrequests;
 mod times;
 mod warnings;
@@ -26,5 +27,6 @@ pub unsafe fn warn(cf: *mut ngx_conf_t, main: &MainConf, modules: &Modules) {
     let advice = unsafe { Advice::new(cf, main, modules) };
     effect::warn(&advice);
     headers::warn(&advice);
+    http2::warn(&advice);
     times::warn(&advice);
 }

@@ -100,7 +100,7 @@ const fn main_directive(
     }
 }
 
-pub static mut COMMANDS: [ngx_command_t; 30] = [
+pub static mut COMMANDS: [ngx_command_t; 31] = [
     directive(
         c"websocket",
         NGX_CONF_FLAG,
@@ -108,6 +108,16 @@ pub static mut COMMANDS: [ngx_command_t; 30] = [
         offset_of!(LocationConf, websocket),
         ptr::null_mut(),
     ),
+    ngx_command_t {
+        type_: (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_CONF_FLAG) as ngx_uint_t,
+        ..directive(
+            c"websocket_http2",
+            NGX_CONF_FLAG,
+            set_flag,
+            offset_of!(LocationConf, http2),
+            ptr::null_mut(),
+        )
+    },
     directive(
         c"websocket_handshake",
         NGX_CONF_TAKE1,

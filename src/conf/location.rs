@@ -27,6 +27,7 @@ use crate::types::{
 #[repr(C)]
 pub struct LocationConf {
     pub(super) websocket: ngx_flag_t,
+    pub(super) http2: ngx_flag_t,
     pub(super) handshake: ngx_uint_t,
     pub(super) other_upgrades: ngx_uint_t,
     pub(super) timeout: ngx_msec_t,
@@ -141,7 +142,7 @@ impl LocationConf {
     }
 
     /// The directive that sets a field here, written at this level or around it.
-    fn note(&self, field: usize) -> Option<&Note> {
+    pub(super) fn note(&self, field: usize) -> Option<&Note> {
         self.with_above()
             .find_map(|level| level.notes().find(|note| note.field == field))
     }

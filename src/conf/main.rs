@@ -32,6 +32,15 @@ pub struct MainConf {
     pub access_log: Cell<ngx_http_handler_pt>,
     /// Something is written that needs a zone.
     pub needs_zone: Cell<bool>,
+    /// Array of [`Http2`].
+    pub(super) http2: *mut ngx_array_t,
+}
+
+/// An address at which a server has `websocket_http2 on`.
+#[derive(Clone, Copy)]
+pub(super) struct Http2 {
+    pub address: *const u8,
+    pub length: usize,
 }
 
 /// Functions of nginx's phases, where something stands in front of them.
@@ -141,7 +150,8 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
     unsafe {
         let main = ngx_pcalloc((*cf).pool, size_of::<MainConf>()).cast::<MainConf>();
         let levels = pool::array::<*const LocationConf>((*cf).pool, 16);
-        let (Some(levels), false) = (levels, main.is_null()) else {
+        let http2 = pool::array::<Http2>((*cf).pool, 1);
+        let (Some(levels), Some(http2), false) = (levels, http2, main.is_null()) else {
             return ptr::null_mut();
         };
         main.write(MainConf {
@@ -155,6 +165,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
             passed: Passed::default(),
             access_log: Cell::new(None),
             needs_zone: Cell::new(false),
+            http2,
         });
         main.cast()
     }

@@ -39,6 +39,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
     }
     let unset = LocationConf {
         websocket: conf::UNSET_FLAG,
+        http2: conf::UNSET_FLAG,
         handshake: conf::UNSET,
         other_upgrades: conf::UNSET,
         timeout: conf::UNSET,
@@ -104,6 +105,7 @@ pub unsafe extern "C" fn merge(
     };
 
     conf::merge(&mut this.websocket, above.websocket, conf::UNSET_FLAG, 0);
+    conf::merge(&mut this.http2, above.http2, conf::UNSET_FLAG, 0);
     conf::merge(
         &mut this.handshake,
         above.handshake,

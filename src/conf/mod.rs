@@ -4,6 +4,7 @@
 mod buffers;
 pub mod directives;
 mod handover;
+mod http2;
 mod leave;
 pub mod lifetime;
 pub mod location;

@@ -12,8 +12,9 @@ use super::notes::noted;
 use super::tries::current;
 use super::{Text, local, see};
 use crate::conf::LocationConf;
+use crate::http2;
 use crate::nginx::Request;
-use crate::request::{self, Attempt, Broken, Ending, State, attempt};
+use crate::request::{self, Attempt, Broken, Ending, Stage, State, attempt};
 
 /// Ends an attempt of which no tunnel comes. Called when the response header is made, and once more
 /// when the request is logged, for one that ended without.
@@ -65,6 +66,8 @@ pub fn ending(r: Request<'_>, attempt: &Attempt) -> Option<Ending> {
         State::Ended(ending) => return Some(ending),
         State::Foreign => return Some(Ending::Unknown),
         State::Joined(_) if status == NGX_HTTP_SWITCHING_PROTOCOLS as ngx_uint_t => return None,
+        // The same over HTTP/2, where a tunnel's status is 200.
+        State::Joined(joined) if !matches!(joined.stage, Stage::Asked) => return None,
         State::Joined(_) | State::Judged | State::LeftBehind => {}
     }
     let is_refusal = match attempt.state() {
@@ -138,7 +141,9 @@ fn blame(r: Request<'_>, attempt: &Attempt, rule: Cause, ending: Option<Ending>)
 /// Likewise of a request that nginx answered before the phase in which requests are judged, with a
 /// `return` for example: if it asked for a WebSocket where that is on.
 pub fn unjudged_ending(r: Request<'_>) -> Option<Ending> {
-    if !LocationConf::of(r).is_on() || r.is_post_action() || !attempt::may_ask(r) {
+    // An extended CONNECT asks for one everywhere.
+    let is_ours = LocationConf::of(r).is_on() || http2::is_connect(r);
+    if !is_ours || r.is_post_action() || !attempt::may_ask(r) {
         return None;
     }
     let head = attempt::scan(r);
@@ -230,6 +235,13 @@ fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
     if cause == Cause::OverHttp2 {
         let version = Seen::Version(attempt::line(r).version);
         return see(r, attempt, format_args!("{version}"));
+    }
+    if cause == Cause::LocalWebsocketOff {
+        let off = match http2::refused(r) {
+            Some(http2::Off::Server) => "\"websocket_http2\" is off in its server",
+            _ => "\"websocket\" is off in its location",
+        };
+        return see(r, attempt, format_args!("extended CONNECT, and {off}"));
     }
     let evidence = Evidence {
         path: Some(Address(r.target()).path()),

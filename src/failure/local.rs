@@ -6,17 +6,21 @@ use nginx_sys::{
 };
 use websocket_protocol::Cause;
 
+use crate::http2;
 use crate::nginx::Request;
 use crate::nginx::certificate::{self, Refused};
 use crate::request::Attempt;
 
 /// The cause behind this status, which nginx itself has decided for a handshake.
 pub fn cause(r: Request<'_>, status: ngx_uint_t) -> Option<Cause> {
+    if http2::refused(r).is_some() {
+        return Some(Cause::LocalWebsocketOff);
+    }
     if status != NGX_HTTP_BAD_REQUEST as ngx_uint_t {
         return Cause::from_local_status(u16::try_from(status).ok()?);
     }
     // Whatever nginx found wrong: an Upgrade, for one, from 1.31.0 on.
-    if r.is_stream() {
+    if r.is_stream() && !http2::is_connect(r) {
         return Some(Cause::OverHttp2);
     }
     let status = hidden(r).unwrap_or(NGX_HTTP_BAD_REQUEST);

@@ -9,7 +9,7 @@ mod classify;
 pub mod conclude;
 mod line;
 pub mod listen;
-mod local;
+pub mod local;
 mod notes;
 pub mod remark;
 pub mod tries;

@@ -8,6 +8,8 @@ use nginx_sys::{
     ngx_inet_get_port, ngx_int_t, ngx_listening_t, sockaddr, socklen_t,
 };
 
+use crate::http2;
+
 /// nginx forgets how many there are when a worker is to exit.
 static FIRST: AtomicPtr<ngx_listening_t> = AtomicPtr::new(ptr::null_mut());
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -57,5 +59,5 @@ fn is_http(one: &ngx_listening_t) -> bool {
         (Some(handler), Some(http)) => ptr::fn_addr_eq(handler, http),
         _ => false,
     };
-    one.type_ == libc::SOCK_STREAM && is_same
+    one.type_ == libc::SOCK_STREAM && (is_same || http2::stands_at(one))
 }

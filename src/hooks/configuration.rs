@@ -1,19 +1,21 @@
 //! Before and after nginx reads the http block.
 
+use core::ptr;
+
 use nginx_sys::{
-    NGINX_VERSION, NGX_ERROR, NGX_LOG_EMERG, NGX_OK, ngx_conf_t, ngx_cycle_t,
+    NGINX_VERSION, NGX_ERROR, NGX_LOG_EMERG, NGX_OK, ngx_array_t, ngx_conf_t, ngx_cycle_t,
     ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_handler_pt,
     ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
-    ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_int_t,
-    ngx_log_t,
+    ngx_http_phases_NGX_HTTP_POST_READ_PHASE, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
+    ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_int_t, ngx_log_t,
 };
 
-use super::{access, access_log, filters, log_phase, peer, preaccess, seam, tunnel};
+use super::{access, access_log, filters, log_phase, off, peer, preaccess, seam, tunnel};
 use crate::conf::{MainConf, zone};
 use crate::inject::fields::Modules;
 use crate::inject::twin;
 use crate::nginx::{conf, fit, log, pool};
-use crate::{advice, handover, status, variables};
+use crate::{advice, handover, http2, status, variables};
 
 const OK: ngx_int_t = NGX_OK as ngx_int_t;
 const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;
@@ -92,7 +94,8 @@ unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
         advice::warn(cf, main, &modules);
         if access_log::find(cf, main).is_err()
             || twin::make_all(cf, main, &modules).is_err()
-            || join_phases(cf).is_none()
+            || http2::arrange(cf, main).is_none()
+            || join_phases(cf, main).is_none()
         {
             return ERROR;
         }
@@ -118,7 +121,8 @@ pub unsafe extern "C" fn in_force(cycle: *mut ngx_cycle_t) -> ngx_int_t {
 ///
 /// # Safety
 /// `cf` must be in the http context.
-unsafe fn join_phases(cf: *mut ngx_conf_t) -> Option<()> {
+unsafe fn join_phases(cf: *mut ngx_conf_t, main: &MainConf) -> Option<()> {
+    let post_read: ngx_http_handler_pt = main.has_http2().then_some(http2::post_read as _);
     let preaccess: ngx_http_handler_pt = Some(preaccess::handler);
     let access: ngx_http_handler_pt = Some(access::begin);
     let precontent: ngx_http_handler_pt = Some(access::end);
@@ -129,16 +133,35 @@ unsafe fn join_phases(cf: *mut ngx_conf_t) -> Option<()> {
         let core = conf::main(cf, ngx_http_core_module.ctx_index);
         let core = core.cast::<ngx_http_core_main_conf_t>();
         for (phase, handler) in [
+            (ngx_http_phases_NGX_HTTP_POST_READ_PHASE, post_read),
             (ngx_http_phases_NGX_HTTP_PREACCESS_PHASE, preaccess),
             (ngx_http_phases_NGX_HTTP_ACCESS_PHASE, access),
             (ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, precontent),
             (ngx_http_phases_NGX_HTTP_LOG_PHASE, log_phase),
         ] {
-            let phase = (&raw mut (*core).phases)
-                .cast::<nginx_sys::ngx_http_phase_t>()
-                .add(phase as usize);
-            pool::push(&raw mut (*phase).handlers, handler)?;
+            if handler.is_some() {
+                pool::push(handlers(core, phase), handler)?;
+            }
+        }
+        if main.has_http2() {
+            let handlers = handlers(core, ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE);
+            let last: ngx_http_handler_pt = Some(off::handler);
+            pool::push(handlers, last)?;
+            // nginx calls those of a phase from the end of the array on.
+            let place = (*handlers).elts.cast::<ngx_http_handler_pt>();
+            ptr::copy(place, place.add(1), (*handlers).nelts - 1);
+            place.write(last);
         }
     }
     Some(())
+}
+
+/// # Safety
+/// `core` must be the core module's main conf.
+unsafe fn handlers(core: *mut ngx_http_core_main_conf_t, phase: u32) -> *mut ngx_array_t {
+    // SAFETY: the caller vouches for it.
+    unsafe {
+        let phases = (&raw mut (*core).phases).cast::<nginx_sys::ngx_http_phase_t>();
+        &raw mut (*phases.add(phase as usize)).handlers
+    }
 }

@@ -19,6 +19,7 @@ use super::{access, access_log, arrive, count, own_loop, report, seam, tunnel};
 use crate::conf::LocationConf;
 use crate::failure::{conclude, remark, see, tries};
 use crate::handover;
+use crate::http2::{self, Answer};
 use crate::nginx::{Request, Upstream, log, string};
 use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage, State};
 use crate::types::OtherUpgrades;
@@ -87,12 +88,37 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
         look_at_response(request);
         let next: ngx_http_output_header_filter_pt =
             mem::transmute(NEXT_HEADER.load(Ordering::Relaxed));
-        let rc = next.map_or(OK, |next| next(r));
-        if handover::is_turned_away(request) {
-            request.was_switching();
+        let send = || {
+            let rc = next.map_or(OK, |next| next(r));
+            if handover::is_turned_away(request) {
+                request.was_switching();
+            }
+            rc
+        };
+        match http2::answer(request, is_beginning(request)) {
+            Answer::Plain => send(),
+            Answer::Opens => match send() {
+                ERROR => ERROR,
+                _ if !http2::flush(request) => ERROR,
+                rc => rc,
+            },
+            Answer::Wrong => {
+                if request::of(request).is_none() {
+                    // With the status that it would have had.
+                    conclude::remember_unjudged(request);
+                }
+                request.clear_response();
+                NGX_HTTP_BAD_GATEWAY as ngx_int_t
+            }
         }
-        rc
     }
+}
+
+/// Whether a tunnel begins with the response.
+fn is_beginning(r: Request<'_>) -> bool {
+    request::of(r)
+        .and_then(Attempt::joined)
+        .is_some_and(is_switched)
 }
 
 /// nginx sends a flush through the body filters between putting up its loop for an upgraded

@@ -8,6 +8,7 @@ pub mod configuration;
 mod count;
 mod filters;
 mod log_phase;
+mod off;
 mod own_loop;
 mod peer;
 mod preaccess;

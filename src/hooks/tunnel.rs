@@ -1,6 +1,6 @@
 //! A tunnel's beginning, the four handlers that take the place of nginx's, and its end.
 
-use nginx_sys::{ngx_cycle_t, ngx_http_request_t, ngx_http_upstream_t, ngx_int_t};
+use nginx_sys::{NGX_OK, ngx_cycle_t, ngx_http_request_t, ngx_http_upstream_t, ngx_int_t};
 
 use super::{arrive, count, report};
 use crate::conf::{LocationConf, MainConf};
@@ -8,7 +8,9 @@ use crate::handover;
 use crate::nginx::Request;
 use crate::request::{self, Attempt, Carrier};
 use crate::tunnel::{self, Event, Handlers, Side};
-use crate::zone;
+use crate::{http2, zone};
+
+const OK: ngx_int_t = NGX_OK as ngx_int_t;
 
 const HANDLERS: Handlers = Handlers {
     client_read: Some(client_read),
@@ -27,7 +29,10 @@ pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
         };
         zone::init_process(cycle, count::act);
         let heir = handover::init_process(cycle);
-        tunnel::drain::init_process(cycle, heeds, heir)
+        match http2::init_process(cycle) {
+            OK => tunnel::drain::init_process(cycle, heeds, heir),
+            rc => rc,
+        }
     }
 }
 

@@ -88,6 +88,30 @@ pub unsafe fn empty<H: Copy>(list: *mut ngx_list_t, name: &'static Name<H>) {
     }
 }
 
+/// Has none of the headers of a response with these names, in lower case, be sent.
+///
+/// # Safety
+/// `list` must be the list of headers of a response, with no reference into it left.
+pub unsafe fn leave_out(list: *mut ngx_list_t, names: &[&str]) {
+    // SAFETY: the caller vouches for the list, whose parts end with NULL.
+    unsafe {
+        let mut part = &raw mut (*list).part;
+        while !part.is_null() {
+            let headers = (*part).elts.cast::<ngx_table_elt_t>();
+            for header in (0..(*part).nelts).map(|index| headers.add(index)) {
+                let name = string::bytes(&(*header).key);
+                if names
+                    .iter()
+                    .any(|left_out| name.eq_ignore_ascii_case(left_out.as_bytes()))
+                {
+                    (*header).hash = 0;
+                }
+            }
+            part = (*part).next;
+        }
+    }
+}
+
 /// A header's value.
 pub fn value(header: &ngx_table_elt_t) -> &[u8] {
     // SAFETY: nginx keeps a header's value as long as the header.

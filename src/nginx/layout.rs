@@ -44,3 +44,10 @@ assert_right!(
 
 #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
 assert_right!(nginx_sys::ngx_ssl_connection_t);
+
+#[cfg(ngx_feature = "http_v2")]
+assert_right!(
+    nginx_sys::ngx_http_v2_connection_t,
+    nginx_sys::ngx_http_v2_out_frame_t,
+    nginx_sys::ngx_http_v2_stream_t,
+);

@@ -15,6 +15,7 @@ pub mod fit;
 pub mod headers;
 pub mod inherit;
 mod layout;
+pub mod listen;
 pub mod log;
 pub mod module;
 pub mod pool;

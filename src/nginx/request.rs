@@ -94,6 +94,11 @@ impl<'r> Request<'r> {
         self.fields().parent == self.fields().main
     }
 
+    /// Whether it is the page of an error (`error_page`).
+    pub fn is_error_page(self) -> bool {
+        self.fields().err_status != 0
+    }
+
     /// Whether nginx runs it for `post_action`, when the client's own request is over. nginx says so by
     /// a version whose requests have no headers, so that none of them asks for anything.
     pub fn is_post_action(self) -> bool {

@@ -2,7 +2,7 @@
 //! written, made for the first response and kept until the next request. A tunnel writes past it.
 
 #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
-pub use buffer::{free, send_past};
+pub use buffer::{free, leave_at_once, send_past};
 
 #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
 mod buffer {
@@ -23,6 +23,18 @@ mod buffer {
                     tls.set_buffer(0);
                 }
             }
+        }
+    }
+
+    /// nginx is to say no goodbye when it closes the connection.
+    ///
+    /// # Safety
+    /// As for [`send_past`].
+    pub unsafe fn leave_at_once(connection: *mut ngx_connection_t) {
+        // SAFETY: as above.
+        if let Some(tls) = unsafe { (*connection).ssl.as_mut() } {
+            tls.set_no_wait_shutdown(1);
+            tls.set_no_send_shutdown(1);
         }
     }
 
@@ -48,7 +60,7 @@ mod buffer {
 }
 
 #[cfg(not(any(ngx_feature = "ssl", ngx_feature = "compat")))]
-pub use nothing::{free, send_past};
+pub use nothing::{free, leave_at_once, send_past};
 
 /// An nginx without TLS.
 #[cfg(not(any(ngx_feature = "ssl", ngx_feature = "compat")))]
@@ -58,6 +70,10 @@ mod nothing {
     /// # Safety
     /// None is needed.
     pub unsafe fn send_past(_connection: *mut ngx_connection_t) {}
+
+    /// # Safety
+    /// None is needed.
+    pub unsafe fn leave_at_once(_connection: *mut ngx_connection_t) {}
 
     /// # Safety
     /// None is needed.

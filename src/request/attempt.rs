@@ -10,6 +10,7 @@ use websocket_protocol::{
 };
 
 use crate::conf::{LocationConf, origin};
+use crate::http2;
 use crate::nginx::Request;
 use crate::nginx::headers::Name;
 use crate::types::OtherUpgrades;
@@ -133,6 +134,8 @@ pub fn line<'r>(r: Request<'r>) -> RequestLine<'r> {
     RequestLine {
         method: r.method(),
         version: match r.http_version() as u32 {
+            // To an upstream it is one of HTTP/1.1, and it has come with all that makes one.
+            NGX_HTTP_VERSION_20 if http2::is_connect(r) => HttpVersion::Http11,
             NGX_HTTP_VERSION_9 => HttpVersion::Http09,
             NGX_HTTP_VERSION_10 => HttpVersion::Http10,
             // A later minor version means what 1.1 does (RFC 9110 section 2.5).

@@ -95,9 +95,10 @@ pub unsafe fn hand_back(tunnel: NonNull<Tunnel>) {
     if is_dead {
         client.give_up();
     }
-    // nginx would say goodbye, and lose what OpenSSL has of a connection that does not take it.
-    if upstream.is_tls() && upstream.is_full() {
-        upstream.give_up();
+    for (to, socket) in [(Side::Client, client), (Side::Upstream, upstream)] {
+        if tunnel.rules.is_stuck(to.other()) || socket.is_tls() && socket.is_full() {
+            socket.say_no_goodbye();
+        }
     }
     // SAFETY: the request is alive, and nginx's functions are what they were when the tunnel began.
     unsafe {

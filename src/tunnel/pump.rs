@@ -140,7 +140,7 @@ impl Pump<'_> {
     fn read(&mut self, received: usize) -> usize {
         if !self.source.is_readable() {
             if self.source.has_ended() {
-                self.rules.ended(self.from);
+                self.ended();
             }
             return 0;
         }
@@ -176,7 +176,7 @@ impl Pump<'_> {
                 return count;
             }
             Moved::Again => {}
-            Moved::End => self.rules.ended(self.from),
+            Moved::End => self.ended(),
             Moved::Error => {
                 self.rules.reset(self.from);
                 // nginx's own loop takes an error for the end, too.
@@ -184,6 +184,16 @@ impl Pump<'_> {
             }
         }
         0
+    }
+
+    /// The sender has sent all.
+    #[cold]
+    fn ended(&mut self) {
+        if self.source.is_stream() {
+            self.rules.half_ended(self.from);
+        } else {
+            self.rules.ended(self.from);
+        }
     }
 
     /// Where the next bytes go, and how many fit. `None` without memory.

@@ -4,10 +4,12 @@ use core::ptr::NonNull;
 
 use nginx_sys::{
     NGX_AGAIN, NGX_CLOSE_EVENT, NGX_ERROR, ngx_add_timer, ngx_connection_t, ngx_del_timer,
-    ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, ngx_log_t, ngx_msec_t,
-    ngx_post_event, ngx_posted_next_events, ngx_uint_t,
+    ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, ngx_http_request_t, ngx_log_t,
+    ngx_msec_t, ngx_post_event, ngx_posted_next_events, ngx_uint_t,
 };
 use websocket_protocol::tunnel::Queue;
+
+use crate::nginx::tls;
 
 /// A connection that is open, with its events, for as long as this is used.
 #[derive(Clone, Copy)]
@@ -53,6 +55,16 @@ impl Socket {
         unsafe { (*self.0.as_ptr()).log }
     }
 
+    /// Whether it is a stream of HTTP/2: its descriptor is one that others share, and it is closed by halves.
+    pub fn is_stream(self) -> bool {
+        // SAFETY: the connection is open, and has its request; an upstream's has that of the client.
+        unsafe {
+            let connection = self.0.as_ptr();
+            let r = (*connection).data.cast::<ngx_http_request_t>();
+            (*r).connection == connection && !(*r).stream.is_null()
+        }
+    }
+
     /// Whether there may be something to read.
     #[inline]
     pub fn is_readable(self) -> bool {
@@ -83,8 +95,20 @@ impl Socket {
     /// still send is read, and by a reset where `reset_timedout_connection` asks for one.
     pub fn give_up(self) {
         self.end();
-        // SAFETY: the connection is open, see new().
-        unsafe { (*self.0.as_ptr()).set_timedout(1) };
+        // nginx would have the connection reset that a stream shares with others.
+        if !self.is_stream() {
+            // SAFETY: the connection is open, see new().
+            unsafe { (*self.0.as_ptr()).set_timedout(1) };
+        }
+    }
+
+    /// Has nginx close it without TLS's goodbye, which OpenSSL sends behind all that it was given: what its peer does not
+    /// take would be lost with it, or be logged as an error of OpenSSL's. A stream's goodbye is not TLS's.
+    pub fn say_no_goodbye(self) {
+        if !self.is_stream() {
+            // SAFETY: the connection is open, see new(), and no stream.
+            unsafe { tls::leave_at_once(self.0.as_ptr()) };
+        }
     }
 
     /// Whether the read handler is about to be called again.
@@ -110,6 +134,10 @@ impl Socket {
 
     /// Whether the connection is broken, of a side that [has left](Self::has_left).
     pub fn is_broken(self) -> bool {
+        if self.is_stream() {
+            // SAFETY: the connection is open, see new().
+            return unsafe { (*self.0.as_ptr()).error() } != 0;
+        }
         let mut error: libc::c_int = 0;
         let mut size = size_of_val(&error) as libc::socklen_t;
         // SAFETY: the descriptor is that of an open connection; the kernel writes an int.
@@ -126,8 +154,11 @@ impl Socket {
     }
 
     /// Has it take more only when the kernel has less than this still to send. A unix socket has no such
-    /// bound, and goes without.
+    /// bound, and goes without; a stream has a window.
     pub fn set_send_lowat(self, size: usize) {
+        if self.is_stream() {
+            return;
+        }
         let size = libc::c_int::try_from(size).unwrap_or(libc::c_int::MAX);
         // SAFETY: the descriptor is that of an open connection; the kernel reads an int.
         unsafe {
@@ -144,22 +175,36 @@ impl Socket {
     /// What it holds of what was sent, as the peer has not acknowledged it. `None` where the kernel does not
     /// tell.
     pub fn queue(self) -> Option<Queue> {
+        let connection = self.carrier()?;
         let (mut held, mut waiting): (libc::c_int, libc::c_int) = (0, 0);
         // SAFETY: the descriptor is that of an open connection; the kernel writes an int. Linux calls this
         // request of sockets SIOCOUTQ: of a TCP socket it counts bytes, of a unix socket the memory of what
         // the peer has not read.
-        let status = unsafe { libc::ioctl((*self.0.as_ptr()).fd, libc::TIOCOUTQ, &raw mut held) };
+        let status = unsafe { libc::ioctl((*connection).fd, libc::TIOCOUTQ, &raw mut held) };
         // SAFETY: as above.
-        let tells =
-            unsafe { libc::ioctl((*self.0.as_ptr()).fd, SIOCOUTQNSD, &raw mut waiting) } == 0;
+        let tells = unsafe { libc::ioctl((*connection).fd, SIOCOUTQNSD, &raw mut waiting) } == 0;
         let waiting = if tells { waiting } else { held };
-        // SAFETY: the connection is open, see new(). Over TLS nginx counts what was encrypted.
-        let accepted = unsafe { (*self.0.as_ptr()).sent } as usize;
+        // SAFETY: as above. Over TLS nginx counts what was encrypted.
+        let accepted = unsafe { (*connection).sent } as usize;
         (status == 0).then_some(Queue {
             accepted,
             held: usize::try_from(held).unwrap_or_default(),
             waiting: usize::try_from(waiting).unwrap_or_default(),
         })
+    }
+
+    /// The connection that it waits for: a stream waits for the one that it shares, while nginx has some of the
+    /// stream's to write. Otherwise it waits for a window of its client's, which no kernel knows of.
+    fn carrier(self) -> Option<*mut ngx_connection_t> {
+        let connection = self.0.as_ptr();
+        if !self.is_stream() {
+            return Some(connection);
+        }
+        // SAFETY: a stream's connection has its request, and that its stream; the one that it shares outlives it.
+        unsafe {
+            let stream = (*(*connection).data.cast::<ngx_http_request_t>()).stream;
+            ((*stream).queued > 0).then(|| (*(*stream).connection).connection)
+        }
     }
 
     /// Whether what is written to it has to stay where it is until all of it is taken.
@@ -173,6 +218,9 @@ impl Socket {
 
     /// How much it takes at once, more or less. `None` where the kernel doesn't tell.
     pub fn send_room(self) -> Option<usize> {
+        if self.is_stream() {
+            return None;
+        }
         let mut info = [0_u32; SOCKET_INFO];
         let mut size = size_of_val(&info) as libc::socklen_t;
         // SAFETY: the descriptor is that of an open connection; the kernel writes no more than it has

@@ -72,7 +72,10 @@ pub unsafe fn take_over(
         make_empty(&mut (*u).buffer);
         make_empty(&mut (*u).from_client);
         ngx_pfree((*r).pool, start.cast());
-        tls::free(client);
+        // A stream of HTTP/2 shares its connection with others.
+        if !Request::new(r).is_stream() {
+            tls::free(client);
+        }
         tls::free(upstream);
 
         (*r).read_event_handler = handlers.client_read;

@@ -14,6 +14,7 @@ use websocket_protocol::{Advice, Cause, Printable};
 use crate::conf::LocationConf;
 use crate::failure::conclude;
 use crate::handover;
+use crate::http2;
 use crate::nginx::{Request, conf, log, pool, string};
 use crate::request::{self, Attempt, Ending, attempt};
 use crate::tunnel::Summary;
@@ -31,8 +32,9 @@ enum Value {
 }
 
 /// All that begin with [`PREFIX`].
-static VARIABLES: [Variable; 23] = [
+static VARIABLES: [Variable; 24] = [
     Variable::new("websocket", websocket),
+    Variable::new("websocket_transport", transport),
     Variable::new("websocket_upgrade", upgrade),
     Variable::new("websocket_connection", connection),
     Variable::new("websocket_state", state),
@@ -180,6 +182,15 @@ fn websocket(r: Request<'_>) -> Value {
         Value::Text(b"1")
     } else {
         Value::Empty
+    }
+}
+
+/// `$websocket_transport`
+fn transport(r: Request<'_>) -> Value {
+    match websocket(r) {
+        Value::Empty => Value::Empty,
+        _ if http2::is_connect(r) => Value::Text(b"http2"),
+        _ => Value::Text(b"http1"),
     }
 }
 

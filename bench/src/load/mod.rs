@@ -1,6 +1,7 @@
 //! What the generator does: operations that are begun, watched and counted.
 
 mod broadcast;
+mod company;
 mod contract;
 mod echo;
 mod exchange;
@@ -8,6 +9,7 @@ mod fairness;
 mod handshake;
 mod lister;
 mod paced;
+mod pages;
 mod plain;
 mod slow;
 mod trickle;
@@ -17,6 +19,7 @@ pub use contract::{Account, Link, Load};
 
 use std::time::Duration;
 
+use self::company::Company;
 use self::slow::{Pace, SlowReaders};
 use crate::http;
 use crate::scenario::{Kind, Scenario};
@@ -52,6 +55,8 @@ pub fn new(scenario: &Scenario, connections: usize) -> Box<dyn Load> {
             Box::new(if listed { load.beside_lists() } else { load })
         }
         Kind::SlowCrowd => beside_a_crowd(connections),
+        Kind::Pages => Box::new(pages::PagesLoad::new(SMALL_MESSAGE, connections)),
+        Kind::Stuck { plain } => of_one_page(connections, plain, true),
         // As fast as they go: how fast that is, has to be known first.
         Kind::Latency => Box::new(echo::EchoLoad::new(
             http::BROWSER_HANDSHAKE,
@@ -74,6 +79,16 @@ pub fn beside_a_crowd(crowd: usize) -> Box<dyn Load> {
     let every = Duration::from_secs(1) / MODERATE;
     let load = paced::PacedLoad::new(SMALL_MESSAGE, TALKERS, every);
     Box::new(load.beside_slow_readers(SlowReaders::new(crowd, Pace::BYTE)))
+}
+
+/// Messages at a moderate pace in tunnels of one page, and as many requests at once as it may have tunnels: one
+/// less than that, as one more may be blocked.
+pub fn of_one_page(tunnels: usize, measures_requests: bool, has_blocked: bool) -> Box<dyn Load> {
+    let every = Duration::from_secs(1) / MODERATE;
+    let company = Company::new(tunnels, has_blocked, measures_requests);
+    let tunnels = (tunnels - 1).max(1);
+    let load = paced::PacedLoad::new(SMALL_MESSAGE, tunnels, every);
+    Box::new(load.in_company(company))
 }
 
 /// Who is measured beside a crowd, and how many messages a second they send in all.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::epoll::Epoll;
 use crate::http;
+use crate::load::company::Company;
 use crate::load::contract::{Account, Link, Load, OPENING_AT_ONCE};
 use crate::load::lister::Lister;
 use crate::load::slow::SlowReaders;
@@ -34,6 +35,8 @@ enum Beside {
     Slow(SlowReaders),
     /// Who asks for lists of them.
     Lister(Lister),
+    /// What is of the same page.
+    Company(Box<Company>),
 }
 
 struct Timed {
@@ -72,12 +75,18 @@ impl PacedLoad {
         self
     }
 
+    pub fn in_company(mut self, company: Company) -> Self {
+        self.beside = Beside::Company(Box::new(company));
+        self
+    }
+
     /// The slot of the first tunnel.
     const fn tunnels(&self) -> usize {
         BESIDE
             + match &self.beside {
                 Beside::Slow(slow) => slow.count(),
                 Beside::Lister(_) => 1,
+                Beside::Company(company) => company.count(),
                 Beside::Nobody => 0,
             }
     }
@@ -86,7 +95,12 @@ impl PacedLoad {
         while self.tunnels.len() < self.wanted && self.opening < OPENING_AT_ONCE {
             let index = self.tunnels.len();
             let slot = self.tunnels() + index;
-            let stream = link.connect(epoll, slot, slot as u64)?;
+            let stream = match (&self.beside, self.tunnels.first()) {
+                (Beside::Company(_), Some(first)) => {
+                    link.connect_beside(first.tunnel.stream(), epoll, slot, slot as u64)?
+                }
+                _ => link.connect(epoll, slot, slot as u64)?,
+            };
             self.tunnels.push(Timed {
                 tunnel: Tunnel::new(stream),
                 since: VecDeque::new(),
@@ -119,6 +133,7 @@ impl PacedLoad {
     fn are_open(&self) -> bool {
         let are_beside = match &self.beside {
             Beside::Slow(slow) => slow.are_open(),
+            Beside::Company(company) => company.is_complete(),
             Beside::Lister(_) | Beside::Nobody => true,
         };
         are_beside && self.opening == 0 && self.tunnels.len() == self.wanted
@@ -154,10 +169,17 @@ impl PacedLoad {
             let whole;
             (whole, drained) = tunnel.receive(&self.frames, &mut self.scratch)?;
             tunnel.under_way -= whole;
-            self.account.done += whole as u64;
             self.account.in_flight -= whole;
             let waits = since.drain(..whole).map(|due| due.elapsed());
-            self.account.waits.extend(waits);
+            match &self.beside {
+                Beside::Company(company) if company.is_measured => {
+                    self.account.messages += waits.count() as u64;
+                }
+                _ => {
+                    self.account.waits.extend(waits);
+                    self.account.done += whole as u64;
+                }
+            }
         }
         Ok(())
     }
@@ -170,6 +192,17 @@ impl PacedLoad {
                 if are_open && lister.ask(link, epoll, BESIDE)? {
                     self.account.in_flight += 1;
                     self.ready_beside(link, epoll, 0)?;
+                }
+            }
+            Beside::Company(company) => {
+                let Some(first) = self.tunnels.first() else {
+                    return Ok(());
+                };
+                let first = first.tunnel.stream();
+                company.join(first, link, epoll, BESIDE, &mut self.account)?;
+                match are_open {
+                    true => company.ask(now, &mut self.account)?,
+                    false => company.resume(),
                 }
             }
             Beside::Nobody => {}
@@ -188,6 +221,7 @@ impl PacedLoad {
                     self.account.in_flight -= 1;
                 }
             }
+            Beside::Company(company) => company.advance(index, &mut self.account)?,
             Beside::Nobody => {}
         }
         Ok(())
@@ -201,6 +235,9 @@ impl Load for PacedLoad {
         if let Beside::Slow(slow) = &mut self.beside {
             slow.resume();
             slow.open_more(link, epoll, BESIDE, &mut self.account)?;
+        }
+        if let Beside::Company(company) = &mut self.beside {
+            company.resume();
         }
         self.open_more(link, epoll)?;
         epoll.again(link.token | CLOCK as u64);

@@ -66,6 +66,10 @@ impl Tunnel {
         }
     }
 
+    pub const fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
     pub const fn is_open(&self) -> bool {
         self.exchange.is_none()
     }

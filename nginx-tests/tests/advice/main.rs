@@ -3,6 +3,7 @@
 
 mod effect;
 mod headers;
+mod http2;
 mod refused;
 mod subrequests;
 mod times;

@@ -4,7 +4,7 @@ use nginx_tests::client::SAMPLE_ACCEPT;
 use nginx_tests::{Certificate, Client, Handshake, Listen, ScriptedBackend, backend};
 use websocket_protocol::Finding;
 
-use crate::case::{Case, causes};
+use crate::case::{Case, causes, expected_accept};
 
 causes! {
     upstream_closed: UpstreamClosed = {
@@ -216,8 +216,10 @@ causes! {
         ])
         .failed(
             502,
-            "Sec-WebSocket-Accept is \"AAAAAAAAAAAAAAAAAAAAAAAAAAA=\" where \
-             \"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\" was expected",
+            &format!(
+                "Sec-WebSocket-Accept is \"AAAAAAAAAAAAAAAAAAAAAAAAAAA=\" where \"{}\" was expected",
+                expected_accept()
+            ),
         )
     }
 
@@ -341,8 +343,8 @@ fn switching(headers: &[(&str, &str)]) -> Case {
     let answer = format!("HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n");
     Case::server("websocket_handshake strict; location / { proxy_pass http://%BACKEND%; }").backend(
         ScriptedBackend::start(move |conn| {
-            conn.read_request()?;
-            conn.send(&answer)
+            let request = conn.read_request()?.head;
+            conn.answer(&request, answer.as_bytes())
         }),
     )
 }

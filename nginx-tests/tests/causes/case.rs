@@ -2,8 +2,10 @@
 
 use std::fmt::Display;
 
-use nginx_tests::environment::{is_emulated, nginx_version};
+use nginx_tests::client::SAMPLE_ACCEPT;
+use nginx_tests::environment::{is_emulated, is_over_http2, nginx_version};
 use nginx_tests::http::Head;
+use nginx_tests::http2::translator::{is_skipped_over_http2, noted, without_tunnel};
 use nginx_tests::nginx::Setup;
 use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend, wait_for};
 use websocket_protocol::{Advice, Cause, Finding, Status};
@@ -69,9 +71,10 @@ pub fn outcomes(nginx: &Nginx, count: usize) -> Vec<Outcome> {
     let outcome = |line: &String| {
         let mut parts = line.split('|').map(str::to_owned);
         let mut part = || parts.next().unwrap_or_default();
+        let (status, state) = (part().parse().expect("a status"), part());
         Outcome {
-            status: part().parse().expect("a status"),
-            state: part(),
+            status: noted(status, &state),
+            state,
             cause: part(),
             time: part(),
             advice: part(),
@@ -108,6 +111,7 @@ pub struct Case {
     advice: Advice,
     since: (u32, u32, u32),
     preloads: bool,
+    over_http2: Result<(), &'static str>,
 }
 
 impl Case {
@@ -131,12 +135,19 @@ impl Case {
             advice: Advice::Usual,
             since: (0, 0, 0),
             preloads: false,
+            over_http2: Ok(()),
         }
     }
 
     /// nginx loads a library that is compiled here, for this processor.
     pub fn preloads(mut self) -> Self {
         self.preloads = true;
+        self
+    }
+
+    /// Not over HTTP/2, where it has no meaning: this is why.
+    pub fn not_over_http2(mut self, why: &'static str) -> Self {
+        self.over_http2 = Err(why);
         self
     }
 
@@ -211,7 +222,7 @@ impl Case {
 
     fn ends(mut self, state: &'static str, status: u16, seen: &str) -> Self {
         self.state = state;
-        self.status = status;
+        self.status = without_tunnel(status);
         seen.clone_into(&mut self.seen);
         self
     }
@@ -221,6 +232,9 @@ impl Case {
     pub fn check(self, cause: Cause, level: &str) {
         if nginx_version() < self.since {
             return println!("skipped: only from nginx {:?} on", self.since);
+        }
+        if self.over_http2.is_err_and(is_skipped_over_http2) {
+            return;
         }
         if self.preloads && is_emulated() {
             return println!("skipped: nothing is preloaded for another processor");
@@ -276,6 +290,11 @@ impl Case {
 /// The line about a failed handshake, up to the client's address.
 pub fn failure(cause: Cause, seen: &str, advice: &str) -> String {
     format!("websocket handshake failed: {cause}: {seen}; {advice}, client: 127.0.0.1, server: *")
+}
+
+/// The value that the answer should have had: over HTTP/2 the key is one of nginx's own.
+pub fn expected_accept() -> &'static str {
+    if is_over_http2() { "*=" } else { SAMPLE_ACCEPT }
 }
 
 /// The one line about a failed handshake that an error log has.

@@ -1,6 +1,7 @@
 //! nginx answers by itself: what its own directives say.
 
 use nginx_tests::client::SAMPLE_KEY;
+use nginx_tests::http2::session::Session;
 use nginx_tests::wire::Wire;
 use nginx_tests::{Certificate, Client, Handshake, ScriptedBackend, client, http2, wait_until};
 
@@ -146,6 +147,22 @@ causes! {
         })
     }
 
+    local_websocket_off: LocalWebsocketOff = {
+        over_http2("websocket_http2 on; location / { websocket off; }")
+            .rejected(501, "extended CONNECT, and \"websocket\" is off in its location")
+    }
+
+    local_websocket_off_with_a_page_of_its_own: LocalWebsocketOff = {
+        over_http2("websocket_http2 on; error_page 501 = /sorry; location / { websocket off; } location /sorry { return 403; }")
+            .rejected(403, "extended CONNECT, and \"websocket\" is off in its location")
+            .instead_of(501)
+    }
+
+    local_websocket_off_over_http2: LocalWebsocketOff = {
+        over_http2("location / { return 204; }")
+            .rejected(501, "extended CONNECT, and \"websocket_http2\" is off in its server")
+    }
+
     local_status: LocalStatus = {
         in_location("return 418;")
             .rejected(418, "nginx answered 418 before any upstream was asked")
@@ -197,6 +214,7 @@ fn with_cookie(text: &str, cookie: String) -> Case {
     Case::server(format!("{text} location / {{ {PROXY} }}"))
         .backend(ScriptedBackend::standard())
         .ask(Handshake::new("/").add("Cookie", &cookie))
+        .not_over_http2("nginx ends the whole connection for it, and there is no request")
         .rejected(400, "nginx answered 400 before any upstream was asked")
 }
 
@@ -221,6 +239,25 @@ fn by_tls(
             Some(client.ask(&Handshake::new("/")).status())
         })
         .rejected(400, "nginx answered 400 before any upstream was asked")
+}
+
+/// An extended CONNECT to a server with this text, at an address where another server has `websocket_http2 on`.
+fn over_http2(text: &str) -> Case {
+    let certificate = Certificate::localhost();
+    let tls = "listen 127.0.0.1:%TLSPORT% ssl http2; ssl_certificate cert.pem; ssl_certificate_key key.pem;";
+    Case::http(
+        format!("server {{ {tls} server_name other; websocket_http2 on; }}"),
+        format!("{tls} server_name localhost; {text}"),
+    )
+    .with(|setup| {
+        let deprecated = "the \"listen ... http2\" directive is deprecated";
+        setup.certificate(&certificate).allow_log(deprecated)
+    })
+    .act(move |nginx, _| {
+        let mut session = Session::ready(nginx.port_of("TLSPORT"), &certificate);
+        let stream = session.open("/");
+        Some(session.status(stream))
+    })
 }
 
 /// The second request of a minute, where there may be one.

@@ -2,6 +2,7 @@
 
 use nginx_tests::client::get;
 use nginx_tests::environment::nginx_version;
+use nginx_tests::http2::translator::is_skipped_over_http2;
 use nginx_tests::wire::Wire;
 use nginx_tests::{Client, Handshake, ScriptedBackend, http2, wait_until};
 
@@ -185,6 +186,9 @@ fn plain_requests_of_every_kind_and_end() {
 
 #[test]
 fn nothing_is_said_where_the_module_is_off() {
+    if is_skipped_over_http2("nginx tells of no WebSocket over HTTP/2 then") {
+        return;
+    }
     let nginx =
         nginx_tests::Nginx::server("location / { proxy_pass http://127.0.0.1:%CLOSED_PORT%; }")
             .start();

@@ -74,7 +74,7 @@ fn an_origin_is_shown_without_a_password() {
 fn a_list_of_subprotocols_that_comes_back_is_not_shown() {
     for (verify, line) in [
         ("", "handshake passed on"),
-        ("websocket_handshake strict;", "failed"),
+        ("websocket_handshake strict;", "handshake failed"),
     ] {
         let (_backend, nginx) = echoing(verify);
         let offer = Handshake::new("/").add("Sec-WebSocket-Protocol", &format!("chat, {TOKEN}"));

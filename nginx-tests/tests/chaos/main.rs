@@ -40,7 +40,7 @@ fn nothing_breaks_and_nothing_is_left() {
     eprintln!("{run:?}");
     let certificate = Certificate::localhost();
     let backends = Backends::start(&certificate);
-    // OpenSSL says no goodbye before what a socket did not take, which is gone: nginx calls that critical.
+    // nginx's own loop has OpenSSL say goodbye behind what a socket did not take, and calls it critical that it can't.
     let setup = reloads::allow_their_faults(places::nginx(&backends, &certificate))
         .allow_log("SSL_shutdown() failed (SSL: error:0A00007F:SSL routines::bad write retry)");
     let allow = |setup: Setup, said: &&str| setup.allow_log(said);

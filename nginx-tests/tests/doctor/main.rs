@@ -9,6 +9,7 @@ mod foreign;
 mod forgotten;
 mod held;
 mod hostile;
+mod http2;
 mod json;
 mod probes;
 mod program;

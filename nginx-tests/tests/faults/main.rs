@@ -8,6 +8,7 @@
 mod clock;
 mod descriptors;
 mod disk;
+mod http2;
 mod memory;
 mod stage;
 mod visits;

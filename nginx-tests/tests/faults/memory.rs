@@ -6,6 +6,7 @@ use std::env;
 use nginx_tests::environment::openssl_version;
 use nginx_tests::faults::{Kind, Spell};
 
+use crate::http2;
 use crate::stage::{Holdings, Stage};
 use crate::visits::{self, Outcome, Visit, outcome};
 
@@ -39,9 +40,18 @@ fn of_a_tunnel_over_tls() {
     });
     at_calls(
         step,
-        &[visits::tls, visits::tls_on_both_sides],
+        &[
+            visits::tls,
+            visits::tls_on_both_sides,
+            http2::tunnels_over_tls,
+        ],
         without_pieces,
     );
+}
+
+#[test]
+fn of_tunnels_over_http2() {
+    at_every_call(&[http2::tunnels, http2::late, http2::refused], all);
 }
 
 #[test]

@@ -65,6 +65,20 @@ const HTTP: &str = "
         location /off/ { websocket off; return 204; }
         location /status/ { access_log off; websocket_status; websocket_control on; }
         location = /active { access_log off; websocket off; stub_status; }
+    }
+    server {
+        listen 127.0.0.1:%HTTP2PORT% http2 sndbuf=16k;
+        listen 127.0.0.1:%HTTP2TLSPORT% ssl http2;
+        ssl_certificate cert.pem;
+        ssl_certificate_key key.pem;
+        ssl_session_tickets off;
+        access_log logs/seen.log seen;
+        websocket on;
+        websocket_http2 on;
+        websocket_buffers 0;
+        location / { proxy_pass http://%BACKEND%; }
+        location /off/ { websocket off; proxy_pass http://%BACKEND%; }
+        location /empty/ { return 204; }
     }";
 
 /// nginx with one worker, its backends, and what was seen of it when nothing went wrong.
@@ -98,6 +112,8 @@ impl Stage {
             .set("BACKEND", backend.address())
             .set("TLSBACKEND", tls_backend.address())
             .certificate(&certificate)
+            // nginx 1.25.1 and later have a directive for it.
+            .allow_log("the \"listen ... http2\" directive is deprecated")
             // What is said of what goes wrong on purpose.
             .allow_log("(12: Cannot allocate memory)")
             .allow_log("failed: there is no memory ")

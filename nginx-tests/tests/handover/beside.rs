@@ -2,7 +2,7 @@
 
 use nginx_tests::{Certificate, Client, Nginx};
 
-use crate::case::{PROXIED, assert_closed, echo, gone, hand_over, head, http};
+use crate::case::{PROXIED, assert_closed, echo, gone, hand_over, head, http, join};
 
 #[test]
 fn tls_on_either_side_drains() {
@@ -87,4 +87,18 @@ fn the_open_line_is_written_once() {
     }
     client.close_politely();
     assert_eq!(nginx.wait_for_access("tunnel.log", 2).len(), 2);
+}
+
+/// WebSocket over HTTP/2 stands at the same listening sockets.
+#[test]
+fn it_goes_on_where_tunnels_come_over_http_2_as_well() {
+    let backend = echo();
+    let http = format!("websocket_http2 on; {}", http(PROXIED));
+    let nginx = Nginx::http(http).set("BACKEND", backend.address()).start();
+    let mut client = join(&nginx);
+    client.echo("before");
+    hand_over(&nginx);
+    client.echo("behind");
+    assert_eq!(backend.connections(), 1);
+    client.close_politely();
 }

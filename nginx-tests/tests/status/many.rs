@@ -72,7 +72,7 @@ fn all_are_listed_and_no_message_waits_for_it() {
     let value: Value = serde_json::from_slice(&answer.body).expect("JSON");
     let list = value["tunnels"]["list"].as_array().expect("tunnels");
     assert_eq!(list.len(), ALL);
-    let is_real = |tunnel: &&Value| tunnel["tls"] == false;
+    let is_real = |tunnel: &&Value| tunnel["tls"] == false || tunnel["http"] == "2";
     let (real, made_up): (Vec<_>, Vec<_>) = list.iter().partition(is_real);
     let bytes = |tunnel: &&Value| {
         let of = |side: &str| tunnel[side]["bytes"].as_u64().expect("a number");
@@ -88,7 +88,7 @@ fn all_are_listed_and_no_message_waits_for_it() {
     assert_eq!(client.frame(), message);
 
     // One that takes nothing is given up.
-    let mut stuck = Client::connect(nginx.port());
+    let mut stuck = Client::connect(nginx.port_of("PORT"));
     let request = Handshake::plain(&format!("/stuck?tunnels={TUNNELS}"));
     stuck.send(request.bytes()).expect("nginx reads");
     nginx.wait_for_log("client timed out");

@@ -1,6 +1,7 @@
 //! What the JSON says, against what was done. That each counter is exact is shown in tests/zone.
 
 use nginx_tests::client::get;
+use nginx_tests::environment::is_over_http2;
 use nginx_tests::{
     Client, EchoBackend, Handshake, Listen, Nginx, ScriptedBackend, wait_for, wait_until,
 };
@@ -72,8 +73,8 @@ fn tunnels_failures_and_ends() {
     assert_eq!(first["server"], "chat.example");
     assert_eq!(first["upstream"], backend.address());
     assert_eq!(first["subprotocol"], "chat");
-    assert_eq!(first["tls"], false);
-    assert_eq!(first["http"], "1.1");
+    assert_eq!(first["tls"], is_over_http2());
+    assert_eq!(first["http"], if is_over_http2() { "2" } else { "1.1" });
     assert_eq!(first["from_client"]["messages"], 1);
     assert_eq!(tunnels["list"][1]["subprotocol"], Value::Null);
     let failure = &value["failures"][0];

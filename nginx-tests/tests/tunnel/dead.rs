@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use nginx_tests::http2::translator::is_skipped_over_http2;
 use nginx_tests::wire::{Socket, Wire};
 use nginx_tests::{DEADLINE, Frame, Nginx};
 
@@ -91,6 +92,9 @@ fn while_it_goes_on_sending() {
 /// As nginx closes a client that has timed out.
 #[test]
 fn reset_timedout_connection_holds_for_it() {
+    if is_skipped_over_http2("a stream shares its connection with others") {
+        return;
+    }
     let backend = backend(|conn| conn.echo_frames());
     for (lines, resets) in [("", false), ("reset_timedout_connection on;", true)] {
         let lines = format!("websocket_ping 200ms timeout=300ms; {lines}");

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use nginx_tests::environment::is_emulated;
+use nginx_tests::http2::translator::is_skipped_over_http2;
 use nginx_tests::{Nginx, client, wait_until};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
@@ -46,6 +47,9 @@ fn asked_for(lines: &str) -> u64 {
 
 #[test]
 fn a_flood_goes_by_in_large_buffers_and_no_more_than_are_allowed() {
+    if is_skipped_over_http2("nothing large is read for a stream, which has windows") {
+        return;
+    }
     if is_emulated() {
         return println!("skipped: the memory is the emulator's");
     }
@@ -61,6 +65,9 @@ fn a_flood_goes_by_in_large_buffers_and_no_more_than_are_allowed() {
 
 #[test]
 fn who_reads_nothing_costs_little_and_leaves_nothing() {
+    if is_skipped_over_http2("each tunnel has a TLS connection beside it") {
+        return;
+    }
     if is_emulated() {
         return println!("skipped: the memory is the emulator's");
     }

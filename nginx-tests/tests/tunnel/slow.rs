@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nginx_tests::environment::nginx_version;
+use nginx_tests::environment::{is_over_http2, nginx_version};
 use nginx_tests::{Certificate, DEADLINE, Nginx, patient};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
@@ -196,6 +196,10 @@ impl Fast {
 fn everywhere(test: impl Fn(Side, Over) + Sync) {
     thread::scope(|scope| {
         for (side, over) in SLOW {
+            // What stands in front of nginx then takes more than the client: tests/http2 has such a client.
+            if is_over_http2() && (side, over) == (Side::Client, Over::Plain) {
+                continue;
+            }
             let test = &test;
             thread::Builder::new()
                 .name(format!("{side:?} over {over:?}"))
@@ -213,7 +217,8 @@ fn holds_and_ends(lines: impl Fn(Side) -> String + Sync, reason: &str) {
         assert_eq!(tunnel.nginx.access_log("tunnel.log"), "");
         let waited = tunnel.stops().as_millis();
         let most = patient(Duration::from_millis(2500)).as_millis();
-        assert!((500..most).contains(&waited), "{waited}");
+        // A unix socket has got rid of nothing for as long as its peer has needed for all of a piece.
+        assert!((300..most).contains(&waited), "{waited}");
         if ["idle-timeout", "message-timeout"].contains(&reason) {
             // No side was found dead, so both would be waited for.
             drop((tunnel.slow, tunnel.fast));

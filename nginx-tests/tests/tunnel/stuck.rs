@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use nginx_tests::environment::slowness;
+use nginx_tests::tunnels::accept;
 use nginx_tests::{Certificate, DEADLINE, Nginx, wait_until};
 use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 
@@ -120,9 +121,14 @@ fn an_upstream_over_tls_that_takes_nothing_leaves_nothing() {
         memory(worker)
     };
     let after: Vec<u64> = (0..4).map(|_| round()).collect();
-    // A tool has memory of its own, and tells itself what is lost.
+    // What is lost is lost in each round; the allocator may ask for more in one. A tool has memory of its own, and
+    // tells itself what is lost.
+    let least = after
+        .windows(2)
+        .map(|two| two[1].saturating_sub(two[0]))
+        .min();
     assert!(
-        slowness() > 1 || after[3] < after[1] + MB,
+        slowness() > 1 || least < Some(MB / 2),
         "it grows: {after:?}"
     );
 }
@@ -143,6 +149,34 @@ fn leave_in_midst(nginx: &Nginx, listener: &TcpListener, certificate: &Certifica
     write_until_stuck(&mut client);
     set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
     backend
+}
+
+/// OpenSSL has begun a record that the client does not take, and says no goodbye before that is gone: nginx would log at
+/// "crit" that it could not.
+#[test]
+fn a_client_over_tls_that_takes_nothing_is_sent_no_goodbye() {
+    let certificate = Certificate::localhost();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let http = http("").replace(
+        "listen 127.0.0.1:%PORT%;",
+        "listen 127.0.0.1:%PORT%; listen 127.0.0.1:%TLSPORT% ssl;
+         ssl_certificate cert.pem; ssl_certificate_key key.pem;",
+    );
+    let nginx = Nginx::http(http)
+        .certificate(&certificate)
+        .set("BACKEND", listener.local_addr().unwrap())
+        .start();
+    let client = thread::scope(|scope| {
+        let client = scope.spawn(|| Duplex::open(nginx.port_of("TLSPORT"), Some(&certificate)));
+        let mut backend = accept(&listener);
+        let client = client.join().unwrap();
+        backend.write_all(b"\x82\x7f\0\0\0\0\x40\0\0\0").unwrap();
+        write_until_stuck(&mut backend);
+        set_socket_linger(&backend, Some(Duration::ZERO)).unwrap();
+        client
+    });
+    assert_ended(&nginx, ("upstream", "reset", "-"), "warn");
+    drop(client);
 }
 
 /// Writes until nothing has been taken for a while.

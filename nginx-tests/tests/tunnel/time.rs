@@ -109,12 +109,10 @@ fn lifetimes_end_at_different_times() {
     const TUNNELS: usize = 30;
     let backend = EchoBackend::start();
     let nginx = server("websocket_max_lifetime 2s;", &backend).start();
-    let mut clients: Vec<Client> = (0..TUNNELS).map(|_| join(&nginx)).collect();
-    for client in &mut clients {
-        client.echo("busy");
-    }
     thread::scope(|scope| {
-        for client in clients {
+        for _ in 0..TUNNELS {
+            let mut client = join(&nginx);
+            client.echo("busy");
             scope.spawn(|| part(client, 1001));
         }
     });

@@ -4,8 +4,9 @@ use core::num::NonZeroU32;
 
 use super::direction::Direction;
 use super::limits::{Limits, Side, Sides};
+use super::pair::Pair;
 use super::summary::{End, Reason};
-use super::time::Time;
+use super::time::{Time, after};
 
 /// How long the peers have to answer our Close, milliseconds.
 pub const CLOSE_TIMEOUT: NonZeroU32 = NonZeroU32::new(5000).unwrap();
@@ -27,7 +28,8 @@ pub(super) struct Closing {
 ///
 /// One that closes itself is when all has gone by and the sides have answered. A side is not waited for
 /// that could not be asked, or whose answer could not be told from what else it sends; one that is dead
-/// has ended. Any other is when a side has ended and what it sent is passed on, which is nginx's own rule.
+/// has ended. Any other is when a side has ended and what it sent is passed on, which is nginx's own rule; one that can
+/// still be given the answer to its Close gets it before.
 pub(super) fn is_through(is_closing: bool, client: &Direction, upstream: &Direction) -> bool {
     if client.ended && upstream.ended {
         return true;
@@ -39,7 +41,22 @@ pub(super) fn is_through(is_closing: bool, client: &Direction, upstream: &Direct
         };
         return is_done(client, upstream) && is_done(upstream, client);
     }
-    (client.ended && client.is_drained()) || (upstream.ended && upstream.is_drained())
+    let is_done = |from: &Direction, to: &Direction| {
+        from.ended && from.is_drained() && !awaits_close(from, to)
+    };
+    is_done(client, upstream) || is_done(upstream, client)
+}
+
+/// Until when a side that has ended behind its Close is still to get the other's, if so.
+pub(super) fn answer_due(by: &Pair) -> Option<Time> {
+    Side::BOTH
+        .into_iter()
+        .find(|&side| awaits_close(by.of(side), by.towards(side)))
+        .map(|side| after(by.of(side).heard(), CLOSE_TIMEOUT))
+}
+
+fn awaits_close(from: &Direction, to: &Direction) -> bool {
+    from.awaits_close && !(to.close.is_some() && to.is_drained())
 }
 
 /// The status code of the Close that says so (RFC 6455 section 7.4).

@@ -80,6 +80,8 @@ pub(super) struct Direction {
     /// Whether some of it was not even sent.
     pub waits: bool,
     pub ended: bool,
+    /// The sender has sent its Close and ended, and takes the answer.
+    pub awaits_close: bool,
     /// A message that must not pass has been seen.
     pub exceeds: bool,
 }
@@ -107,6 +109,7 @@ impl Direction {
             holds: false,
             waits: false,
             ended: false,
+            awaits_close: false,
             exceeds: false,
         }
     }

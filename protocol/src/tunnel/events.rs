@@ -83,6 +83,17 @@ impl Tunnel<'_> {
         self.is_eventful = true;
     }
 
+    /// Likewise, of a side that still takes what comes (a stream of HTTP/2, RFC 9113 section 5.1). If it has sent a Close,
+    /// it is given time for the answer.
+    pub fn half_ended(&mut self, side: Side) {
+        let direction = self.by.of_mut(side);
+        direction.awaits_close |= direction.close.is_some() && !direction.ended;
+        self.ended(side);
+        if let Some(due) = close::answer_due(&self.by) {
+            self.clock.wake_by(due);
+        }
+    }
+
     /// A side has closed its connection, and more of what it sent is to be read. Where a rate holds that back,
     /// it goes on for no longer than a silent tunnel would: at a low one it may be days.
     pub fn leaves(&mut self, side: Side, now: Time) {
@@ -101,6 +112,7 @@ impl Tunnel<'_> {
     /// Reading from a side has failed: nothing more comes from it.
     pub fn reset(&mut self, side: Side) {
         self.broken.get_or_insert(side);
+        self.by.of_mut(side).awaits_close = false;
         self.ended(side);
     }
 
@@ -151,6 +163,13 @@ impl Tunnel<'_> {
         }
         if let Some(closing) = self.closing {
             if left(closing.deadline, now) == 0 {
+                self.give_up();
+            }
+            return;
+        }
+        if let Some(due) = close::answer_due(&self.by) {
+            // That is soon enough for whatever else would end it.
+            if left(due, now) == 0 {
                 self.give_up();
             }
             return;

@@ -151,7 +151,10 @@ impl Tunnel<'_> {
     }
 
     fn until_due(&self, now: Time) -> Time {
-        let deadline = self.closing.map(|closing| closing.deadline);
+        let deadline = self.closing.map_or_else(
+            || close::answer_due(&self.by),
+            |closing| Some(closing.deadline),
+        );
         let next = self.clock.next(&self.limits, &self.by, deadline, now);
         let Some(silence) = self.silence().filter(|_| deadline.is_none()) else {
             return next;

@@ -51,6 +51,60 @@ fn the_first_close_is_the_one_that_counts() {
 }
 
 #[test]
+fn a_side_that_still_takes_what_comes_gets_the_answer_to_its_close() {
+    for has_close in [true, false] {
+        let mut world = world(pings(true, true));
+        world.client.is_half = true;
+        if has_close {
+            world.sends(Side::Client, masked_close(1000));
+        }
+        world.finishes(Side::Client);
+        // Without a Close there is no answer to be had.
+        assert_eq!(world.is_over, !has_close);
+        if !has_close {
+            continue;
+        }
+        world.client.room = 1;
+        world.sends(Side::Upstream, [HELLO, GOING_AWAY].concat());
+        assert!(!world.is_over);
+        world.takes(Side::Client, HELLO.len() + GOING_AWAY.len() - 1);
+        assert_eq!(world.client.got, [HELLO, GOING_AWAY].concat());
+        assert_ended(&world, Some(Side::Client), Reason::Normal, Some(1000));
+    }
+}
+
+#[test]
+fn that_answer_is_not_waited_for_for_ever() {
+    let close_timeout = CLOSE_TIMEOUT.get() as Time;
+    for ends in [false, true] {
+        // Its silence is no answer that lacks.
+        let mut world = world(pings(true, false));
+        world.client.is_half = true;
+        world.sends(Side::Client, masked_close(1000));
+        world.finishes(Side::Client);
+        world.turn(Side::Client);
+        world.wait(close_timeout - 1);
+        assert!(!world.is_over);
+        match ends {
+            true => world.finishes(Side::Upstream),
+            false => world.wait(1),
+        }
+        assert_ended(&world, Some(Side::Client), Reason::Normal, Some(1000));
+    }
+}
+
+#[test]
+fn a_side_that_breaks_behind_its_close_is_not_waited_for() {
+    let mut world = world(Limits::default());
+    world.client.is_half = true;
+    world.sends(Side::Client, masked_close(1000));
+    world.finishes(Side::Client);
+    world.tunnel.reset(Side::Client);
+    world.turn(Side::Upstream);
+    assert_ended(&world, Some(Side::Client), Reason::Normal, Some(1000));
+}
+
+#[test]
 fn connections_that_break() {
     let tunnel = || Tunnel::new(Limits::default(), 0, 0, MASK);
     let end = |by, reason| End {

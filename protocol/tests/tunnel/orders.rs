@@ -225,6 +225,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => side().prop_map(Step::Turn),
         3 => (1..600usize).prop_map(Step::Wait),
         1 => (1..500usize).prop_map(Step::Drain),
+        1 => side().prop_map(Step::IsHalf),
         1 => side().prop_map(Step::Finishes),
     ]
 }

@@ -50,6 +50,9 @@ pub fn comes_to_an_end(world: &mut World) -> Result<(), String> {
         has_arrived(world)?;
         world.finishes(Side::Client);
     }
+    if !world.is_over && world.client.is_half {
+        world.wait(CLOSE_TIMEOUT.get() as Time);
+    }
     if !world.is_over {
         return Err("it goes on without its client".into());
     }

@@ -17,6 +17,8 @@ pub enum Step {
     Turn(Side),
     Wait(usize),
     Drain(usize),
+    /// It takes what comes when it has sent all.
+    IsHalf(Side),
     Finishes(Side),
 }
 
@@ -38,6 +40,7 @@ pub fn take(world: &mut World, step: &Step) {
             world.tunnel.drain(within, None, now, within / 2);
             world.turn(Side::Client);
         }
+        Step::IsHalf(side) => world.peer(side).is_half = true,
         Step::Finishes(side) => world.finishes(side),
     }
 }

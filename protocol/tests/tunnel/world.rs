@@ -55,6 +55,8 @@ pub struct Peer {
     read: usize,
     /// It sends nothing more than has arrived.
     pub finished: bool,
+    /// It still takes what comes when it has sent all.
+    pub is_half: bool,
     /// It has been read to its end.
     has_ended: bool,
     unsent: Vec<u8>,
@@ -326,7 +328,10 @@ impl<'a> World<'a> {
             if source.read == source.arrived {
                 if source.finished {
                     source.has_ended = true;
-                    tunnel.ended(from);
+                    match source.is_half {
+                        true => tunnel.half_ended(from),
+                        false => tunnel.ended(from),
+                    }
                 }
                 return;
             }

@@ -1,0 +1,56 @@
+//! What these tests share.
+
+use std::fmt::Display;
+
+use nginx_tests::http2::session::Session;
+use nginx_tests::nginx::Setup;
+use nginx_tests::{Certificate, Nginx, ScriptedBackend};
+
+/// An nginx with TLS and HTTP/2 whose server has this text, in front of a backend. Its access log is `outcome.log`.
+pub fn server(certificate: &Certificate, backend: &ScriptedBackend, text: impl Display) -> Setup {
+    http(
+        certificate,
+        backend,
+        format!(
+            "websocket on; websocket_http2 on;
+            server {{ listen 127.0.0.1:%PORT% ssl http2; server_name localhost; {text} }}"
+        ),
+    )
+}
+
+/// The same with this text for all servers.
+pub fn http(certificate: &Certificate, backend: &ScriptedBackend, text: impl Display) -> Setup {
+    Nginx::http(format!(
+        "log_format outcome escape=none '$status $request_uri $websocket_transport $websocket_state $websocket_cause $websocket_close_code';
+        access_log logs/outcome.log outcome;
+        ssl_certificate cert.pem; ssl_certificate_key key.pem;
+        {text}"
+    ))
+    .certificate(certificate)
+    .set("BACKEND", backend.address())
+    // nginx 1.25.1 and later have a directive for it.
+    .allow_log("the \"listen ... http2\" directive is deprecated")
+}
+
+/// A location that proxies.
+pub const PROXIES: &str = "location / { proxy_pass http://%BACKEND%; }";
+
+/// A backend, an nginx in front of it, and a client's connection that can have WebSockets.
+pub fn connected(backend: &ScriptedBackend, text: &str) -> (Nginx, Session) {
+    let certificate = Certificate::localhost();
+    let nginx = server(&certificate, backend, text).start();
+    let session = Session::ready(nginx.port(), &certificate);
+    (nginx, session)
+}
+
+/// A backend that keeps a handshake for `/late` waiting until it is resumed.
+pub fn late() -> ScriptedBackend {
+    ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        if request.start.contains("/late") {
+            conn.pause()?;
+        }
+        conn.accept(&request)?;
+        conn.echo_frames()
+    })
+}

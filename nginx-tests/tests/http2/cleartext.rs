@@ -1,0 +1,118 @@
+//! HTTP/2 without TLS: clients that know that it is spoken here (RFC 9113 section 3.3).
+
+use std::net::TcpStream;
+
+use nginx_tests::environment::nginx_version;
+use nginx_tests::http2::session::Session;
+use nginx_tests::wire::{Socket, Wire};
+use nginx_tests::{Certificate, Client, Frame, Nginx, ScriptedBackend, client};
+
+use crate::case::{PROXIES, http};
+
+/// An nginx that listens so, without TLS.
+fn listening(backend: &ScriptedBackend, parameters: &str) -> Nginx {
+    servers(
+        backend,
+        &format!(
+            "server {{ listen 127.0.0.1:%PORT% {parameters}; websocket_http2 on; {PROXIES} }}"
+        ),
+    )
+}
+
+fn servers(backend: &ScriptedBackend, servers: &str) -> Nginx {
+    let text = format!("websocket on; {servers}");
+    http(&Certificate::localhost(), backend, text).start()
+}
+
+/// A connection at this address, and what is sent before all else.
+fn over(address: &str, port: u16, first: &str) -> Session {
+    let socket = TcpStream::connect((address, port)).expect("nginx accepts");
+    let mut wire = Wire::plain(Socket::Tcp(socket)).expect("a socket");
+    wire.send(first).expect("nginx reads");
+    Session::over(wire)
+}
+
+#[track_caller]
+fn carries(session: &mut Session) {
+    session.wait(|session| session.connects == Some(true));
+    let (one, other) = (session.establish("/one"), session.establish("/other"));
+    session.echo(one, Frame::text("hello"));
+    session.echo(other, Frame::binary(vec![7; 50_000]));
+    session.close(one);
+    session.close(other);
+}
+
+#[test]
+fn tunnels_go_over_connections_without_tls() {
+    let backend = ScriptedBackend::standard();
+    let nginx = listening(&backend, "http2");
+    for _ in 0..5 {
+        carries(&mut over("127.0.0.1", nginx.port(), ""));
+    }
+    let outcomes = nginx.wait_for_access("outcome.log", 10);
+    assert!(
+        outcomes
+            .iter()
+            .all(|line| line.contains(" http2 established")),
+        "{outcomes:?}"
+    );
+}
+
+#[test]
+fn the_first_bytes_may_come_with_the_connection_or_behind_a_proxys() {
+    let backend = ScriptedBackend::standard();
+    for (parameters, first) in [
+        ("http2 deferred", ""),
+        (
+            "http2 proxy_protocol",
+            "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
+        ),
+    ] {
+        let nginx = listening(&backend, parameters);
+        carries(&mut over("127.0.0.1", nginx.port(), first));
+    }
+}
+
+#[test]
+fn http_1_goes_on_where_it_is_spoken_too() {
+    let backend = ScriptedBackend::standard();
+    let since = nginx_version() >= (1, 25, 1);
+    let also: &[&str] = if since {
+        &["http2", "http2 deferred"]
+    } else {
+        &[]
+    };
+    for parameters in [&["", "deferred"][..], also].concat() {
+        let nginx = listening(&backend, parameters);
+        assert_eq!(client::get(nginx.port(), "/plain").body, b"plain");
+        let mut tunnel = Client::connect(nginx.port());
+        tunnel.establish("/chat");
+        tunnel.echo("hello");
+        tunnel.echo("again");
+        tunnel.close_politely();
+        let outcomes = nginx.wait_for_access("outcome.log", 2);
+        assert!(outcomes[1].contains(" http1 established"), "{outcomes:?}");
+    }
+}
+
+/// Both have the same default server.
+#[test]
+fn only_the_addresses_of_a_server_that_has_it_tell_of_it() {
+    let backend = ScriptedBackend::standard();
+    for all in ["", "server { listen %PORT% http2; return 204; }"] {
+        let nginx = servers(
+            &backend,
+            &format!(
+                "server {{ listen 127.0.0.1:%PORT% http2; listen 127.0.0.2:%PORT% http2; {PROXIES} }}
+                server {{ listen 127.0.0.2:%PORT% http2; server_name other; websocket_http2 on; {PROXIES} }}
+                {all}"
+            ),
+        );
+        for (address, connects) in [("127.0.0.1", false), ("127.0.0.2", true)] {
+            let mut session = over(address, nginx.port(), "");
+            let plain = session.get("/plain");
+            assert_eq!(session.body(plain), b"plain");
+            assert_eq!(session.connects, Some(connects), "{address} {all}");
+        }
+    }
+}

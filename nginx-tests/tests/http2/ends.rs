@@ -1,0 +1,279 @@
+//! Every end of a tunnel on a stream: its line, and what the client sees.
+
+use std::thread;
+
+use nginx_tests::http2::session::Session;
+use nginx_tests::{Certificate, Frame, ScriptedBackend, wait_until};
+
+use crate::case::{PROXIES, connected, server};
+
+#[test]
+fn a_close_ends_the_stream_cleanly() {
+    let backend = ScriptedBackend::standard();
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let stream = session.establish("/chat");
+    session.close(stream);
+    assert_eq!(session.of(stream).reset.unwrap_or(0), 0);
+    nginx.wait_for_log("by client: normal 1000");
+}
+
+#[test]
+fn a_reset_stream_ends_its_tunnel_and_no_other() {
+    let backend = ScriptedBackend::standard();
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let (one, other) = (session.establish("/one"), session.establish("/other"));
+    session.echo(one, Frame::text("hello"));
+    session.reset(one);
+    let outcomes = nginx.wait_for_access("outcome.log", 1);
+    assert!(
+        outcomes[0].contains(" /one http2 established"),
+        "{outcomes:?}"
+    );
+    session.echo(other, Frame::text("hello"));
+    session.close(other);
+}
+
+#[test]
+fn a_client_that_ends_its_half_is_through() {
+    let backend = ScriptedBackend::standard();
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let stream = session.establish("/chat");
+    session.message(stream, Frame::text("last"));
+    session.end(stream);
+    session.wait(|session| session.of(stream).is_ended || session.of(stream).reset.is_some());
+    nginx.wait_for_access("outcome.log", 1);
+}
+
+/// As Chromium does it: its Close is the end of its half.
+#[test]
+fn who_ends_behind_a_close_gets_the_answer() {
+    let backend = ScriptedBackend::standard();
+    for lines in ["", "websocket_tunnel off;"] {
+        let (nginx, mut session) = connected(&backend, &format!("{lines} {PROXIES}"));
+        let stream = session.establish("/chat");
+        session.message(stream, Frame::close(1000, ""));
+        session.end(stream);
+        assert_eq!(session.read(stream).close_code(), Some(1000));
+        session.wait(|session| session.of(stream).is_ended);
+        nginx.wait_for_access("outcome.log", 1);
+    }
+}
+
+#[test]
+fn that_answer_has_its_time() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        conn.hang()
+    });
+    thread::scope(|scope| {
+        for lines in ["", "websocket_tunnel off;"] {
+            let (nginx, mut session) = connected(&backend, &format!("{lines} {PROXIES}"));
+            scope.spawn(move || {
+                let stream = session.establish("/chat");
+                session.message(stream, Frame::close(1000, ""));
+                session.end(stream);
+                session.wait(|session| session.of(stream).is_ended);
+                nginx.wait_for_access("outcome.log", 1);
+            });
+        }
+    });
+}
+
+#[test]
+fn an_upstream_that_goes_ends_the_stream() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        conn.send(Frame::text("bye").bytes())
+    });
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let stream = session.establish("/chat");
+    assert_eq!(session.read(stream), Frame::text("bye"));
+    session.wait(|session| session.of(stream).is_ended);
+    nginx.wait_for_access("outcome.log", 1);
+}
+
+/// nginx queues a reset behind the end, as the client has not ended its half, and then has no more to say.
+#[test]
+fn all_of_an_end_is_told_where_other_tunnels_are_quiet() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        if request.start.contains("/quiet") {
+            return conn.hang();
+        }
+        Ok(())
+    });
+    let (_nginx, mut session) = connected(&backend, PROXIES);
+    session.is_generous = false;
+    session.establish("/quiet");
+    let stream = session.open("/gone");
+    session.wait(|session| session.of(stream).reset.is_some());
+    assert!(session.of(stream).is_ended);
+    assert_eq!(session.of(stream).reset, Some(0), "NO_ERROR");
+}
+
+#[test]
+fn a_connection_that_dies_ends_all_of_its_tunnels() {
+    let backend = ScriptedBackend::standard();
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    for number in 0..40 {
+        let stream = session.establish("/chat");
+        session.echo(stream, Frame::binary(vec![b'x'; number]));
+    }
+    session.hang_up();
+    let outcomes = nginx.wait_for_access("outcome.log", 40);
+    assert!(
+        outcomes
+            .iter()
+            .all(|line| line.contains(" http2 established ")),
+        "{outcomes:?}"
+    );
+    let log = nginx.stop();
+    assert_eq!(log.matches("websocket closed after").count(), 40, "{log}");
+}
+
+/// nginx takes no request then, nor reads its block.
+#[test]
+fn behind_its_last_request_a_connection_lasts_as_long_as_its_tunnels() {
+    let backend = ScriptedBackend::standard();
+    let text = format!("keepalive_requests 2; {PROXIES}");
+    let (nginx, mut session) = connected(&backend, &text);
+    let (one, other) = (session.establish("/one"), session.establish("/other"));
+    session.wait(|session| session.goes_away);
+    for _ in 0..3 {
+        let late = session.open("/late");
+        session.data(late, b"nobody reads it");
+    }
+    session.echo(one, Frame::text("hello"));
+    session.close(one);
+    session.echo(other, Frame::text("hello"));
+    session.close(other);
+    session.wait(|session| session.is_closed);
+    assert_eq!(backend.requests().len(), 2);
+    nginx.stop();
+}
+
+#[test]
+fn a_connection_that_dies_is_noticed_where_an_upstream_takes_nothing() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        if request.start.contains("/stuck") {
+            conn.pause()?;
+        }
+        conn.echo_frames()
+    });
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let (stuck, other) = (session.establish("/stuck"), session.establish("/other"));
+    // Ten megabytes at most: more than any two sockets hold.
+    let bytes = Frame::binary(vec![b's'; 10 << 20]).masked().bytes();
+    let mut rest = &bytes[..];
+    while session.room(stuck) > 0 {
+        let (piece, behind) = rest.split_at(session.room(stuck).min(rest.len()));
+        session.data(stuck, piece);
+        rest = behind;
+        // When these are back nothing more has come for the other stream.
+        for _ in 0..20 {
+            session.echo(other, Frame::text("meanwhile"));
+        }
+    }
+    session.hang_up();
+    let outcomes = nginx.wait_for_access("outcome.log", 2);
+    assert!(
+        outcomes
+            .iter()
+            .any(|line| line.contains(" /stuck http2 established ")),
+        "{outcomes:?}"
+    );
+    backend.resume();
+}
+
+#[test]
+fn a_worker_that_is_to_exit_says_so_and_drains() {
+    let backend = ScriptedBackend::standard();
+    let text = format!("websocket_drain 100ms; {PROXIES}");
+    let (nginx, mut session) = connected(&backend, &text);
+    let streams: Vec<u32> = (0..5).map(|_| session.establish("/chat")).collect();
+    let workers = nginx.worker_pids();
+    nginx.reload();
+    for &stream in &streams {
+        assert_eq!(session.read(stream).close_code(), Some(1012));
+        session.message(stream, Frame::close(1012, ""));
+    }
+    for &stream in &streams {
+        session.wait(|session| session.of(stream).is_ended);
+    }
+    session.wait(|session| session.goes_away);
+    session.wait(|session| session.is_closed);
+    wait_until("the old worker to exit", || {
+        nginx.worker_pids().iter().all(|pid| !workers.contains(pid))
+    });
+}
+
+#[test]
+fn pings_of_nginx_are_answered_over_a_stream() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        conn.hang()
+    });
+    let text = format!("websocket_ping 50ms; {PROXIES}");
+    let (_nginx, mut session) = connected(&backend, &text);
+    let stream = session.establish("/chat");
+    for _ in 0..3 {
+        let ping = session.read(stream);
+        assert_eq!(ping.opcode, 9);
+        session.message(stream, Frame::new(10, ping.payload));
+    }
+}
+
+#[test]
+fn a_reset_is_noticed_where_a_client_is_held_back() {
+    let backend = ScriptedBackend::standard();
+    let text = format!("websocket_message_rate 1r/m; {PROXIES}");
+    let (nginx, mut session) = connected(&backend, &text);
+    let stream = session.establish("/chat");
+    session.echo(stream, Frame::text("the first"));
+    for _ in 0..5 {
+        session.message(stream, Frame::text("too many"));
+    }
+    session.reset(stream);
+    let line = nginx.wait_for_log("websocket closed after");
+    assert!(line.contains("by client: reset"), "{line}");
+}
+
+#[test]
+fn who_has_ended_is_not_heard_for_ever() {
+    let backend = ScriptedBackend::standard();
+    let text = format!("websocket_rate 2k; websocket_timeout 1s; {PROXIES}");
+    let (nginx, mut session) = connected(&backend, &text);
+    let stream = session.establish("/chat");
+    for _ in 0..50 {
+        session.message(stream, Frame::binary([1; 1000]));
+    }
+    session.end(stream);
+    let line = nginx.wait_for_log("websocket closed after");
+    assert!(line.contains("by nginx: rate"), "{line}");
+}
+
+#[test]
+fn worker_shutdown_timeout_is_named() {
+    let certificate = Certificate::localhost();
+    let backend = ScriptedBackend::standard();
+    let nginx = server(&certificate, &backend, PROXIES)
+        .main("worker_shutdown_timeout 300ms;")
+        .start();
+    let mut session = Session::ready(nginx.port(), &certificate);
+    for _ in 0..3 {
+        let stream = session.establish("/chat");
+        session.echo(stream, Frame::text("hello"));
+    }
+    nginx.reload();
+    session.wait(|session| session.is_closed);
+    nginx.wait_for_access("outcome.log", 3);
+    let log = nginx.stop();
+    let named = log.matches("by nginx: worker-shutdown").count();
+    assert_eq!(named, 3, "{log}");
+}

@@ -1,0 +1,223 @@
+//! Flow control both ways: who does not read holds up nobody else, and holds no more than its window.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nginx_tests::http2::session::Session;
+use nginx_tests::tunnels::accept;
+use nginx_tests::wire::{Socket, Wire};
+use nginx_tests::{Certificate, Frame, Nginx, ScriptedBackend, wait_until};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+
+use crate::case::{PROXIES, connected, server};
+
+const WINDOW: u64 = 65_536;
+
+#[test]
+fn an_upstream_that_does_not_read_closes_the_window_of_its_stream() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        if request.start.contains("/slow") {
+            conn.pause()?;
+        }
+        conn.echo_frames()
+    });
+    let (_nginx, mut session) = connected(&backend, PROXIES);
+    let slow = session.establish("/slow");
+    let fast = session.establish("/fast");
+    // Ten megabytes at most: more than any two sockets hold.
+    let message = Frame::binary(vec![b's'; 10 << 20]);
+    let bytes = message.clone().masked().bytes();
+    let mut rest = &bytes[..];
+    loop {
+        let (piece, behind) = rest.split_at(session.room(slow));
+        session.data(slow, piece);
+        rest = behind;
+        // When these are back nothing more has come for the other stream.
+        for _ in 0..20 {
+            session.echo(fast, Frame::text("meanwhile"));
+        }
+        if session.room(slow) == 0 {
+            break;
+        }
+    }
+    backend.resume();
+    session.data(slow, rest);
+    assert_eq!(session.read(slow), message);
+    session.close(slow);
+    session.close(fast);
+}
+
+#[test]
+fn fifty_tunnels_and_fifty_requests_go_on_beside_one_that_is_blocked() {
+    let certificate = Certificate::localhost();
+    let backend = ScriptedBackend::start(|conn| {
+        loop {
+            let request = conn.read_request()?.head;
+            if request.header("Upgrade").is_none() {
+                conn.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain")?;
+                continue;
+            }
+            conn.accept(&request)?;
+            if request.start.contains("/blocked") {
+                conn.pause()?;
+            }
+            return conn.echo_frames();
+        }
+    });
+    let nginx = server(&certificate, &backend, PROXIES).start();
+    let mut session = Session::ready(nginx.port(), &certificate);
+    let blocked = session.establish("/blocked");
+    let tunnels: Vec<u32> = (0..49).map(|_| session.establish("/chat")).collect();
+    let message = Frame::binary(vec![b'b'; 10 << 20]);
+    let bytes = message.clone().masked().bytes();
+    let mut sent = 0;
+    for round in 0..5_usize {
+        let plain: Vec<u32> = (0..50).map(|_| session.get("/plain")).collect();
+        // As much as is taken, until no more is.
+        let piece = session.room(blocked).min(bytes.len() - sent);
+        session.data(blocked, &bytes[sent..][..piece]);
+        sent += piece;
+        for &stream in &tunnels {
+            session.message(stream, Frame::binary(vec![b't'; 5000 * round]));
+        }
+        for &stream in &tunnels {
+            assert_eq!(
+                session.read(stream),
+                Frame::binary(vec![b't'; 5000 * round])
+            );
+        }
+        for stream in plain {
+            assert_eq!(session.body(stream), b"plain");
+        }
+    }
+    backend.resume();
+    session.data(blocked, &bytes[sent..]);
+    assert_eq!(session.read(blocked), message);
+}
+
+#[test]
+fn a_tunnel_has_a_window_whatever_nginx_gives_a_body() {
+    let certificate = Certificate::localhost();
+    for preread in ["0", "1k", "64k"] {
+        let backend = ScriptedBackend::standard();
+        let nginx = server(
+            &certificate,
+            &backend,
+            format!("http2_body_preread_size {preread}; {PROXIES}"),
+        )
+        .start();
+        let mut session = Session::ready(nginx.port(), &certificate);
+        let stream = session.establish("/chat");
+        session.wait(|session| {
+            u64::from(session.initial_window) + session.of(stream).credit >= WINDOW - 1
+        });
+        session.echo(stream, Frame::binary(vec![b'x'; 60_000]));
+    }
+}
+
+#[test]
+fn a_client_that_gives_no_credit_holds_up_nobody_else() {
+    let certificate = Certificate::localhost();
+    let backend = ScriptedBackend::standard();
+    let nginx = server(&certificate, &backend, PROXIES).start();
+    let mut session = Session::with_window(nginx.port(), &certificate, 10);
+    session.wait(|session| session.connects == Some(true));
+    session.is_generous = false;
+    let blocked = session.establish("/chat");
+    let other = session.establish("/chat");
+    session.message(blocked, Frame::binary(vec![b'b'; 1000]));
+    session.wait(|session| session.of(blocked).bytes.len() == 10);
+    for _ in 0..3 {
+        session.credit(other, 7);
+        session.echo(other, Frame::text("hello"));
+    }
+    assert_eq!(session.of(blocked).bytes.len(), 10);
+    session.credit(blocked, 5);
+    session.wait(|session| session.of(blocked).bytes.len() == 15);
+    session.credit(blocked, 2000);
+    assert_eq!(session.read(blocked), Frame::binary(vec![b'b'; 1000]));
+}
+
+#[test]
+fn the_window_of_the_connection_holds_for_tunnels() {
+    let backend = ScriptedBackend::standard();
+    let (_nginx, mut session) = connected(&backend, PROXIES);
+    session.is_generous = false;
+    let stream = session.establish("/chat");
+    session.credit(stream, 1 << 20);
+    let message = Frame::binary(vec![b'c'; 100_000]);
+    session.message(stream, message.clone());
+    session.wait(|session| session.of(stream).bytes.len() == 65_535);
+    session.credit(0, 1 << 20);
+    assert_eq!(session.read(stream), message);
+}
+
+#[test]
+fn padding_counts_and_comes_back() {
+    let backend = ScriptedBackend::standard();
+    let (_nginx, mut session) = connected(&backend, PROXIES);
+    let stream = session.establish("/chat");
+    for _ in 0..600 {
+        let frame = Frame::text("padded").masked().bytes();
+        let payload = [&[200][..], &frame, &[0; 200]].concat();
+        session.frame(0, 8, stream, &payload);
+        assert_eq!(session.read(stream), Frame::text("padded"));
+    }
+    assert!(session.of(stream).credit > 600 * 200 - WINDOW);
+}
+
+/// It has windows for all that comes, and its socket takes little: what waits, waits in nginx and in the kernel.
+#[test]
+fn a_client_on_a_slow_line_is_alive_as_long_as_it_takes_some() {
+    const PIECE: usize = 8 << 10;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = format!(
+        "log_format ends $websocket_close_reason; websocket on; websocket_http2 on;
+        server {{
+            listen 127.0.0.1:%PORT% http2; access_log logs/ends.log ends;
+            send_timeout 1h; websocket_ping 300ms timeout=1s;
+            {PROXIES}
+        }}"
+    );
+    let address = listener.local_addr().unwrap();
+    let nginx = Nginx::http(text)
+        .set("BACKEND", address)
+        .allow_log("the \"listen ... http2\" directive is deprecated")
+        .start();
+    let socket = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
+    set_socket_recv_buffer_size(&socket, PIECE).unwrap();
+    let wire = Wire::plain(Socket::Tcp(socket)).unwrap();
+    let mut session = Session::over_with_window(wire, 64 << 20);
+    session.credit(0, 64 << 20);
+    session.wait(|session| session.connects == Some(true));
+    let stream = session.open("/");
+    let mut backend = accept(&listener);
+    backend.set_nonblocking(true).unwrap();
+    let frame = Frame::binary(vec![7; PIECE]).bytes();
+    let mut written = 0;
+    // Sends all it can. Whether it has been told to close.
+    let mut is_told = || {
+        while let Ok(count) = backend.write(&frame[written..]) {
+            written = (written + count) % frame.len();
+        }
+        backend.read(&mut [0]).is_ok()
+    };
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(3) {
+        assert!(!is_told(), "after {:?}", since.elapsed());
+        let due = since.elapsed().as_millis() as usize * 30;
+        if session.of(stream).bytes.len() < due {
+            session.step().unwrap();
+        } else {
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+    // It takes nothing more.
+    wait_until("a Close", is_told);
+    drop((session, backend));
+    assert_eq!(nginx.wait_for_access("ends.log", 1), ["ping-timeout"]);
+}
