@@ -195,7 +195,7 @@ impl Setup {
             }
         };
         let translated = match (ports.get("PORT"), ports.get(translator::PORT)) {
-            (Some(&plain), Some(&http2)) => {
+            (Some(&plain), Some(&http2)) if self.goes_over_http2() => {
                 Some(translator::start(plain, http2, self.certificate.clone()))
             }
             _ => None,

@@ -23,7 +23,7 @@ pub fn tunnels(stage: &Stage) -> io::Result<Outcome> {
 }
 
 pub fn tunnels_over_tls(stage: &Stage) -> io::Result<Outcome> {
-    let port = stage.nginx.port_of("HTTP2TLSPORT");
+    let port = stage.nginx.port_of("H2TLSPORT");
     talk(Wire::connect_http2(port, &stage.certificate)?)
 }
 
@@ -94,7 +94,7 @@ fn talk(wire: Wire) -> io::Result<Outcome> {
 }
 
 fn connect(stage: &Stage) -> io::Result<Wire> {
-    Wire::connect(stage.nginx.port_of("HTTP2PORT"))
+    Wire::connect(stage.nginx.port_of("H2PORT"))
 }
 
 /// Begins a connection. Whether nginx tells of tunnels, which it can't without memory for them.

@@ -67,8 +67,8 @@ const HTTP: &str = "
         location = /active { access_log off; websocket off; stub_status; }
     }
     server {
-        listen 127.0.0.1:%HTTP2PORT% http2 sndbuf=16k;
-        listen 127.0.0.1:%HTTP2TLSPORT% ssl http2;
+        listen 127.0.0.1:%H2PORT% http2 sndbuf=16k;
+        listen 127.0.0.1:%H2TLSPORT% ssl http2;
         ssl_certificate cert.pem;
         ssl_certificate_key key.pem;
         ssl_session_tickets off;
