@@ -29,7 +29,7 @@ each allocation from malloc. The module is built by Rust's nightly for that, wit
 AddressSanitizer and all of Rust's own checks; where there is no nightly, only what
 nginx does is watched.
 
-  --short      four minutes of the test chaos, and the ends of tunnels: about six
+  --short      four minutes of the test chaos, the ends of tunnels, and wrong HTTP/2: about six
                minutes, and one or two to build
   --chaos      ten minutes of the test chaos
   --seconds N  another time for the test chaos

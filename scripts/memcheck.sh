@@ -32,7 +32,7 @@ under valgrind, which takes about half an hour.
 
   --pools      on an nginx that has the module compiled in, and whose pools take each
                allocation from malloc: valgrind sees what else is hidden in a pool
-  --short      a minute of the test chaos, and the ends of tunnels: about four minutes
+  --short      a minute of the test chaos, the ends of tunnels, and wrong HTTP/2: about four minutes
   --chaos      ten minutes of the test chaos
   --seconds N  another time for the test chaos
   ARGUMENTS    go to `cargo test -p nginx-tests`, such as

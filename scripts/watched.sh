@@ -32,8 +32,10 @@ SKIPPED=(
     the_same_verdicts_through_nginx
 )
 
-# What --short runs besides chaos: each way in which a tunnel or a worker ends.
+# What --short runs besides chaos: each way in which a tunnel or a worker ends, over HTTP/2 too, and what is
+# wrong there.
 SHORT=(ends:: drain::)
+SHORT_HTTP2=(ends:: frames:: hostile::)
 
 # read_options [ARGUMENT...]   sets WHAT, CHAOS_SECONDS and ARGUMENTS, those of the tests.
 read_options() {
@@ -81,6 +83,7 @@ run_tests() {
         short)
             tests "$SHORT_CHAOS" --test chaos || status=$?
             tests 20 --test tunnel -- "${SHORT[@]}" "${skip[@]}" || status=$?
+            tests 20 --test http2 -- "${SHORT_HTTP2[@]}" "${skip[@]}" || status=$?
             return "$status"
             ;;
     esac

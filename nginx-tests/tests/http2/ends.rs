@@ -1,9 +1,10 @@
 //! Every end of a tunnel on a stream: its line, and what the client sees.
 
 use std::thread;
+use std::time::Duration;
 
 use nginx_tests::http2::session::Session;
-use nginx_tests::{Certificate, Frame, ScriptedBackend, wait_until};
+use nginx_tests::{Certificate, Frame, ScriptedBackend, patient, wait_until};
 
 use crate::case::{PROXIES, connected, server};
 
@@ -247,7 +248,8 @@ fn a_reset_is_noticed_where_a_client_is_held_back() {
 #[test]
 fn who_has_ended_is_not_heard_for_ever() {
     let backend = ScriptedBackend::standard();
-    let text = format!("websocket_rate 2k; websocket_timeout 1s; {PROXIES}");
+    let timeout = patient(Duration::from_secs(1)).as_millis();
+    let text = format!("websocket_rate 2k; websocket_timeout {timeout}ms; {PROXIES}");
     let (nginx, mut session) = connected(&backend, &text);
     let stream = session.establish("/chat");
     for _ in 0..50 {
