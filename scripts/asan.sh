@@ -13,6 +13,7 @@ REPORTS=$WORK/reports
 # How many times slower than by itself the tests take nginx to be.
 SLOWNESS=4
 SHORT_CHAOS=240
+SHORT_HTTP2=(ends:: frames:: hostile::)
 
 SKIPPED+=(
     # How much memory a worker has.

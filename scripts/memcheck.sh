@@ -13,6 +13,7 @@ LOG=$WORK/log
 # How many times slower than by itself the tests take nginx to be.
 SLOWNESS=6
 SHORT_CHAOS=60
+SHORT_HTTP2=(ends::)
 # What the module's functions have in their names.
 MODULE_FRAME='ngx_http_websocket_module|websocket_protocol|websocket_zone|websocket_status'
 
@@ -32,7 +33,7 @@ under valgrind, which takes about half an hour.
 
   --pools      on an nginx that has the module compiled in, and whose pools take each
                allocation from malloc: valgrind sees what else is hidden in a pool
-  --short      a minute of the test chaos, the ends of tunnels, and wrong HTTP/2: about four minutes
+  --short      a minute of the test chaos, and the ends of tunnels: about four minutes
   --chaos      ten minutes of the test chaos
   --seconds N  another time for the test chaos
   ARGUMENTS    go to `cargo test -p nginx-tests`, such as

@@ -2,7 +2,7 @@
 # What the scripts share that run the end-to-end tests with nginx under a tool that watches
 # its memory. To be sourced behind lib.sh, not run.
 #
-# A script sets TOOL, WORK, SLOWNESS and SHORT_CHAOS, leaves in NGINX what runs nginx under the
+# A script sets TOOL, WORK, SLOWNESS, SHORT_CHAOS and SHORT_HTTP2, leaves in NGINX what runs nginx under the
 # tool and in MODULE the module, and defines usage() and judge(): that prints what the tool has
 # found, and fails if it is something.
 
@@ -32,10 +32,9 @@ SKIPPED=(
     the_same_verdicts_through_nginx
 )
 
-# What --short runs besides chaos: each way in which a tunnel or a worker ends, over HTTP/2 too, and what is
-# wrong there.
+# What --short runs besides chaos: each way in which a tunnel or a worker ends. SHORT_HTTP2 is what it runs
+# over HTTP/2.
 SHORT=(ends:: drain::)
-SHORT_HTTP2=(ends:: frames:: hostile::)
 
 # read_options [ARGUMENT...]   sets WHAT, CHAOS_SECONDS and ARGUMENTS, those of the tests.
 read_options() {

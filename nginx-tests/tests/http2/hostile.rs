@@ -1,8 +1,10 @@
 //! Clients that break the rules of HTTP/2: nginx says so as it does of other requests, and others are not held up.
 
+use std::time::Duration;
+
 use nginx_tests::http2::frame;
 use nginx_tests::http2::session::{CONTINUATION, Session};
-use nginx_tests::{Certificate, Frame, ScriptedBackend};
+use nginx_tests::{Certificate, Frame, ScriptedBackend, patient};
 
 use crate::case::{PROXIES, connected, http, late, server};
 
@@ -149,7 +151,8 @@ fn a_small_block_of_large_fields_ends_the_connection() {
 fn a_block_that_does_not_come_to_its_end_is_waited_for_as_others_are() {
     let certificate = Certificate::localhost();
     let backend = ScriptedBackend::standard();
-    let text = format!("client_header_timeout 1s; {PROXIES}");
+    let timeout = patient(Duration::from_secs(1)).as_millis();
+    let text = format!("client_header_timeout {timeout}ms; {PROXIES}");
     let nginx = server(&certificate, &backend, text).start();
     let mut session = Session::ready(nginx.port(), &certificate);
     let tunnel = session.establish("/chat");
