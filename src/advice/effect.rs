@@ -27,6 +27,12 @@ pub fn warn_without_websocket(log: *mut ngx_log_t, main: &MainConf) {
         .filter(|note| LocationConf::needs_websocket(note) && !note.is_reached.get())
     {
         let name = note.name();
+        // Clients are told of it all the same.
+        if LocationConf::is_of_http2(note) && !note.is_off {
+            let text = "\"websocket_http2 on\" without \"websocket on\" has all WebSockets over HTTP/2 answered 501";
+            warn_at(log, note.place, format_args!("{text}"));
+            continue;
+        }
         warn_at(
             log,
             note.place,

@@ -16,7 +16,12 @@ fn servers(http: &str, servers: &[&str]) -> Check {
             format!("server {{\n{lines} location / {{ websocket on; {PASS} }} }}")
         })
         .collect();
-    let check = Nginx::http(format!("{http}\n{}", servers.join("\n"))).check();
+    checked(&format!("{http}\n{}", servers.join("\n")))
+}
+
+#[track_caller]
+fn checked(http: &str) -> Check {
+    let check = Nginx::http(http).check();
     assert!(check.ok, "{}", check.output);
     // nginx 1.25.1 and later have a directive for it.
     let output = check.output.lines();
@@ -99,4 +104,19 @@ fn a_location_that_browsers_would_reach_and_that_is_off() {
         ));
     }
     is_silent(&servers("", &[&old("websocket", "")]));
+}
+
+#[test]
+fn no_location_to_carry_any() {
+    let said = "\"websocket_http2 on\" without \"websocket on\" has all WebSockets over HTTP/2 answered 501 in";
+    let off =
+        format!("listen 127.0.0.1:%PORT% http2;\nwebsocket_http2 on;\nlocation / {{ {PASS} }}");
+    warns(
+        &checked(&format!("server {{ {off} }}")),
+        said,
+        "websocket_http2 on;",
+    );
+    is_silent(&checked(&format!(
+        "server {{ {off} websocket_advice off; }}"
+    )));
 }
