@@ -67,10 +67,10 @@ fn on_where_no_server_has_http2() {
     is_silent(&servers("websocket_http2 off;", &["LISTEN;"]));
     // What one server says of an address holds for all of them.
     is_silent(&servers(
-        "",
+        "websocket_advice off;",
         &[
             "listen 127.0.0.1:%PORT% http2;",
-            "listen 127.0.0.1:%PORT%; server_name a; websocket_http2 on;",
+            "listen 127.0.0.1:%PORT%; server_name a; websocket_advice on; websocket_http2 on;",
         ],
     ));
     if has_directive() {
@@ -118,5 +118,33 @@ fn no_location_to_carry_any() {
     );
     is_silent(&checked(&format!(
         "server {{ {off} websocket_advice off; }}"
+    )));
+}
+
+#[test]
+fn a_server_that_is_off_beside_one_that_is_on() {
+    let said = "\"websocket_http2\" is off in this server, and on in another one of its address: browsers come over \
+                HTTP/2 to both, and here they are answered 501 in";
+    let on = "server { listen 127.0.0.1:%PORT% http2; server_name a; websocket_http2 on;
+              location / { websocket on; PASS } }\n"
+        .replace("PASS", PASS);
+    let off = |location: &str| {
+        format!("server {{ # off\nlisten 127.0.0.1:%PORT% http2; server_name b; {location} }}")
+    };
+    for carries in ["websocket on;", "proxy_set_header Upgrade websocket;"] {
+        let off = off(&format!("location / {{ {carries} {PASS} }}"));
+        warns(&checked(&format!("{on}{off}")), said, "server { # off");
+        is_silent(&checked(&format!(
+            "{on}{}",
+            off.replace("%PORT%", "%PORT2%")
+        )));
+        is_silent(&checked(&format!(
+            "{on}{}",
+            off.replace("# off", "websocket_advice off;")
+        )));
+    }
+    is_silent(&checked(&format!(
+        "{on}{}",
+        off(&format!("location / {{ {PASS} }}"))
     )));
 }
