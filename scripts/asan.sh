@@ -88,10 +88,11 @@ joined() {
 }
 
 # A process whose pid comes round again may write over an older report. One is left then, and one
-# is enough.
+# is enough. Who looks for what is lost is told, and tells, when a test kills the process meanwhile.
 judge() {
     local files
-    mapfile -t files < <(find "$REPORTS" -type f -size +0)
+    mapfile -t files < <(find "$REPORTS" -type f -size +0 \
+        -exec grep -l -v -E '^==[0-9]+==Unable to get registers from thread [0-9]+\.$' {} +)
     [ "${#files[@]}" -gt 0 ] || return 0
     head -n 60 "${files[0]}" >&2
     say "" "${#files[@]} processes have something to say:"

@@ -138,7 +138,8 @@ impl Stage {
     }
 
     fn watch(&self) {
-        let worker = self.nginx.worker_pids()[0];
+        // A process is a worker's when it has got that far.
+        let worker = wait_for("a worker", || self.nginx.worker_pids().first().copied());
         self.worker.set(worker);
         self.faults.watch(worker);
         self.faults.count_timers(true);
