@@ -77,10 +77,10 @@ fn on_where_no_server_has_http2() {
         is_silent(&servers("http2 on;", &["LISTEN; websocket_http2 on;"]));
         is_silent(&servers("", &["LISTEN; http2 on; websocket_http2 on;"]));
         is_silent(&servers(
-            "",
+            "websocket_advice off;",
             &[
                 "listen 127.0.0.1:%PORT%; http2 on;",
-                "listen 127.0.0.1:%PORT%; server_name a; websocket_http2 on;",
+                "listen 127.0.0.1:%PORT%; server_name a; websocket_advice on; websocket_http2 on;",
             ],
         ));
     }
@@ -108,17 +108,26 @@ fn a_location_that_browsers_would_reach_and_that_is_off() {
 
 #[test]
 fn no_location_to_carry_any() {
+    let used =
+        format!("server {{ listen 127.0.0.1:%PORT2%; location / {{ websocket on; {PASS} }} }}");
     let said = "\"websocket_http2 on\" without \"websocket on\" has all WebSockets over HTTP/2 answered 501 in";
     let off =
         format!("listen 127.0.0.1:%PORT% http2;\nwebsocket_http2 on;\nlocation / {{ {PASS} }}");
     warns(
-        &checked(&format!("server {{ {off} }}")),
+        &checked(&format!("{used} server {{ {off} }}")),
         said,
         "websocket_http2 on;",
     );
     is_silent(&checked(&format!(
-        "server {{ {off} websocket_advice off; }}"
+        "{used} server {{ {off} websocket_advice off; }}"
     )));
+    // Where the module is not used at all, clients are not told.
+    let unused = "\"websocket_http2\" has no effect without \"websocket on\" in";
+    warns(
+        &checked(&format!("server {{ {off} }}")),
+        unused,
+        "websocket_http2 on;",
+    );
 }
 
 #[test]
