@@ -27,6 +27,10 @@ pub fn parse(bytes: &[u8]) -> Result<Option<Answer>, String> {
             [0x15, 0x03, ..] => {
                 "the server answered with a TLS alert: this port speaks TLS".to_owned()
             }
+            // Its SETTINGS, on stream 0.
+            [0, _, _, 4, _, 0, 0, 0, 0, ..] => {
+                "the server answered with HTTP/2: this port speaks no HTTP/1.1".to_owned()
+            }
             _ => format!(
                 "the answer begins with \"{}\", which is not HTTP",
                 Escaped(first_line(bytes))
@@ -270,6 +274,16 @@ mod tests {
         ] {
             assert!(parse(bytes).is_err(), "{}", Escaped(bytes));
         }
+    }
+
+    #[test]
+    fn the_settings_of_http_2_are_recognized() {
+        let settings = b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x80";
+        let text = parse(settings).map(|_| ()).expect_err("no HTTP/1.1");
+        assert_eq!(
+            text,
+            "the server answered with HTTP/2: this port speaks no HTTP/1.1"
+        );
     }
 
     #[test]

@@ -276,7 +276,11 @@ pub fn of_silence(role: Role, unanswered: &Unanswered) -> Failure {
         }
         Unanswered::Invalid(text) => {
             let failure = Failure::of(Cause::UpstreamResponseInvalid, text.clone());
-            failure.change_in_front(role, "make sure that nginx is what listens on this port")
+            failure.change_in_front(
+                role,
+                "make sure that nginx is what listens on this port; before nginx 1.25.1 `listen ... http2` without `ssl` takes \
+                 HTTP/2 alone",
+            )
         }
     }
 }

@@ -21,7 +21,8 @@ const GOAWAY: u8 = 7;
 pub const WINDOW_UPDATE: u8 = 8;
 /// More of a header block.
 pub const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
+/// Of HEADERS and DATA: the last of its side.
+pub const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 const INITIAL_WINDOW_SIZE: u16 = 4;

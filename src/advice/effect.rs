@@ -20,6 +20,7 @@ pub fn warn_without_websocket(log: *mut ngx_log_t, main: &MainConf) {
             note.is_reached.set(true);
         }
     }
+    let is_used = main.levels().any(LocationConf::is_on);
     let levels = main.http().into_iter().chain(main.levels());
     for note in levels
         .filter(|level| level.has_advice())
@@ -27,6 +28,12 @@ pub fn warn_without_websocket(log: *mut ngx_log_t, main: &MainConf) {
         .filter(|note| LocationConf::needs_websocket(note) && !note.is_reached.get())
     {
         let name = note.name();
+        // Clients are told of it all the same.
+        if is_used && LocationConf::is_of_http2(note) && !note.is_off {
+            let text = "\"websocket_http2 on\" without \"websocket on\" has all WebSockets over HTTP/2 answered 501";
+            warn_at(log, note.place, format_args!("{text}"));
+            continue;
+        }
         warn_at(
             log,
             note.place,

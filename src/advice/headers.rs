@@ -41,6 +41,16 @@ pub fn warn(advice: &Advice<'_>) {
     }
 }
 
+/// Whether a location passes WebSockets on, with the module or by lines of its own.
+pub fn carries(advice: &Advice<'_>, level: &LocationConf) -> bool {
+    if level.is_on() {
+        return handler_around(level).is_some();
+    }
+    advice.modules.proxy().is_some_and(|proxy| {
+        proxy.is(handler_around(level)) && elements(array(proxy, level)).iter().any(passes_upgrade)
+    })
+}
+
 /// What a location lacks to pass on other upgrades.
 pub fn missing_for_pass(proxy: &Proxying, level: &LocationConf) -> Option<&'static str> {
     let lines = elements(array(proxy, level));
@@ -145,7 +155,7 @@ fn warn_of_hand_written(advice: &Advice<'_>, level: &LocationConf) {
 }
 
 /// Where its server begins.
-fn server(level: &LocationConf) -> Place {
+pub fn server(level: &LocationConf) -> Place {
     // SAFETY: a level that was merged has a structure of the core module for its server.
     unsafe {
         let server = *level.level.server.add(ngx_http_core_module.ctx_index);

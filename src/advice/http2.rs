@@ -1,7 +1,8 @@
-//! `websocket_http2 on` where there is no HTTP/2.
+//! `websocket_http2 on` where there is no HTTP/2, and servers that it makes browsers come to over HTTP/2.
 
 use nginx_sys::{ngx_conf_t, ngx_flag_t, ngx_http_core_srv_conf_t};
 
+use super::headers;
 use super::warnings::Advice;
 use crate::conf::LocationConf;
 use crate::nginx::{conf, listen};
@@ -19,6 +20,7 @@ pub fn warn(advice: &Advice<'_>) {
     for address in unsafe { listen::addresses(advice.cf) } {
         // The default server's word holds for the connection, until a name is known.
         let speaks = address.opt.http2() != 0 || turns_on(address.default_server);
+        let mut offered = false;
         for &server in listen::servers(address) {
             // SAFETY: as above.
             let level = unsafe { LocationConf::of_server(server) };
@@ -26,6 +28,13 @@ pub fn warn(advice: &Advice<'_>) {
                 if let Some(note) = level.http2_written() {
                     note.is_used.set(true);
                 }
+                offered = true;
+            }
+        }
+        for &server in listen::servers(address).iter().filter(|_| offered) {
+            if address.opt.http2() != 0 || turns_on(server) {
+                // SAFETY: as above.
+                warn_of_refusing(advice, unsafe { LocationConf::of_server(server) });
             }
         }
     }
@@ -46,6 +55,18 @@ pub fn warn(advice: &Advice<'_>) {
                 ),
             );
         }
+    }
+}
+
+/// A server without it, to which browsers come over HTTP/2 since another one of its address has it.
+fn warn_of_refusing(advice: &Advice<'_>, server: &LocationConf) {
+    let carries = |level: &LocationConf| {
+        level.is_beside(server) && !level.is_http2() && headers::carries(advice, level)
+    };
+    if advice.levels().any(carries) && advice.is_news(server) {
+        let text = "\"websocket_http2\" is off in this server, and on in another one of its address: browsers come \
+                    over HTTP/2 to both, and here they are answered 501";
+        advice.warn_at(headers::server(server), format_args!("{text}"));
     }
 }
 

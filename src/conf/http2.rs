@@ -21,6 +21,11 @@ impl LocationConf {
         self.note(offset_of!(Self, http2))
     }
 
+    /// Whether it is of `websocket_http2`.
+    pub fn is_of_http2(note: &Note) -> bool {
+        note.field == offset_of!(Self, http2)
+    }
+
     /// That of a server.
     ///
     /// # Safety

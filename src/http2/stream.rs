@@ -334,12 +334,14 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
 }
 
 /// Whether nginx ends the connection because its worker has been told to exit for long enough: it takes back `close`
-/// before it ends the streams. Otherwise only what can't be written is an error of the connection.
+/// before it ends the streams. Otherwise it is the end of what can be read or written that is an error of the connection.
 fn is_cut_off(connection: &ngx_connection_t) -> bool {
     // SAFETY: the connection is open, so it has its events; nginx's own variable, of its only thread.
     unsafe {
-        let write = &*connection.write;
-        ngx_exiting != 0 && connection.error() != 0 && write.error() == 0 && write.timedout() == 0
+        let (read, write) = (&*connection.read, &*connection.write);
+        let has_left = read.eof() != 0 || read.error() != 0;
+        let is_stuck = write.error() != 0 || write.timedout() != 0;
+        ngx_exiting != 0 && connection.error() != 0 && !has_left && !is_stuck
     }
 }
 

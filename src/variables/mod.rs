@@ -9,7 +9,7 @@ use nginx_sys::{
     ngx_http_request_t, ngx_http_variable_t, ngx_http_variable_value_t, ngx_int_t, ngx_msec_t,
     ngx_str_t, ngx_uint_t,
 };
-use websocket_protocol::{Advice, Cause, Printable};
+use websocket_protocol::{Advice, Cause, HttpVersion, Printable};
 
 use crate::conf::LocationConf;
 use crate::failure::conclude;
@@ -190,7 +190,11 @@ fn transport(r: Request<'_>) -> Value {
     match websocket(r) {
         Value::Empty => Value::Empty,
         _ if http2::is_connect(r) => Value::Text(b"http2"),
-        _ => Value::Text(b"http1"),
+        _ => Value::Text(match attempt::line(r).version {
+            HttpVersion::Http3 => b"http3",
+            HttpVersion::Http2 => b"http2",
+            _ => b"http1",
+        }),
     }
 }
 

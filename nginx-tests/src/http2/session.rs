@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 
 use super::{
-    ACK, DATA, ENABLE_CONNECT_PROTOCOL, END_HEADERS, END_STREAM, GOAWAY, HEADERS,
-    INITIAL_WINDOW_SIZE, PING, PREFACE, RST_STREAM, SETTINGS, frame, push_string, status,
+    ACK, DATA, ENABLE_CONNECT_PROTOCOL, END_HEADERS, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING,
+    PREFACE, RST_STREAM, SETTINGS, frame, push_string, status,
 };
-pub use super::{CONTINUATION, WINDOW_UPDATE};
+pub use super::{CONTINUATION, END_STREAM, WINDOW_UPDATE};
 use crate::frame::Frame;
 use crate::tls::Certificate;
 use crate::wire::Wire;

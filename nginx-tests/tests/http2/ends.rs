@@ -279,3 +279,26 @@ fn worker_shutdown_timeout_is_named() {
     let named = log.matches("by nginx: worker-shutdown").count();
     assert_eq!(named, 3, "{log}");
 }
+
+#[test]
+fn who_leaves_a_worker_that_is_to_exit_has_left() {
+    let certificate = Certificate::localhost();
+    let backend = ScriptedBackend::standard();
+    let text = "location / { proxy_pass http://%BACKEND%; location /raw { proxy_pass http://%BACKEND%; websocket_tunnel off; } }";
+    let nginx = server(&certificate, &backend, text).start();
+    let mut leaves = Session::ready(nginx.port(), &certificate);
+    let mut breaks = Session::ready(nginx.port(), &certificate);
+    for session in [&mut leaves, &mut breaks] {
+        session.establish("/chat");
+        session.establish("/raw");
+    }
+    nginx.reload();
+    leaves.wait(|session| session.goes_away);
+    breaks.wait(|session| session.goes_away);
+    leaves.hang_up();
+    breaks.break_off();
+    nginx.wait_for_access("outcome.log", 4);
+    let log = nginx.stop();
+    assert_eq!(log.matches(" s by client: reset, ").count(), 2, "{log}");
+    assert_eq!(log.matches(" s by client, ").count(), 2, "{log}");
+}

@@ -1,6 +1,6 @@
 //! Tunnels on streams, beside each other and beside plain requests.
 
-use nginx_tests::http2::session::Session;
+use nginx_tests::http2::session::{END_STREAM, Session};
 use nginx_tests::wire::Wire;
 use nginx_tests::{Certificate, Frame, ScriptedBackend};
 
@@ -165,4 +165,21 @@ fn a_client_that_is_announced_by_the_proxy_protocol_has_it_too() {
     session.wait(|session| session.connects == Some(true));
     let stream = session.establish("/chat");
     session.echo(stream, Frame::text("hello"));
+}
+
+#[test]
+fn a_request_that_is_no_connect_has_come_over_http2_as_well() {
+    let backend = ScriptedBackend::standard();
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "https"),
+        (":path", "/chat"),
+        (":authority", "localhost"),
+        ("sec-websocket-version", "13"),
+    ];
+    let stream = session.request(&fields, END_STREAM);
+    assert_eq!(session.status(stream), 200);
+    let outcomes = nginx.wait_for_access("outcome.log", 1);
+    assert_eq!(outcomes, ["200 /chat http2   "]);
 }
