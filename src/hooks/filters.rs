@@ -95,7 +95,7 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
             }
             rc
         };
-        match http2::answer(request, is_beginning(request)) {
+        match http2::answer(request, || is_beginning(request)) {
             Answer::Plain => send(),
             Answer::Opens => match send() {
                 ERROR => ERROR,

@@ -16,6 +16,7 @@ use super::parser::Place;
 use super::patience::Patience;
 use super::replace::replace;
 use super::stream::Stream;
+use crate::nginx::pool;
 
 /// What there is beside nginx's own connection. It lives in that one's memory.
 pub struct Connection {
@@ -59,16 +60,7 @@ impl Connection {
             if !is_ours(c) {
                 return None;
             }
-            let mut next = (*(*c).pool).cleanup;
-            while let Some(cleanup) = next.as_ref() {
-                if cleanup.handler.is_some_and(|handler| {
-                    ptr::fn_addr_eq(handler, clean_up as unsafe extern "C" fn(*mut c_void))
-                }) {
-                    return Some(cleanup.data.cast());
-                }
-                next = cleanup.next;
-            }
-            None
+            pool::kept_for((*c).pool, clean_up)
         }
     }
 

@@ -138,11 +138,11 @@ pub enum Answer {
 }
 
 /// The answer to a request is about to be sent. `is_tunnel`: a tunnel begins with it.
-pub fn answer(r: Request<'_>, is_tunnel: bool) -> Answer {
+pub fn answer(r: Request<'_>, is_tunnel: impl FnOnce() -> bool) -> Answer {
     let Some(stream) = stream_of(r) else {
         return Answer::Plain;
     };
-    if is_tunnel {
+    if is_tunnel() {
         open(r, stream);
         return Answer::Opens;
     }

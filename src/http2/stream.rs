@@ -1,7 +1,7 @@
 //! A stream of HTTP/2 as a tunnel's end: what nginx reads and writes through the request's connection.
 
 use core::ffi::c_void;
-use core::{mem, ptr, slice};
+use core::{mem, slice};
 
 use nginx_sys::{
     NGX_AGAIN, NGX_ERROR, ngx_add_timer, ngx_buf_t, ngx_connection_t, ngx_event_handler_pt,
@@ -13,6 +13,7 @@ use websocket_protocol::tunnel::CLOSE_TIMEOUT;
 
 use super::bytes::Bytes;
 use super::frames::{self, Frames};
+use crate::nginx::pool;
 
 const AGAIN: isize = NGX_AGAIN as isize;
 const ERROR: isize = NGX_ERROR as isize;
@@ -109,16 +110,7 @@ impl Stream {
             if (*r).stream.is_null() {
                 return None;
             }
-            let mut next = (*(*r).pool).cleanup;
-            while let Some(cleanup) = next.as_ref() {
-                if cleanup.handler.is_some_and(|handler| {
-                    ptr::fn_addr_eq(handler, leave as unsafe extern "C" fn(*mut c_void))
-                }) {
-                    return Some(cleanup.data.cast());
-                }
-                next = cleanup.next;
-            }
-            None
+            pool::kept_for((*r).pool, leave)
         }
     }
 

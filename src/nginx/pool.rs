@@ -85,6 +85,30 @@ pub unsafe fn close_files(pool: *mut ngx_pool_t, before: *const ngx_pool_cleanup
     }
 }
 
+/// What the pool keeps for a cleanup with this handler, if there is one.
+///
+/// # Safety
+/// `pool` must be valid, and `T` what the handler is given.
+pub unsafe fn kept_for<T>(
+    pool: *const ngx_pool_t,
+    handler: unsafe extern "C" fn(*mut c_void),
+) -> Option<*mut T> {
+    // SAFETY: the caller vouches for the pool, whose cleanups are a list.
+    unsafe {
+        let mut next = (*pool).cleanup;
+        while let Some(cleanup) = next.as_ref() {
+            if cleanup
+                .handler
+                .is_some_and(|is| ptr::fn_addr_eq(is, handler))
+            {
+                return Some(cleanup.data.cast());
+            }
+            next = cleanup.next;
+        }
+    }
+    None
+}
+
 /// Whether the pool has room for so many bytes without another block; where `ngx_palloc()` looks.
 ///
 /// # Safety
