@@ -144,11 +144,12 @@ fn http(conn: &mut Conn, got: &mut dyn FnMut(&Conn)) -> io::Result<bool> {
     }
     let head_only = request.start.starts_with("HEAD ");
     let old = request.start.ends_with("HTTP/1.0");
-    conn.send(answer(&request, head_only, old))?;
-    Ok(!old && !request.has_token("Connection", "close"))
+    let stays = !old && !request.has_token("Connection", "close");
+    conn.send(answer(&request, head_only, old, stays))?;
+    Ok(stays)
 }
 
-fn answer(request: &Head, head_only: bool, old: bool) -> String {
+fn answer(request: &Head, head_only: bool, old: bool, stays: bool) -> String {
     let target = request.target();
     let host = request.header("Host").unwrap_or_default();
     let always = "Server: backend\r\nX-Own: 1\r\nETag: \"tag\"\r\n\
@@ -184,7 +185,9 @@ fn answer(request: &Head, head_only: bool, old: bool) -> String {
         )
     };
     let body = if head_only { "" } else { &body };
-    format!("HTTP/1.1 {status}\r\n{always}{more}\r\n{body}")
+    // nginx would keep a connection whose end it isn't told of, and send the next POST to no one.
+    let end = if stays { "" } else { "Connection: close\r\n" };
+    format!("HTTP/1.1 {status}\r\n{always}{more}{end}\r\n{body}")
 }
 
 fn uwsgi(conn: &mut Conn, got: &mut dyn FnMut(&Conn)) -> io::Result<bool> {
