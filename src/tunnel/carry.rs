@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use nginx_sys::{ngx_http_request_t, ngx_http_upstream_t, ngx_msec_t, ngx_random};
 use websocket_protocol::tunnel::{
-    self as rules, CloseText, End, Farewell, Flood, Next, Side, Summary, Traffic,
+    self as rules, CloseText, End, Farewell, Flood, Next, Share, Side, Summary, Traffic,
 };
 
 use super::buffers::Buffer;
@@ -34,6 +34,8 @@ pub struct Tunnel {
     pub(super) begins: bool,
     pub(super) client_flood: Flood,
     pub(super) upstream_flood: Flood,
+    /// The client's part of what its connection holds, where that is a stream.
+    pub(super) share: Share,
     pub(super) link: Link,
 }
 

@@ -4,7 +4,7 @@
 use core::ptr;
 
 use nginx_sys::{ngx_http_request_t, ngx_post_event, ngx_posted_events};
-use websocket_protocol::tunnel::{self as rules, Flood, Limits, Saved, Side, Write};
+use websocket_protocol::tunnel::{self as rules, Flood, Limits, Saved, Share, Side, Write};
 
 use super::buffers::Buffer;
 use super::carry::{Handlers, Tunnel, mask, random, told};
@@ -75,6 +75,7 @@ impl Tunnel {
             begins: false,
             client_flood: Flood::default(),
             upstream_flood: Flood::default(),
+            share: Share::default(),
             link: Link::new(told),
         }
     }

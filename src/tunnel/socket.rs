@@ -7,7 +7,7 @@ use nginx_sys::{
     ngx_event_t, ngx_handle_read_event, ngx_handle_write_event, ngx_http_request_t, ngx_log_t,
     ngx_msec_t, ngx_post_event, ngx_posted_next_events, ngx_uint_t,
 };
-use websocket_protocol::tunnel::Queue;
+use websocket_protocol::tunnel::{Queue, Share};
 
 use crate::nginx::tls;
 
@@ -172,38 +172,20 @@ impl Socket {
         };
     }
 
-    /// What it holds of what was sent, as the peer has not acknowledged it. `None` where the kernel does not
-    /// tell.
-    pub fn queue(self) -> Option<Queue> {
-        let connection = self.carrier()?;
-        let (mut held, mut waiting): (libc::c_int, libc::c_int) = (0, 0);
-        // SAFETY: the descriptor is that of an open connection; the kernel writes an int. Linux calls this
-        // request of sockets SIOCOUTQ: of a TCP socket it counts bytes, of a unix socket the memory of what
-        // the peer has not read.
-        let status = unsafe { libc::ioctl((*connection).fd, libc::TIOCOUTQ, &raw mut held) };
-        // SAFETY: as above.
-        let tells = unsafe { libc::ioctl((*connection).fd, SIOCOUTQNSD, &raw mut waiting) } == 0;
-        let waiting = if tells { waiting } else { held };
-        // SAFETY: as above. Over TLS nginx counts what was encrypted.
-        let accepted = unsafe { (*connection).sent } as usize;
-        (status == 0).then_some(Queue {
-            accepted,
-            held: usize::try_from(held).unwrap_or_default(),
-            waiting: usize::try_from(waiting).unwrap_or_default(),
-        })
-    }
-
-    /// The connection that it waits for: a stream waits for the one that it shares, while nginx has some of the
-    /// stream's to write. Otherwise it waits for a window of its client's, which no kernel knows of.
-    fn carrier(self) -> Option<*mut ngx_connection_t> {
+    /// What it holds of what was sent, as the peer has not acknowledged it; of a stream, what the connection that it
+    /// shares holds of it. `None` where the kernel does not tell.
+    pub fn queue(self, share: &mut Share) -> Option<Queue> {
         let connection = self.0.as_ptr();
         if !self.is_stream() {
-            return Some(connection);
+            // SAFETY: the connection is open, see new().
+            return unsafe { queue_of(&*connection) };
         }
         // SAFETY: a stream's connection has its request, and that its stream; the one that it shares outlives it.
         unsafe {
-            let stream = (*(*connection).data.cast::<ngx_http_request_t>()).stream;
-            ((*stream).queued > 0).then(|| (*(*stream).connection).connection)
+            let stream = &*(*(*connection).data.cast::<ngx_http_request_t>()).stream;
+            let all = queue_of(&*(*stream.connection).connection)?;
+            // nginx counts a stream's frames when the connection has accepted them.
+            Some(share.of(all, (*connection).sent as usize, stream.queued > 0))
         }
     }
 
@@ -350,4 +332,22 @@ impl Socket {
             (*write).set_timedout(0);
         }
     }
+}
+
+/// What a connection holds that is open.
+fn queue_of(connection: &ngx_connection_t) -> Option<Queue> {
+    let (mut held, mut waiting): (libc::c_int, libc::c_int) = (0, 0);
+    // SAFETY: the descriptor is that of an open connection; the kernel writes an int. Linux calls this
+    // request of sockets SIOCOUTQ: of a TCP socket it counts bytes, of a unix socket the memory of what
+    // the peer has not read.
+    let status = unsafe { libc::ioctl(connection.fd, libc::TIOCOUTQ, &raw mut held) };
+    // SAFETY: as above.
+    let tells = unsafe { libc::ioctl(connection.fd, SIOCOUTQNSD, &raw mut waiting) } == 0;
+    let waiting = if tells { waiting } else { held };
+    (status == 0).then_some(Queue {
+        // Over TLS nginx counts what was encrypted.
+        accepted: connection.sent as usize,
+        held: usize::try_from(held).unwrap_or_default(),
+        waiting: usize::try_from(waiting).unwrap_or_default(),
+    })
 }

@@ -6,7 +6,7 @@ use nginx_sys::{
     ngx_buf_t, ngx_http_request_t, ngx_http_upstream_t, ngx_msec_t, ngx_pfree, ngx_post_event,
     ngx_posted_events,
 };
-use websocket_protocol::tunnel::{self as rules, Flood, Guard, Side};
+use websocket_protocol::tunnel::{self as rules, Flood, Guard, Share, Side};
 
 use super::buffers::Buffer;
 use super::carry::{Handlers, Tunnel, mask, random, told};
@@ -174,6 +174,7 @@ impl Tunnel {
             begins: true,
             client_flood: Flood::default(),
             upstream_flood: Flood::default(),
+            share: Share::default(),
             link: Link::new(told),
         }
     }

@@ -12,7 +12,8 @@ impl Tunnel {
     pub(super) fn tick(&mut self, client: Socket, upstream: Socket) {
         for (side, socket) in [(Side::Client, client), (Side::Upstream, upstream)] {
             if self.rules.has_doubts(side, now()) {
-                self.rules.holds(side, socket.queue(), now());
+                let queue = socket.queue(&mut self.share);
+                self.rules.holds(side, queue, now());
             }
         }
         self.rules.tick(now(), mask());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nginx_tests::http2::session::Session;
 use nginx_tests::tunnels::accept;
 use nginx_tests::wire::{Socket, Wire};
-use nginx_tests::{Certificate, Frame, Nginx, ScriptedBackend, wait_until};
+use nginx_tests::{Certificate, DEADLINE, Frame, Nginx, ScriptedBackend, wait_until};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use crate::case::{PROXIES, connected, server};
@@ -173,13 +173,27 @@ fn padding_counts_and_comes_back() {
 /// It has windows for all that comes, and its socket takes little: what waits, waits in nginx and in the kernel.
 #[test]
 fn a_client_on_a_slow_line_is_alive_as_long_as_it_takes_some() {
+    on_a_slow_line(usize::MAX);
+}
+
+#[test]
+fn it_is_alive_where_all_of_its_stream_waits_in_the_kernel() {
+    // Two thirds of what that takes at once, and half as much again as the client takes meanwhile.
+    on_a_slow_line(3 << 20);
+}
+
+/// A client that answers no Ping takes 400 bytes a millisecond of `length` for more than twice the time that it has for
+/// an answer, and then nothing.
+fn on_a_slow_line(length: usize) {
+    // Several segments of loopback's, so that the kernel tells the other side each time that there is room.
+    const ROOM: usize = 128 << 10;
     const PIECE: usize = 8 << 10;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let text = format!(
         "log_format ends $websocket_close_reason; websocket on; websocket_http2 on;
         server {{
             listen 127.0.0.1:%PORT% http2; access_log logs/ends.log ends;
-            send_timeout 1h; websocket_ping 300ms timeout=1s;
+            send_timeout 1h; websocket_ping 300ms timeout=2s;
             {PROXIES}
         }}"
     );
@@ -189,7 +203,7 @@ fn a_client_on_a_slow_line_is_alive_as_long_as_it_takes_some() {
         .allow_log("the \"listen ... http2\" directive is deprecated")
         .start();
     let socket = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
-    set_socket_recv_buffer_size(&socket, PIECE).unwrap();
+    set_socket_recv_buffer_size(&socket, ROOM).unwrap();
     let wire = Wire::plain(Socket::Tcp(socket)).unwrap();
     let mut session = Session::over_with_window(wire, 64 << 20);
     session.credit(0, 64 << 20);
@@ -201,15 +215,18 @@ fn a_client_on_a_slow_line_is_alive_as_long_as_it_takes_some() {
     let mut written = 0;
     // Sends all it can. Whether it has been told to close.
     let mut is_told = || {
-        while let Ok(count) = backend.write(&frame[written..]) {
-            written = (written + count) % frame.len();
+        while written < length {
+            let Ok(count) = backend.write(&frame[written % frame.len()..]) else {
+                break;
+            };
+            written += count;
         }
         backend.read(&mut [0]).is_ok()
     };
     let since = Instant::now();
-    while since.elapsed() < Duration::from_secs(3) {
+    while since.elapsed() < Duration::from_millis(4_500) {
         assert!(!is_told(), "after {:?}", since.elapsed());
-        let due = since.elapsed().as_millis() as usize * 30;
+        let due = since.elapsed().as_millis() as usize * 400;
         if session.of(stream).bytes.len() < due {
             session.step().unwrap();
         } else {
@@ -220,4 +237,36 @@ fn a_client_on_a_slow_line_is_alive_as_long_as_it_takes_some() {
     wait_until("a Close", is_told);
     drop((session, backend));
     assert_eq!(nginx.wait_for_access("ends.log", 1), ["ping-timeout"]);
+}
+
+/// What its connection holds of another, and the client takes, says nothing of a client that answers no Ping.
+#[test]
+fn a_flood_for_one_stream_keeps_no_other_alive() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        if request.start.contains("/flood") {
+            let message = Frame::binary(vec![7; 8 << 10]).bytes();
+            loop {
+                conn.send(&message)?;
+            }
+        }
+        conn.echo_frames()
+    });
+    let lines = format!("websocket_ping 100ms timeout=300ms; {PROXIES}");
+    let certificate = Certificate::localhost();
+    let nginx = server(&certificate, &backend, &lines).start();
+    // What there is room for is more than sockets hold.
+    let mut session = Session::with_window(nginx.port(), &certificate, 64 << 20);
+    session.credit(0, 64 << 20);
+    session.wait(|session| session.connects == Some(true));
+    let silent = session.establish("/silent");
+    session.establish("/flood");
+    let since = Instant::now();
+    while !session.of(silent).is_ended {
+        assert!(since.elapsed() < *DEADLINE, "it is alive");
+        session.step().unwrap();
+        // Slower than nginx, which has more of the other at any time.
+        thread::sleep(Duration::from_millis(1));
+    }
 }

@@ -28,6 +28,32 @@ impl Queue {
     }
 }
 
+/// The part of one of those that share a connection, as streams of HTTP/2 do: up to its last byte that the connection
+/// has accepted. What others send behind that says nothing of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Share {
+    /// How much it had got rid of, and the connection had accepted from all, when it had last sent some.
+    own: usize,
+    end: usize,
+}
+
+impl Share {
+    /// What the connection holds of it. `own`: how much it has got rid of so far; `waits`: it has more to be sent.
+    pub fn of(&mut self, connection: Queue, own: usize, waits: bool) -> Queue {
+        if waits || own != self.own {
+            (self.own, self.end) = (own, connection.accepted);
+        }
+        let acknowledged = connection.accepted.wrapping_sub(connection.held);
+        let held = self.end.wrapping_sub(acknowledged);
+        let held = if (held as isize) < 0 { 0 } else { held };
+        Queue {
+            accepted: self.end,
+            held,
+            waiting: connection.waiting.min(held),
+        }
+    }
+}
+
 /// How often a socket is looked at within the time that its side has: the first look says only what
 /// there is to be taken, each further one whether some of it was.
 const LOOKS: Time = 4;

@@ -30,7 +30,7 @@ mod write;
 
 pub use bounds::{Bounds, Excess, MessageRate};
 pub use close::CLOSE_TIMEOUT;
-pub use delivery::Queue;
+pub use delivery::{Queue, Share};
 pub use farewell::Farewell;
 pub use flood::{Flood, Sizes};
 pub use guard::Guard;

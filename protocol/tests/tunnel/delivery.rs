@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use websocket_protocol::tunnel::{Limits, Queue, Reason, Side, Time, Tunnel};
+use websocket_protocol::tunnel::{Limits, Queue, Reason, Share, Side, Time, Tunnel};
 
 use crate::case::*;
 use crate::world::{MASK, World};
@@ -326,4 +326,31 @@ proptest! {
         let is_alive = tunnel.summary(b"").end.reason == Reason::Error;
         prop_assert!(has_taken || !is_alive);
     }
+}
+
+#[test]
+fn the_share_of_a_stream_ends_with_its_last_byte() {
+    let mut share = Share::default();
+    let mut of = |connection, own, waits| {
+        let part = share.of(connection, own, waits);
+        (part.accepted, part.held, part.waiting)
+    };
+    assert_eq!(of(queue(1_000, 1_000), 100, false), (1_000, 1_000, 1_000));
+    // Others send, and the client takes some.
+    assert_eq!(of(queue(1_500, 1_200), 100, false), (1_000, 700, 700));
+    let sent = Queue {
+        waiting: 10,
+        ..queue(1_600, 1_200)
+    };
+    assert_eq!(of(sent, 100, false), (1_000, 600, 10));
+    // What it takes of others is nothing of this one's.
+    assert_eq!(of(queue(3_000, 1_500), 100, false), (1_000, 0, 0));
+    assert_eq!(of(queue(9_000, 10), 100, false), (1_000, 0, 0));
+    // There is more of it, for which the connection has no room, and then some.
+    assert_eq!(of(queue(9_000, 500), 100, true), (9_000, 500, 500));
+    assert_eq!(of(queue(9_200, 500), 300, false), (9_200, 500, 500));
+    assert_eq!(of(queue(9_900, 800), 300, false), (9_200, 100, 100));
+    // TLS makes more of it than was given to it.
+    let mut share = Share::default();
+    assert_eq!(share.of(queue(100, 130), 100, false).held, 130);
 }
