@@ -11,11 +11,16 @@ use crate::wire::Wire;
 
 /// What a client sends first.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
+/// Carries a tunnel's bytes.
+pub const DATA: u8 = 0;
+/// Opens a stream.
+pub const HEADERS: u8 = 1;
+/// Gives up a stream.
+pub const RST_STREAM: u8 = 3;
+/// What a side tells of itself.
+pub const SETTINGS: u8 = 4;
+/// Asks whether the peer is there.
+pub const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 /// Lets the peer send more.
 pub const WINDOW_UPDATE: u8 = 8;
@@ -24,7 +29,8 @@ pub const CONTINUATION: u8 = 9;
 /// Of HEADERS and DATA: the last of its side.
 pub const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
+/// Of HEADERS and CONTINUATION: the last of its block.
+pub const END_HEADERS: u8 = 4;
 const INITIAL_WINDOW_SIZE: u16 = 4;
 const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 const CANCEL: u32 = 8;
@@ -49,9 +55,7 @@ pub fn get(wire: &mut Wire, target: &str, headers: &[(&str, &str)]) -> io::Resul
 /// Asks for something, takes so many bytes of it at most, and gives up the stream when they have come.
 /// The connection goes on.
 pub fn give_up(wire: &mut Wire, target: &str, bytes: u32) -> io::Result<()> {
-    let mut settings = INITIAL_WINDOW_SIZE.to_be_bytes().to_vec();
-    settings.extend(bytes.to_be_bytes());
-    ask(wire, &settings, target, &[])?;
+    ask(wire, &initial_window(bytes), target, &[])?;
     let mut rest = bytes as usize;
     while rest > 0 {
         let head = wire.read_bytes(9)?;
@@ -71,16 +75,22 @@ fn ask(wire: &mut Wire, settings: &[u8], target: &str, headers: &[(&str, &str)])
         (":path", target),
         (":authority", "localhost"),
     ];
-    let mut block = Vec::new();
-    for (name, value) in pseudo.iter().chain(headers) {
-        // A literal header without indexing, neither string compressed.
-        block.push(0);
-        push_string(&mut block, name);
-        push_string(&mut block, value);
-    }
+    let block = block(&[&pseudo, headers].concat());
     wire.send(PREFACE)?;
     wire.send(frame(SETTINGS, 0, 0, settings))?;
     wire.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, &block))
+}
+
+/// A header block that leaves no trace in the table of the other side.
+pub fn block<S: AsRef<str>>(fields: &[(S, S)]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        // A literal header without indexing, neither string compressed.
+        block.push(0);
+        push_string(&mut block, name.as_ref());
+        push_string(&mut block, value.as_ref());
+    }
+    block
 }
 
 fn read_answer(wire: &mut Wire) -> io::Result<Answer> {
@@ -106,6 +116,15 @@ fn read_answer(wire: &mut Wire) -> io::Result<Answer> {
             return Ok(answer);
         }
     }
+}
+
+/// The setting of the window that each stream has at first.
+pub fn initial_window(window: u32) -> Vec<u8> {
+    [
+        &INITIAL_WINDOW_SIZE.to_be_bytes()[..],
+        &window.to_be_bytes(),
+    ]
+    .concat()
 }
 
 /// A frame.

@@ -5,7 +5,7 @@ use std::io;
 
 use super::{
     ACK, DATA, ENABLE_CONNECT_PROTOCOL, END_HEADERS, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING,
-    PREFACE, RST_STREAM, SETTINGS, frame, push_string, status,
+    PREFACE, RST_STREAM, SETTINGS, frame, initial_window, push_string, status,
 };
 pub use super::{CONTINUATION, END_STREAM, WINDOW_UPDATE};
 use crate::frame::Frame;
@@ -381,13 +381,4 @@ impl Session {
     pub fn hang_up(mut self) {
         self.wire.close();
     }
-}
-
-/// The setting of the window that each stream has at first.
-fn initial_window(window: u32) -> Vec<u8> {
-    [
-        &INITIAL_WINDOW_SIZE.to_be_bytes()[..],
-        &window.to_be_bytes(),
-    ]
-    .concat()
 }

@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 use super::leaving::{LINGERS, linger};
 use super::{
     ACK, CANCEL, CONTINUATION, DATA, ENABLE_CONNECT_PROTOCOL, END_HEADERS, END_STREAM, HEADERS,
-    INITIAL_WINDOW_SIZE, PING, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, push_string,
+    INITIAL_WINDOW_SIZE, PING, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, frame,
 };
 use crate::tls::Certificate;
 use crate::wait::DEADLINE;
@@ -107,12 +107,7 @@ impl Stream {
             Some(true),
             "nginx has no WebSocket over HTTP/2"
         );
-        let mut block = Vec::new();
-        for (name, value) in fields {
-            block.push(0);
-            push_string(&mut block, name);
-            push_string(&mut block, value);
-        }
+        let block = block(fields);
         let mut pieces = block.chunks(LARGEST_FRAME).peekable();
         let mut kind = HEADERS;
         while let Some(piece) = pieces.next() {

@@ -12,6 +12,7 @@ use crate::backends::CHAOS;
 use crate::behaviours::{self, TOKEN};
 use crate::places::PLACES;
 use crate::random::Random;
+use crate::streams;
 use crate::world::{Visit, World};
 
 type Act = fn(&mut Visit, &mut Random) -> io::Result<()>;
@@ -20,7 +21,7 @@ type Act = fn(&mut Visit, &mut Random) -> io::Result<()>;
 pub fn client(world: &World, random: &mut Random) {
     let (name, act) = *random.pick(ACTS);
     world.count(name);
-    if let Ok(mut visit) = Visit::begin(world, random) {
+    if let Ok(mut visit) = Visit::begin(world, random, true) {
         visit
             .wire
             .set_read_timeout(Some(patient(Duration::from_millis(300))));
@@ -119,6 +120,11 @@ const ACTS: &[(&str, Act)] = &[
         // An nginx without the module would try to make a tunnel of it, with an alert.
         let on: Vec<_> = PLACES.iter().filter(|place| place.is_on()).collect();
         http2::get(&mut wire, r.pick(&on).path, &headers[..count]).map(drop)
+    }),
+    ("many on a connection of HTTP/2", |v, r| {
+        let mut wire = Wire::connect(v.world.nginx.port_of("H2PORT"))?;
+        wire.set_read_timeout(Some(patient(Duration::from_millis(300))));
+        streams::many(&mut wire, r)
     }),
     // Within the tunnel.
     ("reset", |v, r| {
@@ -277,7 +283,7 @@ const BROKEN: &[(&str, u16, Edit)] = &[
 /// Broken handshakes at a strict place, where the answer does matter.
 pub fn broken(world: &World, random: &mut Random) {
     let (name, status, edit) = *random.pick(BROKEN);
-    let Ok(mut visit) = Visit::begin(world, random) else {
+    let Ok(mut visit) = Visit::begin(world, random, true) else {
         return;
     };
     let sent = visit.wire.send(edit(Handshake::new("/strict")).bytes());
@@ -316,11 +322,11 @@ fn open(visit: &mut Visit, random: &mut Random) -> io::Result<()> {
     visit.wire.read_head().map(drop)
 }
 
-fn chaos(random: &mut Random) -> String {
+pub fn chaos(random: &mut Random) -> String {
     format!("{} {}", random.pick(&behaviours::names()), random.next())
 }
 
-fn broken_frame(random: &mut Random) -> Vec<u8> {
+pub fn broken_frame(random: &mut Random) -> Vec<u8> {
     let text = Frame::text("text").masked();
     match random.below(10) {
         0 => Frame::text("unmasked").bytes(),
@@ -341,7 +347,7 @@ fn broken_frame(random: &mut Random) -> Vec<u8> {
 }
 
 /// The only wait for a time: what a slow client does.
-fn pause(random: &mut Random) {
+pub fn pause(random: &mut Random) {
     thread::sleep(Duration::from_millis(random.below(60) as u64));
 }
 

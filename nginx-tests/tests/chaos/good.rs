@@ -32,51 +32,59 @@ type Outcome<T = ()> = Result<T, Fault>;
 /// A handshake somewhere, and a tunnel where there is to be one.
 pub fn tunnel(world: &World, random: &mut Random) {
     let place = random.pick(PLACES);
-    errand(world, random, place, "tunnel", |visit, random| {
-        if random.one_in(4) {
-            // A request before it on the same connection.
-            ask(visit, place, token(random))?;
-        }
-        let token = token(random);
-        let mut sent = VecDeque::new();
-        let early: Vec<u8> = if random.one_in(3) {
-            message(random, &mut sent)
-        } else {
-            Vec::new()
-        };
-        let early_frames = sent.len();
-        let target = accounts::target(place, &token);
-        let bytes = Handshake::new(&target)
-            .add(TOKEN, &token)
-            .body(early)
-            .bytes();
-        let head = send_in_pieces(visit, random, &bytes).and_then(|()| visit.wire.read_head());
-        let head = match head {
-            // Behind an answer that makes no tunnel, frames are no request: nginx closes on them.
-            Err(_)
-                if early_frames > 0 && !place.handshake.iter().any(|right| right.is_tunnel()) =>
-            {
-                return Ok(());
+    let may_be_http2 = place.is_same_over_http2();
+    errand(
+        world,
+        random,
+        (place, may_be_http2),
+        "tunnel",
+        |visit, random| {
+            if random.one_in(4) {
+                // A request before it on the same connection.
+                ask(visit, place, token(random))?;
             }
-            head => head?,
-        };
-        let right = judge(visit, place.handshake, &head, &token)?;
-        // nginx's own loop writes what the client sends over the request line that is to be logged,
-        // where frames came with the head.
-        if early_frames == 0 || !right.is_tunnel() || matches!(right, Right::Tunnel(_)) {
-            visit.world.accounts.note(token, place, Some(right));
-        }
-        match right {
-            _ if !right.is_tunnel() => Ok(()),
-            _ => carry(visit, random, right, sent),
-        }
-    });
+            let token = token(random);
+            let mut sent = VecDeque::new();
+            let early: Vec<u8> = if random.one_in(3) {
+                message(random, &mut sent)
+            } else {
+                Vec::new()
+            };
+            let early_frames = sent.len();
+            let target = accounts::target(place, &token);
+            let bytes = Handshake::new(&target)
+                .add(TOKEN, &token)
+                .body(early)
+                .bytes();
+            let head = send_in_pieces(visit, random, &bytes).and_then(|()| visit.wire.read_head());
+            let head = match head {
+                // Behind an answer that makes no tunnel, frames are no request: nginx closes on them.
+                Err(_)
+                    if early_frames > 0
+                        && !place.handshake.iter().any(|right| right.is_tunnel()) =>
+                {
+                    return Ok(());
+                }
+                head => head?,
+            };
+            let right = judge(visit, place.handshake, &head, &token)?;
+            // nginx's own loop writes what the client sends over the request line that is to be logged,
+            // where frames came with the head.
+            if early_frames == 0 || !right.is_tunnel() || matches!(right, Right::Tunnel(_)) {
+                visit.world.accounts.note(token, place, Some(right));
+            }
+            match right {
+                _ if !right.is_tunnel() => Ok(()),
+                _ => carry(visit, random, right, sent),
+            }
+        },
+    );
 }
 
 /// Plain requests, one after the other on one connection.
 pub fn plain(world: &World, random: &mut Random) {
     let place = random.pick(PLACES);
-    errand(world, random, place, "plain", |visit, random| {
+    errand(world, random, (place, false), "plain", |visit, random| {
         for _ in 0..1 + random.below(3) {
             ask(visit, place, token(random))?;
         }
@@ -87,11 +95,11 @@ pub fn plain(world: &World, random: &mut Random) {
 fn errand(
     world: &World,
     random: &mut Random,
-    place: &Place,
+    (place, may_be_http2): (&Place, bool),
     what: &str,
     run: impl FnOnce(&mut Visit, &mut Random) -> Outcome,
 ) {
-    let mut visit = match Visit::begin(world, random) {
+    let mut visit = match Visit::begin(world, random, may_be_http2) {
         Ok(visit) => visit,
         Err(_) if world.is_deadly() => return world.count("killed while connecting"),
         Err(error) => return world.wrong("connecting".into(), error.to_string()),

@@ -17,6 +17,7 @@ mod kills;
 mod places;
 mod random;
 mod reloads;
+mod streams;
 mod world;
 
 use std::fs;

@@ -55,6 +55,17 @@ impl Place {
     pub fn is_on(&self) -> bool {
         self.lines.contains("websocket on;")
     }
+
+    /// Whether a handshake gets the same answer over HTTP/2: there a location that is off refuses it, and
+    /// what is no tunnel is no success.
+    pub fn is_same_over_http2(&self) -> bool {
+        let is_same = |right: &Right| match right {
+            Tunnel(_) | Loop | Cut | GivenUp(_) => true,
+            Foreign | Plain | Elsewhere => false,
+            Status(status) => *status >= 300,
+        };
+        self.is_on() && self.handshake.iter().all(is_same)
+    }
 }
 
 const fn place(
@@ -217,6 +228,7 @@ const HTTP: &str = "
     }
     upstream dead { server 127.0.0.1:%CLOSED_PORT% max_fails=0; }
     websocket_handover on;
+    websocket_http2 on;
     upstream moving { server %BACKEND% max_fails=0 weight=1; server %OTHER% max_fails=0 weight=2; }
     websocket_zone websocket:16m;
     websocket_drain %DRAIN%;
@@ -230,6 +242,7 @@ const HTTP: &str = "
         listen 127.0.0.1:%PORT%;
         listen 127.0.0.1:%TLSPORT% ssl;
         listen 127.0.0.1:%H2PORT% http2;
+        listen 127.0.0.1:%TLSH2PORT% ssl http2;
         ssl_certificate cert.pem;
         ssl_certificate_key key.pem;
         access_log logs/access.log all;

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use nginx_tests::http2::translator;
 use nginx_tests::wire::Wire;
 use nginx_tests::{Certificate, DEADLINE, Nginx};
 
@@ -15,6 +16,8 @@ pub struct World<'a> {
     pub nginx: &'a Nginx,
     pub certificate: &'a Certificate,
     pub accounts: Accounts,
+    /// Where a translator listens that carries handshakes over HTTP/2.
+    translated: u16,
     /// Odd while workers change: during a reload, or when one is killed.
     generation: AtomicUsize,
     /// Whether workers are killed.
@@ -34,6 +37,11 @@ impl<'a> World<'a> {
             nginx,
             certificate,
             accounts: Accounts::default(),
+            translated: translator::start(
+                nginx.port(),
+                nginx.port_of("TLSH2PORT"),
+                certificate.clone(),
+            ),
             generation: AtomicUsize::new(0),
             deadly: AtomicBool::new(false),
             over: AtomicBool::new(false),
@@ -124,13 +132,20 @@ pub struct Visit<'a> {
 }
 
 impl<'a> Visit<'a> {
-    /// Connects, by TLS or not.
-    pub fn begin(world: &'a World<'a>, random: &mut Random) -> io::Result<Self> {
+    /// Connects, by TLS or not, or if it may be so that a handshake goes over HTTP/2.
+    pub fn begin(
+        world: &'a World<'a>,
+        random: &mut Random,
+        may_be_http2: bool,
+    ) -> io::Result<Self> {
         let since = world.generation.load(Ordering::SeqCst);
-        let wire = if random.one_in(3) {
-            Wire::connect_tls(world.nginx.port_of("TLSPORT"), world.certificate)?
-        } else {
-            Wire::connect(world.nginx.port())?
+        let wire = match random.below(4) {
+            0 => Wire::connect_tls(world.nginx.port_of("TLSPORT"), world.certificate)?,
+            1 if may_be_http2 => {
+                world.count("by way of HTTP/2");
+                Wire::connect(world.translated)?
+            }
+            _ => Wire::connect(world.nginx.port())?,
         };
         wire.set_write_timeout(Some(*DEADLINE));
         Ok(Self { world, wire, since })

@@ -2,21 +2,15 @@
 //! and as nginx answers it elsewhere (RFC 9113), and the worker goes on.
 
 use nginx_tests::http2::session::{CONTINUATION, PADDED, Session, WINDOW_UPDATE};
+use nginx_tests::http2::{DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS};
 use nginx_tests::{Frame, Nginx, ScriptedBackend};
 
 use crate::case::{PROXIES, connected};
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
 const PUSH_PROMISE: u8 = 5;
-const PING: u8 = 6;
 const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
 const WITH_PRIORITY: u8 = 0x20;
 
 const PROTOCOL_ERROR: u32 = 1;

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use nginx_tests::http2::frame;
 use nginx_tests::http2::session::{CONTINUATION, Session};
+use nginx_tests::http2::{DATA, END_HEADERS, HEADERS, frame};
 use nginx_tests::{Certificate, Frame, ScriptedBackend, patient};
 
 use crate::case::{PROXIES, connected, http, late, server};
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const END_HEADERS: u8 = 4;
 const FLOW_CONTROL_ERROR: u32 = 3;
 
 #[test]

@@ -3,18 +3,12 @@
 use std::net::TcpStream;
 
 use nginx_tests::http2::session::{CONTINUATION, PADDED, Session, WINDOW_UPDATE};
-use nginx_tests::http2::{PREFACE, frame};
+use nginx_tests::http2::{DATA, END_HEADERS, HEADERS, PING, PREFACE, RST_STREAM, SETTINGS, frame};
 use nginx_tests::wire::{Socket, Wire};
 use nginx_tests::{Certificate, Frame, Nginx, ScriptedBackend, client, wait_until};
 
 use crate::case::{PROXIES, http};
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const END_HEADERS: u8 = 4;
 const PRIORITY: u8 = 0x20;
 
 /// An nginx that speaks it with TLS and without, and HTTP/1.1 beside that.
