@@ -72,7 +72,9 @@ unsafe fn all() -> Option<Functions> {
             get_indexed_header: symbol(c"ngx_http_v2_get_indexed_header")?,
             add_header: symbol(c"ngx_http_v2_add_header")?,
             table_size: symbol(c"ngx_http_v2_table_size")?,
-            huff_decode: symbol(c"ngx_http_huff_decode")?,
+            // Its name before 1.22.
+            huff_decode: symbol(c"ngx_http_huff_decode")
+                .or_else(|| symbol(c"ngx_http_v2_huff_decode"))?,
             ssl_recv: symbol(c"ngx_ssl_recv"),
         })
     }

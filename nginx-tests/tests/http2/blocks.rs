@@ -3,7 +3,7 @@
 use nginx_tests::http2::session::{CONTINUATION, PADDED};
 use nginx_tests::{Frame, ScriptedBackend};
 
-use crate::case::{PROXIES, connected};
+use crate::case::{PROXIES, connected, with_long_fields};
 
 const HEADERS: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -70,10 +70,8 @@ fn a_block_may_be_padded_and_continued() {
 #[test]
 fn a_long_connect_is_one() {
     let backend = ScriptedBackend::standard();
-    let (_nginx, mut session) = connected(
-        &backend,
-        "large_client_header_buffers 4 16k; location / { proxy_pass http://%BACKEND%; }",
-    );
+    let text = format!("{} {PROXIES}", with_long_fields());
+    let (_nginx, mut session) = connected(&backend, &text);
     let value = "v".repeat(14_000);
     let stream = session.open_with(
         "/chat",

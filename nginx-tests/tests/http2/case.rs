@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use nginx_tests::environment::nginx_version;
 use nginx_tests::http2::session::Session;
 use nginx_tests::nginx::Setup;
 use nginx_tests::{Certificate, Nginx, ScriptedBackend};
@@ -34,6 +35,23 @@ pub fn http(certificate: &Certificate, backend: &ScriptedBackend, text: impl Dis
 
 /// A location that proxies.
 pub const PROXIES: &str = "location / { proxy_pass http://%BACKEND%; }";
+
+/// How many requests a connection may have, which HTTP/2 had a directive of its own for.
+pub fn at_most_requests(count: usize) -> String {
+    let name = match nginx_version() {
+        (1, ..19, _) | (1, 19, ..7) => "http2_max_requests",
+        _ => "keepalive_requests",
+    };
+    format!("{name} {count};")
+}
+
+/// That fields of a request may be long, likewise.
+pub fn with_long_fields() -> &'static str {
+    match nginx_version() {
+        (1, ..19, _) | (1, 19, ..7) => "http2_max_field_size 16k; http2_max_header_size 64k;",
+        _ => "large_client_header_buffers 4 16k;",
+    }
+}
 
 /// A backend, an nginx in front of it, and a client's connection that can have WebSockets.
 pub fn connected(backend: &ScriptedBackend, text: &str) -> (Nginx, Session) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nginx_tests::http2::session::Session;
 use nginx_tests::{Certificate, Frame, ScriptedBackend, patient, wait_until};
 
-use crate::case::{PROXIES, connected, server};
+use crate::case::{PROXIES, at_most_requests, connected, server};
 
 #[test]
 fn a_close_ends_the_stream_cleanly() {
@@ -139,7 +139,7 @@ fn a_connection_that_dies_ends_all_of_its_tunnels() {
 #[test]
 fn behind_its_last_request_a_connection_lasts_as_long_as_its_tunnels() {
     let backend = ScriptedBackend::standard();
-    let text = format!("keepalive_requests 2; {PROXIES}");
+    let text = format!("{} {PROXIES}", at_most_requests(2));
     let (nginx, mut session) = connected(&backend, &text);
     let (one, other) = (session.establish("/one"), session.establish("/other"));
     session.wait(|session| session.goes_away);

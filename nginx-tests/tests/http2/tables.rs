@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use nginx_tests::http2::session::{CONTINUATION, Session};
 use nginx_tests::{Certificate, Frame, ScriptedBackend};
 
-use crate::case::{PROXIES, http};
+use crate::case::{PROXIES, at_most_requests, http};
 
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -128,9 +128,10 @@ fn it_is_the_clients_behind_blocks_of_every_kind() {
         let certificate = Certificate::localhost();
         let backend = ScriptedBackend::standard();
         let text = format!(
-            "keepalive_requests 100000;
+            "{}
             location /refused {{ return 403; }}
-            {PROXIES}"
+            {PROXIES}",
+            at_most_requests(100_000)
         );
         let nginx = http(
             &certificate,
