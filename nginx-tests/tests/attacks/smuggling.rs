@@ -92,26 +92,29 @@ fn names_that_only_some_take_for_the_key_s_reach_nobody() {
     let mut client = Client::connect(nginx.port());
     client.accepted(&Handshake::new("/").add("Sec_WebSocket_Key", "b3RoZXIga2V5IGhlcmUuLg=="));
     assert!(!backend.request(0).head.text().contains("Sec_WebSocket_Key"));
-    for name in [
+    let names = [
         "Sec-WebSocket-Key ",
         " Sec-WebSocket-Key",
         "Sec-WebSocket-Key\t",
-    ] {
+    ];
+    // Before 1.21.1 nginx drops them, and what is left has no key.
+    let drops = nginx_version() < (1, 21, 1);
+    for (number, name) in names.into_iter().enumerate() {
         let request = Handshake::new("/")
             .without("Sec-WebSocket-Key")
             .add(name, SAMPLE_KEY);
         let status = Client::connect(nginx.port()).ask(&request).status();
-        if nginx_version() < (1, 21, 1) && name.ends_with(' ') {
-            // nginx takes it for the key, and passes it on as one.
-            assert_eq!(status, 101);
-            let passed = backend.request(1).head.text();
-            assert!(passed.contains("\r\nSec-WebSocket-Key: "), "{passed}");
-            continue;
+        if drops {
+            let passed = backend.request(1 + number).head.text();
+            assert!(!passed.contains("Sec-WebSocket-Key"), "{passed}");
+        } else {
+            assert_eq!(status, 400, "{name:?}");
         }
-        assert_eq!(status, 400, "{name:?}");
     }
-    let more = usize::from(nginx_version() < (1, 21, 1));
-    assert_eq!(backend.connections(), 1 + more);
+    assert_eq!(
+        backend.connections(),
+        1 + if drops { names.len() } else { 0 }
+    );
 }
 
 #[test]

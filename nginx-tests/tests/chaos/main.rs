@@ -24,6 +24,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use nginx_tests::environment::nginx_version;
 use nginx_tests::nginx::Setup;
 use nginx_tests::wait::wait_within;
 use nginx_tests::{Certificate, DEADLINE, wait_until};
@@ -44,6 +45,11 @@ fn nothing_breaks_and_nothing_is_left() {
     // nginx's own loop has OpenSSL say goodbye behind what a socket did not take, and calls it critical that it can't.
     let setup = reloads::allow_their_faults(places::nginx(&backends, &certificate))
         .allow_log("SSL_shutdown() failed (SSL: error:0A00007F:SSL routines::bad write retry)");
+    // An old nginx knows no OpenSSL 3, to which a peer's end without a goodbye is an error.
+    let setup = match nginx_version() {
+        (1, ..21, _) => setup.allow_log("SSL routines::unexpected eof while reading"),
+        _ => setup,
+    };
     let allow = |setup: Setup, said: &&str| setup.allow_log(said);
     let nginx = kills::SAID.iter().fold(setup, allow).start();
     let world = World::new(&nginx, &certificate);

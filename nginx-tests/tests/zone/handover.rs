@@ -35,7 +35,8 @@ fn counters_and_tunnels_are_what_they_would_be_without() {
         let now = known(zone);
         for (was, is) in before.iter().zip(&now) {
             assert_eq!((was.0, &*was.2), (is.0, &*is.2));
-            assert!(was.1.abs_diff(is.1) <= 2, "{was:?} {is:?}");
+            // The kernel's clock for it advances by some milliseconds at a time.
+            assert!(was.1.abs_diff(is.1) <= 10, "{was:?} {is:?}");
         }
         wait_until("the last message to be counted", || {
             zone.totals().from_client().messages == 20 * (round + 1)
