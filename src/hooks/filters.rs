@@ -97,10 +97,10 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
         };
         match http2::answer(request, || is_beginning(request)) {
             Answer::Plain => send(),
-            Answer::Opens => match send() {
-                ERROR => ERROR,
-                _ if !http2::flush(request) => ERROR,
-                rc => rc,
+            // What nginx has queued before an error goes out too: it keeps the stream until then.
+            Answer::Opens => match (send(), http2::flush(request)) {
+                (rc, true) => rc,
+                (_, false) => ERROR,
             },
             Answer::Wrong => {
                 if request::of(request).is_none() {

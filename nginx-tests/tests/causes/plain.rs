@@ -46,7 +46,8 @@ fn plain_requests_of_every_kind_and_end() {
         websocket_cause_header on;
         websocket_allow_origin https://example.com;
         websocket_log_level error;
-        location / { proxy_pass http://%BACKEND%; proxy_read_timeout 200ms; }
+        location / { proxy_pass http://%BACKEND%; }
+        location /hangs { proxy_pass http://%BACKEND%; proxy_read_timeout 200ms; }
         location /refused { proxy_pass http://127.0.0.1:%CLOSED_PORT%; }
         location /tls { proxy_pass https://%BACKEND%; proxy_connect_timeout 200ms; }
         location /several { proxy_pass http://several; }
