@@ -2,6 +2,7 @@
 //!
 //! A little longer than others are: its parts have no use without each other.
 
+use std::any::Any;
 use std::io;
 use std::net::TcpListener;
 use std::ops::{Deref, DerefMut};
@@ -146,6 +147,7 @@ impl Drop for ScriptedBackend {
         self.shared.permitted.notify_all();
         self.listener.close();
         let mut lost = self.acceptor.take().and_then(|thread| thread.join().err());
+        lost = lost.or(self.shared.lost.lock().unwrap().take());
         for closer in self.shared.closers.lock().unwrap().drain(..) {
             closer.close();
         }
@@ -378,6 +380,8 @@ struct Shared {
     requests: Mutex<Vec<Recorded>>,
     closers: Mutex<Vec<Closer>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// What one of them panicked with.
+    lost: Mutex<Option<Box<dyn Any + Send>>>,
     permits: Mutex<usize>,
     permitted: Condvar,
     stopping: AtomicBool,
@@ -386,6 +390,17 @@ struct Shared {
 impl Shared {
     fn stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Threads keep their stacks until somebody takes note of their end.
+    fn put_away_those_that_have_ended(&self) {
+        let mut threads = self.threads.lock().unwrap();
+        let all = std::mem::take(&mut *threads).into_iter();
+        let (ended, others): (Vec<_>, Vec<_>) = all.partition(JoinHandle::is_finished);
+        *threads = others;
+        for payload in ended.into_iter().filter_map(|thread| thread.join().err()) {
+            *self.lost.lock().unwrap() = Some(payload);
+        }
     }
 }
 
@@ -418,6 +433,7 @@ fn accept_all(listener: &Listener, listen: &Listen, shared: &Arc<Shared>, script
                 shared: shared_,
             });
         };
+        shared.put_away_those_that_have_ended();
         shared.threads.lock().unwrap().push(thread::spawn(serve));
     }
 }
