@@ -147,11 +147,14 @@ unsafe extern "C" fn first_bytes(event: *mut ngx_event_t) {
         if is_closed(c) {
             return;
         }
-        if (*c).ssl.is_null() {
-            // They have not all come.
-            (*event).handler = Some(first_bytes);
-        } else {
+        if !(*c).ssl.is_null() {
             look(c);
+        } else if (*event)
+            .handler
+            .is_some_and(|handler| ptr::fn_addr_eq(handler, original))
+        {
+            // They have not all come. Otherwise it is a request without TLS, which nginx answers 400.
+            (*event).handler = Some(first_bytes);
         }
     }
 }

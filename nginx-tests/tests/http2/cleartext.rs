@@ -7,7 +7,7 @@ use nginx_tests::http2::session::Session;
 use nginx_tests::wire::{Socket, Wire};
 use nginx_tests::{Certificate, Client, Frame, Nginx, ScriptedBackend, client};
 
-use crate::case::{PROXIES, http};
+use crate::case::{PROXIES, http, server};
 
 /// An nginx that listens so, without TLS.
 fn listening(backend: &ScriptedBackend, parameters: &str) -> Nginx {
@@ -115,4 +115,27 @@ fn only_the_addresses_of_a_server_that_has_it_tell_of_it() {
             assert_eq!(session.connects, Some(connects), "{address} {all}");
         }
     }
+}
+
+/// Who speaks HTTP to a port with TLS is told so, and what it sends behind that is not taken for a handshake.
+#[test]
+fn a_request_without_tls_to_a_port_with_tls_comes_to_its_end() {
+    let backend = ScriptedBackend::standard();
+    let nginx = server(&Certificate::localhost(), &backend, PROXIES).start();
+    let workers = nginx.worker_pids();
+    let behind: [&[u8]; 3] = [b"", b"more", &[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]];
+    for more in behind {
+        let mut wire = Wire::connect(nginx.port()).expect("nginx accepts");
+        wire.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\nnginx reads on behind this")
+            .expect("nginx reads");
+        let head = wire.read_head().expect("an answer");
+        assert_eq!(head.status(), 400, "{}", head.text());
+        wire.read_body(&head).expect("a page");
+        wire.send(more).expect("nginx reads");
+        wire.finish().expect("nginx is there");
+        wire.read_to_close().expect("nginx closes");
+    }
+    assert_eq!(nginx.wait_for_access("outcome.log", behind.len()).len(), 3);
+    assert_eq!(nginx.worker_pids(), workers);
+    nginx.stop();
 }
