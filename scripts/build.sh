@@ -56,6 +56,7 @@ build() {
     cargo build --release --manifest-path "$ROOT/Cargo.toml" -p ngx-http-websocket-module "${flags[@]}" >&2
     # Renamed into place, never written over: an nginx that has the old file
     # mapped would crash.
+    mkdir -p "$VERSION_DIR"
     cp "$CARGO_TARGET_DIR/release/lib$MODULE_FILE" "$VERSION_DIR/$MODULE_FILE.new"
     mv "$VERSION_DIR/$MODULE_FILE.new" "$VERSION_DIR/$MODULE_FILE"
 }

@@ -131,6 +131,7 @@ pub unsafe fn send(h2c: *mut ngx_http_v2_connection_t) -> bool {
         let is_sent =
             functions::get().is_some_and(|functions| (functions.send_output_queue)(h2c) != -1);
         free_tls(h2c);
+        end_if_broken(h2c);
         is_sent
     }
 }
@@ -145,6 +146,21 @@ pub unsafe fn free_tls(h2c: *mut ngx_http_v2_connection_t) {
     unsafe {
         if (*h2c).blocked() == 0 && (*h2c).last_out.is_null() {
             tls::free((*h2c).connection);
+        }
+    }
+}
+
+/// Has nginx see that a connection is broken. It would when it sends what is queued, but that may go with its stream.
+///
+/// # Safety
+/// The connection must be open.
+pub unsafe fn end_if_broken(h2c: *mut ngx_http_v2_connection_t) {
+    // SAFETY: the caller vouches for the connection, which has its events.
+    unsafe {
+        let c = (*h2c).connection;
+        if (*c).error() != 0 {
+            (*(*c).read).set_ready(1);
+            ngx_post_event((*c).read, &raw mut ngx_posted_events);
         }
     }
 }

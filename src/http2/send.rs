@@ -4,7 +4,7 @@ use core::{mem, ptr, slice};
 
 use nginx_sys::{
     NGX_AGAIN, NGX_ERROR, ngx_buf_t, ngx_chain_t, ngx_connection_t, ngx_http_v2_connection_t,
-    ngx_http_v2_stream_t, ngx_post_event, ngx_posted_events, u_char,
+    ngx_http_v2_stream_t, u_char,
 };
 
 use super::bytes::WHOLE;
@@ -87,7 +87,7 @@ fn send_piece(this: &mut Stream, bytes: &[u8]) -> Result<usize, Broken> {
             return Err(Broken);
         }
         if left == CHAIN_ERROR {
-            end_if_broken((*stream).connection);
+            frames::end_if_broken((*stream).connection);
             return Err(Broken);
         }
         if !left.is_null() {
@@ -172,22 +172,7 @@ unsafe fn abandon(h2c: *mut ngx_http_v2_connection_t) {
     unsafe {
         (*h2c).last_out = ptr::null_mut();
         (*(*h2c).connection).set_error(1);
-        end_if_broken(h2c);
-    }
-}
-
-/// Has nginx see that a connection is broken. It would when it sends what is queued, but that may go with its stream.
-///
-/// # Safety
-/// The connection must be open.
-unsafe fn end_if_broken(h2c: *mut ngx_http_v2_connection_t) {
-    // SAFETY: the caller vouches for the connection, which has its events.
-    unsafe {
-        let c = (*h2c).connection;
-        if (*c).error() != 0 {
-            (*(*c).read).set_ready(1);
-            ngx_post_event((*c).read, &raw mut ngx_posted_events);
-        }
+        frames::end_if_broken(h2c);
     }
 }
 
