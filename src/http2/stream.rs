@@ -287,7 +287,10 @@ unsafe extern "C" fn leave(this: *mut c_void) {
         }
         (*this).come.clear();
         (*this).unsent.clear();
-        frames::send_soon((*(*(*this).r).stream).connection);
+        let h2c = (*(*(*this).r).stream).connection;
+        frames::send_soon(h2c);
+        // nginx may have found that as it sent the stream's end, of which nothing is queued any more.
+        frames::end_if_broken(h2c);
     }
 }
 
