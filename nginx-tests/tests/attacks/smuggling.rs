@@ -105,6 +105,7 @@ fn names_that_only_some_take_for_the_key_s_reach_nobody() {
             .add(name, SAMPLE_KEY);
         let status = Client::connect(nginx.port()).ask(&request).status();
         if drops {
+            assert_eq!(status, 101, "{name:?}");
             let passed = backend.request(1 + number).head.text();
             assert!(!passed.contains("Sec-WebSocket-Key"), "{passed}");
         } else {

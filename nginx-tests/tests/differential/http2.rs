@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use nginx_tests::backend::Conn;
 use nginx_tests::environment::nginx_version;
 use nginx_tests::http::Head;
+use nginx_tests::http2::{DATA, END_HEADERS, END_STREAM, HEADERS, PING, SETTINGS};
 use nginx_tests::nginx::Setup;
 use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend, client};
 
@@ -207,15 +208,9 @@ fn http_1(conn: &mut Conn, mut head: Head) -> io::Result<()> {
 
 // Of HTTP/2 as much as nginx needs to be answered "plain".
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const LAST_KIND: u8 = 9;
-const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 struct Http2Frame {
     kind: u8,

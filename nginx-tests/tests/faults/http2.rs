@@ -4,18 +4,13 @@ use std::io;
 
 use nginx_tests::Frame;
 use nginx_tests::http2::session::{CONTINUATION, Session, WINDOW_UPDATE};
-use nginx_tests::http2::{PREFACE, frame};
+use nginx_tests::http2::{
+    DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, SETTINGS, frame, initial_window,
+};
 use nginx_tests::wire::Wire;
 
 use crate::stage::{MB, Stage};
 use crate::visits::Outcome;
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 /// Two tunnels and a request, of which one's block comes in pieces and its first message before its answer.
 pub fn tunnels(stage: &Stage) -> io::Result<Outcome> {
@@ -33,8 +28,7 @@ pub fn late(stage: &Stage) -> io::Result<Outcome> {
     if !is_told {
         return Ok(Outcome::Answered(0));
     }
-    let window = [&[0, 4][..], &[0x7f, 0, 0, 0]].concat();
-    session.try_send(&frame(SETTINGS, 0, 0, &window))?;
+    session.try_send(&frame(SETTINGS, 0, 0, &initial_window(0x7f00_0000)))?;
     session.try_send(&frame(WINDOW_UPDATE, 0, 0, &[0x7f, 0, 0, 0]))?;
     let stream = ask(&mut session, "/", 0)?;
     if let Some(other) = answer(&mut session, stream, 200)? {

@@ -1,18 +1,13 @@
 //! Tunnels that end as they begin, that begin many at once, and extended CONNECTs that seem to have content.
 
-use nginx_tests::http2::frame;
 use nginx_tests::http2::session::Session;
+use nginx_tests::http2::{
+    DATA, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SETTINGS, frame,
+};
 use nginx_tests::{Certificate, Frame, ScriptedBackend, wait_until};
 
 use crate::case::{PROXIES, connected, http, late};
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
 const CONNECT: [(&str, &str); 6] = [

@@ -1,12 +1,11 @@
 //! Header blocks in every form that a client may give them.
 
 use nginx_tests::http2::session::{CONTINUATION, PADDED};
+use nginx_tests::http2::{END_HEADERS, HEADERS};
 use nginx_tests::{Frame, ScriptedBackend};
 
 use crate::case::{PROXIES, connected, with_long_fields};
 
-const HEADERS: u8 = 1;
-const END_HEADERS: u8 = 4;
 const PRIORITY: u8 = 0x20;
 
 #[test]

@@ -38,19 +38,25 @@ pub const PROXIES: &str = "location / { proxy_pass http://%BACKEND%; }";
 
 /// How many requests a connection may have, which HTTP/2 had a directive of its own for.
 pub fn at_most_requests(count: usize) -> String {
-    let name = match nginx_version() {
-        (1, ..19, _) | (1, 19, ..7) => "http2_max_requests",
-        _ => "keepalive_requests",
+    let name = if has_directives_of_its_own() {
+        "http2_max_requests"
+    } else {
+        "keepalive_requests"
     };
     format!("{name} {count};")
 }
 
 /// That fields of a request may be long, likewise.
 pub fn with_long_fields() -> &'static str {
-    match nginx_version() {
-        (1, ..19, _) | (1, 19, ..7) => "http2_max_field_size 16k; http2_max_header_size 64k;",
-        _ => "large_client_header_buffers 4 16k;",
+    if has_directives_of_its_own() {
+        "http2_max_field_size 16k; http2_max_header_size 64k;"
+    } else {
+        "large_client_header_buffers 4 16k;"
     }
+}
+
+fn has_directives_of_its_own() -> bool {
+    nginx_version() < (1, 19, 7)
 }
 
 /// A backend, an nginx in front of it, and a client's connection that can have WebSockets.

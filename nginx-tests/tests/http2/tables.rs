@@ -4,14 +4,10 @@
 use std::collections::VecDeque;
 
 use nginx_tests::http2::session::{CONTINUATION, Session};
+use nginx_tests::http2::{END_HEADERS, END_STREAM, HEADERS, RST_STREAM};
 use nginx_tests::{Certificate, Frame, ScriptedBackend};
 
 use crate::case::{PROXIES, at_most_requests, http};
-
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 /// A client's half of a table, with evictions and sizes.
 struct Encoder {

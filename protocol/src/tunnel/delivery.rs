@@ -23,8 +23,8 @@ pub struct Queue {
 
 impl Queue {
     /// What the peer has acknowledged, or less: it grows only when the peer takes some. It wraps.
-    fn acknowledged(self) -> u32 {
-        self.accepted.wrapping_sub(self.held) as u32
+    fn acknowledged(self) -> usize {
+        self.accepted.wrapping_sub(self.held)
     }
 }
 
@@ -43,9 +43,8 @@ impl Share {
         if waits || own != self.own {
             (self.own, self.end) = (own, connection.accepted);
         }
-        let acknowledged = connection.accepted.wrapping_sub(connection.held);
-        let held = self.end.wrapping_sub(acknowledged);
-        let held = if (held as isize) < 0 { 0 } else { held };
+        let held = self.end.wrapping_sub(connection.acknowledged()) as isize;
+        let held = held.max(0) as usize;
         Queue {
             accepted: self.end,
             held,
@@ -153,7 +152,7 @@ impl Direction {
     /// The receiver's socket is looked at.
     pub fn look(&mut self, queue: Option<Queue>, now: Time) -> Look {
         let known = self.acknowledged;
-        let acknowledged = queue.map_or(known, Queue::acknowledged);
+        let acknowledged = queue.map_or(known, |queue| queue.acknowledged() as u32);
         let more = acknowledged.wrapping_sub(known) as i32;
         let look = Look {
             now,
