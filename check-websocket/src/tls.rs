@@ -4,7 +4,7 @@
 //! The caller decides whether to go on; by default it doesn't, and nothing was sent by then.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use rustls::client::ClientConfig;
@@ -18,6 +18,14 @@ use rustls::{
 
 use crate::look::{Certificate, Look};
 use crate::stream::{Line, Stream};
+
+/// The roots this host trusts, of which there are many: read once. Without any no chain can be trusted, which is
+/// then what the check says.
+static ROOTS: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    Arc::new(roots)
+});
 
 /// What makes TLS connections, with the roots this host trusts.
 pub struct Tls {
@@ -35,12 +43,10 @@ pub struct Shown {
 
 impl Tls {
     pub fn new() -> Self {
-        let mut roots = RootCertStore::empty();
-        // Without any the chain can't be trusted, which is then what the check says.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         Self {
             provider: Arc::new(ring::default_provider()),
-            roots: Arc::new(roots),
+            // Now, so that reading them takes no part of a handshake's time.
+            roots: Arc::clone(&ROOTS),
         }
     }
 
