@@ -85,10 +85,11 @@ const GROUPS: [(&str, &str, Cause); 6] = [
     ),
     (
         "A 101 that is not WebSocket's",
-        "The upstream agreed to switch protocols, but browsers would refuse its answer. nginx \
-         does so first, so that the reason is in a log and not only in a browser. \
-         `websocket_verify log` lets such answers pass and only reports them, `off` does not \
-         check them.",
+        "The upstream agreed to switch protocols, but browsers would refuse its answer. By default \
+         nginx refuses it first where it is dangerous, `accept-mismatch` and `extension-not-offered`, \
+         and names the others in a line at `info`; with `websocket_handshake strict` it refuses them, \
+         too. `websocket_verify log` lets all but the last two pass and only reports them, `off` does \
+         not check for them. The last two depend on neither.",
         Cause::ResponseUpgrade,
     ),
     (
