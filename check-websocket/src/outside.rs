@@ -95,7 +95,7 @@ fn served(answer: impl Fn(&str) -> Vec<u8> + Sync) -> Vec<String> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("this host has a free port");
     let address = listener.local_addr().expect("it is bound");
     thread::scope(|scope| {
-        scope.spawn(|| {
+        let server = scope.spawn(|| {
             for stream in listener.incoming().flatten() {
                 if !serve(stream, &answer) {
                     return;
@@ -111,6 +111,8 @@ fn served(answer: impl Fn(&str) -> Vec<u8> + Sync) -> Vec<String> {
         ];
         let said = pages(&report::make(&options(&url, &limits)));
         let _ = TcpStream::connect(address).and_then(|mut end| end.write_all(END));
+        // A scope waits for what a thread does, not for its end: what it has is not to be taken for lost.
+        server.join().expect("it serves until it is told to end");
         said
     })
 }

@@ -47,7 +47,8 @@ pub fn accept(listener: &TcpListener) -> TcpStream {
     backend
 }
 
-fn read_head(socket: &mut TcpStream) -> Head {
+/// The head of what comes.
+pub fn read_head(socket: &mut TcpStream) -> Head {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
         let mut byte = [0];

@@ -3,9 +3,10 @@
 use core::ptr;
 
 use nginx_sys::{
-    NGX_DONE, NGX_OK, ngx_close_connection, ngx_cmp_sockaddr, ngx_destroy_pool,
+    NGX_DONE, NGX_OK, NGX_PEER_NEXT, ngx_close_connection, ngx_cmp_sockaddr, ngx_destroy_pool,
     ngx_http_upstream_resolved_t, ngx_http_upstream_server_t, ngx_http_upstream_srv_conf_t,
-    ngx_http_upstream_t, ngx_inet_get_port, ngx_int_t, ngx_peer_connection_t, sockaddr, socklen_t,
+    ngx_http_upstream_t, ngx_inet_get_port, ngx_int_t, ngx_peer_connection_t, ngx_uint_t, sockaddr,
+    socklen_t,
 };
 
 use super::arrival::Arrival;
@@ -61,7 +62,8 @@ pub unsafe fn choose(
             if ngx_cmp_sockaddr(address, length, server.0, server.1, 1) == OK {
                 return Choice::Counted;
             }
-            free(peer, way.data, 0);
+            // It was not asked, so that it says nothing of its health.
+            free(peer, way.data, NGX_PEER_NEXT as ngx_uint_t);
             (*peer).tries = (*peer).tries.max(1);
         }
         ((*peer).sockaddr, (*peer).socklen, (*peer).name) = server;

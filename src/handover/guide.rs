@@ -183,6 +183,8 @@ unsafe extern "C" fn get(peer: *mut ngx_peer_connection_t, data: *mut c_void) ->
                     (*peer).data = ptr::null_mut();
                     (*peer).get = Some(no_other);
                     (*peer).free = Some(no_more);
+                    // It would look for the balancer's data.
+                    (*peer).notify = None;
                 }
                 NGX_DONE as ngx_int_t
             }

@@ -1,7 +1,7 @@
 //! The heads of a handshake as they came over the wire, put together from what nginx has parsed of them: it keeps
 //! all of it as long as the request lives.
 
-use nginx_sys::{ngx_connection_t, ngx_log_t};
+use nginx_sys::ngx_log_t;
 
 use super::memory::Memory;
 use crate::nginx::headers::{Headers, value};
@@ -23,13 +23,17 @@ pub fn answer(u: Upstream<'_>, log: *mut ngx_log_t) -> Option<Memory> {
 
 /// What the proxy in front has told of a client's connection, as version 1 of the PROXY protocol has it; nothing
 /// where there was none. `None`: it can't be put so.
-///
-/// # Safety
-/// The connection must be open.
-pub unsafe fn proxy(connection: *const ngx_connection_t, log: *mut ngx_log_t) -> Option<Memory> {
-    // SAFETY: the caller vouches for the connection; NULL, or what nginx keeps as long as it.
-    let Some(told) = (unsafe { (*connection).proxy_protocol.as_ref() }) else {
-        return Memory::new(0, log);
+pub fn proxy(r: Request<'_>, log: *mut ngx_log_t) -> Option<Memory> {
+    // SAFETY: a request has a connection, which is open; NULL, or what nginx keeps as long as it.
+    let told = unsafe { (*(*r.as_ptr()).connection).proxy_protocol.as_ref() };
+    let Some(told) = told else {
+        // It may have said no more than that it knows nothing.
+        let unknown: &[u8] = if r.is_behind_proxy_protocol() {
+            b"PROXY UNKNOWN\r\n"
+        } else {
+            b""
+        };
+        return put([unknown].into_iter(), log);
     };
     // SAFETY: as above.
     let (from, to) = unsafe { (string::bytes(&told.src_addr), string::bytes(&told.dst_addr)) };

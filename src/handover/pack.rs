@@ -25,8 +25,7 @@ pub unsafe fn pack(tunnel: &Tunnel, r: Request<'_>, u: Upstream<'_>) -> Option<M
     let mut state = [0; LONGEST_STATE];
     let length = tunnel.save(&mut state)?;
     let attempt = request::of(r)?;
-    // SAFETY: the caller vouches for the request, so its client's connection is open.
-    let proxy = unsafe { heads::proxy((*r.as_ptr()).connection, log) }?;
+    let proxy = heads::proxy(r, log)?;
     let (head, answer) = (heads::request(r, log)?, heads::answer(u, log)?);
     let message = Message {
         account: account(r, u, attempt),

@@ -62,14 +62,14 @@ unsafe extern "C" fn told(event: *mut ngx_event_t) {
         }
         (*event).set_ready(0);
         (*event).set_timedout(0);
-        if channel::has_newer() || !has_connections() || !has_descriptors() {
-            // What is there is for others, as long as there are such.
-            if !channel::is_empty() && (*event).timer_set() == 0 {
-                ngx_add_timer(event, PAUSE);
-            }
-            return;
-        }
         for _ in 0..AT_ONCE {
+            if channel::has_newer() || !has_connections() || !has_descriptors() {
+                // What is there is for others, as long as there are such.
+                if !channel::is_empty() && (*event).timer_set() == 0 {
+                    ngx_add_timer(event, PAUSE);
+                }
+                return;
+            }
             if !take_one((*event).log) {
                 return;
             }

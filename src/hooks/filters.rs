@@ -3,6 +3,7 @@
 
 use core::ffi::c_void;
 use core::mem;
+use core::ops::Range;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
@@ -127,7 +128,7 @@ unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_cha
     // SAFETY: nginx gives a request that is alive, and a chain for it.
     unsafe {
         let request = Request::new(r);
-        let mut head = ptr::null_mut();
+        let mut head = ptr::null_mut()..ptr::null_mut();
         if let Some(attempt) = request::in_place(request) {
             if attempt.remark.is_expected() {
                 remark::pass(request, attempt, chain);
@@ -290,12 +291,13 @@ const UPGRADE_REQUIRED: ngx_uint_t = 426;
 /// The client has been told, if `rc` says so: the bytes are ours from here, or nginx's loop's.
 ///
 /// What `limit_rate` has held back of the 101 goes out now. It is for responses, and of a tunnel's end
-/// nothing would be sent later. `head` is what it lies in.
+/// nothing would be sent later. `head` is what it lies in. Over HTTP/2 the answer may wait behind the frames of
+/// other streams: what follows on its own stream can't overtake it.
 fn begin_tunnel(
     r: Request<'_>,
     attempt: &Attempt,
     joined: Joined,
-    head: *mut u8,
+    head: Range<*mut u8>,
     rc: ngx_int_t,
 ) -> ngx_int_t {
     let Some(u) = joined.upstream(r) else {
@@ -306,13 +308,14 @@ fn begin_tunnel(
     let rc = if rc == AGAIN {
         // SAFETY: nginx itself calls the filters so to have them go on.
         match unsafe { next_body_filter(r.as_ptr(), ptr::null_mut()) } {
-            AGAIN => refuse_to_wait(r),
+            AGAIN if !r.is_stream() => refuse_to_wait(r),
             rc => rc,
         }
     } else {
         rc
     };
     seam::spend(r, u, head, rc == OK);
+    let rc = if rc == AGAIN { OK } else { rc };
     if rc == ERROR {
         // nginx closes both connections: there is no tunnel.
         return rc;

@@ -6,6 +6,7 @@
 //! while nginx makes the request to the upstream: that is when `r->upstream` is complete, in every
 //! form of `proxy_pass`.
 
+use core::ops::Range;
 use core::{ptr, slice};
 
 use nginx_sys::{
@@ -122,7 +123,7 @@ fn spare(r: Request<'_>) {
 
 /// The tunnel is about to begin: nothing lies apart from here on. What has gone out is freed: the request,
 /// and the `head` of the 101 if it `is_sent`.
-pub fn spend(r: Request<'_>, u: Upstream<'_>, head: *mut u8, is_sent: bool) {
+pub fn spend(r: Request<'_>, u: Upstream<'_>, head: Range<*mut u8>, is_sent: bool) {
     // SAFETY: the request is alive, so its pool is.
     unsafe { pool::put_together(r.pool()) };
     u.forget_request_head(r.has_body(), r.pool());

@@ -1,6 +1,7 @@
 //! A connection of HTTP/2, between its socket and nginx: what nginx reads of it goes through here.
 
 use core::ffi::c_void;
+use core::ptr::NonNull;
 use core::{ptr, slice};
 
 use nginx_sys::{
@@ -34,7 +35,8 @@ pub struct Connection {
     announced: Option<(u32, bool)>,
     /// Those that are tunnels, or are to be.
     pub streams: *mut Stream,
-    pub frames: Frames,
+    /// They lie apart, as streams queue some while the connection is read.
+    pub frames: NonNull<Frames>,
 }
 
 const AGAIN: isize = NGX_AGAIN as isize;
@@ -78,7 +80,9 @@ impl Connection {
         // SAFETY: the caller vouches for the connection.
         unsafe {
             let cleanup = ngx_pool_cleanup_add((*c).pool, size_of::<Self>());
-            let Some(cleanup) = cleanup.as_mut() else {
+            let (Some(cleanup), Some(frames)) =
+                (cleanup.as_mut(), pool::place((*c).pool, Frames::new()))
+            else {
                 return false;
             };
             let this = cleanup.data.cast::<Self>();
@@ -95,7 +99,7 @@ impl Connection {
                 reply: Bytes::new(),
                 announced: None,
                 streams: ptr::null_mut(),
-                frames: Frames::new(),
+                frames,
             });
             if Self::queue(this, &settings()).is_none() {
                 return false;
@@ -114,7 +118,7 @@ impl Connection {
         // SAFETY: the caller vouches for the connection, in whose memory this is.
         unsafe {
             let c = (*this).c;
-            Frames::queue(&raw mut (*this).frames, (*c).data.cast(), (*c).pool, frame)
+            Frames::queue((*this).frames.as_ptr(), (*c).data.cast(), (*c).pool, frame)
         }
     }
 
@@ -193,7 +197,9 @@ impl Connection {
             let bytes = room.get(at..come).unwrap_or_default();
             let mut cutter = self.cutter;
             let mut cut = cutter.next(bytes, |stream| self.takes_data(stream));
-            if self.patience.is_over && cut == Cut::More {
+            let is_full = !bytes.is_empty() && bytes.len() == room.len();
+            if cut == Cut::More && (self.patience.is_over || is_full) {
+                // A block that is late, or that there will never be room for, is nginx's without a look.
                 self.patience.is_over = false;
                 cut = cutter.give_up(bytes);
             }
@@ -220,8 +226,8 @@ impl Connection {
                     continue;
                 }
                 Cut::More => {
-                    if !bytes.is_empty() && bytes.len() == room.len() {
-                        // There will never be room for more of it, nor for a tunnel.
+                    if is_full {
+                        // There is no room for the head of a frame: nginx is about to close the connection.
                         self.cutter.stop();
                         continue;
                     }
@@ -328,11 +334,11 @@ impl Connection {
                 }
             }
         }
-        match self.stream(data.stream) {
+        if let Some(stream) = self.stream(data.stream) {
             // SAFETY: a stream of the list is alive.
-            Some(stream) if !unsafe { Stream::come(stream, data) } => Taken::Broken,
-            _ => Taken::All,
+            unsafe { Stream::come(stream, data) };
         }
+        Taken::All
     }
 }
 

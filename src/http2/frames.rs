@@ -26,6 +26,7 @@ struct Frame {
 }
 
 /// Frames that are free. They live as long as the connection.
+#[derive(Clone, Copy)]
 pub struct Frames(*mut Frame);
 
 impl Frames {

@@ -10,7 +10,6 @@ use nginx_sys::{
 };
 
 use super::functions::Functions;
-use crate::nginx::pool;
 
 /// The functions by which nginx goes on at the start of a connection, and between two frames.
 static START: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
@@ -48,34 +47,36 @@ pub unsafe fn learn(
     address: *mut ngx_http_addr_conf_t,
 ) {
     // SAFETY: the caller vouches for the cycle. All zeros is a connection as nginx makes them, with its events. nginx keeps
-    // nothing of these: there are timers, it waits for both, and can't write.
+    // nothing of these: there are timers, it waits for both, and can't write. Without memory it closes the connection,
+    // and destroys its pool.
     unsafe {
         let mut log = *(*cycle).log;
         let pool = ngx_create_pool(4096, &raw mut log);
         if pool.is_null() {
             return;
         }
-        if let Some(place) = pool::place(pool, mem::zeroed::<Nobody>()) {
-            let this = &mut *place.as_ptr();
-            this.http.addr_conf = address;
-            this.http.conf_ctx = (*(*address).default_server).ctx;
-            this.c.data = (&raw mut this.http).cast();
-            this.c.read = &raw mut this.read;
-            this.c.write = &raw mut this.write;
-            this.c.log = &raw mut log;
-            this.c.pool = pool;
-            this.c.fd = -1;
-            this.c.recv = Some(recv);
-            for event in [&mut this.read, &mut this.write] {
-                event.data = (&raw mut this.c).cast();
-                event.log = &raw mut log;
-                event.set_active(1);
-                event.set_timer_set(1);
-            }
-            this.read.set_ready(1);
-            (functions.init)(&raw mut this.read);
+        let mut nobody = mem::zeroed::<Nobody>();
+        let this = &raw mut nobody;
+        (*this).http.addr_conf = address;
+        (*this).http.conf_ctx = (*(*address).default_server).ctx;
+        (*this).c.data = (&raw mut (*this).http).cast();
+        (*this).c.read = &raw mut (*this).read;
+        (*this).c.write = &raw mut (*this).write;
+        (*this).c.log = &raw mut log;
+        (*this).c.pool = pool;
+        (*this).c.fd = -1;
+        (*this).c.recv = Some(recv);
+        for event in [&raw mut (*this).read, &raw mut (*this).write] {
+            (*event).data = (&raw mut (*this).c).cast();
+            (*event).log = &raw mut log;
+            (*event).set_active(1);
+            (*event).set_timer_set(1);
         }
-        ngx_destroy_pool(pool);
+        (*this).read.set_ready(1);
+        (functions.init)(&raw mut (*this).read);
+        if (*this).c.destroyed() == 0 {
+            ngx_destroy_pool(pool);
+        }
     }
 }
 

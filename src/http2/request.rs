@@ -35,11 +35,8 @@ pub unsafe extern "C" fn post_read(r: *mut ngx_http_request_t) -> ngx_int_t {
         let Some(is_last) = (*connection).claim(id) else {
             return PASS;
         };
-        let (list, frames) = (
-            &raw mut (*connection).streams,
-            &raw mut (*connection).frames,
-        );
-        let Some(stream) = Stream::join(r, is_last, list, frames) else {
+        let (list, frames) = (&raw mut (*connection).streams, (*connection).frames);
+        let Some(stream) = Stream::join(r, is_last, list, frames.as_ptr()) else {
             return NO_MEMORY;
         };
         let (upgrade, connection) = (
@@ -169,9 +166,12 @@ fn open(r: Request<'_>, stream: *mut Stream) {
         (*out).status = 200;
         (*out).status_line = string::EMPTY;
         (*out).content_length_n = -1;
-        // No filter is to take it for a text.
+        // No filter is to take it for a text, to compress it, or to find it in the client's cache, as none would with a 101.
         (*out).content_type = string::EMPTY;
         (*out).content_type_len = 0;
+        (*stream).encoding.value = string::constant(c"identity");
+        (*out).content_encoding = &raw mut (*stream).encoding;
+        (*r.as_ptr()).set_disable_not_modified(1);
         headers::leave_out(&raw mut (*out).headers, NOT_IN_HTTP2);
         Stream::open(
             stream,
@@ -189,5 +189,9 @@ pub fn flush(r: Request<'_>) -> bool {
         return true;
     };
     // SAFETY: the request is alive, and with it its stream and connection.
-    unsafe { Stream::give_credit(stream) && frames::send((*(*r.as_ptr()).stream).connection) }
+    unsafe {
+        // The end of a tunnel has no trailers.
+        (*r.as_ptr()).set_expect_trailers(0);
+        Stream::give_credit(stream) && frames::send((*(*r.as_ptr()).stream).connection)
+    }
 }

@@ -6,7 +6,7 @@ use core::{mem, slice};
 use nginx_sys::{
     NGX_AGAIN, NGX_ERROR, ngx_add_timer, ngx_buf_t, ngx_connection_t, ngx_event_handler_pt,
     ngx_event_t, ngx_exiting, ngx_http_request_t, ngx_msec_t, ngx_pool_cleanup_add, ngx_post_event,
-    ngx_posted_events, ngx_send_pt, u_char,
+    ngx_posted_events, ngx_send_pt, ngx_table_elt_t, u_char,
 };
 use websocket_protocol::http2::{Data, Error, ReceiveWindow, reset, window_update};
 use websocket_protocol::tunnel::CLOSE_TIMEOUT;
@@ -46,6 +46,8 @@ pub struct Stream {
     lingers: bool,
     /// Why it is not to be one.
     pub off: Option<Off>,
+    /// Its client has sent more than its window has room for.
+    is_overrun: bool,
     /// What nginx calls when there is something to read.
     event: ngx_event_handler_pt,
     /// What it calls when there is room.
@@ -54,6 +56,8 @@ pub struct Stream {
     pub out: ngx_buf_t,
     /// Where that lies, if nginx has not sent it at once.
     pub unsent: Bytes,
+    /// What filters take for the encoding of the answer that opens it.
+    pub encoding: ngx_table_elt_t,
 }
 
 impl Stream {
@@ -86,10 +90,12 @@ impl Stream {
                 is_open: false,
                 lingers: false,
                 off: None,
+                is_overrun: false,
                 event: None,
                 room: None,
                 out: mem::zeroed(),
                 unsent: Bytes::new(),
+                encoding: mem::zeroed(),
             });
             *list = this;
             cleanup.handler = Some(leave);
@@ -126,18 +132,18 @@ impl Stream {
         }
     }
 
-    /// Takes what has come. `false`: the connection is to end.
+    /// Takes what has come.
     ///
     /// # Safety
     /// The stream must be alive.
-    pub unsafe fn come(this: *mut Self, data: Data<'_>) -> bool {
+    pub unsafe fn come(this: *mut Self, data: Data<'_>) {
         // SAFETY: the caller vouches for the stream, whose request has a connection with its events.
         unsafe {
             let stream = &mut *this;
             let fc = (*stream.r).connection;
             let length = data.payload.len() as u32 + data.padding;
             if (*fc).error() != 0 {
-                return true;
+                return;
             }
             let fits = stream.window.received(length).is_ok()
                 && stream.come.append(data.payload, (*fc).log).is_ok();
@@ -145,13 +151,8 @@ impl Stream {
                 stream.window.passed_on(data.padding);
                 stream.is_last |= data.is_last;
             } else {
-                // What nginx does to a stream whose client does that.
-                if stream
-                    .queue(&reset(stream.id, Error::FlowControl))
-                    .is_none()
-                {
-                    return false;
-                }
+                // What nginx does to a stream whose client does that; it is told behind all that is queued for it.
+                stream.is_overrun = true;
                 (*(*stream.r).stream).set_rst_sent(1);
                 (*fc).set_error(1);
             }
@@ -165,7 +166,6 @@ impl Stream {
                 ngx_post_event(read, &raw mut ngx_posted_events);
             }
         }
-        true
     }
 
     /// The tunnel begins. Its client may send so much before it is read; `send` is how it is written. `lingers`: who has
@@ -288,6 +288,12 @@ unsafe extern "C" fn leave(this: *mut c_void) {
         (*this).come.clear();
         (*this).unsent.clear();
         let h2c = (*(*(*this).r).stream).connection;
+        if (*this).is_overrun {
+            let frame = reset((*this).id, Error::FlowControl);
+            if (*this).queue(&frame).is_none() {
+                (*(*h2c).connection).set_error(1);
+            }
+        }
         frames::send_soon(h2c);
         // nginx may have found that as it sent the stream's end, of which nothing is queued any more.
         frames::end_if_broken(h2c);
@@ -302,10 +308,16 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
         let fc = (*event).data.cast::<ngx_connection_t>();
         let r = (*fc).data.cast::<ngx_http_request_t>();
         if (*fc).error() != 0 {
-            (*(*fc).read).set_ready(1);
-            (*(*fc).read).set_pending_eof(1);
+            let read = (*fc).read;
+            (*read).set_ready(1);
+            (*read).set_pending_eof(1);
             // Where nginx ends the connection, this would mean that all has been read.
-            (*(*fc).read).set_eof(0);
+            (*read).set_eof(0);
+            // It says so once, by the event for what it had queued where there was some: who has nothing to write
+            // finds it by reading.
+            if (*event).write() != 0 {
+                ngx_post_event(read, &raw mut ngx_posted_events);
+            }
             (*fc).set_close(u32::from(is_cut_off(
                 &*(*(*(*r).stream).connection).connection,
             )));

@@ -3,6 +3,7 @@
 use core::ffi::{CStr, c_void};
 use core::fmt;
 use core::marker::PhantomData;
+use core::ops::Range;
 use core::ptr::{self, NonNull};
 
 use nginx_sys::{
@@ -266,23 +267,35 @@ impl<'r> Request<'r> {
     }
 
     /// Where the head of its response lies, as long as nginx holds that back to send it with what follows;
-    /// NULL where there is nothing, or more.
-    pub fn waiting_head(self) -> *mut u8 {
+    /// nowhere where there is nothing, or more.
+    pub fn waiting_head(self) -> Range<*mut u8> {
         // SAFETY: what is to be sent is a chain of buffers.
         unsafe {
             match self.fields().out.as_ref() {
-                Some(link) if link.next.is_null() => (*link.buf).start,
-                _ => ptr::null_mut(),
+                Some(link) if link.next.is_null() => (*link.buf).start..(*link.buf).end,
+                _ => ptr::null_mut()..ptr::null_mut(),
             }
         }
     }
 
-    /// Frees it, if all has been sent and its memory is its own.
-    pub fn forget_sent(self, head: *mut u8) {
-        if !head.is_null() && self.fields().out.is_null() {
+    /// Frees it, if all has been sent and its memory is its own, and if nothing of it is what variables tell
+    /// (`ngx_http_header_filter`: `$sent_http_content_type`, `$sent_http_location`).
+    pub fn forget_sent(self, head: Range<*mut u8>) {
+        let out = &self.fields().headers_out;
+        // SAFETY: NULL, or a header of the response.
+        let location = unsafe { out.location.as_ref() }.map(|header| header.value.data);
+        let is_told = head.contains(&out.content_type.data)
+            || location.is_some_and(|text| head.contains(&text));
+        if !head.start.is_null() && self.fields().out.is_null() && !is_told {
             // SAFETY: the request is alive; nginx looks for the address and takes any.
-            unsafe { ngx_pfree(self.pool(), head.cast()) };
+            unsafe { ngx_pfree(self.pool(), head.start.cast()) };
         }
+    }
+
+    /// Whether the PROXY protocol is spoken where its client is connected.
+    pub fn is_behind_proxy_protocol(self) -> bool {
+        // SAFETY: a request has what nginx keeps of its client's connection, and that its address.
+        unsafe { (*(*self.fields().http_connection).addr_conf).proxy_protocol() != 0 }
     }
 
     /// Whether it came without TLS to a port where nginx speaks it.

@@ -41,8 +41,11 @@ pub unsafe fn take_over(
             return None;
         }
         let (client, upstream) = ((*r).connection, (*u).peer.connection);
-        // A header that has not gone out yet would be overtaken.
-        if upstream.is_null() || (*upstream).read.is_null() || (*client).buffered() != 0 {
+        // A stream of HTTP/2 shares its connection with others.
+        let is_stream = Request::new(r).is_stream();
+        // A header that has not gone out yet would be overtaken, but for that of a stream.
+        let is_held_up = (*client).buffered() != 0 && !is_stream;
+        if upstream.is_null() || (*upstream).read.is_null() || is_held_up {
             return None;
         }
         place.write(Tunnel::new(r, conf, lasted, &*u));
@@ -72,8 +75,7 @@ pub unsafe fn take_over(
         make_empty(&mut (*u).buffer);
         make_empty(&mut (*u).from_client);
         ngx_pfree((*r).pool, start.cast());
-        // A stream of HTTP/2 shares its connection with others.
-        if !Request::new(r).is_stream() {
+        if !is_stream {
             tls::free(client);
         }
         tls::free(upstream);

@@ -116,6 +116,8 @@ impl<'m> Writer<'m> {
             owners.give_back(slot);
             return None;
         }
+        // It has no tunnel yet. For one that comes to it later, what was posted before is looked at by itself.
+        writer.news().for_each(|(id, _)| writer.matched(id, 0));
         Some(writer)
     }
 

@@ -1,5 +1,6 @@
 //! `websocket_log_open`: the line of the access log when a tunnel begins.
 
+mod head;
 mod lines;
 mod logs;
 

@@ -1,6 +1,11 @@
 //! What can't be handed over drains as it would without, in the same reload.
 
-use nginx_tests::{Certificate, Client, Nginx};
+use std::time::{Duration, Instant};
+
+use nginx_tests::client::get;
+use nginx_tests::http::Message;
+use nginx_tests::{Certificate, Client, Handshake, Nginx, wait_until};
+use serde_json::Value;
 
 use crate::case::{PROXIED, assert_closed, echo, gone, hand_over, head, http, join};
 
@@ -101,4 +106,48 @@ fn it_goes_on_where_tunnels_come_over_http_2_as_well() {
     client.echo("behind");
     assert_eq!(backend.connections(), 1);
     client.close_politely();
+}
+
+/// It has been looked at where it was, and is not judged by what has become of it since.
+#[test]
+fn an_action_of_long_ago_closes_no_tunnel_that_comes_later() {
+    let backend = echo();
+    let nginx = Nginx::http(format!(
+        "{} websocket_zone one:1m;
+        server {{
+            listen 127.0.0.1:%PORT%; access_log off;
+            location / {{ {PROXIED} }}
+            location /status/ {{ websocket_status json; websocket_control on; }}
+        }}",
+        head("on")
+    ))
+    .set("BACKEND", backend.address())
+    .start();
+    let mut tunnel = join(&nginx);
+    let since = Instant::now();
+    let lasts = |least| wait_until("it to last", || since.elapsed() > least);
+    lasts(Duration::from_millis(200));
+    assert_eq!(close(&nginx, "older=1500ms")["matched"], 0);
+    // It would be meant now.
+    lasts(Duration::from_millis(1600));
+    hand_over(&nginx);
+    // The new worker looks at this, and at whatever else it has not looked at.
+    let action = close(&nginx, "id=0")["action"].clone();
+    wait_until("it to look", || {
+        let target = format!("/status/close?action={action}");
+        json(&get(nginx.port(), &target))["done"] == true
+    });
+    tunnel.echo("still there");
+}
+
+fn close(nginx: &Nginx, query: &str) -> Value {
+    let request = Handshake::plain(&format!("/status/close?{query}"))
+        .method("POST")
+        .set("X-WebSocket-Control", "1")
+        .add("Connection", "close");
+    json(&Client::connect(nginx.port()).exchange(&request))
+}
+
+fn json(answer: &Message) -> Value {
+    serde_json::from_slice(&answer.body).expect("JSON")
 }

@@ -71,6 +71,15 @@ fn servers_that_are_not_chosen_now() {
     // One that answers nothing any more is left out for a while, and one that is a backup is never chosen.
     let block = "upstream both { server %OTHER% max_conns=1; server %BACKEND% backup; }";
     assert_carried(block, "proxy_pass http://both; websocket on;");
+    // A balancer that wants to know what the server answers hears nothing of one that it has not chosen.
+    if nginx_version() >= (1, 29, 6) {
+        let learns =
+            "sticky learn header create=$upstream_cookie_one lookup=$cookie_one zone=known:64k;";
+        let block = format!(
+            "upstream both {{ server %OTHER% max_conns=1; server %BACKEND% backup; {learns} }}"
+        );
+        assert_carried(&block, "proxy_pass http://both; websocket on;");
+    }
 }
 
 #[test]
@@ -176,14 +185,23 @@ fn unix_sockets_on_both_sides() {
 #[test]
 fn the_proxy_protocol_and_real_ip() {
     let backend = echo();
-    for (client, proxy, limit) in [
+    for (client, ports, proxy, limit) in [
+        // It knows nothing of its client.
+        (
+            "127.0.0.1",
+            "- -",
+            "PROXY UNKNOWN\r\n",
+            "allow 127.0.0.1; deny all;",
+        ),
         (
             "192.0.2.7",
+            "4711 443",
             "PROXY TCP4 192.0.2.7 192.0.2.1 4711 443\r\n",
             "allow 192.0.2.7; deny all;",
         ),
         (
             "2001:db8::7",
+            "4711 443",
             "PROXY TCP6 2001:db8::7 2001:db8::1 4711 443\r\n",
             "allow 2001:db8::7; deny all;",
         ),
@@ -207,7 +225,7 @@ fn the_proxy_protocol_and_real_ip() {
         tunnel.echo("three");
         tunnel.close_politely();
         let lines = nginx.wait_for_access("tunnel.log", 1);
-        assert_eq!(lines, [format!("{client} 4711 443 2")]);
+        assert_eq!(lines, [format!("{client} {ports} 2")]);
     }
 }
 

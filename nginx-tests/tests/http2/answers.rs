@@ -1,5 +1,6 @@
 //! What a CONNECT is answered where no tunnel comes of it: never with what a client takes for one.
 
+use nginx_tests::http2::session::END_STREAM;
 use nginx_tests::{Frame, ScriptedBackend};
 
 use crate::case::{PROXIES, connected};
@@ -149,4 +150,40 @@ fn what_the_upstream_sends_with_its_101_is_not_lost() {
     let stream = session.establish("/chat");
     assert_eq!(session.read(stream), Frame::text("hello"));
     session.echo(stream, Frame::text("again"));
+}
+
+/// It is a 101, as far as filters are concerned, and those let one pass.
+#[test]
+fn no_filter_takes_a_tunnel_for_a_body() {
+    let backend = ScriptedBackend::standard();
+    let (_nginx, mut session) = connected(
+        &backend,
+        "gzip on; gzip_types *; gzip_min_length 0; gzip_proxied any; gzip_vary on;
+        location / { proxy_pass http://%BACKEND%; }
+        location /chat { add_trailer x-end end always; proxy_pass http://%BACKEND%; }",
+    );
+    let fields = [
+        ("sec-websocket-version", "13"),
+        ("accept-encoding", "gzip"),
+        ("te", "trailers"),
+        ("if-match", "\"none\""),
+    ];
+    let stream = session.open_with("/chat", &fields);
+    assert_eq!(session.status(stream), 200);
+    session.echo(stream, Frame::text("hello"));
+    session.close(stream);
+    assert!(session.of(stream).bytes.is_empty());
+    assert_eq!(session.of(stream).status, Some(200));
+    let plain = session.request(
+        &[
+            (":method", "GET"),
+            (":scheme", "https"),
+            (":path", "/plain"),
+            (":authority", "localhost"),
+            ("accept-encoding", "gzip"),
+        ],
+        END_STREAM,
+    );
+    // It would have been compressed.
+    assert!(session.body(plain).starts_with(&[0x1f, 0x8b]));
 }

@@ -3,11 +3,11 @@
 use std::net::TcpStream;
 
 use nginx_tests::environment::nginx_version;
-use nginx_tests::http2::session::Session;
+use nginx_tests::http2::session::{END_STREAM, Session};
 use nginx_tests::wire::{Socket, Wire};
 use nginx_tests::{Certificate, Client, Frame, Nginx, ScriptedBackend, client};
 
-use crate::case::{PROXIES, http, server};
+use crate::case::{PROXIES, http, server, with_long_fields};
 
 /// An nginx that listens so, without TLS.
 fn listening(backend: &ScriptedBackend, parameters: &str) -> Nginx {
@@ -138,4 +138,37 @@ fn a_request_without_tls_to_a_port_with_tls_comes_to_its_end() {
     assert_eq!(nginx.wait_for_access("outcome.log", behind.len()).len(), 3);
     assert_eq!(nginx.worker_pids(), workers);
     nginx.stop();
+}
+
+/// Whether it asks for a tunnel can only be known when it is all there, for which there is no room: it is nginx's, and
+/// what comes behind it is whose it was.
+#[test]
+fn a_block_that_there_is_no_room_for_takes_no_tunnel_with_it() {
+    let backend = ScriptedBackend::standard();
+    let text = format!(
+        "websocket on; http2_recv_buffer_size 8k; {}
+        server {{ listen 127.0.0.1:%PORT% http2 deferred; websocket_http2 on; {PROXIES} }}",
+        with_long_fields()
+    );
+    let nginx = http(&Certificate::localhost(), &backend, text).start();
+    let mut session = over("127.0.0.1", nginx.port(), "");
+    session.wait(|session| session.connects == Some(true));
+    session.is_compressing = true;
+    let tunnel = session.establish("/plain");
+    session.echo(tunnel, Frame::text("before"));
+    let value = "v".repeat(12_000);
+    let plain = session.request(
+        &[
+            // It is in the table, which only nginx looks into.
+            (":path", "/plain"),
+            (":method", "GET"),
+            (":scheme", "https"),
+            (":authority", "localhost"),
+            ("x-long", &value),
+        ],
+        END_STREAM,
+    );
+    assert_eq!(session.body(plain), b"plain");
+    session.echo(tunnel, Frame::text("behind"));
+    session.close(tunnel);
 }

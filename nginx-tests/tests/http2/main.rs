@@ -9,6 +9,7 @@ mod cleartext;
 mod clients;
 mod ends;
 mod frames;
+mod full;
 mod hostile;
 mod pieces;
 mod plain;
