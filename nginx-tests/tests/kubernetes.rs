@@ -69,9 +69,14 @@ struct Written {
     server: String,
 }
 
-/// The ConfigMap's part, and the status page in each server.
+/// The ConfigMap's part, with the server that shows the status.
 fn ingress_controller(location: &str) -> Written {
-    let map = block("ConfigMap");
+    let map = last_block("ConfigMap");
+    let http = text(&map, "http-snippets");
+    assert!(
+        http.starts_with(&text(&block("ConfigMap"), "http-snippets")),
+        "{http}"
+    );
     Written {
         main: format!(
             "worker_shutdown_timeout {};\n{}",
@@ -84,12 +89,9 @@ fn ingress_controller(location: &str) -> Written {
                  default upgrade;
                  '' $default_connection_header;
              }}",
-            text(&map, "http-snippets")
+            http.replace("listen 8090;", "listen 127.0.0.1:%STATUSPORT%;")
         ),
-        server: format!(
-            "set $default_connection_header close;\n{}\n{location}",
-            text(&last_block("ConfigMap"), "server-snippets")
-        ),
+        server: format!("set $default_connection_header close;\n{location}"),
     }
 }
 

@@ -19,8 +19,6 @@ pub fn is_possible(r: Request<'_>, u: Upstream<'_>) -> bool {
         // nginx counts a reference to a request when it is asked for a body that it has already.
         !request.request_body.is_null()
             && request.out.is_null()
-            // A thread that reads a file for a request of its own, such as one of `mirror`, comes back to it.
-            && request.blocked() == 0
             && (*request.connection).buffered() == 0
     };
     is_idle

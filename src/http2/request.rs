@@ -1,7 +1,7 @@
 //! An extended CONNECT as a request, and the answer to it.
 
 use core::ffi::CStr;
-use core::mem;
+use core::{mem, ptr};
 
 use nginx_sys::{
     NGX_DECLINED, NGX_ERROR, NGX_HTTP_NOT_IMPLEMENTED, NGX_HTTP_SWITCHING_PROTOCOLS,
@@ -166,12 +166,17 @@ fn open(r: Request<'_>, stream: *mut Stream) {
         (*out).status = 200;
         (*out).status_line = string::EMPTY;
         (*out).content_length_n = -1;
-        // No filter is to take it for a text, to compress it, or to find it in the client's cache, as none would with a 101.
+        // No filter is to take it for a text, to compress it, or to ask whether the client has it already, as none would
+        // with a 101.
         (*out).content_type = string::EMPTY;
         (*out).content_type_len = 0;
         (*stream).encoding.value = string::constant(c"identity");
         (*out).content_encoding = &raw mut (*stream).encoding;
-        (*r.as_ptr()).set_disable_not_modified(1);
+        let asked = &raw mut (*r.as_ptr()).headers_in;
+        (*asked).if_modified_since = ptr::null_mut();
+        (*asked).if_unmodified_since = ptr::null_mut();
+        (*asked).if_match = ptr::null_mut();
+        (*asked).if_none_match = ptr::null_mut();
         headers::leave_out(&raw mut (*out).headers, NOT_IN_HTTP2);
         Stream::open(
             stream,
@@ -189,9 +194,5 @@ pub fn flush(r: Request<'_>) -> bool {
         return true;
     };
     // SAFETY: the request is alive, and with it its stream and connection.
-    unsafe {
-        // The end of a tunnel has no trailers.
-        (*r.as_ptr()).set_expect_trailers(0);
-        Stream::give_credit(stream) && frames::send((*(*r.as_ptr()).stream).connection)
-    }
+    unsafe { Stream::give_credit(stream) && frames::send((*(*r.as_ptr()).stream).connection) }
 }

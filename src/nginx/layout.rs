@@ -6,8 +6,8 @@
 //! are used.
 
 use nginx_sys::{
-    ngx_buf_t, ngx_connection_t, ngx_event_t, ngx_http_connection_t, ngx_http_core_loc_conf_t,
-    ngx_http_headers_in_t, ngx_http_upstream_conf_t, ngx_http_upstream_t,
+    ngx_buf_t, ngx_connection_t, ngx_event_t, ngx_http_addr_conf_t, ngx_http_connection_t,
+    ngx_http_core_loc_conf_t, ngx_http_headers_in_t, ngx_http_upstream_conf_t, ngx_http_upstream_t,
     ngx_http_variable_value_t, ngx_peer_connection_t,
 };
 
@@ -33,6 +33,7 @@ assert_right!(
     ngx_buf_t,
     ngx_connection_t,
     ngx_event_t,
+    ngx_http_addr_conf_t,
     ngx_http_connection_t,
     ngx_http_core_loc_conf_t,
     ngx_http_headers_in_t,
