@@ -5,7 +5,7 @@ use super::credit::{Credit, Rate};
 use super::delivery::Patience;
 use super::limits::Side;
 use super::summary::{Delays, Reason};
-use super::time::Time;
+use super::time::{Time, is_after};
 use crate::Scanner;
 
 /// What a tunnel needs to hold its messages to their bounds. Most tunnels have none, so it lies with the
@@ -216,8 +216,12 @@ impl Messages {
     /// The next one has to wait for its time, or has to go on waiting.
     fn wait(&mut self, rate: Rate, now: Time) {
         let next = self.paid.wrapping_add(1);
-        if core::mem::replace(&mut self.late, next) != next {
+        let is_new = core::mem::replace(&mut self.late, next) != next;
+        if is_new {
             self.delays.count = self.delays.count.saturating_add(1);
+        }
+        // One that has waited under another rate may have to wait for longer.
+        if is_new || !is_after(self.until, now) {
             self.until = now.wrapping_add(self.credit.pause(rate));
         }
         self.since = now;

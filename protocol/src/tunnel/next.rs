@@ -133,7 +133,8 @@ impl Tunnel<'_> {
         if self.is_over {
             return Next::End;
         }
-        if self.by.client.exceeds && self.closing.is_none() {
+        // What may pass goes first, if it has to wait for room.
+        if self.by.client.exceeds && self.by.client.starved && self.closing.is_none() {
             self.close(None, self.excess(), Sides::NONE, now);
         }
         if self.turns.take(Side::Upstream) {

@@ -152,6 +152,33 @@ fn who_sends_too_many_is_closed_behind_the_last_that_may_pass() {
 }
 
 #[test]
+fn what_may_pass_passes_though_it_has_to_wait_for_room() {
+    let messages = Bounds {
+        message: NonZeroU64::new(5),
+        ..Bounds::default()
+    };
+    let too_big = b"\x82\x86\0\0\0\x00123456";
+    let cases = [
+        (ten(4, Excess::Close), BINARY, 1008),
+        (messages, too_big, 1009),
+    ];
+    for (bounds, excess, code) in cases {
+        let mut world = bound(bounds);
+        world.upstream.room = 3;
+        world.sends(Side::Client, [&BINARY.repeat(5)[..], excess].concat());
+        assert_eq!(world.upstream.got, &BINARY[..3]);
+        assert!(!world.is_over && world.client.got.is_empty());
+        world.takes(Side::Upstream, 10);
+        world.takes(Side::Upstream, 1000);
+        let closed = masked_close(code);
+        assert_eq!(
+            world.upstream.got,
+            [&BINARY.repeat(5)[..], &closed].concat()
+        );
+    }
+}
+
+#[test]
 fn who_keeps_to_the_rate_is_not_closed() {
     let mut world = bound(ten(0, Excess::Close));
     for _ in 0..1000 {

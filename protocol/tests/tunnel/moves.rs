@@ -259,3 +259,30 @@ fn one_that_may_not_go_on_says_so_to_both_sides() {
     };
     assert_eq!(end, expected);
 }
+
+/// Whoever waits when the configuration changes waits for what that says, without a tick for each millisecond.
+#[test]
+fn a_message_that_waits_may_have_to_wait_for_longer() {
+    let rate = |per_minute| Terms {
+        bounds: Bounds {
+            message_rate: Some(MessageRate {
+                per_minute: NonZeroU32::new(per_minute).unwrap(),
+                burst: 0,
+                excess: Excess::Delay,
+            }),
+            ..Bounds::default()
+        },
+        ..Terms::default()
+    };
+    let mut world = world(rate(600));
+    world.sends(Side::Client, MASKED.repeat(2));
+    assert_eq!(world.upstream.got, MASKED);
+    assert!(world.hand_over_to(rate(2)));
+    world.looks_at_all();
+    world.wait(200);
+    let due = world.timer.map(|timer| timer.wrapping_sub(world.now));
+    assert!(due.is_some_and(|due| due > 20_000), "{due:?}");
+    assert_eq!(world.tunnel.summary(b"").delays.count, 1);
+    world.wait(30_000);
+    assert_eq!(world.upstream.got, MASKED.repeat(2));
+}
