@@ -1,11 +1,14 @@
 //! What these tests share.
 
 use std::fmt::Display;
+use std::net::TcpStream;
 
 use nginx_tests::environment::nginx_version;
 use nginx_tests::http2::session::Session;
 use nginx_tests::nginx::Setup;
+use nginx_tests::wire::{Socket, Wire};
 use nginx_tests::{Certificate, Nginx, ScriptedBackend};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 /// An nginx with TLS and HTTP/2 whose server has this text, in front of a backend. Its access log is `outcome.log`.
 pub fn server(certificate: &Certificate, backend: &ScriptedBackend, text: impl Display) -> Setup {
@@ -77,4 +80,15 @@ pub fn late() -> ScriptedBackend {
         conn.accept(&request)?;
         conn.echo_frames()
     })
+}
+
+/// A client without TLS that has windows for all that comes, and a socket that takes little of it.
+pub fn with_a_small_socket(nginx: &Nginx, room: usize) -> Session {
+    let socket = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
+    set_socket_recv_buffer_size(&socket, room).unwrap();
+    let wire = Wire::plain(Socket::Tcp(socket)).unwrap();
+    let mut session = Session::over_with_window(wire, 64 << 20);
+    session.credit(0, 64 << 20);
+    session.wait(|session| session.connects == Some(true));
+    session
 }

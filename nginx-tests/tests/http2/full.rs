@@ -1,13 +1,13 @@
 //! The socket of a client is full: it reads nothing, and nginx has more for it.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 
 use nginx_tests::http2::session::Session;
 use nginx_tests::tunnels::{accept, read_head};
-use nginx_tests::wire::{Socket, Wire};
 use nginx_tests::{DEADLINE, Frame, Nginx};
-use rustix::net::sockopt::set_socket_recv_buffer_size;
+
+use crate::case::with_a_small_socket;
 
 /// More than sockets of this kind hold.
 const FLOOD: usize = 2 << 20;
@@ -31,12 +31,7 @@ fn crowded(text: &str) -> (Nginx, TcpListener, Session) {
     .set("BACKEND", listener.local_addr().unwrap())
     .allow_log("the \"listen ... http2\" directive is deprecated")
     .start();
-    let socket = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
-    set_socket_recv_buffer_size(&socket, ROOM).unwrap();
-    let wire = Wire::plain(Socket::Tcp(socket)).unwrap();
-    let mut session = Session::over_with_window(wire, 64 << 20);
-    session.credit(0, 64 << 20);
-    session.wait(|session| session.connects == Some(true));
+    let session = with_a_small_socket(&nginx, ROOM);
     (nginx, listener, session)
 }
 

@@ -1,17 +1,15 @@
 //! Flow control both ways: who does not read holds up nobody else, and holds no more than its window.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nginx_tests::http2::session::Session;
 use nginx_tests::tunnels::accept;
-use nginx_tests::wire::{Socket, Wire};
 use nginx_tests::{Certificate, DEADLINE, Frame, Nginx, ScriptedBackend, wait_until};
-use rustix::net::sockopt::set_socket_recv_buffer_size;
 
-use crate::case::{PROXIES, connected, server};
+use crate::case::{PROXIES, connected, server, with_a_small_socket};
 
 const WINDOW: u64 = 65_536;
 
@@ -202,12 +200,7 @@ fn on_a_slow_line(length: usize) {
         .set("BACKEND", address)
         .allow_log("the \"listen ... http2\" directive is deprecated")
         .start();
-    let socket = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
-    set_socket_recv_buffer_size(&socket, ROOM).unwrap();
-    let wire = Wire::plain(Socket::Tcp(socket)).unwrap();
-    let mut session = Session::over_with_window(wire, 64 << 20);
-    session.credit(0, 64 << 20);
-    session.wait(|session| session.connects == Some(true));
+    let mut session = with_a_small_socket(&nginx, ROOM);
     let stream = session.open("/");
     let mut backend = accept(&listener);
     backend.set_nonblocking(true).unwrap();
