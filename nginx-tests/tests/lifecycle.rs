@@ -53,11 +53,13 @@ fn users_may_define_variables_under_names_of_ours() {
     let check = Nginx::http(
         "map $uri $websocket_upgrade { default mine; }
         map $uri $websocket_backend { default other; }
-        log_format own '$websocket_upgrade $websocket_backend $websocket_id $websocket_cause';
+        log_format own '$websocket_upgrade $websocket_backend $websocket_id $websocket_cause [$websocket_connection]';
         server {
             listen 127.0.0.1:%PORT%;
             location / {
                 set $websocket_id 7;
+                # It isn't run: the variable is empty then, as nginx has it.
+                if ($arg_never) { set $websocket_connection mine; }
                 access_log logs/own.log own;
                 return 204;
             }
@@ -65,7 +67,7 @@ fn users_may_define_variables_under_names_of_ours() {
     );
     let nginx = check.start();
     client::get(nginx.port(), "/");
-    assert_eq!(nginx.wait_for_access("own.log", 1), ["mine other 7 -"]);
+    assert_eq!(nginx.wait_for_access("own.log", 1), ["mine other 7 - []"]);
 }
 
 #[test]

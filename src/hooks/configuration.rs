@@ -68,6 +68,7 @@ unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
     // SAFETY: the caller vouches for cf.
     unsafe {
         filters::register();
+        variables::leave_to_users(cf);
         if variables::refuse_unknown(cf).is_err() {
             return ERROR;
         }

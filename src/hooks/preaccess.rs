@@ -43,6 +43,7 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     let known = request::of(r);
     if known.is_some_and(Attempt::is_ended) {
         // The error page of what was refused.
+        r.clear_upgrade();
         strip(r, conf);
         return PASS;
     }
@@ -101,10 +102,9 @@ fn keep(r: Request<'_>, refusal: Refusal<'_>) -> Broken {
     }
 }
 
-/// Takes an upgrade from the request, so that neither the upstream hears of it nor nginx makes a
-/// tunnel of what it answers.
+/// Has the upstream hear of no upgrade; a 101 all the same is one that nobody asked for. Another location to which the
+/// request may come yet is to find it as it was.
 fn strip(r: Request<'_>, conf: &LocationConf) {
-    r.clear_upgrade();
     enter(r, conf.twins.get().stripped);
 }
 

@@ -4,10 +4,10 @@ use core::ffi::CStr;
 use core::{fmt, ptr};
 
 use nginx_sys::{
-    NGX_HTTP_VAR_NOCACHEABLE, NGX_HTTP_VAR_PREFIX, NGX_LOG_EMERG, NGX_OK, ngx_conf_t,
-    ngx_hash_key_t, ngx_http_add_variable, ngx_http_core_main_conf_t, ngx_http_core_module,
-    ngx_http_request_t, ngx_http_variable_t, ngx_http_variable_value_t, ngx_int_t, ngx_msec_t,
-    ngx_str_t, ngx_uint_t,
+    NGX_HTTP_VAR_NOCACHEABLE, NGX_HTTP_VAR_PREFIX, NGX_HTTP_VAR_WEAK, NGX_LOG_EMERG, NGX_OK,
+    ngx_conf_t, ngx_hash_key_t, ngx_http_add_variable, ngx_http_core_main_conf_t,
+    ngx_http_core_module, ngx_http_request_t, ngx_http_variable_t, ngx_http_variable_value_t,
+    ngx_int_t, ngx_msec_t, ngx_str_t, ngx_uint_t,
 };
 use websocket_protocol::{Advice, Cause, HttpVersion, Printable};
 
@@ -107,6 +107,25 @@ pub unsafe fn register(cf: *mut ngx_conf_t) -> Option<()> {
         variable.get_handler = Some(get);
     }
     Some(())
+}
+
+/// Leaves to `set` the variables that it defines under one of these names, also where it is not run: nginx looks
+/// for another one of a variable's name as long as that is weak.
+///
+/// # Safety
+/// `cf` must be in the http context, after the merges.
+pub unsafe fn leave_to_users(cf: *mut ngx_conf_t) {
+    // SAFETY: the core module's main conf keeps what is defined in an array, each with its variable.
+    unsafe {
+        let core = conf::main(cf, ngx_http_core_module.ctx_index);
+        let keys = (*core.cast::<ngx_http_core_main_conf_t>()).variables_keys;
+        for key in pool::elements::<ngx_hash_key_t>(&raw const (*keys).keys) {
+            if string::bytes(&key.key).starts_with(PREFIX.to_bytes()) {
+                let variable = key.value.cast::<ngx_http_variable_t>();
+                (*variable).flags &= !(NGX_HTTP_VAR_WEAK as ngx_uint_t);
+            }
+        }
+    }
 }
 
 /// Refuses names that only begin like one of ours, as nginx would.

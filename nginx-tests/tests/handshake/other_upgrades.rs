@@ -1,7 +1,7 @@
 //! Upgrades to other protocols: `websocket_other_upgrades`.
 
 use nginx_tests::nginx::lines_with;
-use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend};
+use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend, wait_until};
 
 use super::case::{default_connection, passed_on, refused_by, sample};
 
@@ -70,6 +70,46 @@ fn a_stripped_upgrade_makes_no_tunnel_of_a_101() {
         !got.contains("PRI * HTTP/2.0"),
         "the client spoke to the backend: {got}"
     );
+}
+
+/// It is taken away where it comes first, and carried where it is led to.
+#[test]
+fn an_upgrade_is_there_for_the_location_that_carries_it() {
+    let backend = ScriptedBackend::start(|conn| {
+        if conn.read_request()?.head.header("Upgrade") != Some("tcp") {
+            return conn.send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        }
+        conn.send(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
+        )?;
+        conn.hang()
+    });
+    let ways = [
+        "location / { root .; try_files /none @docker; }",
+        "location / { proxy_pass http://%BACKEND%; proxy_intercept_errors on; error_page 404 = @docker; }",
+    ];
+    for way in ways {
+        for carries in ["websocket off;", "websocket_other_upgrades pass;"] {
+            let server = format!(
+                "websocket on; {way} proxy_http_version 1.1;
+                location @docker {{ proxy_pass http://%BACKEND%; {carries} {BY_HAND} }}"
+            );
+            let nginx = Nginx::server(server)
+                .set("BACKEND", backend.address())
+                .start();
+            let before = backend.connections();
+            let mut client = Client::connect(nginx.port());
+            let request = Handshake::plain("/")
+                .add("Upgrade", "tcp")
+                .add("Connection", "Upgrade");
+            assert_eq!(client.ask(&request).status(), 101, "{way} {carries}");
+            client.send("raw bytes").unwrap();
+            wait_until("the backend to get them", || {
+                (before..backend.connections())
+                    .any(|at| backend.received(at).ends_with(b"raw bytes"))
+            });
+        }
+    }
 }
 
 #[test]
