@@ -11,7 +11,7 @@ use websocket_protocol::tunnel::{
 
 use crate::case::{GOING_AWAY, HELLO, MASKED, PING, PONG, cases, lasting, pings, time, world};
 use crate::orders::{step, stream, terms};
-use crate::steps::{take, unblock};
+use crate::steps::{Step, take, unblock};
 use crate::world::{Terms, World};
 
 proptest! {
@@ -32,7 +32,11 @@ proptest! {
             world.upstream.stream = upstream.concat();
         }
         let [stays, moves] = &mut worlds;
-        for step in &steps {
+        // A timer that is later than the first look at a peer which reads nothing gives that peer more time. One
+        // that is set anew in another process is not late.
+        let may_be_late = terms.limits.idle.is_some() || terms.bounds.message_timeout.is_some();
+        let is_unlike = |step: &Step| may_be_late && matches!(step, Step::Reads(_, false));
+        for step in steps.iter().filter(|step| !is_unlike(step)) {
             take(stays, step);
             take(moves, step);
             moves.hand_over_to(terms);
