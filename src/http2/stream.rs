@@ -46,7 +46,7 @@ pub struct Stream {
     lingers: bool,
     /// Why it is not to be one.
     pub off: Option<Off>,
-    /// Its client has sent more than its window has room for.
+    /// Its client has sent more than its window has room for, or than there is memory for.
     is_overrun: bool,
     /// What nginx calls when there is something to read.
     event: ngx_event_handler_pt,
