@@ -103,10 +103,10 @@ fn parse_header(
     if masked != from_client && !answers {
         return Err(());
     }
-    let (width, least) = match second % 128 {
-        126 => (2, 126),
-        127 => (8, 65_536),
-        _ => (0, 0),
+    let width = match second % 128 {
+        126 => 2,
+        127 => 8,
+        _ => 0,
     };
     if (control && width > 0) || (opcode == Opcode::Close && second % 128 == 1) {
         return Err(());
@@ -122,7 +122,7 @@ fn parse_header(
         };
         length = length << 8 | u64::from(byte);
     }
-    if length < least || length > i64::MAX as u64 {
+    if length > i64::MAX as u64 {
         return Err(());
     }
     let mut size = 2 + width;

@@ -107,9 +107,10 @@ impl Scanner {
     /// Follows the next bytes of the stream and reports each frame that becomes known.
     ///
     /// Invalid are: reserved opcodes; control frames that are fragmented or longer than 125 bytes;
-    /// a Close with half a code; lengths not written in the shortest form or above 2^63 - 1; a
-    /// continuation of nothing, or a new message within another; masked messages or Pings to a
-    /// client, or unmasked ones from it. Reserved bits are left to the extensions that use them.
+    /// a Close with half a code; lengths above 2^63 - 1; a continuation of nothing, or a new message
+    /// within another; masked messages or Pings to a client, or unmasked ones from it. Reserved bits
+    /// are left to the extensions that use them, and a length need not be in its shortest form:
+    /// many receivers take any, and what they take is bounded.
     /// After `Invalid` the scanner has lost its place and is to be dropped.
     pub fn scan(&mut self, bytes: &[u8], mut on: impl FnMut(Frame)) -> Result<(), Invalid> {
         self.scan_with(bytes, |frame, _| on(frame))
@@ -284,12 +285,7 @@ impl Header {
             }
             _ => (u64::from(short), rest),
         };
-        let shortest = match length {
-            0..=125 => short <= 125,
-            126..=0xFFFF => short == 126,
-            _ => short == 127 && length >> 63 == 0,
-        };
-        if !shortest {
+        if length >> 63 != 0 {
             return Err(Invalid);
         }
 

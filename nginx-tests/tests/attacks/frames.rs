@@ -42,6 +42,30 @@ fn a_limit_holds_against_every_length() {
     }
 }
 
+/// RFC 6455 has a length in its shortest form only, and many receivers take it in any.
+#[test]
+fn a_length_in_a_longer_form_is_no_way_around_a_limit() {
+    let backend = ScriptedBackend::standard();
+    let nginx = guarded("websocket_max_message_size 1000;", &backend);
+    let mut client = Client::connect(nginx.port());
+    client.establish("/");
+    let before = [&header(0x82, 5)[..], b"Hello"].concat();
+    client
+        .send([&before[..], &header(0x82, 1001)].concat())
+        .unwrap();
+    let close = loop {
+        let frame = client.frame();
+        if frame.opcode == 8 {
+            break frame;
+        }
+    };
+    assert_eq!(close.close_code(), Some(1009));
+    wait_until("what is short enough at the upstream", || {
+        let received = backend.received(0);
+        received.windows(before.len()).any(|part| part == before)
+    });
+}
+
 /// Without a limit it is for the ends to judge: they get what was sent, and nginx goes on with others.
 #[test]
 fn a_length_that_no_memory_holds_costs_none() {

@@ -92,8 +92,6 @@ fn invalid_streams() {
         (b"\x80\x00", "continuation of nothing"),
         (b"\x01\x00\x81\x00", "message within a message"),
         (b"\x81\x80", "masked to the client"),
-        (b"\x82\x7e\x00\x7d", "16-bit length for 125"),
-        (b"\x82\x7f\0\0\0\0\0\0\xff\xff", "64-bit length for 65535"),
         (b"\x82\x7f\x80\0\0\0\0\0\0\0", "length of 2^63"),
     ] {
         assert_eq!(from_server(stream), Err(Invalid), "{why}");
@@ -101,6 +99,21 @@ fn invalid_streams() {
     for stream in [b"\x81\x00", b"\x82\x00", b"\x89\x00"] {
         assert_eq!(from_client(stream), Err(Invalid), "unmasked: {stream:?}");
     }
+}
+
+#[test]
+fn lengths_in_longer_forms() {
+    let header: &[&[u8]] = &[
+        b"\x01\x7e\x00\x03",
+        b"\x00\x7f\0\0\0\0\0\0\0\x03",
+        b"\x80\x7e\x00\x00",
+    ];
+    let stream = [header[0], b"abc", header[1], b"def", header[2], b"\x89\x00"].concat();
+    let frames = from_server(&stream).unwrap();
+    let lengths: Vec<_> = frames.iter().map(|frame| frame.length).collect();
+    assert_eq!(lengths, [3, 3, 0, 0]);
+    assert_eq!(frames[2].message_length, 6);
+    assert_eq!(frames[3].opcode, Opcode::Ping);
 }
 
 #[test]
