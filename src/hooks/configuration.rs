@@ -50,16 +50,21 @@ fn refuse(log: *mut ngx_log_t) {
 
 /// `postconfiguration`: all levels are merged.
 ///
-/// The filters are joined in any case: nginx has one chain of them for the process, also for the
-/// workers of a configuration in which `websocket` is on when another one, in which it is not, is
-/// read and refused. The phases belong to the configuration.
+/// The filters are joined also where `websocket` is nowhere on: nginx has one chain of them for the process,
+/// also for the workers of a configuration in which it is on when another one is read and refused. The
+/// phases belong to the configuration. Of one that is refused here no filter is joined: the next one in
+/// its chain may be that of a module that goes with it.
 pub unsafe extern "C" fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
     // SAFETY: nginx calls this in the http context, after the merges.
-    let rc = unsafe { prepare(cf) };
-    if rc != OK {
-        filters::restore();
+    unsafe {
+        let rc = prepare(cf);
+        if rc == OK {
+            filters::register();
+        } else {
+            filters::restore();
+        }
+        rc
     }
-    rc
 }
 
 /// # Safety
@@ -67,7 +72,6 @@ pub unsafe extern "C" fn complete(cf: *mut ngx_conf_t) -> ngx_int_t {
 unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
     // SAFETY: the caller vouches for cf.
     unsafe {
-        filters::register();
         variables::leave_to_users(cf);
         if variables::refuse_unknown(cf).is_err() {
             return ERROR;

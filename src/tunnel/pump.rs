@@ -233,13 +233,15 @@ impl Pump<'_> {
 }
 
 /// The sender has closed its connection. Nothing else would tell where more that it sent can be read, but is not
-/// for now.
+/// for now. A receiver that is slow is due all of it, also where a reset came behind: its time to take some is
+/// bounded. What a rate holds back of a connection that is broken is due to nobody.
 #[cold]
 fn leave(rules: &mut rules::Tunnel<'_>, from: Side, source: Socket) {
     if !rules.is_held_back(from) {
         return;
     }
-    if source.is_broken() {
+    let is_owed = rules.is_stuck(from) && !source.is_stream();
+    if !is_owed && source.is_broken() {
         rules.lost(from);
     } else {
         rules.leaves(from, now());

@@ -1,7 +1,8 @@
 //! A side that takes nothing more, while the other one sends.
 
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -74,11 +75,11 @@ fn proxy_send_timeout_ends_a_tunnel_whose_upstream_takes_nothing() {
     drop(backend);
 }
 
-/// Without a Close: nothing is heard of a side that is not read, but for what the kernel says.
+/// What came before it is the receiver's, for as long as it takes some of it in time.
 #[test]
-fn a_reset_behind_bytes_that_wait_ends_the_tunnel() {
-    for leaves in ["client", "upstream"] {
-        let (nginx, client, backend) = tunnel("");
+fn a_reset_behind_bytes_that_wait_leaves_the_receiver_its_time() {
+    for (leaves, takes_nothing) in [("client", "upstream"), ("upstream", "client")] {
+        let (nginx, client, backend) = tunnel("send_timeout 2s; proxy_send_timeout 2s;");
         let (mut sender, receiver) = match leaves {
             "client" => (client, backend),
             _ => (backend, client),
@@ -92,9 +93,46 @@ fn a_reset_behind_bytes_that_wait_ends_the_tunnel() {
         write_until_stuck(&mut sender);
         set_socket_linger(&sender, Some(Duration::ZERO)).unwrap();
         drop(sender);
-        assert_ended(&nginx, (leaves, "reset", "-"), "warn");
+        assert_ended(&nginx, (takes_nothing, "send-timeout", "1001"), "warn");
         drop(receiver);
     }
+}
+
+/// An upstream that closes before it has read all that was sent to it resets its connection.
+#[test]
+fn a_slow_client_gets_all_that_an_upstream_sent_before_its_reset() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = http("").replace(
+        "listen 127.0.0.1:%PORT%;",
+        "listen 127.0.0.1:%PORT% sndbuf=8k;",
+    );
+    let nginx = Nginx::http(config)
+        .set("BACKEND", listener.local_addr().unwrap())
+        .start();
+    let (mut client, mut backend) = raw_tunnel(&nginx, &listener);
+    set_socket_recv_buffer_size(&client, 4 << 10).unwrap();
+    // More than the client's two sockets and a buffer hold, and less than there is room for before them.
+    let frame = [&b"\x82\x7e\x04\x00"[..], &[7; 0x400]].concat();
+    let sent = [frame.repeat(130), b"\x88\x02\x03\xe8".to_vec()].concat();
+    backend.write_all(&sent).unwrap();
+    wait_until("nginx's socket to have all", || {
+        unacknowledged(&backend) == 0
+    });
+    client.write_all(b"\x89\x80\0\0\0\0").unwrap();
+    backend.set_read_timeout(Some(*DEADLINE)).unwrap();
+    assert!(backend.peek(&mut [0]).unwrap() > 0);
+    drop(backend);
+    // With this answer the worker has heard of the reset.
+    assert_eq!(active(&nginx), 1);
+    let mut received = vec![];
+    client.set_read_timeout(Some(*DEADLINE)).unwrap();
+    let end = client.read_to_end(&mut received);
+    assert_eq!(
+        (received.len(), received == sent),
+        (sent.len(), true),
+        "{end:?}"
+    );
+    assert_ended(&nginx, ("upstream", "normal", "1000"), "info");
 }
 
 /// nginx would forget what OpenSSL has of a connection that does not take its goodbye.
@@ -105,7 +143,8 @@ fn an_upstream_over_tls_that_takes_nothing_leaves_nothing() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     // What it accepts has as little room.
     set_socket_recv_buffer_size(&listener, 8 << 10).unwrap();
-    let nginx = Nginx::http(location("proxy_pass https://%BACKEND%;"))
+    let lines = "proxy_pass https://%BACKEND%; proxy_send_timeout 2s;";
+    let nginx = Nginx::http(location(lines))
         .set("BACKEND", listener.local_addr().unwrap())
         .start();
     let worker = nginx.worker_pids()[0];
@@ -157,7 +196,7 @@ fn leave_in_midst(nginx: &Nginx, listener: &TcpListener, certificate: &Certifica
 fn a_client_over_tls_that_takes_nothing_is_sent_no_goodbye() {
     let certificate = Certificate::localhost();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let http = http("").replace(
+    let http = http("send_timeout 2s;").replace(
         "listen 127.0.0.1:%PORT%;",
         "listen 127.0.0.1:%PORT%; listen 127.0.0.1:%TLSPORT% ssl;
          ssl_certificate cert.pem; ssl_certificate_key key.pem;",
@@ -175,7 +214,7 @@ fn a_client_over_tls_that_takes_nothing_is_sent_no_goodbye() {
         set_socket_linger(&backend, Some(Duration::ZERO)).unwrap();
         client
     });
-    assert_ended(&nginx, ("upstream", "reset", "-"), "warn");
+    assert_ended(&nginx, ("client", "send-timeout", "1001"), "warn");
     drop(client);
 }
 
@@ -210,4 +249,19 @@ fn in_nginx_s_own_loop_too() {
         nginx.error_log().contains("upstream timed out")
     });
     drop(backend);
+}
+
+/// How much the kernel has of what was written to a socket, and the peer's has not.
+fn unacknowledged(socket: &TcpStream) -> u64 {
+    let port = |address: SocketAddr| format!(":{:04X}", address.port());
+    let local = port(socket.local_addr().unwrap());
+    let peer = port(socket.peer_addr().unwrap());
+    let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+    let queue = sockets.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let is_it = fields.next()?.ends_with(&local) && fields.next()?.ends_with(&peer);
+        let (unsent, _) = fields.nth(1)?.split_once(':')?;
+        is_it.then(|| u64::from_str_radix(unsent, 16).unwrap())
+    });
+    queue.expect("an open socket")
 }
