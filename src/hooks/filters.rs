@@ -188,7 +188,10 @@ fn look_at_response(r: Request<'_>) {
         None if status >= 300 => {
             if let Some(attempt) = conclude::remember_unjudged(r) {
                 tell(r, attempt, status);
-                refuse_the_rest(r);
+                // Without Upgrade it asked for no tunnel that bytes could be meant for.
+                if request::attempt::scan(r).upgrade().is_to_websocket() {
+                    refuse_the_rest(r);
+                }
             }
         }
         None => {}

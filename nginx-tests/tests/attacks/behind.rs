@@ -187,3 +187,16 @@ fn plain_requests_may_be_pipelined() {
         assert_eq!(client.read_head().unwrap().status(), 200);
     }
 }
+
+/// Likewise where they fail before they are judged.
+#[test]
+fn plain_requests_that_fail_may_be_pipelined() {
+    let nginx = Nginx::server("websocket on; location / { return 410; }").start();
+    let first = Handshake::plain("/").add("Sec-WebSocket-Version", "13");
+    let mut client = Client::connect(nginx.port());
+    client.send(first.body(smuggled("/open")).bytes()).unwrap();
+    let head = client.read_head().unwrap();
+    assert_eq!((head.status(), connection(&head)), (410, "keep-alive"));
+    client.read_body(&head).unwrap();
+    assert_eq!(client.read_head().unwrap().status(), 410);
+}
