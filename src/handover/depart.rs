@@ -55,8 +55,13 @@ struct Leaving {
 impl Leaving {
     /// There is no reason yet to give up.
     fn goes_on(&mut self) {
-        self.until = now().wrapping_add(GIVE_UP);
+        self.until = now().wrapping_add(at_most(GIVE_UP));
     }
+}
+
+/// Of the time that nginx leaves the worker no more than this is spent so: tunnels that stay are to be drained in it.
+fn at_most(time: ngx_msec_t) -> ngx_msec_t {
+    drain::time_left().map_or(time, |left| time.min(left / 4))
 }
 
 struct Place(UnsafeCell<Option<Leaving>>);
@@ -85,7 +90,7 @@ fn exits() {
         *LEAVING.0.get() = Some(Leaving {
             event: core::mem::zeroed(),
             nobody: core::mem::zeroed(),
-            until: begun.wrapping_add(GIVE_UP),
+            until: begun.wrapping_add(at_most(GIVE_UP)),
             is_trying: true,
             has_given_up: false,
             since: begun,
@@ -155,7 +160,7 @@ fn work() {
     }
     if !channel::has_other() {
         leaving(|leaving| {
-            if now().wrapping_sub(leaving.since) < PATIENCE {
+            if now().wrapping_sub(leaving.since) < at_most(PATIENCE) {
                 leaving.goes_on();
             }
         });

@@ -8,10 +8,10 @@ use std::process::Command;
 use nginx_tests::daemon::{DAEMON, Daemon};
 use nginx_tests::environment::{MODULE, environment, find_program, next_nginx};
 use nginx_tests::nginx::Setup;
-use nginx_tests::{Client, ScriptedBackend, wait_until};
+use nginx_tests::{Client, Nginx, ScriptedBackend, wait_until};
 use rustix::process::Signal;
 
-use crate::case::{echo, nginx, number};
+use crate::case::{PROXIED, echo, http, nginx, number};
 
 /// An nginx that a daemon is to be started beside.
 fn beside(backend: &ScriptedBackend) -> Setup {
@@ -78,6 +78,30 @@ fn a_rollback() {
         client.close_politely();
     }
     assert_eq!(nginx.wait_for_access("tunnel.log", 25).len(), 25);
+    assert_calm(&old);
+}
+
+/// The new binary has gone again, and nobody is there to take in what an old worker has when it ends: there is time left
+/// for its drain.
+#[test]
+fn an_end_after_a_rollback() {
+    let backend = echo();
+    let nginx = Nginx::http(http(&format!("{PROXIED} websocket_drain 1s;")))
+        .main(DAEMON)
+        .main("worker_shutdown_timeout 4s;")
+        .set("BACKEND", backend.address())
+        .start();
+    let old = Daemon::start(&nginx);
+    let mut client = old.join();
+    client.echo("with the old binary");
+    let new = old.upgrade();
+    new.signal(Signal::QUIT);
+    wait_until("the new master to be gone", || new.is_gone());
+    old.signal(Signal::QUIT);
+    let close = client.frame();
+    assert_eq!((close.opcode, close.close_code()), (8, Some(1012)));
+    client.send(close.masked().bytes()).unwrap();
+    wait_until("the old master to be gone", || old.is_gone());
     assert_calm(&old);
 }
 
