@@ -108,9 +108,6 @@ fn parse_header(
         127 => 8,
         _ => 0,
     };
-    if (control && width > 0) || (opcode == Opcode::Close && second % 128 == 1) {
-        return Err(());
-    }
     let mut length = if width > 0 {
         0
     } else {
@@ -122,7 +119,8 @@ fn parse_header(
         };
         length = length << 8 | u64::from(byte);
     }
-    if length > i64::MAX as u64 {
+    let most = if control { 125 } else { i64::MAX as u64 };
+    if length > most || (opcode == Opcode::Close && length == 1) {
         return Err(());
     }
     let mut size = 2 + width;
@@ -136,7 +134,7 @@ fn parse_header(
             size += 1;
         }
     }
-    let close_code = if opcode == Opcode::Close && length > 0 {
+    let close_code = if opcode == Opcode::Close && length > 0 && width < 8 {
         let (Some(high), Some(low)) = (byte(size), byte(size + 1)) else {
             return Ok(None);
         };

@@ -1,11 +1,14 @@
 //! Tunnels through an nginx, from both their ends.
 
+use std::fs;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 use crate::backend::{Conn, switching_protocols};
 use crate::http::Head;
-use crate::{Client, Handshake, Nginx, ScriptedBackend};
+use crate::{Client, DEADLINE, Handshake, Nginx, ScriptedBackend, wait_until};
 
 /// A client in a tunnel of its own.
 #[track_caller]
@@ -35,6 +38,35 @@ pub fn raw_tunnel(nginx: &Nginx, listener: &TcpListener) -> (TcpStream, TcpStrea
     (client, backend)
 }
 
+/// The client of a tunnel which has not taken all that its upstream sent, a Close at the end, and a reset behind it: it
+/// had not read all itself. With that, what was sent. nginx has to have little room for the client (`sndbuf=8k`).
+#[track_caller]
+pub fn left_by_a_reset(nginx: &Nginx, listener: &TcpListener) -> (TcpStream, Vec<u8>) {
+    let (mut client, mut backend) = raw_tunnel(nginx, listener);
+    set_socket_recv_buffer_size(&client, 4 << 10).unwrap();
+    // More than the client's two sockets and a buffer hold, and less than there is room for before them.
+    let frame = [&b"\x82\x7e\x04\x00"[..], &[7; 0x400]].concat();
+    let sent = [frame.repeat(130), b"\x88\x02\x03\xe8".to_vec()].concat();
+    backend.write_all(&sent).unwrap();
+    wait_until("nginx's socket to have all", || {
+        unacknowledged(&backend) == 0
+    });
+    client.write_all(b"\x89\x80\0\0\0\0").unwrap();
+    backend.set_read_timeout(Some(*DEADLINE)).unwrap();
+    assert!(backend.peek(&mut [0]).unwrap() > 0);
+    (client, sent)
+}
+
+/// Asserts that this comes to a client, and then the end.
+#[track_caller]
+pub fn assert_gets(mut client: TcpStream, sent: &[u8]) {
+    let mut received = vec![];
+    client.set_read_timeout(Some(*DEADLINE)).unwrap();
+    let end = client.read_to_end(&mut received);
+    let is_all = received == sent;
+    assert_eq!((received.len(), is_all), (sent.len(), true), "{end:?}");
+}
+
 /// The end of a tunnel at the upstream's side.
 pub fn accept(listener: &TcpListener) -> TcpStream {
     let (mut backend, _) = listener.accept().unwrap();
@@ -56,4 +88,19 @@ pub fn read_head(socket: &mut TcpStream) -> Head {
         bytes.push(byte[0]);
     }
     Head::parse(bytes)
+}
+
+/// How much the kernel has of what was written to a socket, and the peer's has not.
+fn unacknowledged(socket: &TcpStream) -> u64 {
+    let port = |address: SocketAddr| format!(":{:04X}", address.port());
+    let local = port(socket.local_addr().unwrap());
+    let peer = port(socket.peer_addr().unwrap());
+    let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
+    let queue = sockets.lines().find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let is_it = fields.next()?.ends_with(&local) && fields.next()?.ends_with(&peer);
+        let (unsent, _) = fields.nth(1)?.split_once(':')?;
+        is_it.then(|| u64::from_str_radix(unsent, 16).unwrap())
+    });
+    queue.expect("an open socket")
 }

@@ -43,7 +43,7 @@ pub struct Frame {
     /// Payload bytes that the message has announced up to and with this frame, as sent
     /// (compressed, where an extension compresses). 0 for control frames.
     pub message_length: u64,
-    /// The status code of a Close that has one.
+    /// The status code of a Close that has one; not read behind a length of 64 bits.
     pub close_code: Option<u16>,
     /// What its payload is masked with; zeros where it is not.
     pub mask: [u8; 4],
@@ -265,9 +265,7 @@ impl Header {
         let masked = second & MASKED != 0;
         let answers = matches!(opcode, Opcode::Close | Opcode::Pong);
         let short = second & !MASKED;
-        let too_long = opcode.is_control() && short > 125;
-        let half_a_code = opcode == Opcode::Close && short == 1;
-        if (masked != from_client && !answers) || too_long || half_a_code {
+        if masked != from_client && !answers {
             return Err(Invalid);
         }
         let (length, rest) = match short {
@@ -285,7 +283,9 @@ impl Header {
             }
             _ => (u64::from(short), rest),
         };
-        if length >> 63 != 0 {
+        let too_long = length >> 63 != 0 || opcode.is_control() && length > 125;
+        let half_a_code = opcode == Opcode::Close && length == 1;
+        if too_long || half_a_code {
             return Err(Invalid);
         }
 
@@ -297,7 +297,8 @@ impl Header {
         } else {
             ([0; 4], rest)
         };
-        let (close_code, rest) = if opcode == Opcode::Close && length >= 2 {
+        // With the longest form of its length in front of it a code would be beyond the longest header.
+        let (close_code, rest) = if opcode == Opcode::Close && length >= 2 && short != 127 {
             let Some((&[high, low], rest)) = rest.split_first_chunk() else {
                 return Ok(None);
             };

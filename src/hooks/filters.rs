@@ -189,9 +189,14 @@ fn look_at_response(r: Request<'_>) {
             if let Some(attempt) = conclude::remember_unjudged(r) {
                 tell(r, attempt, status);
                 // Without Upgrade it asked for no tunnel that bytes could be meant for.
-                if request::attempt::scan(r).upgrade().is_to_websocket() {
+                if r.has_upgrade() {
                     refuse_the_rest(r);
                 }
+            }
+        }
+        None if r.has_upgrade() && status != SWITCHING && LocationConf::of(r).is_on() => {
+            if request::attempt::scan(r).upgrade().is_to_websocket() {
+                refuse_the_rest(r);
             }
         }
         None => {}

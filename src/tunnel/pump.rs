@@ -240,7 +240,7 @@ fn leave(rules: &mut rules::Tunnel<'_>, from: Side, source: Socket) {
     if !rules.is_held_back(from) {
         return;
     }
-    let is_owed = rules.is_stuck(from) && !source.is_stream();
+    let is_owed = rules.waits_for_receiver(from) && !source.is_stream();
     if !is_owed && source.is_broken() {
         rules.lost(from);
     } else {

@@ -66,6 +66,8 @@ fn nor_behind_one_that_nginx_refuses() {
 fn nor_behind_one_that_is_answered_before_it_is_judged() {
     let nginx = Nginx::server("websocket on; location / { return 301 /elsewhere; }").start();
     is_the_last(&mut Client::connect(nginx.port()), Handshake::new("/"), 301);
+    let nginx = Nginx::server("websocket on; location / { return 200 hello; }").start();
+    is_the_last(&mut Client::connect(nginx.port()), Handshake::new("/"), 200);
 }
 
 /// Any status but 101 is a failure, that of a success too.

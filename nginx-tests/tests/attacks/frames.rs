@@ -49,7 +49,8 @@ fn a_length_in_a_longer_form_is_no_way_around_a_limit() {
     let nginx = guarded("websocket_max_message_size 1000;", &backend);
     let mut client = Client::connect(nginx.port());
     client.establish("/");
-    let before = [&header(0x82, 5)[..], b"Hello"].concat();
+    let ping = b"\x89\xfe\x00\x00\0\0\0\0";
+    let before = [&header(0x82, 5)[..], b"Hello", ping].concat();
     client
         .send([&before[..], &header(0x82, 1001)].concat())
         .unwrap();

@@ -1,9 +1,11 @@
 //! What can't be handed over drains as it would without, in the same reload.
 
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use nginx_tests::client::get;
 use nginx_tests::http::Message;
+use nginx_tests::tunnels::{assert_gets, left_by_a_reset};
 use nginx_tests::{Certificate, Client, Handshake, Nginx, wait_until};
 use serde_json::Value;
 
@@ -150,4 +152,24 @@ fn close(nginx: &Nginx, query: &str) -> Value {
 
 fn json(answer: &Message) -> Value {
     serde_json::from_slice(&answer.body).expect("JSON")
+}
+
+/// In another worker nothing could be told of its socket, and what the client has not taken would be lost.
+#[test]
+fn what_a_reset_has_left_stays() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = http(PROXIED).replace(
+        "listen 127.0.0.1:%PORT%;",
+        "listen 127.0.0.1:%PORT% sndbuf=8k;",
+    );
+    let nginx = Nginx::http(config)
+        .set("BACKEND", listener.local_addr().unwrap())
+        .start();
+    let (client, sent) = left_by_a_reset(&nginx, &listener);
+    // With this answer the worker has heard of the reset.
+    get(nginx.port(), "/status");
+    nginx.reload();
+    nginx.wait_for_log("1 stays");
+    assert_gets(client, &sent);
+    gone(&nginx);
 }

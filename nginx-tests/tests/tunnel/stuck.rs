@@ -1,14 +1,13 @@
 //! A side that takes nothing more, while the other one sends.
 
-use std::fs;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use nginx_tests::environment::slowness;
-use nginx_tests::tunnels::accept;
+use nginx_tests::tunnels::{accept, assert_gets, left_by_a_reset};
 use nginx_tests::{Certificate, DEADLINE, Nginx, wait_until};
 use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 
@@ -109,29 +108,10 @@ fn a_slow_client_gets_all_that_an_upstream_sent_before_its_reset() {
     let nginx = Nginx::http(config)
         .set("BACKEND", listener.local_addr().unwrap())
         .start();
-    let (mut client, mut backend) = raw_tunnel(&nginx, &listener);
-    set_socket_recv_buffer_size(&client, 4 << 10).unwrap();
-    // More than the client's two sockets and a buffer hold, and less than there is room for before them.
-    let frame = [&b"\x82\x7e\x04\x00"[..], &[7; 0x400]].concat();
-    let sent = [frame.repeat(130), b"\x88\x02\x03\xe8".to_vec()].concat();
-    backend.write_all(&sent).unwrap();
-    wait_until("nginx's socket to have all", || {
-        unacknowledged(&backend) == 0
-    });
-    client.write_all(b"\x89\x80\0\0\0\0").unwrap();
-    backend.set_read_timeout(Some(*DEADLINE)).unwrap();
-    assert!(backend.peek(&mut [0]).unwrap() > 0);
-    drop(backend);
+    let (client, sent) = left_by_a_reset(&nginx, &listener);
     // With this answer the worker has heard of the reset.
     assert_eq!(active(&nginx), 1);
-    let mut received = vec![];
-    client.set_read_timeout(Some(*DEADLINE)).unwrap();
-    let end = client.read_to_end(&mut received);
-    assert_eq!(
-        (received.len(), received == sent),
-        (sent.len(), true),
-        "{end:?}"
-    );
+    assert_gets(client, &sent);
     assert_ended(&nginx, ("upstream", "normal", "1000"), "info");
 }
 
@@ -249,19 +229,4 @@ fn in_nginx_s_own_loop_too() {
         nginx.error_log().contains("upstream timed out")
     });
     drop(backend);
-}
-
-/// How much the kernel has of what was written to a socket, and the peer's has not.
-fn unacknowledged(socket: &TcpStream) -> u64 {
-    let port = |address: SocketAddr| format!(":{:04X}", address.port());
-    let local = port(socket.local_addr().unwrap());
-    let peer = port(socket.peer_addr().unwrap());
-    let sockets = fs::read_to_string("/proc/net/tcp").unwrap();
-    let queue = sockets.lines().find_map(|line| {
-        let mut fields = line.split_whitespace().skip(1);
-        let is_it = fields.next()?.ends_with(&local) && fields.next()?.ends_with(&peer);
-        let (unsent, _) = fields.nth(1)?.split_once(':')?;
-        is_it.then(|| u64::from_str_radix(unsent, 16).unwrap())
-    });
-    queue.expect("an open socket")
 }

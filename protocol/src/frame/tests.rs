@@ -114,6 +114,25 @@ fn lengths_in_longer_forms() {
     assert_eq!(lengths, [3, 3, 0, 0]);
     assert_eq!(frames[2].message_length, 6);
     assert_eq!(frames[3].opcode, Opcode::Ping);
+    let stream = b"\x89\xfe\x00\x01\0\0\0\0p\x8a\xff\0\0\0\0\0\0\0\x01\0\0\0\0p\x88\xfe\x00\x02\0\0\0\0\x03\xe9";
+    let frames = from_client(stream).unwrap();
+    let seen: Vec<_> = frames
+        .iter()
+        .map(|frame| (frame.opcode, frame.close_code))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (Opcode::Ping, None),
+            (Opcode::Pong, None),
+            (Opcode::Close, Some(1001))
+        ]
+    );
+    assert_eq!(
+        close_code(b"\x88\x7f\0\0\0\0\0\0\0\x02\x03\xe9\x8a\x00"),
+        [None, None]
+    );
+    assert_eq!(from_server(b"\x88\x7e\x00\x01\x03"), Err(Invalid));
 }
 
 #[test]

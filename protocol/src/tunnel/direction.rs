@@ -169,7 +169,7 @@ impl Direction {
                 let code = frame.close_code;
                 *close = Some(Close { code });
                 // 125 at most, with two of the code.
-                *text_left = frame.length.saturating_sub(2) as u8;
+                *text_left = code.map_or(0, |_| frame.length.saturating_sub(2) as u8);
                 let text = (*text_left > 0).then(|| next_text(text_left, behind, Some(frame.mask)));
                 seen = Some(Seen {
                     text,

@@ -123,6 +123,11 @@ impl Tunnel<'_> {
         self.by.of(from).stuck().is_some()
     }
 
+    /// Whether that is for the other side to change, by taking some of them.
+    pub fn waits_for_receiver(&self, from: Side) -> bool {
+        self.is_stuck(from) && !(from == Side::Client && self.is_holding())
+    }
+
     /// Whether nothing is read from a side for now, whatever there is.
     pub fn is_held_back(&self, from: Side) -> bool {
         self.is_stuck(from) || (from == Side::Client && self.holds_back().is_some())
