@@ -4,11 +4,14 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
+
 use crate::conf;
 use crate::deadline::Deadline;
 use crate::options::{self, Source, Task};
 use crate::page::Page;
 use crate::paint::Paint;
+use crate::request::HIDDEN;
 use crate::{json, print, print_conf, report};
 
 const FAILS: u8 = 1;
@@ -33,7 +36,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             quiet,
         }) => judge_configuration(&source, address.as_deref(), deadline, json, quiet),
         // Help goes to standard output, mistakes to standard error.
-        Err(error) => {
+        Err(mut error) => {
+            hide_secrets(&mut error);
             let text = error.render().to_string();
             if error.use_stderr() {
                 let mut page = Page::new(Paint::none());
@@ -49,6 +53,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             page.print(io::stdout().lock());
             ExitCode::SUCCESS
         }
+    }
+}
+
+/// What a mistake quotes may be a credential.
+fn hide_secrets(mistake: &mut clap::Error) {
+    let quoted = |kind| mistake.get(kind).map(ToString::to_string);
+    let argument = quoted(ContextKind::InvalidArg).unwrap_or_default();
+    let value = quoted(ContextKind::InvalidValue).unwrap_or_default();
+    if argument.starts_with("--header") || value.contains('@') {
+        let hidden = ContextValue::String(HIDDEN.to_owned());
+        mistake.insert(ContextKind::InvalidValue, hidden);
     }
 }
 

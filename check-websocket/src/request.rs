@@ -160,6 +160,24 @@ pub fn may_hold_secret(line: &[u8]) -> bool {
     matches!(line, [b' ' | b'\t', ..]) || SECRETS.iter().any(names)
 }
 
+impl Request {
+    /// The parts of its headers that are nobody else's business.
+    pub fn secrets(&self) -> Vec<&str> {
+        let headers = self.headers.iter();
+        let secret = headers.filter(|(name, _)| is_secret(name.as_bytes()));
+        let parts = secret.flat_map(|(name, value)| {
+            let of_cookies = value.split(';').filter_map(|pair| pair.split_once('='));
+            let cookies = of_cookies.map(|(_, value)| value.trim());
+            match name.eq_ignore_ascii_case("cookie") {
+                true => cookies.collect::<Vec<_>>(),
+                // Behind the name of its scheme.
+                false => value.split_whitespace().skip(1).collect(),
+            }
+        });
+        parts.filter(|part| !part.is_empty()).collect()
+    }
+}
+
 /// Whether a header's value is nobody else's business.
 pub fn is_secret(name: &[u8]) -> bool {
     SECRETS

@@ -98,13 +98,19 @@ fn addresses(scope: &Scope<'_>) -> Access {
 }
 
 fn password(scope: &Scope<'_>, maps: &Maps<'_>) -> Access {
-    let Some(line) = scope
-        .nearest("auth_basic")
-        .filter(|line| line.word(0) != "off")
-    else {
+    let Some(line) = scope.nearest("auth_basic") else {
         return Access::Free;
     };
     let place = line.place();
+    match maps.value(line.word(0)).as_deref() {
+        Some("off") => return Access::Free,
+        Some(_) => {}
+        None => {
+            return Access::Depends(format!(
+                "auth_basic ({place}) may ask for a password, which depends on a variable"
+            ));
+        }
+    }
     match maps.value("$http_authorization").as_deref() {
         Some("") => Access::Refused(format!(
             "auth_basic ({place}) answers 401 to a handshake without Authorization"

@@ -6,7 +6,7 @@ use std::ptr;
 use super::locate::{self, Found};
 use super::location::{By, Location};
 use super::parse::Directive;
-use super::rewrite::{self, Outcome};
+use super::rewrite::{self, Outcome, Within};
 use super::scope::{Level, Scope};
 use super::uri::Uri;
 use super::values::Maps;
@@ -86,7 +86,8 @@ fn end<'a>(
         }
     }
     let uri = match rewrite::run(place.level, uri, maps, remarks) {
-        Outcome::On(uri, _) => uri,
+        Outcome::On(uri, Within::Level) => uri,
+        Outcome::On(_, Within::If | Within::Pass(_)) => return internal(place, is_own),
         Outcome::Answered(why) => return End::Answered(why),
         Outcome::Again(uri) if is_here(place, &uri, maps) => {
             return End::Answered(format!(
@@ -118,7 +119,7 @@ fn tried(place: &Place<'_, '_>, uri: &Uri, line: &Directive, maps: &Maps<'_>) ->
             "try_files ({at}) finds no file and leads to {last}"
         ));
     }
-    let uri = uri.rewritten(&maps.shown(last));
+    let uri = uri.led_to(&maps.shown(last));
     match is_here(place, &uri, maps) {
         true => End::Here,
         false => End::Elsewhere(format!(

@@ -1,6 +1,7 @@
 //! Which server an address reaches: first by `listen`, then by name.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use super::parse::Directive;
 use super::pattern::Patterns;
@@ -35,7 +36,7 @@ pub fn choose<'a>(
         .filter(|directive| directive.name == "server" && directive.block.is_some());
     let mut listening: Vec<(&Directive, Listen)> = servers
         .flat_map(|server| listens(server).map(move |listen| (server, listen)))
-        .filter(|(_, listen)| listen.port == arrival.port)
+        .filter(|(_, listen)| listen.ports.contains(&arrival.port))
         .collect();
     if let Some(address) = arrival.address {
         // The most exact address takes all.
@@ -133,7 +134,7 @@ struct Listen {
     address: Option<IpAddr>,
     /// Whether it takes IPv6; a wildcard takes one family only, unless told otherwise.
     families: (bool, bool),
-    port: u16,
+    ports: RangeInclusive<u16>,
     is_tls: bool,
     is_default: bool,
 }
@@ -152,7 +153,7 @@ fn listens(server: &Directive) -> impl Iterator<Item = Listen> {
     let default = lines.is_empty().then_some(Listen {
         address: None,
         families: (true, false),
-        port: 80,
+        ports: 80..=80,
         is_tls: ssl_on,
         is_default: false,
     });
@@ -164,6 +165,12 @@ fn listens(server: &Directive) -> impl Iterator<Item = Listen> {
     })
 }
 
+/// A port, or the first and the last of many.
+fn ports(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    Some(first.parse().ok()?..=last.parse().ok()?)
+}
+
 impl Listen {
     fn read(line: &Directive) -> Option<Self> {
         let (text, has) = (line.word(0), |word: &str| {
@@ -172,11 +179,11 @@ impl Listen {
         if text.starts_with("unix:") || has("quic") {
             return None;
         }
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
-            _ => match text.parse() {
-                Ok(port) => ("*", port),
-                Err(_) => (text, 80),
+        let (host, ports) = match text.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, ports(port)?),
+            _ => match ports(text) {
+                Some(ports) => ("*", ports),
+                None => (text, 80..=80),
             },
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -193,7 +200,7 @@ impl Listen {
         Some(Self {
             address,
             families,
-            port,
+            ports,
             is_tls: has("ssl"),
             is_default: has("default_server") || has("default"),
         })

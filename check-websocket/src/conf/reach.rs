@@ -1,6 +1,6 @@
 //! Where an address leads within a configuration, and what becomes of a handshake there.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::access;
 use super::judge::{self, TOO_MUCH, server_name};
@@ -8,7 +8,7 @@ use super::listen::{self, Arrival};
 use super::locate::{self, Found, Place};
 use super::location::{By, Location, Version};
 use super::parse::Directive;
-use super::rewrite::{self, Outcome};
+use super::rewrite::{self, Outcome, Within};
 use super::scope::{Level, Scope, titled};
 use super::sent;
 use super::stop::{FILES, Stop, answers_by_itself};
@@ -129,15 +129,18 @@ impl<'a> Way<'a> {
     fn server(&mut self) {
         let target = &self.walk.target;
         let host = host_of(&self.request);
-        let arrival = Arrival {
-            address: self.address(),
-            port: target.port,
-            host: &host,
-        };
-        let Some(server) = listen::choose(self.http, &arrival, self.maps.patterns()) else {
-            let at = arrival
-                .address
-                .map_or(String::new(), |at| format!(" of {at}"));
+        let addresses = self.addresses();
+        let chosen = addresses.iter().find_map(|&address| {
+            let arrival = Arrival {
+                address,
+                port: target.port,
+                host: &host,
+            };
+            listen::choose(self.http, &arrival, self.maps.patterns())
+        });
+        let Some(server) = chosen else {
+            let known = addresses.iter().find_map(|address| *address);
+            let at = known.map_or(String::new(), |at| format!(" of {at}"));
             return self.reached.fails(format!(
                 "no server listens on port {}{at}; if the port is mapped in front of nginx, give \
                  the one that nginx listens on",
@@ -173,15 +176,19 @@ impl<'a> Way<'a> {
         self.within(server.directive);
     }
 
-    /// The address the connection goes to, where no resolver has to be asked.
-    fn address(&self) -> Option<IpAddr> {
+    /// The addresses the connection may go to, one after the other; one that only a resolver knows is `None`.
+    fn addresses(&self) -> Vec<Option<IpAddr>> {
         let target = &self.walk.target;
         let given = self.walk.resolve.iter().find(|given| {
             given.port == target.port && given.host.eq_ignore_ascii_case(&target.host)
         });
-        match target.host.as_str() {
-            "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
-            host => given.map(|given| given.address).or(host.parse().ok()),
+        match (given, target.host.as_str()) {
+            (Some(given), _) => vec![Some(given.address)],
+            (None, "localhost") => vec![
+                Some(Ipv4Addr::LOCALHOST.into()),
+                Some(Ipv6Addr::LOCALHOST.into()),
+            ],
+            (None, host) => vec![host.parse().ok()],
         }
     }
 
@@ -220,7 +227,8 @@ impl<'a> Way<'a> {
 
     fn search(&mut self, server: &Scope<'a>, uri: Uri) {
         let mut uri = uri;
-        let mut is_internal = false;
+        // The server's own rewrites make it one, too.
+        let mut is_internal = !uri.is_unchanged;
         for _ in 0..MAX_SEARCHES {
             let mut unknown = Vec::new();
             let found = locate::search(server, &uri.path, &self.maps, &mut unknown);
@@ -284,11 +292,18 @@ impl<'a> Way<'a> {
                 return None;
             }
         };
-        let place = match within {
-            Some(block) => place.inside(block),
-            None => place,
+        let (place, try_files) = match within {
+            Within::Level => (place, level.find("try_files")),
+            Within::If => (place, None),
+            Within::Pass(block) => {
+                let own = block
+                    .children()
+                    .iter()
+                    .find(|line| line.name == "try_files");
+                (place.inside(block), own)
+            }
         };
-        match level.find("try_files") {
+        match try_files {
             Some(line) => {
                 // Before files are looked for, it is looked at who asks.
                 let is_on = place.scope.is("websocket", "on");
@@ -326,7 +341,7 @@ impl<'a> Way<'a> {
         let remark = format!("try_files ({at}) is assumed to find no file");
         self.reached.remarks.push(remark);
         if !last.starts_with('@') {
-            let uri = uri.rewritten(&self.maps.shown(last));
+            let uri = uri.led_to(&self.maps.shown(last));
             self.maps.know("uri", uri.path.as_str());
             return self.through_server(&server.level(), uri);
         }
@@ -358,7 +373,7 @@ impl<'a> Way<'a> {
                 answers_by_itself(&place.scope)
             ));
         };
-        if location.by == By::Nothing {
+        if location.by == By::Nothing && !location.problems.is_empty() {
             self.reached
                 .fails("`websocket on;` is missing in this location and in every level above it");
         }

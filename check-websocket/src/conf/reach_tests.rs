@@ -328,3 +328,106 @@ fn what_is_not_followed_is_said() {
         );
     }
 }
+
+/// Each as nginx has it, where a simpler reading would say something else.
+#[test]
+fn what_nginx_passes_on() {
+    for (server, path) in [
+        (
+            "location / { if ($http_upgrade = websocket) { proxy_pass http://b; } try_files $uri /index.html; }",
+            "/",
+        ),
+        (
+            "location / { if ($host = a.example) { set $a 1; } proxy_pass http://b; try_files $uri =404; }",
+            "/",
+        ),
+        (
+            "set $ok 0; if ($remote_addr ~ ^10) { set $ok 1; } if ($ok = 0) { return 403; }
+             location / { proxy_pass http://b; }",
+            "/",
+        ),
+        (
+            "rewrite ^/s$ /w; location = /w { internal; proxy_pass http://b; }",
+            "/s",
+        ),
+        (
+            "auth_basic $http_connection; location / { auth_basic $http_x; proxy_pass http://b; }",
+            "/",
+        ),
+        ("listen 80-81; location / { proxy_pass http://b; }", "/"),
+        ("listen *:79-81; location / { proxy_pass http://b; }", "/"),
+    ] {
+        let server = server.replace("$http_x", "off");
+        let reached = in_server(&server, path);
+        assert_eq!(reached.problems, [""; 0], "{server}");
+        assert!(reached.passes(), "{server}");
+    }
+    // Of what a variable is, too.
+    let conf = "http { websocket on; map $http_upgrade $realm { default Private; websocket off; }
+        server { auth_basic $realm; location / { proxy_pass http://b; } } }";
+    assert_eq!(followed(conf, &["ws://a.example/"]).problems, [""; 0]);
+    // nginx makes a tunnel of a 101 there by itself.
+    let conf = "http { server { location / { uwsgi_pass b; } } }";
+    assert_eq!(followed(conf, &["ws://a.example/"]).problems, [""; 0]);
+}
+
+#[test]
+fn the_query_of_try_files() {
+    for (last, sent) in [
+        ("/app", "/app"),
+        ("/app?$args", "/app?x=1"),
+        ("/app?y=2", "/app?y=2"),
+    ] {
+        let server = format!(
+            "location / {{ try_files $uri {last}; }} location = /app {{ proxy_pass http://b; }}"
+        );
+        let reached = in_server(&server, "/?x=1");
+        assert_eq!(reached.sent[0], format!("GET {sent} HTTP/1.1"));
+    }
+}
+
+#[test]
+fn both_addresses_of_localhost() {
+    let conf =
+        "http { websocket on; server { listen [::1]:8080; location / { proxy_pass http://b; } } }";
+    assert!(followed(conf, &["ws://localhost:8080/"]).passes());
+    let to = |address: &str| {
+        let resolve = format!("localhost:8080:{address}");
+        followed(conf, &["ws://localhost:8080/", "--resolve", &resolve]).passes()
+    };
+    assert!(to("::1"));
+    assert!(!to("127.0.0.1"));
+}
+
+/// A report is passed on.
+#[test]
+fn no_credentials() {
+    let conf = "http { websocket on; map $http_authorization $token { \"~Bearer (?<t>.*)\" x; default $http_authorization; }
+        server { location / {
+            set $sid $cookie_sid;
+            proxy_set_header Authorization $http_authorization;
+            proxy_set_header Proxy-Authorization \"Basic c2VjcmV0\";
+            proxy_set_header Cookie \"\";
+            proxy_set_header X-Sid \"sid $sid\";
+            proxy_set_header X-Short $cookie_short;
+            proxy_set_header X-Port 7777;
+            proxy_pass http://b;
+        } } }";
+    let headers = [
+        "ws://a.example/",
+        "--header",
+        "Authorization: Bearer s3cret",
+        "--header",
+        "Cookie: sid=t0psecret; short=7",
+    ];
+    let reached = followed(conf, &headers);
+    let text = reached.sent.join("\n");
+    for secret in ["s3cret", "c2VjcmV0", "t0psecret", ": 7\n"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    for name in ["Authorization", "Proxy-Authorization", "X-Sid", "X-Short"] {
+        assert_eq!(line(&reached, name), "(not shown)", "{text}");
+    }
+    assert_eq!(line(&reached, "X-Port"), "7777");
+    assert!(!text.contains("Cookie"), "{text}");
+}

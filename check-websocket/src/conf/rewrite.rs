@@ -8,12 +8,23 @@ use super::values::Maps;
 
 /// How the request goes on.
 pub enum Outcome<'a> {
-    /// With this path; in an `if` whose condition holds and which passes on itself.
-    On(Uri, Option<&'a Directive>),
+    /// With this path, from here.
+    On(Uri, Within<'a>),
     /// With this path, and the location is searched again.
     Again(Uri),
     /// nginx answers, and this is why.
     Answered(String),
+}
+
+/// Whose settings are in force behind a level: nginx takes those of the last `if` whose condition holds.
+#[derive(Clone, Copy)]
+pub enum Within<'a> {
+    /// The level's own.
+    Level,
+    /// An `if` that passes on where the level does. Nothing of it is inherited that can't be, such as `try_files`.
+    If,
+    /// An `if` that passes on itself.
+    Pass(&'a Directive),
 }
 
 /// Goes through a level in its order.
@@ -26,7 +37,7 @@ pub fn run<'a>(
     let mut run = Run {
         uri,
         is_changed: false,
-        within: None,
+        within: Within::Level,
         maps,
         remarks,
     };
@@ -48,20 +59,49 @@ const LINES: [&str; 5] = ["set", "return", "break", "rewrite", "if"];
 
 /// What `set` makes of variables at a level, wherever nothing decides whether it does.
 pub fn set<'a>(level: &Level<'a>, maps: &mut Maps<'a>) {
-    for line in level.all("set") {
+    let lines = level.lines.iter();
+    for line in lines.filter(|line| matches!(line.name.as_str(), "set" | "if")) {
         if maps.step(LINE).is_none() {
             return;
         }
-        if let Some(value) = maps.value(line.word(1)) {
-            maps.know(line.word(0).trim_start_matches('$'), value);
+        match line.name.as_str() {
+            "set" => assign(line, maps),
+            _ => match holds(&line.words, maps) {
+                Some(true) => sets(line).for_each(|line| assign(line, maps)),
+                Some(false) => {}
+                None => forget(line, maps),
+            },
         }
     }
+}
+
+/// What `set` makes of its variable.
+fn assign(line: &Directive, maps: &mut Maps<'_>) {
+    let name = line.word(0).trim_start_matches('$');
+    match maps.value(line.word(1)) {
+        Some(value) => maps.know(name, value),
+        None => maps.forget(name),
+    }
+}
+
+/// What an `if` would make of variables can't be told where it can't be told whether it is entered.
+fn forget(condition: &Directive, maps: &mut Maps<'_>) {
+    for line in sets(condition) {
+        maps.forget(line.word(0).trim_start_matches('$'));
+    }
+}
+
+fn sets(condition: &Directive) -> impl Iterator<Item = &Directive> {
+    condition
+        .children()
+        .iter()
+        .filter(|line| line.name == "set")
 }
 
 struct Run<'a, 'm> {
     uri: Uri,
     is_changed: bool,
-    within: Option<&'a Directive>,
+    within: Within<'a>,
     maps: &'m mut Maps<'a>,
     remarks: &'m mut Vec<String>,
 }
@@ -84,7 +124,7 @@ impl<'a> Run<'a, '_> {
             }
             let end = match line.name.as_str() {
                 "set" => {
-                    self.set(line);
+                    assign(line, self.maps);
                     None
                 }
                 "return" => Some(End::Answered(format!(
@@ -107,13 +147,6 @@ impl<'a> Run<'a, '_> {
         None
     }
 
-    fn set(&mut self, line: &Directive) {
-        let name = line.word(0).trim_start_matches('$');
-        if let Some(value) = self.maps.value(line.word(1)) {
-            self.maps.know(name, value);
-        }
-    }
-
     fn rewrite(&mut self, line: &Directive) -> Option<End> {
         let Some(pattern) = self.maps.patterns().get(line.word(0), false) else {
             self.not_followed(line);
@@ -122,7 +155,11 @@ impl<'a> Run<'a, '_> {
         let made = pattern.replaced(&self.uri.path, line.word(1))?;
         let made = self.maps.shown(&made);
         let flag = line.word(2);
-        if matches!(flag, "redirect" | "permanent") || made.contains("://") {
+        let is_elsewhere = ["http://", "https://", "$scheme"];
+        let is_elsewhere = is_elsewhere
+            .iter()
+            .any(|begin| line.word(1).starts_with(begin));
+        if matches!(flag, "redirect" | "permanent") || is_elsewhere {
             let place = line.place();
             return Some(End::Answered(format!(
                 "rewrite ({place}) answers with a redirect to {made}, which browsers do not follow"
@@ -154,14 +191,16 @@ impl<'a> Run<'a, '_> {
         }
         match is_file.or_else(|| holds(&line.words, self.maps)) {
             Some(true) => {
-                if pass(line.children()).is_some() {
-                    self.within = Some(line);
-                }
+                self.within = match pass(line.children()) {
+                    Some(_) => Within::Pass(line),
+                    None => Within::If,
+                };
                 self.level(line.children())
             }
             Some(false) => None,
             None => {
                 self.not_followed(line);
+                forget(line, self.maps);
                 None
             }
         }
@@ -233,8 +272,9 @@ mod tests {
         let mut remarks = Vec::new();
         let uri = Uri::read("/ws/a?b", true);
         let end = match run(&Level::new(&directives), uri, &mut maps, &mut remarks) {
-            Outcome::On(uri, None) => format!("on {}", uri.with_query(&uri.path)),
-            Outcome::On(uri, Some(within)) => format!("in {} {}", within.name, uri.path),
+            Outcome::On(uri, Within::Level) => format!("on {}", uri.with_query(&uri.path)),
+            Outcome::On(uri, Within::If) => format!("by if {}", uri.path),
+            Outcome::On(uri, Within::Pass(within)) => format!("in {} {}", within.name, uri.path),
             Outcome::Again(uri) => format!("again {}", uri.path),
             Outcome::Answered(why) => why,
         };
@@ -254,10 +294,22 @@ mod tests {
             ("break; return 404;", "on /ws/a?b", 0),
             (
                 "if ($host = a.example) { rewrite ^ /b break; }",
-                "on /b?b",
+                "by if /b",
                 0,
             ),
             ("if ($host != a.example) { return 403; }", "on /ws/a?b", 0),
+            ("if ($host = a.example) { set $a 1; }", "by if /ws/a", 0),
+            ("rewrite ^ /s?o=http://a break;", "on /s?o=http://a&b", 0),
+            (
+                "set $a 0; if ($remote_addr = 1) { set $a 1; } if ($a = 0) { return 403; }",
+                "on /ws/a?b",
+                2,
+            ),
+            (
+                "set $a 0; set $a $remote_addr; if ($a = 0) { return 403; }",
+                "on /ws/a?b",
+                1,
+            ),
             (
                 "if ($http_upgrade ~* ^websocket$) { proxy_pass http://a; }",
                 "in if /ws/a",
@@ -267,7 +319,7 @@ mod tests {
             ("if (-f $request_filename) { return 403; }", "on /ws/a?b", 1),
             (
                 "if (!-e $request_filename) { rewrite ^ /b break; }",
-                "on /b?b",
+                "by if /b",
                 1,
             ),
         ] {

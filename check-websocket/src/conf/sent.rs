@@ -35,6 +35,7 @@ pub fn request(
         set: scope.headers(),
         maps: &maps,
         by,
+        secrets: &client.secrets(),
     };
     let host = lines.set("Host").unwrap_or_else(|| upstream.proxy_host());
     let path = upstream.path(uri, place.prefix_length());
@@ -116,6 +117,8 @@ struct Lines<'a> {
     set: &'a [&'a Directive],
     maps: &'a Maps<'a>,
     by: By,
+    /// The client's credentials.
+    secrets: &'a [&'a str],
 }
 
 impl Lines<'_> {
@@ -146,7 +149,23 @@ impl Lines<'_> {
             !special.iter().any(|other| name.eq_ignore_ascii_case(other))
         };
         let others = self.set.iter().filter(own);
-        others.filter_map(|set| line(set.word(0), &self.maps.shown(set.word(1))))
+        others.filter_map(|set| line(set.word(0), &self.unless_secret(set)))
+    }
+
+    /// A report is passed on: it has no credentials, neither those of the configuration nor what a variable makes of
+    /// the client's.
+    fn unless_secret(&self, set: &Directive) -> String {
+        let value = self.maps.shown(set.word(1));
+        let is_secret = crate::request::is_secret(set.word(0).as_bytes())
+            || self.secrets.iter().any(|secret| match secret.len() {
+                // One that is as short may be a part of much else.
+                ..4 => value == *secret,
+                _ => value.contains(secret),
+            });
+        match is_secret && !value.is_empty() {
+            true => crate::request::HIDDEN.to_owned(),
+            false => value,
+        }
     }
 
     /// The client's own, but for those that a line replaces and those that nginx never passes on.

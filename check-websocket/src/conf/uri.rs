@@ -50,6 +50,24 @@ impl Uri {
         }
     }
 
+    /// After `try_files`, which has the query of what it leads to, or none.
+    pub fn led_to(&self, last: &str) -> Self {
+        let (path, query) = match last.split_once('?') {
+            Some((path, query)) => (
+                path,
+                Some(query.to_owned()).filter(|query| !query.is_empty()),
+            ),
+            None => (last, None),
+        };
+        Self {
+            sent: self.sent.clone(),
+            path: path.to_owned(),
+            query,
+            is_unchanged: false,
+            is_located: self.is_located,
+        }
+    }
+
     pub fn with_query(&self, path: &str) -> String {
         match &self.query {
             Some(query) => format!("{path}?{query}"),

@@ -12,8 +12,8 @@ use super::pattern::Patterns;
 pub struct Maps<'a> {
     maps: Rc<HashMap<String, &'a Directive>>,
     upstreams: Rc<HashMap<&'a str, &'a Directive>>,
-    /// Names, without the `$`, and values; a later one replaces an earlier one.
-    known: Rc<HashMap<String, String>>,
+    /// Names, without the `$`, and values, where they can be told; a later one replaces an earlier one.
+    known: Rc<HashMap<String, Option<String>>>,
     patterns: Rc<Patterns>,
     /// Whether all headers of the request are known, so that there is no other.
     is_whole: bool,
@@ -57,7 +57,16 @@ impl<'a> Maps<'a> {
 
     /// From here on a variable has this value.
     pub fn know(&mut self, name: &str, value: impl Into<String>) {
-        Rc::make_mut(&mut self.known).insert(name.to_ascii_lowercase(), value.into());
+        self.note(name, Some(value.into()));
+    }
+
+    /// From here on its value can't be told.
+    pub fn forget(&mut self, name: &str) {
+        self.note(name, None);
+    }
+
+    fn note(&mut self, name: &str, value: Option<String>) {
+        Rc::make_mut(&mut self.known).insert(name.to_ascii_lowercase(), value);
     }
 
     /// The value as far as it can be told: what can't stays as it is written.
@@ -105,7 +114,7 @@ impl<'a> Maps<'a> {
 
     /// Of a request that is known as a whole. What it doesn't have is empty.
     fn of_request(&self, name: &str) -> Option<String> {
-        let known = |name: &str| self.known.get(name).map(String::as_str);
+        let known = |name: &str| self.known.get(name)?.as_deref();
         let among = |list: Option<&str>, separator: char, name: &str| {
             let pairs = list.unwrap_or_default().split(separator);
             let mut pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
@@ -142,7 +151,7 @@ impl<'a> Maps<'a> {
         self.step(VARIABLE)?;
         let lower = name.to_ascii_lowercase();
         if let Some(value) = self.known.get(&lower) {
-            return Some(value.clone());
+            return value.clone();
         }
         match lower.as_str() {
             "http_upgrade" => return Some("websocket".to_owned()),
@@ -187,6 +196,13 @@ fn look_up(map: &Directive, source: &str, patterns: &Patterns) -> Option<String>
     });
     if let Some(entry) = exact {
         return Some(entry.word(0).to_owned());
+    }
+    let is_wildcard = |name: &str| name.starts_with(['*', '.']) || name.ends_with(".*");
+    // Names with wildcards are not looked up.
+    if map.children().iter().any(|line| line.name == "hostnames")
+        && entries().any(|entry| is_wildcard(&entry.name))
+    {
+        return None;
     }
     for entry in entries().filter(|entry| entry.name.starts_with('~')) {
         let (text, ignoring_case) = match entry.name.strip_prefix("~*") {
@@ -246,6 +262,15 @@ mod tests {
         assert_eq!(with("~.+ one; default three;").as_deref(), Some("one"));
         assert_eq!(with("~(?!x) one; default three;"), None);
         assert_eq!(with("h2c one;").as_deref(), Some(""));
+        assert_eq!(with("hostnames; *.a one; default two;"), None);
+        assert_eq!(
+            with("hostnames; *.a one; websocket two;").as_deref(),
+            Some("two")
+        );
+        assert_eq!(
+            with("hostnames; a one; default two;").as_deref(),
+            Some("two")
+        );
         assert_eq!(with("default $a;"), None);
     }
 

@@ -233,3 +233,19 @@ fn host_and_origin_are_in_small_letters() {
             .contains("localhost is ")
     );
 }
+
+#[test]
+fn a_mistake_quotes_no_credential() {
+    for arguments in [
+        &["ws://user:s3cret@a.example/"][..],
+        &["ws://a.example/", "--header", "Authorization Bearer s3cret"],
+    ] {
+        let outcome = run(arguments);
+        assert_eq!(outcome.status, Some(2));
+        let text = format!("{}{}", outcome.out, outcome.err);
+        assert!(
+            text.contains("(not shown)") && !text.contains("s3cret"),
+            "{text}"
+        );
+    }
+}
