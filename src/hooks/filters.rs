@@ -194,13 +194,17 @@ fn look_at_response(r: Request<'_>) {
                 }
             }
         }
-        None if r.has_upgrade() && status != SWITCHING && LocationConf::of(r).is_on() => {
-            if request::attempt::scan(r).upgrade().is_to_websocket() {
-                refuse_the_rest(r);
-            }
-        }
+        None if is_unjudged(r, status) => refuse_the_rest(r),
         None => {}
     }
+}
+
+/// Whether a success that is no tunnel answers a handshake before it could be judged.
+fn is_unjudged(r: Request<'_>, status: ngx_uint_t) -> bool {
+    r.has_upgrade()
+        && status != SWITCHING
+        && LocationConf::of(r).is_on()
+        && request::attempt::scan(r).upgrade().is_to_websocket()
 }
 
 /// The upstream whose 101 nobody asked for, where there is one. nginx would make a tunnel of it that was
