@@ -170,8 +170,11 @@ impl Request {
             let cookies = of_cookies.map(|(_, value)| value.trim());
             match name.eq_ignore_ascii_case("cookie") {
                 true => cookies.collect::<Vec<_>>(),
-                // Behind the name of its scheme.
-                false => value.split_whitespace().skip(1).collect(),
+                // The whole, and what is behind the name of its scheme.
+                false => [value.trim()]
+                    .into_iter()
+                    .chain(value.split_whitespace().skip(1))
+                    .collect(),
             }
         });
         parts.filter(|part| !part.is_empty()).collect()

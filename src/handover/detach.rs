@@ -20,7 +20,7 @@ pub fn is_possible(r: Request<'_>, u: Upstream<'_>) -> bool {
         !request.request_body.is_null()
             && request.out.is_null()
             && (*request.connection).buffered() == 0
-            // Who has left is given no other worker: a socket that was reset is nobody's in the kernel's eyes.
+            // Of a socket that was reset the kernel no longer tells who is at its other end.
             && !has_left(&*request.connection)
     };
     is_idle

@@ -410,6 +410,7 @@ fn no_credentials() {
             proxy_set_header Cookie \"\";
             proxy_set_header X-Sid \"sid $sid\";
             proxy_set_header X-Short $cookie_short;
+            proxy_set_header X-Proxy $http_proxy_authorization;
             proxy_set_header X-Port 7777;
             proxy_pass http://b;
         } } }";
@@ -419,10 +420,12 @@ fn no_credentials() {
         "Authorization: Bearer s3cret",
         "--header",
         "Cookie: sid=t0psecret; short=7",
+        "--header",
+        "Proxy-Authorization: t0ken",
     ];
     let reached = followed(conf, &headers);
     let text = reached.sent.join("\n");
-    for secret in ["s3cret", "c2VjcmV0", "t0psecret", ": 7\n"] {
+    for secret in ["s3cret", "c2VjcmV0", "t0psecret", "t0ken", ": 7\n"] {
         assert!(!text.contains(secret), "{text}");
     }
     for name in ["Authorization", "Proxy-Authorization", "X-Sid", "X-Short"] {

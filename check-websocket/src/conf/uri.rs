@@ -41,24 +41,19 @@ impl Uri {
             (Some(new), None) => Some(new.to_owned()),
             (Some(new), Some(old)) => Some(format!("{new}&{old}")),
         };
-        Self {
-            sent: self.sent.clone(),
-            path: path.to_owned(),
-            query,
-            is_unchanged: false,
-            is_located: self.is_located,
-        }
+        self.changed(path, query)
     }
 
     /// After `try_files`, which has the query of what it leads to, or none.
     pub fn led_to(&self, last: &str) -> Self {
-        let (path, query) = match last.split_once('?') {
-            Some((path, query)) => (
-                path,
-                Some(query.to_owned()).filter(|query| !query.is_empty()),
-            ),
-            None => (last, None),
-        };
+        let (path, query) = last.split_once('?').unwrap_or((last, ""));
+        self.changed(
+            path,
+            Some(query.to_owned()).filter(|query| !query.is_empty()),
+        )
+    }
+
+    fn changed(&self, path: &str, query: Option<String>) -> Self {
         Self {
             sent: self.sent.clone(),
             path: path.to_owned(),
