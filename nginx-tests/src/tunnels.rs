@@ -39,10 +39,16 @@ pub fn raw_tunnel(nginx: &Nginx, listener: &TcpListener) -> (TcpStream, TcpStrea
 }
 
 /// The client of a tunnel which has not taken all that its upstream sent, a Close at the end, and a reset behind it: it
-/// had not read all itself. With that, what was sent. nginx has to have little room for the client (`sndbuf=8k`).
+/// had not read all itself. With that, what was sent, and the nginx, which is started with this configuration.
 #[track_caller]
-pub fn left_by_a_reset(nginx: &Nginx, listener: &TcpListener) -> (TcpStream, Vec<u8>) {
-    let (mut client, mut backend) = raw_tunnel(nginx, listener);
+pub fn left_by_a_reset(http: &str) -> (Nginx, TcpStream, Vec<u8>) {
+    const LISTEN: &str = "listen 127.0.0.1:%PORT%";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // Little room for the client.
+    let nginx = Nginx::http(http.replace(LISTEN, &format!("{LISTEN} sndbuf=8k")))
+        .set("BACKEND", listener.local_addr().unwrap())
+        .start();
+    let (mut client, mut backend) = raw_tunnel(&nginx, &listener);
     set_socket_recv_buffer_size(&client, 4 << 10).unwrap();
     // More than the client's two sockets and a buffer hold, and less than there is room for before them.
     let frame = [&b"\x82\x7e\x04\x00"[..], &[7; 0x400]].concat();
@@ -54,7 +60,7 @@ pub fn left_by_a_reset(nginx: &Nginx, listener: &TcpListener) -> (TcpStream, Vec
     client.write_all(b"\x89\x80\0\0\0\0").unwrap();
     backend.set_read_timeout(Some(*DEADLINE)).unwrap();
     assert!(backend.peek(&mut [0]).unwrap() > 0);
-    (client, sent)
+    (nginx, client, sent)
 }
 
 /// Asserts that this comes to a client, and then the end.

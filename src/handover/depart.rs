@@ -268,6 +268,10 @@ enum Departed {
 unsafe fn depart(tunnel: NonNull<Tunnel>) -> Departed {
     // SAFETY: the caller vouches for the request; no reference to it or to its tunnel is left when it is detached.
     unsafe {
+        // Of a socket that was reset the kernel no longer tells who is at its other end.
+        if tunnel.as_ref().has_left() {
+            return Departed::Not;
+        }
         let r = Request::new(tunnel.as_ref().request());
         let Some(u) = r.upstream().filter(|u| detach::is_possible(r, *u)) else {
             return Departed::Not;

@@ -20,8 +20,6 @@ pub fn is_possible(r: Request<'_>, u: Upstream<'_>) -> bool {
         !request.request_body.is_null()
             && request.out.is_null()
             && (*request.connection).buffered() == 0
-            // Of a socket that was reset the kernel no longer tells who is at its other end.
-            && !has_left(&*request.connection)
     };
     is_idle
         && r.is_main()
@@ -30,15 +28,8 @@ pub fn is_possible(r: Request<'_>, u: Upstream<'_>) -> bool {
         && !r.is_secure()
         && u.connection().is_some_and(|connection| {
             // SAFETY: it is open.
-            let connection = unsafe { connection.as_ref() };
-            !is_tls(connection) && !has_left(connection)
+            !is_tls(unsafe { connection.as_ref() })
         })
-}
-
-/// Whether the kernel has reported an end behind what can still be read.
-fn has_left(connection: &ngx_connection_t) -> bool {
-    // SAFETY: an open connection has its events.
-    unsafe { (*connection.read).pending_eof() != 0 }
 }
 
 #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]

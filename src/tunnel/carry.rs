@@ -283,6 +283,12 @@ impl Tunnel {
         true
     }
 
+    /// Whether the kernel has reported the end of a side behind what can still be read.
+    pub fn has_left(&self) -> bool {
+        self.sockets()
+            .is_some_and(|(client, upstream)| client.has_left() || upstream.has_left())
+    }
+
     /// The request that it belongs to.
     pub fn request(&self) -> *mut ngx_http_request_t {
         self.r

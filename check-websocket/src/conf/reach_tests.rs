@@ -351,14 +351,13 @@ fn what_nginx_passes_on() {
             "/s",
         ),
         (
-            "auth_basic $http_connection; location / { auth_basic $http_x; proxy_pass http://b; }",
+            "auth_basic $http_connection; location / { auth_basic off; proxy_pass http://b; }",
             "/",
         ),
         ("listen 80-81; location / { proxy_pass http://b; }", "/"),
         ("listen *:79-81; location / { proxy_pass http://b; }", "/"),
     ] {
-        let server = server.replace("$http_x", "off");
-        let reached = in_server(&server, path);
+        let reached = in_server(server, path);
         assert_eq!(reached.problems, [""; 0], "{server}");
         assert!(reached.passes(), "{server}");
     }

@@ -1,6 +1,5 @@
 //! What can't be handed over drains as it would without, in the same reload.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use nginx_tests::client::get;
@@ -157,15 +156,7 @@ fn json(answer: &Message) -> Value {
 /// In another worker nothing could be told of its socket, and what the client has not taken would be lost.
 #[test]
 fn what_a_reset_has_left_stays() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let config = http(PROXIED).replace(
-        "listen 127.0.0.1:%PORT%;",
-        "listen 127.0.0.1:%PORT% sndbuf=8k;",
-    );
-    let nginx = Nginx::http(config)
-        .set("BACKEND", listener.local_addr().unwrap())
-        .start();
-    let (client, sent) = left_by_a_reset(&nginx, &listener);
+    let (nginx, client, sent) = left_by_a_reset(&http(PROXIED));
     // With this answer the worker has heard of the reset.
     get(nginx.port(), "/status");
     nginx.reload();

@@ -105,15 +105,7 @@ fn a_reset_behind_bytes_that_wait_leaves_the_receiver_its_time() {
 /// An upstream that closes before it has read all that was sent to it resets its connection.
 #[test]
 fn a_slow_client_gets_all_that_an_upstream_sent_before_its_reset() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let config = http("").replace(
-        "listen 127.0.0.1:%PORT%;",
-        "listen 127.0.0.1:%PORT% sndbuf=8k;",
-    );
-    let nginx = Nginx::http(config)
-        .set("BACKEND", listener.local_addr().unwrap())
-        .start();
-    let (client, sent) = left_by_a_reset(&nginx, &listener);
+    let (nginx, client, sent) = left_by_a_reset(&http(""));
     // With this answer the worker has heard of the reset.
     assert_eq!(active(&nginx), 1);
     assert_gets(client, &sent);
