@@ -97,7 +97,7 @@ pub fn read_head(socket: &mut TcpStream) -> Head {
 }
 
 /// How much the kernel has of what was written to a socket, and the peer's has not.
-fn unacknowledged(socket: &TcpStream) -> u64 {
+pub fn unacknowledged(socket: &TcpStream) -> u64 {
     let port = |address: SocketAddr| format!(":{:04X}", address.port());
     let local = port(socket.local_addr().unwrap());
     let peer = port(socket.peer_addr().unwrap());

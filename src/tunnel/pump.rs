@@ -116,12 +116,24 @@ impl Pump<'_> {
                     return false;
                 }
                 (Moved::End | Moved::Error, _) => {
-                    self.rules.lost(self.from.other());
+                    self.failed();
                     return false;
                 }
             }
         }
         true
+    }
+
+    /// The receiver can't be written to. What it sent before it broke is still to be read, as nginx tells; OpenSSL
+    /// and a connection of HTTP/2 have no more of it to give.
+    #[cold]
+    fn failed(&mut self) {
+        let to = self.from.other();
+        if self.sink.is_closed() {
+            self.rules.unreachable(to);
+        } else {
+            self.rules.lost(to);
+        }
     }
 
     /// How much is moved in a turn.

@@ -138,6 +138,10 @@ impl Socket {
             // SAFETY: the connection is open, see new().
             return unsafe { (*self.0.as_ptr()).error() } != 0;
         }
+        // SAFETY: an open connection has its events.
+        if unsafe { (*self.write()).error() } != 0 {
+            return true;
+        }
         let mut error: libc::c_int = 0;
         let mut size = size_of_val(&error) as libc::socklen_t;
         // SAFETY: the descriptor is that of an open connection; the kernel writes an int.
@@ -151,6 +155,12 @@ impl Socket {
             )
         };
         status != 0 || error != 0
+    }
+
+    /// Whether the kernel has closed a connection of its own both ways, be it that nginx has been told or not. It
+    /// keeps what came before.
+    pub fn is_closed(self) -> bool {
+        !self.is_stream() && !self.is_tls() && self.polled(0) & libc::POLLHUP != 0
     }
 
     /// Has it take more only when the kernel has less than this still to send. A unix socket has no such
@@ -227,15 +237,20 @@ impl Socket {
 
     /// Whether it takes nothing now, be it that the last write has found out or not.
     pub fn is_full(self) -> bool {
-        // SAFETY: the connection is open, see new().
-        let fd = unsafe { (*self.0.as_ptr()).fd };
+        !self.is_writable() || self.polled(libc::POLLOUT) == 0
+    }
+
+    /// Which of these the kernel says of it now; an error and an end it says unasked.
+    fn polled(self, events: libc::c_short) -> libc::c_short {
         let mut asked = libc::pollfd {
-            fd,
-            events: libc::POLLOUT,
+            // SAFETY: the connection is open, see new().
+            fd: unsafe { (*self.0.as_ptr()).fd },
+            events,
             revents: 0,
         };
         // SAFETY: this is one descriptor, and there is no wait for it.
-        !self.is_writable() || unsafe { libc::poll(&raw mut asked, 1, 0) } < 1
+        unsafe { libc::poll(&raw mut asked, 1, 0) };
+        asked.revents
     }
 
     /// # Safety

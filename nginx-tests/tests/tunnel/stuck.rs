@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use nginx_tests::environment::slowness;
-use nginx_tests::tunnels::{accept, assert_gets, left_by_a_reset};
+use nginx_tests::tunnels::{accept, assert_gets, left_by_a_reset, unacknowledged};
 use nginx_tests::{Certificate, DEADLINE, Nginx, wait_until};
 use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
 
@@ -108,6 +108,21 @@ fn a_slow_client_gets_all_that_an_upstream_sent_before_its_reset() {
     let (nginx, client, sent) = left_by_a_reset(&http(""));
     // With this answer the worker has heard of the reset.
     assert_eq!(active(&nginx), 1);
+    assert_gets(client, &sent);
+    assert_ended(&nginx, ("upstream", "normal", "1000"), "info");
+}
+
+/// As a browser answers the Ping of an upstream that is gone by then.
+#[test]
+fn likewise_if_it_sends_something_behind_the_reset() {
+    const PONG: &[u8] = b"\x8a\x80\0\0\0\0";
+    let (nginx, mut client, sent) = left_by_a_reset(&http(""));
+    for _ in 0..2 {
+        client.write_all(PONG).unwrap();
+        wait_until("nginx's socket to have it", || unacknowledged(&client) == 0);
+        // With this answer the worker has tried to pass it on.
+        assert_eq!(active(&nginx), 1);
+    }
     assert_gets(client, &sent);
     assert_ended(&nginx, ("upstream", "normal", "1000"), "info");
 }

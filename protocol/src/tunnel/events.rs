@@ -116,8 +116,15 @@ impl Tunnel<'_> {
         self.ended(side);
     }
 
-    /// A side's connection is no more: nothing can be written to it, or what waits for the other side
-    /// is all that came from it. The tunnel is over.
+    /// Writing to a side has failed: it gets nothing any more. What it sent before is still the other's.
+    pub fn unreachable(&mut self, side: Side) {
+        self.broken.get_or_insert(side);
+        self.by.towards_mut(side).cut();
+        self.give_turn(side.other());
+        self.give_turn(side);
+    }
+
+    /// A side's connection is no more, and nothing that came from it is due to the other. The tunnel is over.
     pub fn lost(&mut self, side: Side) {
         self.broken.get_or_insert(side);
         self.give_up();

@@ -25,7 +25,7 @@ use super::traffic::Traffic;
 /// - *What happened* is told by [`received`](Self::received), [`sent`](Self::sent),
 ///   [`sent_ours`](Self::sent_ours), [`dropped`](Self::dropped), [`refused`](Self::refused),
 ///   [`blocked`](Self::blocked), [`leaves`](Self::leaves), [`ended`](Self::ended), [`reset`](Self::reset),
-///   [`lost`](Self::lost), [`holds`](Self::holds) and [`tick`](Self::tick).
+///   [`unreachable`](Self::unreachable), [`lost`](Self::lost), [`holds`](Self::holds) and [`tick`](Self::tick).
 /// - *What is wanted* is told by [`drain`](Self::drain), [`drain_upstream`](Self::drain_upstream),
 ///   [`depart`](Self::depart) and [`finish`](Self::finish).
 /// - *What to do next* is said by [`next_write`](Self::next_write), [`next_read`](Self::next_read),

@@ -151,6 +151,34 @@ fn a_reset_while_bytes_wait_is_an_end_like_any_other() {
 }
 
 #[test]
+fn a_side_that_can_t_be_reached_has_what_it_sent_passed_on() {
+    let mut tunnel = Tunnel::new(Limits::default(), 0, 0, MASK);
+    tunnel.received(Side::Upstream, HELLO.len(), 0);
+    tunnel.refused(Side::Upstream, Write::Theirs(HELLO.len()), 0);
+    tunnel.received(Side::Client, MASKED.len(), 0);
+    tunnel.unreachable(Side::Upstream);
+    assert_eq!(tunnel.next(0), Next::Turn(Side::Upstream));
+    assert_eq!(tunnel.next(0), Next::Turn(Side::Client));
+    // What goes to it is dropped, and more is read: its sender may have a Close to send.
+    let write = tunnel.next_write(Side::Client, MASKED, || 0);
+    assert_eq!(write, Write::Drop(MASKED.len()));
+    tunnel.dropped(Side::Client, MASKED, 0);
+    assert!(tunnel.next_read(Side::Client, 0) > 0);
+    assert_eq!(tunnel.next(0), Next::Wait);
+    tunnel.sent(Side::Upstream, HELLO, 0);
+    tunnel.reset(Side::Upstream);
+    assert_eq!(tunnel.next(0), Next::End);
+    assert_eq!(
+        tunnel.end(),
+        End {
+            by: Some(Side::Upstream),
+            reason: Reason::Reset,
+            code: None
+        }
+    );
+}
+
+#[test]
 fn an_end_is_noted_once() {
     let mut tunnel = Tunnel::new(Limits::default(), 0, 0, MASK);
     tunnel.finish(true);
