@@ -11,7 +11,7 @@ use nginx_sys::{
     NGX_AGAIN, NGX_ERROR, NGX_HTTP_BAD_GATEWAY, NGX_HTTP_SWITCHING_PROTOCOLS, NGX_LOG_INFO, NGX_OK,
     ngx_chain_t, ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt,
     ngx_http_request_t, ngx_http_top_body_filter, ngx_http_top_header_filter,
-    ngx_http_top_request_body_filter, ngx_int_t, ngx_uint_t,
+    ngx_http_top_request_body_filter, ngx_http_write_filter, ngx_int_t, ngx_uint_t,
 };
 
 use websocket_protocol::Cause;
@@ -155,8 +155,12 @@ fn is_switched(joined: Joined) -> bool {
 /// # Safety
 /// As nginx calls a body filter.
 unsafe fn next_body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
-    // SAFETY: what register() found there: a body filter, or NULL.
+    // SAFETY: what register() found there: a body filter, or NULL. The request is alive.
     unsafe {
+        // A tunnel over HTTP/2 is a success with a body to nginx, to which it would add, and trailers to it.
+        if http2::is_tunnel(Request::new(r)) {
+            return ngx_http_write_filter(r, chain);
+        }
         let next: ngx_http_output_body_filter_pt =
             mem::transmute(NEXT_BODY.load(Ordering::Relaxed));
         next.map_or(OK, |next| next(r, chain))

@@ -20,5 +20,5 @@ mod stream;
 
 pub use address::arrange;
 pub use doorway::{init_process, stands_at};
-pub use request::{Answer, answer, flush, is_connect, post_read, refuse, refused};
+pub use request::{Answer, answer, flush, is_connect, is_tunnel, post_read, refuse, refused};
 pub use stream::Off;

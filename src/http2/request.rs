@@ -110,6 +110,12 @@ pub fn is_connect(r: Request<'_>) -> bool {
     stream_of(r).is_some()
 }
 
+/// Whether a tunnel has begun on a request's stream.
+pub fn is_tunnel(r: Request<'_>) -> bool {
+    // SAFETY: the request is alive, and with it its stream.
+    stream_of(r).is_some_and(|stream| unsafe { (*stream).is_open })
+}
+
 /// Refuses an extended CONNECT for a location in which WebSocket is off. `None`: it is none.
 pub fn refuse(r: Request<'_>) -> Option<ngx_int_t> {
     let stream = stream_of(r)?;

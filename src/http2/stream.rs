@@ -41,7 +41,7 @@ pub struct Stream {
     /// Nothing more comes.
     pub is_last: bool,
     /// It is a tunnel.
-    is_open: bool,
+    pub(super) is_open: bool,
     /// Its end is kept back for a while, as nginx's own loop would not give its client the answer to a Close.
     lingers: bool,
     /// Why it is not to be one.

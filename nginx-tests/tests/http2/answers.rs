@@ -159,7 +159,12 @@ fn no_filter_takes_a_tunnel_for_a_body() {
     let (_nginx, mut session) = connected(
         &backend,
         "gzip on; gzip_types *; gzip_min_length 0; gzip_proxied any; gzip_vary on;
-        location / { proxy_pass http://%BACKEND%; }",
+        location / { proxy_pass http://%BACKEND%; }
+        location /chat {
+            addition_types *; add_before_body /text; add_after_body /text; add_trailer Over yes always;
+            proxy_pass http://%BACKEND%;
+        }
+        location = /text { return 200 added; }",
     );
     let fields = [
         ("sec-websocket-version", "13"),
