@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use super::hostname::Matched;
 use super::parse::Directive;
 use super::pattern::Patterns;
 
@@ -86,46 +87,29 @@ fn by_name<'a>(
     ))
 }
 
+/// How a server's name matches, the better the greater.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Named {
+    ByExpression,
+    ByName(Matched),
+}
+
+impl Named {
+    fn of(name: &str, host: &str, patterns: &Patterns) -> Option<Self> {
+        let Some(expression) = name.strip_prefix('~') else {
+            return Matched::of(name, host).map(Self::ByName);
+        };
+        let matches = patterns.get(expression, true)?.is_in(host);
+        matches.then_some(Self::ByExpression)
+    }
+}
+
 fn names(server: &Directive) -> impl Iterator<Item = &str> {
     let lines = server
         .children()
         .iter()
         .filter(|line| line.name == "server_name");
     lines.flat_map(|line| line.words.iter().map(String::as_str))
-}
-
-/// How a name matches, the better the greater.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Named {
-    ByExpression,
-    /// `www.example.*`, by its length.
-    ByBeginning(usize),
-    /// `*.example.com`
-    ByEnd(usize),
-    Exactly,
-}
-
-impl Named {
-    fn of(name: &str, host: &str, patterns: &Patterns) -> Option<Self> {
-        if let Some(expression) = name.strip_prefix('~') {
-            let matches = patterns.get(expression, true)?.is_in(host);
-            return matches.then_some(Self::ByExpression);
-        }
-        let name = name.to_ascii_lowercase();
-        if let Some(end) = name.strip_prefix('*') {
-            let matches = host.len() > end.len() && host.ends_with(end);
-            return matches.then_some(Self::ByEnd(end.len()));
-        }
-        if name.starts_with('.') {
-            let matches = host == &name[1..] || host.ends_with(&name);
-            return matches.then_some(Self::ByEnd(name.len()));
-        }
-        if let Some(beginning) = name.strip_suffix('*') {
-            let matches = host.len() > beginning.len() && host.starts_with(beginning);
-            return matches.then_some(Self::ByBeginning(beginning.len()));
-        }
-        (name == host).then_some(Self::Exactly)
-    }
 }
 
 /// A `listen`.

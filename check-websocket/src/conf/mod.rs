@@ -6,6 +6,7 @@ mod dump;
 mod files;
 mod folklore;
 mod glob;
+mod hostname;
 pub mod judge;
 mod listen;
 mod locate;

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::hostname::Matched;
 use super::parse::Directive;
 use super::pattern::Patterns;
 
@@ -185,7 +186,7 @@ fn variable(text: &str) -> Option<(&str, &str)> {
     (end > 0).then(|| text.split_at(end))
 }
 
-/// What a map makes of a value: the exact entry, else a pattern, else the default.
+/// What a map makes of a value: the exact entry, else a host's name with a wildcard, else a pattern, else the default.
 fn look_up(map: &Directive, source: &str, patterns: &Patterns) -> Option<String> {
     let entries = || map.children().iter().filter(|entry| entry.words.len() == 1);
     let unescaped = |name: &str| name.strip_prefix('\\').unwrap_or(name).to_owned();
@@ -197,12 +198,17 @@ fn look_up(map: &Directive, source: &str, patterns: &Patterns) -> Option<String>
     if let Some(entry) = exact {
         return Some(entry.word(0).to_owned());
     }
-    let is_wildcard = |name: &str| name.starts_with(['*', '.']) || name.ends_with(".*");
-    // Names with wildcards are not looked up.
-    if map.children().iter().any(|line| line.name == "hostnames")
-        && entries().any(|entry| is_wildcard(&entry.name))
-    {
-        return None;
+    if map.children().iter().any(|line| line.name == "hostnames") {
+        let host = source.strip_suffix('.').unwrap_or(source);
+        let host = host.to_ascii_lowercase();
+        let named =
+            entries().filter(|entry| !entry.name.starts_with('~') && entry.name != "default");
+        let matched = named.filter_map(|entry| Some((Matched::of(&entry.name, &host)?, entry)));
+        // No two of them are equal: nginx refuses that.
+        let best = matched.max_by(|(one, _), (other, _)| one.cmp(other));
+        if let Some((_, entry)) = best {
+            return Some(entry.word(0).to_owned());
+        }
     }
     for entry in entries().filter(|entry| entry.name.starts_with('~')) {
         let (text, ignoring_case) = match entry.name.strip_prefix("~*") {
@@ -262,16 +268,37 @@ mod tests {
         assert_eq!(with("~.+ one; default three;").as_deref(), Some("one"));
         assert_eq!(with("~(?!x) one; default three;"), None);
         assert_eq!(with("h2c one;").as_deref(), Some(""));
-        assert_eq!(with("hostnames; *.a one; default two;"), None);
-        assert_eq!(
-            with("hostnames; *.a one; websocket two;").as_deref(),
-            Some("two")
-        );
         assert_eq!(
             with("hostnames; a one; default two;").as_deref(),
             Some("two")
         );
         assert_eq!(with("default $a;"), None);
+    }
+
+    #[test]
+    fn names_of_hosts() {
+        const MAP: &str = "map $host $a { hostnames; default none; ~^db one; *.example.com two; \
+            .a.example.com three; www.example.* four; www.example.com five; }";
+        let directives = parse("a", MAP).expect("right syntax");
+        for (host, value) in [
+            ("www.example.com", "five"),
+            ("WWW.example.com.", "five"),
+            ("db.example.com", "two"),
+            ("a.example.com", "three"),
+            ("b.a.example.com", "three"),
+            ("www.example.org", "four"),
+            ("db.example.org", "one"),
+            ("example.com", "none"),
+        ] {
+            let mut maps = Maps::of(&directives);
+            maps.know("host", host);
+            assert_eq!(maps.value("$a").as_deref(), Some(value), "{host}");
+        }
+        let without = MAP.replace("hostnames;", "");
+        let directives = parse("a", &without).expect("right syntax");
+        let mut maps = Maps::of(&directives);
+        maps.know("host", "www.example.org");
+        assert_eq!(maps.value("$a").as_deref(), Some("none"));
     }
 
     #[test]

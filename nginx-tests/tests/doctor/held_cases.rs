@@ -51,6 +51,14 @@ pub const CASES: &[Case] = &[
         .http("map $http_upgrade $c { ~^WEB upgrade; default close; }"),
     case("location / { %PASS% proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $C; }", "/")
         .http("map $HTTP_UPGRADE $c { hostnames; volatile; default upgrade; }"),
+    case("location / { %PASS% proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $c; }", "/")
+        .http("map B.a.example. $c { hostnames; *.example close; .a.example upgrade; default close; }"),
+    case("location / { %PASS% proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $c; }", "/")
+        .http("map a.example $c { hostnames; a.* close; ~a upgrade; .a.example upgrade; }"),
+    case("location / { %PASS% proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $c; }", "/")
+        .http("map a.example $c { hostnames; a.* upgrade; ~a close; *.a.example close; }"),
+    case("location / { %PASS% proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $c; }", "/")
+        .http("map a.example $c { a.* close; ~a upgrade; }"),
     case("location / { set $c upgrade; %PASS% proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $c; }", "/"),
     case("location / { set $c close; %PASS% proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $c; }", "/"),
     case("set $c upgrade; location / { %PASS% proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $c; }", "/"),
