@@ -8,6 +8,7 @@ mod folklore;
 mod glob;
 mod hostname;
 pub mod judge;
+mod known;
 mod listen;
 mod locate;
 pub mod location;

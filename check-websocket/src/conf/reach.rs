@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::access;
 use super::judge::{self, TOO_MUCH, server_name};
+use super::known;
 use super::listen::{self, Arrival};
 use super::locate::{self, Found, Place};
 use super::location::{By, Location, Version};
@@ -16,7 +17,6 @@ use super::uri::Uri;
 use super::values::Maps;
 use crate::options::Walk;
 use crate::request::Request;
-use crate::target::Target;
 
 /// The way of a handshake through a configuration.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub fn reach(directives: &[Directive], walk: &Walk, version: Option<Version>) ->
         http,
         walk,
         version,
-        maps: maps(http, &walk.target, &request),
+        maps: known::variables(http, &walk.target, &request),
         request,
         searches: 0,
         reached: Reached {
@@ -75,41 +75,6 @@ pub fn reach(directives: &[Directive], walk: &Walk, version: Option<Version>) ->
     way.reached
 }
 
-/// The variables of a handshake for this address.
-fn maps<'a>(http: &'a [Directive], target: &Target, request: &Request) -> Maps<'a> {
-    let mut maps = Maps::of(http);
-    for (name, value) in &request.headers {
-        let name = name.to_ascii_lowercase().replace('-', "_");
-        maps.know(&format!("http_{name}"), value.as_str());
-    }
-    let query = target.path.split_once('?').map_or("", |(_, query)| query);
-    for (name, value) in [
-        ("host", host_of(request).as_str()),
-        ("scheme", if target.secure { "https" } else { "http" }),
-        ("https", if target.secure { "on" } else { "" }),
-        ("server_port", &target.port.to_string()),
-        ("request_uri", &target.path),
-        ("args", query),
-        ("query_string", query),
-        ("is_args", if query.is_empty() { "" } else { "?" }),
-        ("server_protocol", "HTTP/1.1"),
-    ] {
-        maps.know(name, value);
-    }
-    maps.know_all_headers();
-    maps
-}
-
-/// `$host`: in small letters, without a port.
-fn host_of(request: &Request) -> String {
-    let host = request.header("Host").unwrap_or_default();
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if !port.ends_with(']') => name,
-        _ => host,
-    };
-    name.trim_end_matches('.').to_ascii_lowercase()
-}
-
 struct Way<'a> {
     http: &'a [Directive],
     walk: &'a Walk,
@@ -128,7 +93,7 @@ const ENDLESS: &str = "rewrites and try_files lead in a circle from location to 
 impl<'a> Way<'a> {
     fn server(&mut self) {
         let target = &self.walk.target;
-        let host = host_of(&self.request);
+        let host = known::host(&self.request);
         let addresses = self.addresses();
         let chosen = addresses.iter().find_map(|&address| {
             let arrival = Arrival {
