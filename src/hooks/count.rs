@@ -4,9 +4,9 @@ use core::ptr::NonNull;
 use core::str;
 
 use nginx_sys::{ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_msec_t};
-use websocket_protocol::Cause;
 use websocket_protocol::handover::Account;
 use websocket_protocol::tunnel::{Count, Traffic};
+use websocket_protocol::{Cause, Fault};
 use websocket_zone::{Action, Facts, Failed, Over, Place, Writer};
 
 use crate::conf::LocationConf;
@@ -16,13 +16,15 @@ use crate::request::{self, Attempt, Carrier, Counted, Ending};
 use crate::tunnel::{self, Tunnel};
 use crate::zone;
 
-/// A request was judged. `asks`: whether a WebSocket may come of it.
-pub fn judged(attempt: &Attempt, conf: &LocationConf, asks: bool) {
-    if let Some((writer, counted)) = pen(attempt) {
-        counted.label.set(conf.label.get());
-        if asks {
-            asked(writer, counted);
+/// A request was judged. `asks`: whether a WebSocket may come of it. It is an attempt when it is known what becomes
+/// of it, as both count under one label: where it fails, that of the location in which it was refused or an upstream
+/// was asked, whatever `error_page` makes of that.
+pub fn judged(r: Request<'_>, attempt: &Attempt, conf: &LocationConf, asks: bool) {
+    if let Some(counted) = attempt.counted() {
+        if attempt.access.refused().is_none() && r.upstream_states().is_empty() {
+            counted.label.set(conf.label.get());
         }
+        counted.asks.set(counted.asks.get() || asks);
     }
 }
 
@@ -31,7 +33,8 @@ pub fn established(r: Request<'_>, attempt: &Attempt) {
     let Some((writer, counted)) = pen(attempt) else {
         return;
     };
-    asked(writer, counted);
+    counted.label.set(LocationConf::of(r).label.get());
+    writer.attempt(counted.label.get());
     if attempt.states(r).len() > 1 {
         upstreams_failed(r, writer, attempt, None);
     }
@@ -106,6 +109,7 @@ pub fn over(r: Request<'_>, attempt: &Attempt) {
             upstreams_failed(r, writer, attempt, Some(cause));
             failed(r, attempt, writer, counted, cause, false);
         }
+        Some(Ending::Unknown) | None if counted.asks.get() => writer.attempt(counted.label.get()),
         Some(Ending::Unknown) | None => {}
     }
 }
@@ -185,13 +189,6 @@ fn pen(attempt: &Attempt) -> Option<(&'static Writer<'static>, &Counted)> {
     Some((zone::writer()?, attempt.counted()?))
 }
 
-/// It is an attempt, and counts as one.
-fn asked(writer: &Writer<'_>, counted: &Counted) {
-    if !counted.is_attempt.replace(true) {
-        writer.attempt(counted.label.get());
-    }
-}
-
 fn failed(
     r: Request<'_>,
     attempt: &Attempt,
@@ -200,7 +197,7 @@ fn failed(
     cause: Cause,
     is_rejected: bool,
 ) {
-    asked(writer, counted);
+    writer.attempt(counted.label.get());
     // SAFETY: what was seen lives as long as the request.
     let seen = unsafe { string::bytes(&attempt.seen.get()) };
     let failed = Failed {
@@ -280,7 +277,7 @@ fn traffic_of_nginx(r: Request<'_>, attempt: &Attempt) -> Traffic {
 }
 
 /// Counts how servers failed that were tried. `cause` is why the handshake did; without one the last of
-/// them has succeeded.
+/// them has succeeded. What is the client's fault, or a proxy's in front, is none of a server's.
 #[cold]
 fn upstreams_failed(r: Request<'_>, writer: &Writer<'_>, attempt: &Attempt, cause: Option<Cause>) {
     let states = attempt.states(r);
@@ -289,12 +286,12 @@ fn upstreams_failed(r: Request<'_>, writer: &Writer<'_>, attempt: &Attempt, caus
         let is_last = tries.peek().is_none();
         let cause = match cause {
             None if is_last => None,
-            // That is not the server's fault.
-            Some(Cause::ClientGone) if is_last => None,
             Some(cause) if is_last => Some(cause),
             _ => heard,
         };
-        if let Some(cause) = cause {
+        let is_servers =
+            |cause: &Cause| matches!(cause.fault(), Fault::NginxConfiguration | Fault::Upstream);
+        if let Some(cause) = cause.filter(is_servers) {
             writer.upstream_failed(peer, cause);
         }
     }

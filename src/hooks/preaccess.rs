@@ -72,7 +72,7 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     };
     conclude::note_refusal(r, attempt);
     let key = head.key().unwrap_or_default();
-    count::judged(attempt, conf, asks && arrival.is_none());
+    count::judged(r, attempt, conf, asks && arrival.is_none());
     attempt.judge(r, asks, broken.map(|refusal| keep(r, refusal)), key);
     if let Some(refusal) = broken.filter(|broken| asks && Strictness::Safe.refuses(broken.cause)) {
         report::passed_on(r, conf.log_level(), refusal);

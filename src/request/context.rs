@@ -55,8 +55,8 @@ pub struct Attempt {
 pub struct Counted {
     /// Under what.
     pub label: Cell<LabelId>,
-    /// Whether it has been counted as an attempt.
-    pub is_attempt: Cell<bool>,
+    /// Whether a WebSocket may have come of it.
+    pub asks: Cell<bool>,
     /// For what is counted of its tunnel.
     pub meter: Cell<Option<Meter>>,
     pub noted: Noted,
@@ -286,7 +286,7 @@ pub fn begin<'r>(r: Request<'r>) -> Option<&'r Attempt> {
             let counted = &raw mut (*attempt.as_ptr().cast::<WithCount>()).counted;
             counted.write(Counted {
                 label: Cell::new(LocationConf::of(r).label.get()),
-                is_attempt: Cell::new(false),
+                asks: Cell::new(false),
                 meter: Cell::new(None),
                 noted: Noted::default(),
             });

@@ -258,6 +258,7 @@ impl Writer<'_> {
     pub fn ended<'p>(&self, meter: &Meter, place: impl FnOnce() -> Place<'p>, over: &Over) {
         let (reason, close) = self.close_ids(over.by, over.reason, over.code);
         if let Some(words) = self.block(meter.block) {
+            // In this order it can be told that it has ended, if the process is killed here.
             words.add(CLOSED + close, 1);
             words.add(ENDED, 1);
             match over.reason {

@@ -30,7 +30,9 @@ pub(crate) const REJECTED: usize = HOT;
 pub(crate) const FAILED: usize = REJECTED + CAUSES;
 pub(crate) const CLOSED: usize = FAILED + CAUSES;
 pub(crate) const HISTOGRAMS: usize = CLOSED + CLOSES;
-const _: () = assert!(HISTOGRAMS + Kind::ALL.len() * histogram::WORDS <= LABEL_BLOCK);
+/// Those that other workers have taken over, which are among those that have ended.
+pub(crate) const DEPARTED: usize = HISTOGRAMS + Kind::ALL.len() * histogram::WORDS;
+const _: () = assert!(DEPARTED < LABEL_BLOCK);
 
 /// Likewise of an upstream's, which begins as a label's does.
 pub(crate) const UPSTREAM_FAILED: usize = 8;
@@ -354,6 +356,13 @@ fn active(block: &[u64]) -> u64 {
 /// Tunnels that a worker has had: those that have begun there and those that it has taken over.
 pub(crate) fn had(block: Words<'_>) -> u64 {
     block.get(ESTABLISHED).wrapping_add(block.get(ADOPTED))
+}
+
+/// How many of a label's have ended, as far as their closes tell, which are counted first: a worker may be killed between
+/// the two.
+pub(crate) fn over(block: Words<'_>) -> u64 {
+    let closes = (CLOSED..CLOSED + CLOSES).map(|close| block.get(close));
+    closes.fold(block.get(DEPARTED), u64::wrapping_add)
 }
 
 fn sum(counts: &[u64]) -> u64 {

@@ -1,7 +1,7 @@
 //! Slots: each is one worker's, and what a worker leaves in it that is gone.
 
 use crate::blocks::Blocks;
-use crate::counters::{ENDED, LOST, had};
+use crate::counters::{ENDED, LOST, had, over};
 use crate::layout::ACTIONS;
 use crate::words::Words;
 use crate::zone::Zone;
@@ -63,6 +63,12 @@ impl<'m> Zone<'m> {
             return;
         }
         self.free_chunks(slot);
+        for (_, _, block) in Blocks::of_labels(self)
+            .iter()
+            .filter(|(of, ..)| *of == slot)
+        {
+            block.set(ENDED, over(block).max(block.get(ENDED)));
+        }
         for blocks in [Blocks::of_labels(self), Blocks::of_upstreams(self)] {
             for (_, _, block) in blocks.iter().filter(|(of, ..)| *of == slot) {
                 block.set(LOST, had(block).saturating_sub(block.get(ENDED)));
@@ -110,5 +116,54 @@ impl Progress {
             matched: action + 1,
             closed: action + 2,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::sync::atomic::AtomicU64;
+
+    use websocket_protocol::tunnel::Count;
+
+    use super::*;
+    use crate::counters::CLOSED;
+    use crate::layout::CLOSES;
+    use crate::{Alone, Memory, Over, Place, Writer};
+
+    #[test]
+    fn an_end_that_a_killed_worker_had_begun_to_count_is_one() {
+        let memory: Vec<AtomicU64> = (0..96 << 10).map(|_| AtomicU64::new(0)).collect();
+        let memory_for = Memory {
+            name: b"one",
+            history: 4,
+            started: 0,
+        };
+        let zone = Zone::create(&memory, memory_for).expect("room");
+        let writer = Writer::claim(zone, &Alone).expect("a slot");
+        let label = writer.label(b"/");
+        let [first, ..] = [(); 3].map(|()| writer.established(label, &Place::default(), 1, 0, 0));
+        let over = Over {
+            by: None,
+            reason: None,
+            code: None,
+            duration_ms: 1,
+            from_client: Count::NONE,
+            from_upstream: Count::NONE,
+            ping_rtt: None,
+            time: 0,
+        };
+        writer.ended(&first, Place::default, &over);
+        // It is killed within the second's.
+        let labels = Blocks::of_labels(&zone);
+        let mut blocks = labels.iter().map(|(_, _, block)| block);
+        let block = blocks.find(|block| had(*block) == 3).expect("the label's");
+        let closes = CLOSED..CLOSED + CLOSES;
+        let close = closes.into_iter().find(|close| block.get(*close) == 1);
+        block.add(close.expect("it was counted"), 1);
+        zone.clean(writer.slot());
+        let totals = zone.totals();
+        let closes: u64 = totals.closes().map(|close| close.count).sum();
+        assert_eq!((totals.established(), totals.active()), (3, 0));
+        assert_eq!((closes, totals.lost()), (3, 1));
     }
 }

@@ -147,10 +147,9 @@ impl<'m> Writer<'m> {
             for (_, _, block) in blocks.iter().filter(|(slot, ..)| *slot == self.slot) {
                 let over = block.get(ENDED).wrapping_add(block.get(LOST));
                 let active = had(block).saturating_sub(over);
-                // In this order it is lost, not counted twice, if the process is killed here.
-                block.add(ENDED, active);
                 // An upstream's block is shorter, and has none of this.
                 block.add(close, active);
+                block.add(ENDED, active);
             }
         }
         self.zone.clean(self.slot);

@@ -7,6 +7,7 @@ use std::process::Command;
 use nginx_tests::client::get;
 use nginx_tests::{EchoBackend, Nginx};
 use serde_json::Value;
+use websocket_protocol::{Cause, Fault, Status};
 
 use crate::case::server;
 use crate::metrics::{promtool, run};
@@ -91,6 +92,26 @@ fn rules_and_dashboard_ask_for_metrics_that_there_are() {
         count += 1;
     }
     assert!(count > 20, "{count}");
+}
+
+/// Of what can fail once an upstream is asked. An operator is not to be woken for a client.
+#[test]
+fn an_alert_leaves_out_the_causes_that_are_a_client_s_fault() {
+    let (_, rest) = ALERTS.split_once("cause!~\"").expect("a matcher");
+    let (matcher, _) = rest.split_once('"').expect("its end");
+    let is_left_out = |name: &str| {
+        matcher.split('|').any(|one| match one.split_once(".*") {
+            Some((start, end)) => name.starts_with(start) && name.ends_with(end),
+            None => name == one,
+        })
+    };
+    let is_nginx_s = |cause: &Cause| {
+        cause.status() == Status::AsNginx || matches!(cause, Cause::OriginNotAllowed)
+    };
+    for cause in Cause::ALL.iter().filter(|cause| !is_nginx_s(cause)) {
+        let is_client_s = cause.fault() == Fault::Client;
+        assert_eq!(is_left_out(cause.name()), is_client_s, "{cause}");
+    }
 }
 
 /// The names of metrics in a query.

@@ -302,3 +302,100 @@ fn a_server_that_was_tried_before_the_one_that_answered_has_failed() {
     );
     assert_eq!(zone.totals().failed_total(), 0);
 }
+
+/// On their way from one location to another, attempts and what becomes of them.
+#[test]
+fn a_handshake_counts_under_one_label() {
+    let backend = EchoBackend::start();
+    let sends_on = ScriptedBackend::answering(
+        "HTTP/1.1 200 OK\r\nX-Accel-Redirect: /echo\r\nContent-Length: 0\r\n\r\n",
+    );
+    let nginx = Nginx::http(
+        "websocket_zone one:1m;
+        server {
+            listen 127.0.0.1:%PORT%;
+            websocket on;
+            error_page 403 500 502 503 504 /50x.html;
+            location = /50x.html { root html; }
+            location /dead { proxy_pass http://127.0.0.1:1; }
+            location /denied { deny all; proxy_pass http://%BACKEND%; }
+            location /try { try_files /none @echo; }
+            location @echo { proxy_pass http://%BACKEND%; }
+            location /sends-on { proxy_pass http://%SENDS_ON%; }
+            location /echo { proxy_pass http://%BACKEND%; }
+        }",
+    )
+    .set("BACKEND", backend.address())
+    .set("SENDS_ON", sends_on.address())
+    .start();
+    let zone = zone(&nginx);
+    for path in ["/try", "/sends-on"] {
+        let mut client = Client::connect(nginx.port());
+        client.establish(path);
+        client.close_politely();
+    }
+    for path in ["/dead", "/denied"] {
+        Client::connect(nginx.port()).ask(&Handshake::new(path));
+    }
+    wait_until("all to be over", || {
+        let totals = zone.totals();
+        totals.attempts() == 4 && totals.active() == 0
+    });
+    let counted: Vec<_> = (0..zone.labels())
+        .filter_map(|index| zone.label(index))
+        .map(|label| {
+            let counters = label.counters;
+            let [attempts, established] = [counters.attempts(), counters.established()];
+            let failed = counters.failed_total() + counters.rejected_total();
+            (
+                String::from_utf8_lossy(&label.name).into_owned(),
+                [attempts, established, failed],
+            )
+        })
+        .filter(|(_, counts)| *counts != [0; 3])
+        .collect();
+    let expected = [
+        ("/dead", [1, 0, 1]),
+        ("/denied", [1, 0, 1]),
+        ("@echo", [1, 1, 0]),
+        ("/echo", [1, 1, 0]),
+    ];
+    let expected: Vec<_> = expected
+        .map(|(name, counts)| (name.to_owned(), counts))
+        .into();
+    let sorted = |mut list: Vec<_>| {
+        list.sort();
+        list
+    };
+    assert_eq!(sorted(counted), sorted(expected));
+}
+
+/// Nor is it held against a server that its clients are not who it wants.
+#[test]
+fn what_is_the_client_s_fault_is_no_server_s() {
+    let asks = ScriptedBackend::answering(
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n",
+    );
+    let nginx = Nginx::http(
+        "websocket_zone one:1m;
+        server { listen 127.0.0.1:%PORT%; location / { proxy_pass http://%ASKS%; websocket on; } }",
+    )
+    .set("ASKS", asks.address())
+    .start();
+    let zone = zone(&nginx);
+    assert_eq!(
+        Client::connect(nginx.port())
+            .ask(&Handshake::new("/"))
+            .status(),
+        401
+    );
+    wait_until("it to have failed", || zone.totals().failed_total() == 1);
+    assert_eq!(of(zone.totals().failed(), Cause::UpstreamUnauthorized), 1);
+    let failed = (0..zone.upstreams()).filter_map(|index| zone.upstream(index));
+    assert_eq!(
+        failed
+            .map(|upstream| upstream.counters.failed_total())
+            .sum::<u64>(),
+        0
+    );
+}

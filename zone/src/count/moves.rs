@@ -3,7 +3,7 @@
 use websocket_protocol::tunnel::{Reason, Traffic};
 
 use super::{Meter, Noted};
-use crate::counters::{ADOPTED, CLOSED, ENDED};
+use crate::counters::{ADOPTED, CLOSED, DEPARTED, ENDED};
 use crate::layout::ACTIONS;
 use crate::mailbox::{self, Action};
 use crate::record::Place;
@@ -13,6 +13,9 @@ use crate::writer::{LabelId, Writer};
 impl Writer<'_> {
     /// Another worker has it from now on.
     pub fn departed(&self, meter: &Meter) {
+        if let Some(words) = self.block(meter.block) {
+            words.add(DEPARTED, 1);
+        }
         let blocks = [self.block(meter.block), self.upstream(meter.upstream)];
         for words in blocks.into_iter().flatten() {
             words.add(ENDED, 1);
