@@ -16,11 +16,14 @@ pub fn judge(role: Role, answer: &Answer, request: &Request) -> Option<Failure> 
 fn evidence<'a>(role: Role, answer: &'a Answer, request: &'a Request) -> Evidence<'a> {
     let header = |name| request.header(name).map(str::as_bytes);
     Evidence {
+        status: answer.status,
+        body: &answer.rest,
         path: Some(Address(request.path.as_bytes()).path()),
         location: answer.header("Location").map(str::as_bytes),
         host: header("Host"),
         sent_host: header("Host").filter(|_| role == Role::Backend),
         origin: header("Origin"),
+        ..Evidence::default()
     }
 }
 

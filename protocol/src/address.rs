@@ -22,6 +22,20 @@ impl<'a> Address<'a> {
             (false, _) => address,
         }
     }
+
+    /// The host, with its port; of a path there is none.
+    pub fn host(self) -> Option<&'a [u8]> {
+        let (scheme, rest) = split_scheme(before_query(self.0));
+        let end = memchr(b'/', rest).unwrap_or(rest.len());
+        rest.get(..end).filter(|_| !scheme.is_empty())
+    }
+
+    /// Whether its scheme is `https`.
+    pub fn is_secure(self) -> bool {
+        split_scheme(before_query(self.0))
+            .0
+            .eq_ignore_ascii_case(b"https://")
+    }
 }
 
 impl fmt::Display for Address<'_> {
@@ -83,6 +97,26 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(Address(address.as_bytes()).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn the_host_is_found() {
+        for (address, host, is_secure) in [
+            (
+                "https://a.example:8443/chat?//b",
+                Some("a.example:8443"),
+                true,
+            ),
+            ("HTTPS://[::1]", Some("[::1]"), true),
+            ("http://a.example?b", Some("a.example"), false),
+            ("//a.example/https://b", Some("a.example"), false),
+            ("/chat//b", None, false),
+            ("", None, false),
+        ] {
+            let found = Address(address.as_bytes());
+            assert_eq!(found.host(), host.map(str::as_bytes), "{address}");
+            assert_eq!(found.is_secure(), is_secure, "{address}");
         }
     }
 

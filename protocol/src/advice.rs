@@ -1,5 +1,7 @@
 //! What to change, chosen by what was seen.
 
+use memchr::{memmem, memrchr};
+
 use crate::{Address, Cause, OriginRule, RequestAuthority};
 
 /// The advice that goes with a cause.
@@ -79,11 +81,37 @@ findings! {
     SlashMissing [LocalRedirect UpstreamRedirect]
         "the redirect leads to the same path with a slash behind it"
         "open the address with the slash at its end, or add a \"location =\" for the one without, whose proxy_pass has the slash"
+    SchemeMissing [UpstreamRedirect]
+        "the redirect leads to the same address with https:// before it"
+        "set proxy_set_header X-Forwarded-Proto to $scheme, or to https where TLS ends in front of this nginx"
+    ElsewhereForNow [UpstreamRedirect]
+        "the redirect is a 302, 303 or 307 to another address"
+        "if that is a login, let the client send its cookie, and check that no proxy_set_header removes Cookie; otherwise check the path in proxy_pass"
+    TlsWanted [UpstreamBadRequest]
+        "the answer says that HTTP came to a port for HTTPS"
+        "use https:// in proxy_pass: the upstream speaks TLS at this port"
+    InterimFirst [UpstreamStatus]
+        "the status is below 200"
+        "make the upstream answer 101 and nothing before it: nginx takes an interim response for its answer"
+    PassedOtherwise [UpstreamRefused UpstreamClosed UpstreamNotFound UpstreamNotWebsocket UpstreamError]
+        "the location has fastcgi_pass, grpc_pass or memcached_pass"
+        "use proxy_pass: fastcgi_pass, grpc_pass and memcached_pass can't carry a WebSocket"
+    AuthRequestFailed [LocalStatus]
+        "what auth_request asked was answered with neither a success, 401 nor 403"
+        "see to the service that auth_request asks; nginx's own lines above this one may say more"
 }
 
 /// What was seen of a handshake that was answered, as far as advice depends on it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Evidence<'a> {
+    /// The status of the answer, 0 where there is none.
+    pub status: u16,
+    /// The beginning of what came behind its header.
+    pub body: &'a [u8],
+    /// Whether the location passes requests on in a way that can't carry a WebSocket.
+    pub is_passed_otherwise: bool,
+    /// The status that `auth_request` was answered with, 0 where it did not ask.
+    pub auth_request: u16,
     /// The path that whoever answered was asked for.
     pub path: Option<&'a [u8]>,
     /// Where its redirect leads to.
@@ -99,11 +127,20 @@ pub struct Evidence<'a> {
 impl Evidence<'_> {
     /// What to change about a cause.
     pub fn advice(&self, cause: Cause) -> Advice {
+        let is_passed_otherwise =
+            self.is_passed_otherwise && Finding::PassedOtherwise.causes().contains(&cause);
         let finding = match cause {
+            _ if is_passed_otherwise => Some(Finding::PassedOtherwise),
+            Cause::UpstreamBadRequest if self.wants_tls() => Some(Finding::TlsWanted),
             Cause::UpstreamBadRequest | Cause::UpstreamForbidden => self.origin_finding(),
             Cause::OriginNotAllowed if self.origin.is_none() => Some(Finding::NoneNotAllowed),
             Cause::LocalRedirect | Cause::UpstreamRedirect if self.leads_to_slash() => {
                 Some(Finding::SlashMissing)
+            }
+            Cause::UpstreamRedirect => self.redirect_finding(),
+            Cause::UpstreamStatus if matches!(self.status, 100..200) => Some(Finding::InterimFirst),
+            Cause::LocalStatus if matches!(self.auth_request, 300..=400 | 402 | 404..) => {
+                Some(Finding::AuthRequestFailed)
             }
             _ => None,
         };
@@ -132,11 +169,47 @@ impl Evidence<'_> {
         })
     }
 
+    /// As nginx, Apache's server and Go's say it of a request without TLS.
+    fn wants_tls(&self) -> bool {
+        const SAID: [&[u8]; 3] = [
+            b"plain HTTP request was sent to HTTPS port",
+            b"plain HTTP to an SSL-enabled server port",
+            b"HTTP request to an HTTPS server",
+        ];
+        SAID.iter()
+            .any(|said| memmem::find(self.body, said).is_some())
+    }
+
+    fn redirect_finding(&self) -> Option<Finding> {
+        let (path, location) = (self.path?, self.location?);
+        let location = Address(location);
+        let host = location.host();
+        let is_here = |here: &[u8]| {
+            host.is_none_or(|host| without_port(host).eq_ignore_ascii_case(without_port(here)))
+        };
+        let is_same_host = [self.host, self.sent_host]
+            .into_iter()
+            .flatten()
+            .any(is_here);
+        if is_same_host && location.path() == path {
+            return location.is_secure().then_some(Finding::SchemeMissing);
+        }
+        matches!(self.status, 302 | 303 | 307).then_some(Finding::ElsewhereForNow)
+    }
+
     fn leads_to_slash(&self) -> bool {
         let (Some(path), Some(location)) = (self.path, self.location) else {
             return false;
         };
         Address(location).path().strip_suffix(b"/") == Some(path)
+    }
+}
+
+/// A host of a Host header or an address, without its port.
+fn without_port(host: &[u8]) -> &[u8] {
+    match memrchr(b':', host) {
+        Some(colon) if !host.ends_with(b"]") => host.get(..colon).unwrap_or_default(),
+        _ => host,
     }
 }
 
@@ -247,6 +320,120 @@ mod tests {
                 let found = evidence.advice(cause) == Advice::Found(Finding::SlashMissing);
                 assert_eq!(found, is_slash, "{path} {location}");
             }
+        }
+    }
+
+    #[test]
+    fn where_a_redirect_leads_chooses_the_advice() {
+        for (status, location, finding) in [
+            (
+                301,
+                "https://a.example/chat?a=b",
+                Some(Finding::SchemeMissing),
+            ),
+            (
+                302,
+                "HTTPS://a.example:8443/chat",
+                Some(Finding::SchemeMissing),
+            ),
+            (308, "http://a.example/chat", None),
+            (302, "/chat?again", None),
+            (
+                302,
+                "https://b.example/chat",
+                Some(Finding::ElsewhereForNow),
+            ),
+            (301, "https://b.example/chat", None),
+            (301, "//a.example/chat", None),
+            (302, "/login?next=/chat", Some(Finding::ElsewhereForNow)),
+            (303, "https://id.example/", Some(Finding::ElsewhereForNow)),
+            (307, "/", Some(Finding::ElsewhereForNow)),
+            (301, "/app/chat", None),
+            (308, "https://a.example/app/chat", None),
+            (302, "/chat/", Some(Finding::SlashMissing)),
+        ] {
+            let evidence = Evidence {
+                status,
+                host: Some(b"a.example:8080"),
+                path: Some(b"/chat"),
+                location: Some(location.as_bytes()),
+                ..Evidence::default()
+            };
+            let expected = finding.map_or(Advice::Usual, Advice::Found);
+            assert_eq!(
+                evidence.advice(Cause::UpstreamRedirect),
+                expected,
+                "{status} {location}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_body_may_say_that_tls_is_wanted() {
+        for (body, is_wanted) in [
+            (
+                "<center>The plain HTTP request was sent to HTTPS port</center>",
+                true,
+            ),
+            ("Client sent an HTTP request to an HTTPS server.\n", true),
+            (
+                "You're speaking plain HTTP to an SSL-enabled server port.",
+                true,
+            ),
+            ("Invalid Host header", false),
+            ("", false),
+        ] {
+            let evidence = Evidence {
+                status: 400,
+                body: body.as_bytes(),
+                ..Evidence::default()
+            };
+            let advice = evidence.advice(Cause::UpstreamBadRequest);
+            assert_eq!(
+                advice == Advice::Found(Finding::TlsWanted),
+                is_wanted,
+                "{body}"
+            );
+            assert_eq!(evidence.advice(Cause::UpstreamForbidden), Advice::Usual);
+        }
+    }
+
+    #[test]
+    fn how_it_was_passed_on_and_asked_for_chooses_the_advice() {
+        let otherwise = Evidence {
+            is_passed_otherwise: true,
+            ..Evidence::default()
+        };
+        for cause in [Cause::UpstreamNotWebsocket, Cause::UpstreamClosed] {
+            let expected = Advice::Found(Finding::PassedOtherwise);
+            assert_eq!(otherwise.advice(cause), expected);
+        }
+        assert_eq!(otherwise.advice(Cause::UpstreamTlsFailed), Advice::Usual);
+        for (status, is_interim) in [(100, true), (199, true), (204, false), (304, false)] {
+            let evidence = Evidence {
+                status,
+                ..Evidence::default()
+            };
+            let found =
+                evidence.advice(Cause::UpstreamStatus) == Advice::Found(Finding::InterimFirst);
+            assert_eq!(found, is_interim, "{status}");
+        }
+        for (answer, has_failed) in [
+            (0, false),
+            (204, false),
+            (401, false),
+            (403, false),
+            (302, true),
+            (404, true),
+            (502, true),
+        ] {
+            let evidence = Evidence {
+                auth_request: answer,
+                ..Evidence::default()
+            };
+            let found =
+                evidence.advice(Cause::LocalStatus) == Advice::Found(Finding::AuthRequestFailed);
+            assert_eq!(found, has_failed, "{answer}");
         }
     }
 

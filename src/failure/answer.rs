@@ -8,8 +8,9 @@ use websocket_protocol::{Address, Cause, Escaped, Evidence, SentRequest};
 use super::notes::noted;
 use super::tries::note;
 use super::{remark, see};
+use crate::conf::LocationConf;
 use crate::nginx::{Request, Upstream};
-use crate::request::Attempt;
+use crate::request::{Attempt, State};
 
 /// The upstream has answered with this status.
 pub fn answered(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, status: ngx_uint_t) {
@@ -27,9 +28,16 @@ pub fn answered(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, status: ngx_
 /// Keeps what was seen of an answer, and the advice that follows from it.
 pub fn see_answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, cause: Cause) {
     let asked = Asked::of(r, u, cause);
-    let evidence = asked.evidence();
-    attempt.advice.set(evidence.advice(cause));
     let status = u.status();
+    let evidence = Evidence {
+        status: u16::try_from(status).unwrap_or_default(),
+        body: u.unread(),
+        // None of those is ever joined.
+        is_passed_otherwise: matches!(attempt.state(), State::Judged)
+            && LocationConf::of(r).twins.get().handshake.is_null(),
+        ..asked.evidence()
+    };
+    attempt.advice.set(evidence.advice(cause));
     match (cause, evidence.location) {
         (Cause::UpstreamRedirect, Some(location)) => see(
             r,
@@ -42,6 +50,13 @@ pub fn see_answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, cause: Cau
         (Cause::UpstreamResponseInvalid, _) => {
             see(r, attempt, format_args!("upstream's answer is not HTTP"));
         }
+        (Cause::UpstreamHeaderTooBig, _) => {
+            see(
+                r,
+                attempt,
+                format_args!("the header of upstream's answer is too large"),
+            );
+        }
         _ if status != 0 => see(
             r,
             attempt,
@@ -52,7 +67,7 @@ pub fn see_answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, cause: Cau
             attempt,
             format_args!("upstream closed the connection without an answer{asked}"),
         ),
-        _ => {
+        (Cause::UpstreamResponseTimeout | Cause::UpstreamConnectTimeout, _) => {
             let waited = u.waited();
             see(
                 r,
@@ -60,6 +75,7 @@ pub fn see_answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>, cause: Cau
                 format_args!("upstream did not answer in {waited} ms"),
             );
         }
+        _ => see(r, attempt, format_args!("upstream could not be asked")),
     }
 }
 
@@ -91,6 +107,7 @@ impl<'r> Asked<'r> {
             host: self.host,
             sent_host: self.sent.and_then(|sent| sent.header("Host")),
             origin: self.origin,
+            ..Evidence::default()
         }
     }
 }

@@ -246,6 +246,11 @@ fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
     let evidence = Evidence {
         path: Some(Address(r.target()).path()),
         location: r.redirect(),
+        auth_request: if attempt.access.is_asked() {
+            attempt.access.answer()
+        } else {
+            0
+        },
         ..Evidence::default()
     };
     attempt.advice.set(evidence.advice(cause));

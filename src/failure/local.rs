@@ -6,6 +6,7 @@ use nginx_sys::{
 };
 use websocket_protocol::Cause;
 
+use crate::conf::LocationConf;
 use crate::http2;
 use crate::nginx::Request;
 use crate::nginx::certificate::{self, Refused};
@@ -55,7 +56,11 @@ pub fn refusal(r: Request<'_>, attempt: &Attempt) -> Option<Cause> {
     if attempt.access.is_admitted() || attempt.tries.begun() != 0 {
         return None;
     }
-    let decided = u16::try_from(r.error_status()).unwrap_or(0);
+    let decided = match u16::try_from(r.error_status()).unwrap_or(0) {
+        // That is the page's, which is missing.
+        404 if !LocationConf::of(r).is_on() => 0,
+        decided => decided,
+    };
     let status = match (decided, attempt.access.answer()) {
         (400.., _) => decided,
         // Most likely by a limit; that can't be told from what other modules do in that phase.

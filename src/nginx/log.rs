@@ -4,7 +4,8 @@ use core::fmt::{self, Write};
 use core::ptr;
 
 use nginx_sys::{
-    NGX_MAX_ERROR_STR, ngx_conf_log_error, ngx_conf_t, ngx_log_error_core, ngx_log_t, ngx_uint_t,
+    NGX_MAX_ERROR_STR, ngx_conf_log_error, ngx_conf_t, ngx_http_log_ctx_t, ngx_log_error_core,
+    ngx_log_t, ngx_uint_t,
 };
 
 use super::Request;
@@ -15,12 +16,17 @@ use super::string::{Cut, Text};
 /// host.
 pub fn request(r: Request<'_>, level: ngx_uint_t, text: fmt::Arguments<'_>) {
     let log = r.log();
-    // What nginx happens to be doing ("while logging request") is no part of the cause.
-    // SAFETY: a request has a log, for as long as it lives.
-    let action = unsafe { ptr::replace(&raw mut (*log).action, ptr::null_mut()) };
-    write(level, log, text);
-    // SAFETY: as above; the line is written.
-    unsafe { (*log).action = action };
+    // What nginx happens to be doing ("while logging request") is no part of the cause, nor is a subrequest, such as a
+    // mirror's, that has had its turn last.
+    // SAFETY: a request has a log, for as long as it lives, and that the request's own context (`ngx_http_init_connection()`).
+    unsafe {
+        let context = (*log).data.cast::<ngx_http_log_ctx_t>();
+        let action = ptr::replace(&raw mut (*log).action, ptr::null_mut());
+        let current = ptr::replace(&raw mut (*context).current_request, r.as_ptr());
+        write(level, log, text);
+        (*log).action = action;
+        (*context).current_request = current;
+    }
 }
 
 /// Whether lines of this level are written. Mostly those of a tunnel are not, and need not be made.

@@ -89,6 +89,13 @@ causes! {
                 302,
                 "upstream answered 302, redirecting to \"https://chat.example/?...\", where 101 was expected",
             )
+            .found(Finding::ElsewhereForNow)
+    }
+
+    upstream_redirect_to_tls: UpstreamRedirect = {
+        answering("HTTP/1.1 301 Moved\r\nLocation: https://localhost/\r\nContent-Length: 0\r\n\r\n")
+            .failed(301, "upstream answered 301, redirecting to \"https://localhost/\", where 101 was expected")
+            .found(Finding::SchemeMissing)
     }
 
     upstream_redirect_to_the_slash: UpstreamRedirect = {
@@ -105,6 +112,31 @@ causes! {
     upstream_bad_request: UpstreamBadRequest = {
         with_status(400).failed(400, &format!("{}no Origin", refused(400)))
             .found(Finding::HostChangedOriginMissing)
+    }
+
+    upstream_bad_request_from_a_tls_port: UpstreamBadRequest = {
+        answering("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+            .failed(400, &format!("{}no Origin", refused(400)))
+            .found(Finding::TlsWanted)
+    }
+
+    upstream_refused_by_fastcgi: UpstreamRefused = {
+        Case::server("location / { fastcgi_pass 127.0.0.1:%CLOSED_PORT%; }")
+            .failed(502, "upstream could not be asked")
+            .found(Finding::PassedOtherwise)
+    }
+
+    upstream_closed_by_grpc: UpstreamClosed = {
+        Case::server("location / { grpc_pass grpc://%BACKEND%; }")
+            .backend(ScriptedBackend::start(|conn| conn.read_request().map(drop)))
+            .failed(502, "upstream closed the connection without an answer")
+            .found(Finding::PassedOtherwise)
+    }
+
+    upstream_status_interim: UpstreamStatus = {
+        answering("HTTP/1.1 102 Processing\r\n\r\n")
+            .failed(102, "upstream answered 102 where 101 was expected")
+            .found(Finding::InterimFirst)
     }
 
     upstream_unauthorized: UpstreamUnauthorized = { with_status(401) }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
-use websocket_protocol::{Cause, Finding, Status};
+use websocket_protocol::{Cause, Finding, Status, Strictness};
 
 const INTRODUCTION: &str = "\
 # Why a handshake failed
@@ -135,7 +135,7 @@ fn page() -> String {
                  `websocket handshake failed: {cause}: …`\n- The fix: {}\n",
                 cause.meaning(),
                 cause.fault(),
-                answer(cause.status()),
+                answer(cause),
                 literal(cause.advice()),
             ),
         );
@@ -158,8 +158,13 @@ fn add(page: &mut String, text: std::fmt::Arguments<'_>) {
     page.write_fmt(text).expect("a String takes all");
 }
 
-fn answer(status: Status) -> String {
-    match status {
+fn answer(cause: Cause) -> String {
+    let position = |cause: Cause| Cause::ALL.iter().position(|&other| other == cause);
+    let is_of_request = position(cause) < position(Cause::LocalRedirect);
+    match cause.status() {
+        Status::Code(code) if is_of_request && !Strictness::Safe.refuses(cause) => {
+            format!("{code} with `websocket_handshake strict`, otherwise the upstream's answer")
+        }
         Status::Code(499) => "nothing (499 in the access log)".to_owned(),
         Status::Code(code) => code.to_string(),
         Status::AsUpstream => "the upstream's answer".to_owned(),

@@ -163,6 +163,25 @@ causes! {
             .rejected(501, "extended CONNECT, and \"websocket_http2\" is off in its server")
     }
 
+    local_status_of_auth_request: LocalStatus = {
+        Case::server(format!(
+            "location / {{ auth_request /auth; {PROXY} }} location = /auth {{ return 302 /login; }}"
+        ))
+        .backend(ScriptedBackend::standard())
+        .rejected(500, "nginx answered 500 before any upstream was asked")
+        .found(Finding::AuthRequestFailed)
+    }
+
+    /// Nor does it matter that its page is missing.
+    local_forbidden_without_the_page: LocalForbidden = {
+        Case::server(format!(
+            "location / {{ deny all; error_page 403 /missing.html; {PROXY} }}
+             location = /missing.html {{ websocket off; root files; }}"
+        ))
+        .backend(ScriptedBackend::standard())
+        .rejected(404, "nginx refused access, and answered 404")
+    }
+
     local_status: LocalStatus = {
         in_location("return 418;")
             .rejected(418, "nginx answered 418 before any upstream was asked")

@@ -1,8 +1,11 @@
 //! Internal redirects, error pages and subrequests: one handshake has one line and one outcome.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use nginx_tests::http2::translator::without_tunnel;
 use nginx_tests::nginx::Setup;
-use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend};
+use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend, wait_until};
+use websocket_protocol::{Cause, Finding};
 
 use crate::case::{ask, failure, glob, lines, only_failure, outcomes, said, server, states};
 
@@ -250,10 +253,41 @@ fn a_subrequest_that_fails_is_nginx_s_own_answer() {
     assert_eq!(ask(&nginx, "/").status(), 500);
     let seen = "nginx answered 500 before any upstream was asked";
     let line = nginx.wait_for_log("handshake failed");
-    let cause = websocket_protocol::Cause::LocalStatus;
-    let expected = failure(cause, seen, cause.advice());
+    let expected = failure(
+        Cause::LocalStatus,
+        seen,
+        Finding::AuthRequestFailed.advice(),
+    );
     assert!(glob(&format!("*{expected}"), &line), "{line}");
     finish(nginx, "500 rejected local-status");
+}
+
+/// nginx tells of the request that had its turn last, which a mirror's may be: all ends with it.
+#[test]
+fn a_mirror_is_no_part_of_the_line() {
+    static IS_ANSWERED: AtomicBool = AtomicBool::new(false);
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?;
+        let is_mirror = request.head.target() == "/mirrored";
+        if is_mirror {
+            wait_until("the handshake to be answered", || {
+                IS_ANSWERED.load(Ordering::Relaxed)
+            });
+        }
+        conn.send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;
+        Ok(())
+    });
+    let nginx = to(
+        &backend,
+        "location / { mirror /mirrored; proxy_pass http://%BACKEND%; }
+        location /mirrored { websocket off; proxy_pass http://%BACKEND%; }",
+    )
+    .start();
+    assert_eq!(ask(&nginx, "/").status(), 404);
+    IS_ANSWERED.store(true, Ordering::Relaxed);
+    let line = nginx.wait_for_log("handshake failed");
+    assert!(!line.contains("subrequest:"), "{line}");
+    assert!(line.contains("request: \"GET / HTTP"), "{line}");
 }
 
 #[test]
