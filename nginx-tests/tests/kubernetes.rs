@@ -89,7 +89,7 @@ fn ingress_controller(location: &str) -> Written {
                  default upgrade;
                  '' $default_connection_header;
              }}",
-            http.replace("listen 8090;", "listen 127.0.0.1:%STATUSPORT%;")
+            http.replace("listen 127.0.0.1:8090;", "listen 127.0.0.1:%STATUSPORT%;")
         ),
         server: format!("set $default_connection_header close;\n{location}"),
     }

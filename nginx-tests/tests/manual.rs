@@ -331,7 +331,7 @@ fn blocks(path: &Path, language: &str) -> Vec<Block> {
 impl Block {
     /// The configuration around it: what the fence says, else what it begins with.
     fn setup(&self) -> Setup {
-        let text = listen_on_free_ports(&self.text);
+        let text = listen_on_free_ports(&self.text).replace("/var/log/nginx/", "logs/");
         let setup = match self.context() {
             "whole" => {
                 let (main, inside) = cut_blocks(&text);
