@@ -49,9 +49,9 @@ fn is_judged(asked: &Asked<'_>, headers: &[(ResponseHeader, &[u8])]) {
     for (header, value) in headers {
         head.add(*header, value);
     }
-    let broken = broken(asked, headers);
     let lines = |line| std::iter::once(line);
     for strictness in [Strictness::Strict, Strictness::Safe, Strictness::Lenient] {
+        let broken = broken(asked, headers, strictness);
         let refused = broken.iter().find(|cause| strictness.refuses(**cause));
         let (protocols, extensions) = (lines(asked.protocols), lines(asked.extensions));
         let judged = head.judge(asked.key, protocols, extensions, strictness);
@@ -68,7 +68,11 @@ fn is_judged(asked: &Asked<'_>, headers: &[(ResponseHeader, &[u8])]) {
 }
 
 /// The rules that an answer breaks (RFC 6455 section 4.1), in their order.
-fn broken(asked: &Asked<'_>, headers: &[(ResponseHeader, &[u8])]) -> Vec<Cause> {
+fn broken(
+    asked: &Asked<'_>,
+    headers: &[(ResponseHeader, &[u8])],
+    strictness: Strictness,
+) -> Vec<Cause> {
     let values = |header| -> Vec<String> {
         let named = headers.iter().filter(|(other, _)| *other == header);
         named.map(|(_, value)| trimmed(value)).collect()
@@ -90,7 +94,11 @@ fn broken(asked: &Asked<'_>, headers: &[(ResponseHeader, &[u8])]) -> Vec<Cause> 
     };
     breaks(Cause::ResponseConnection, !options.any(is_upgrade));
 
-    if !asked.key.is_empty() {
+    let is_key = |key: &[u8]| {
+        let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
+        key.len() == 24 && key.ends_with(b"==") && key[..22].iter().all(is_digit)
+    };
+    if !asked.key.is_empty() && (strictness == Strictness::Strict || is_key(asked.key)) {
         let accept = values(ResponseHeader::Accept);
         let due = latin(&accept_key(asked.key));
         breaks(Cause::AcceptMissing, accept.is_empty());
@@ -109,7 +117,7 @@ fn broken(asked: &Asked<'_>, headers: &[(ResponseHeader, &[u8])]) -> Vec<Cause> 
     // Four lines and eight names are compared.
     let name = |extension: &String| {
         let name = extension.split(';').next().unwrap_or_default();
-        name.trim_matches([' ', '\t']).to_owned()
+        name.trim_matches([' ', '\t']).to_ascii_lowercase()
     };
     let offered: Vec<String> = elements(asked.extensions).iter().map(name).collect();
     let lines = headers

@@ -255,7 +255,7 @@ fn required<'a>(
 ///
 /// The last character carries four bits that no byte uses. RFC 4648 wants them zero, but lets a
 /// decoder ignore them, and so do servers; so does this. They are part of what is hashed.
-fn is_key(key: &[u8]) -> bool {
+pub(crate) fn is_key(key: &[u8]) -> bool {
     static BASE64: Bytes = Bytes::alphanumeric_and(b"+/");
     matches!(key, [digits @ .., b'=', b'=']
         if digits.len() == 22 && BASE64.has_all(digits))

@@ -94,9 +94,9 @@ pub struct Twins {
     /// The location itself speaks HTTP/2 to its upstream, so that handshakes can't share
     /// connections with it.
     pub apart: bool,
-    /// Its lines have a Sec-WebSocket-Protocol of their own, so that handshakes may offer the upstream
-    /// other subprotocols than the client does.
-    pub sets_protocol: bool,
+    /// Its lines have a Sec-WebSocket-Key or a Sec-WebSocket-Protocol of their own, so that the upstream may be sent
+    /// another key and offered other subprotocols than the client has.
+    pub sets_handshake: bool,
 }
 
 /// A time that may be `off`.

@@ -81,7 +81,7 @@ pub unsafe extern "C" fn create(cf: *mut ngx_conf_t) -> *mut c_void {
             handshake: ptr::null_mut(),
             stripped: ptr::null_mut(),
             apart: false,
-            sets_protocol: false,
+            sets_handshake: false,
         }),
         label: Cell::new(LabelId::OTHER),
     };

@@ -23,7 +23,7 @@ pub(super) const MOST: u32 = 1_000_000;
 
 /// What a size has to be, and a time.
 pub(super) const SIZES: &str = "a size from 1k to 1024m";
-pub(super) const TIMES: &str = "a time from 1ms to 1000y, such as \"30s\"";
+pub(super) const TIMES: &str = "a time from 1ms to 365000d, such as \"30s\"";
 
 const SMALLEST_SIZE: usize = 1 << 10;
 const LARGEST_SIZE: usize = 1 << 30;
@@ -174,7 +174,7 @@ pub unsafe extern "C" fn set_ping(
             Some(false) => {}
             Some(true) => return repeated(cf, text),
             None => {
-                let choices = "it must be \"timeout=time\", with a time from 1ms to 1000y, \
+                let choices = "it must be \"timeout=time\", with a time from 1ms to 365000d, \
                                or \"to=client\", \"to=upstream\" or \"to=both\"";
                 return unknown(cf, text, choices);
             }

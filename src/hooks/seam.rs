@@ -202,6 +202,8 @@ unsafe extern "C" fn process_header(r: *mut ngx_http_request_t) -> ngx_int_t {
                 // What is no HTTP has made an HTTP/0.9 request of the client's, whose answer
                 // would have no status.
                 request.set_http_version(version);
+                // It may be so by what the client has sent, which is not to take a server from all others.
+                u.acquit_server();
                 NGX_HTTP_UPSTREAM_INVALID_HEADER as ngx_int_t
             }
         };

@@ -75,8 +75,8 @@ pub fn answer(r: Request<'_>, attempt: &Attempt, u: Upstream<'_>) -> Result<(), 
     }
 }
 
-/// Holds a 101 against what was asked for: the client's key and extensions, and the subprotocols that
-/// were sent to the upstream, which the location's lines may have changed.
+/// Holds a 101 against what was asked for: the client's extensions, and the key and the subprotocols that were sent to the
+/// upstream, which the location's lines may have changed.
 fn check<'r>(
     r: Request<'r>,
     attempt: &Attempt,
@@ -87,8 +87,11 @@ fn check<'r>(
     let key = attempt.key(r);
     let offered = |name: &'static [Name<()>]| r.headers().named(name).map(|(_, value)| value);
     let extensions = offered(&EXTENSIONS);
-    if LocationConf::of(r).twins.get().sets_protocol {
+    if LocationConf::of(r).twins.get().sets_handshake {
         let sent = SentRequest::read(u.request_head(r.has_body()));
+        let key = sent.map_or(key, |sent| {
+            sent.header("Sec-WebSocket-Key").unwrap_or_default()
+        });
         let protocols = sent
             .iter()
             .flat_map(|sent| sent.headers(RequestHeader::Protocol.name()));

@@ -153,16 +153,17 @@ fn may_upgrade(line: &ngx_keyval_t) -> bool {
         || (is_named(line, c"Connection") && (mentions_upgrade(value) || value.contains(&b'$')))
 }
 
-/// Whether a line has a Sec-WebSocket-Protocol of its own.
+/// Whether a line has a Sec-WebSocket-Key or a Sec-WebSocket-Protocol of its own.
 ///
 /// # Safety
 /// `source` must be NULL or an array of `ngx_keyval_t`.
-pub unsafe fn set_protocol(source: *const ngx_array_t) -> bool {
+pub unsafe fn set_handshake(source: *const ngx_array_t) -> bool {
     // SAFETY: the caller vouches for it.
     let lines = unsafe { pool::elements::<ngx_keyval_t>(source) };
+    let names = [c"Sec-WebSocket-Key", c"Sec-WebSocket-Protocol"];
     lines
         .iter()
-        .any(|line| is_named(line, c"Sec-WebSocket-Protocol"))
+        .any(|line| names.iter().any(|name| is_named(line, name)))
 }
 
 pub fn mentions_upgrade(value: &[u8]) -> bool {

@@ -89,7 +89,7 @@ unsafe fn make(
             handshake,
             stripped,
             apart: version.is_some_and(|version| version > NGX_HTTP_VERSION_11 as ngx_uint_t),
-            sets_protocol: module.http.is_some() && lines::set_protocol(source),
+            sets_handshake: module.http.is_some() && lines::set_handshake(source),
         })
     }
 }

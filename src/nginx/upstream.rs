@@ -5,8 +5,8 @@ use core::ptr::{self, NonNull};
 use core::slice;
 
 use nginx_sys::{
-    NGX_OK, ngx_connection_t, ngx_http_upstream_conf_t, ngx_http_upstream_t, ngx_msec_t, ngx_pfree,
-    ngx_pnalloc, ngx_pool_t, ngx_uint_t,
+    NGX_OK, NGX_PEER_NEXT, ngx_connection_t, ngx_http_upstream_conf_t, ngx_http_upstream_t,
+    ngx_msec_t, ngx_pfree, ngx_pnalloc, ngx_pool_t, ngx_uint_t,
 };
 
 use super::clock::now;
@@ -70,6 +70,27 @@ impl<'r> Upstream<'r> {
     pub fn clear_upgrade(self) {
         // SAFETY: the upstream is alive.
         unsafe { (*self.as_ptr()).set_upgrade(0) };
+    }
+
+    /// Lets go of the server that has answered before nginx would (`ngx_http_upstream_next()`), with nothing held against
+    /// it: nginx takes a server out of use that has failed. Its connection stays open for nginx to close.
+    pub fn acquit_server(self) {
+        // SAFETY: the upstream is alive; where a server was chosen it has the functions of who chose it.
+        unsafe {
+            let u = self.as_ptr();
+            let peer = &raw mut (*u).peer;
+            let Some(free) = (*peer).free.filter(|_| !(*peer).sockaddr.is_null()) else {
+                return;
+            };
+            if let (Some(state), Some(connection)) =
+                ((*u).state.as_mut(), (*peer).connection.as_ref())
+            {
+                state.bytes_sent = connection.sent;
+            }
+            (*u).set_keepalive(0);
+            free(peer, (*peer).data, NGX_PEER_NEXT as ngx_uint_t);
+            (*peer).sockaddr = ptr::null_mut();
+        }
     }
 
     /// How long it has been asked for, milliseconds.

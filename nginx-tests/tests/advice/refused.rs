@@ -65,7 +65,7 @@ fn a_time_that_is_none() {
                 &format!("{name} {word};"),
                 &format!(
                     "invalid value \"{shown}\" in \"{name}\" directive, it must be a time from 1ms \
-                     to 1000y, such as \"30s\", {or} \"off\" in"
+                     to 365000d, such as \"30s\", {or} \"off\" in"
                 ),
             );
         }
@@ -157,7 +157,7 @@ fn large_buffers() {
 
 #[test]
 fn parameters() {
-    let ping = "it must be \"timeout=time\", with a time from 1ms to 1000y, or \"to=client\", \
+    let ping = "it must be \"timeout=time\", with a time from 1ms to 365000d, or \"to=client\", \
                 \"to=upstream\" or \"to=both\" in";
     for word in [
         "timeout=0",

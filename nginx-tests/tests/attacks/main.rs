@@ -5,5 +5,6 @@ mod behind;
 mod case;
 mod frames;
 mod hijacking;
+mod servers;
 mod slow;
 mod smuggling;

@@ -1,5 +1,6 @@
 //! The upstream's answer to a handshake reaches the client as it is.
 
+use nginx_tests::backend::switching_protocols;
 use nginx_tests::client::SAMPLE_ACCEPT;
 use nginx_tests::environment::is_over_http2;
 use nginx_tests::{Client, Nginx, ScriptedBackend};
@@ -89,4 +90,44 @@ fn a_426_with_the_versions_there_are() {
             ("Content-Length", "0"),
         ],
     );
+}
+
+/// Servers that read headers as text hash another key than its bytes.
+#[test]
+fn any_accept_for_what_is_no_key() {
+    let backend = ScriptedBackend::answering(switching_protocols("another"));
+    let nginx = Nginx::server(ON).set("BACKEND", backend.address()).start();
+    let request = sample().set("Sec-WebSocket-Key", "no key");
+    // Over HTTP/2 the key is nginx's own.
+    let status = if is_over_http2() { 502 } else { 101 };
+    assert_eq!(Client::connect(nginx.port()).ask(&request).status(), status);
+}
+
+#[test]
+fn an_extension_in_other_letters() {
+    let backend = ScriptedBackend::start(|conn| {
+        let head = conn.read_request()?.head;
+        let key = head.header("Sec-WebSocket-Key").unwrap_or_default();
+        let switching = switching_protocols(key);
+        let (head, end) = switching.split_at(switching.len() - 2);
+        conn.send(format!(
+            "{head}Sec-WebSocket-Extensions: Permessage-Deflate\r\n{end}"
+        ))
+    });
+    let nginx = Nginx::server(ON).set("BACKEND", backend.address()).start();
+    let request = sample().add("Sec-WebSocket-Extensions", "permessage-deflate");
+    assert_eq!(Client::connect(nginx.port()).ask(&request).status(), 101);
+}
+
+/// It answers the key that it got.
+#[test]
+fn the_accept_of_a_key_that_the_location_sends() {
+    let backend = ScriptedBackend::standard();
+    let nginx = Nginx::server(format!(
+        "proxy_set_header Sec-WebSocket-Key \"AQIDBAUGBwgJCgsMDQ4PEA==\"; {ON}"
+    ))
+    .set("BACKEND", backend.address())
+    .start();
+    let head = Client::connect(nginx.port()).ask(&sample());
+    assert_eq!(head.status(), 101);
 }
