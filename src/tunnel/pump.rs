@@ -124,8 +124,8 @@ impl Pump<'_> {
         true
     }
 
-    /// The receiver can't be written to. What it sent before it broke is still to be read, as nginx tells; OpenSSL
-    /// and a connection of HTTP/2 have no more of it to give.
+    /// The receiver can't be written to. What it sent before it broke is still to be read, as nginx tells, over TLS as well;
+    /// of a connection of HTTP/2 it is not.
     #[cold]
     fn failed(&mut self) {
         let to = self.from.other();
@@ -228,7 +228,7 @@ impl Pump<'_> {
     fn keep_no_more(&mut self) {
         let Some(buffer) = self.buffer else { return };
         // TLS wants the bytes of an unfinished write where they were.
-        if !self.rules.is_stuck(self.from) || self.sink.is_tls() {
+        if !self.rules.is_stuck(self.from) || self.sink.is_tls() && !self.sink.is_stream() {
             return;
         }
         let needed = buffer.bytes().len().max(SMALLEST);

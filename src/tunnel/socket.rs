@@ -160,7 +160,7 @@ impl Socket {
     /// Whether the kernel has closed a connection of its own both ways, be it that nginx has been told or not. It
     /// keeps what came before.
     pub fn is_closed(self) -> bool {
-        !self.is_stream() && !self.is_tls() && self.polled(0) & libc::POLLHUP != 0
+        !self.is_stream() && self.polled(0) & libc::POLLHUP != 0
     }
 
     /// Has it take more only when the kernel has less than this still to send. A unix socket has no such

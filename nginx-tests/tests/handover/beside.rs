@@ -156,7 +156,7 @@ fn json(answer: &Message) -> Value {
 /// In another worker nothing could be told of its socket, and what the client has not taken would be lost.
 #[test]
 fn what_a_reset_has_left_stays() {
-    let (nginx, client, sent) = left_by_a_reset(&http(PROXIED));
+    let (nginx, client, sent) = left_by_a_reset(&http(PROXIED), None);
     // With this answer the worker has heard of the reset.
     get(nginx.port(), "/status");
     nginx.reload();

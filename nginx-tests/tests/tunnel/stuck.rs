@@ -105,7 +105,7 @@ fn a_reset_behind_bytes_that_wait_leaves_the_receiver_its_time() {
 /// An upstream that closes before it has read all that was sent to it resets its connection.
 #[test]
 fn a_slow_client_gets_all_that_an_upstream_sent_before_its_reset() {
-    let (nginx, client, sent) = left_by_a_reset(&http(""));
+    let (nginx, client, sent) = left_by_a_reset(&http(""), None);
     // With this answer the worker has heard of the reset.
     assert_eq!(active(&nginx), 1);
     assert_gets(client, &sent);
@@ -116,15 +116,21 @@ fn a_slow_client_gets_all_that_an_upstream_sent_before_its_reset() {
 #[test]
 fn likewise_if_it_sends_something_behind_the_reset() {
     const PONG: &[u8] = b"\x8a\x80\0\0\0\0";
-    let (nginx, mut client, sent) = left_by_a_reset(&http(""));
-    for _ in 0..2 {
-        client.write_all(PONG).unwrap();
-        wait_until("nginx's socket to have it", || unacknowledged(&client) == 0);
-        // With this answer the worker has tried to pass it on.
-        assert_eq!(active(&nginx), 1);
+    let over_tls = location("proxy_pass https://%BACKEND%;");
+    for (http, certificate) in [
+        (http(""), None),
+        (over_tls, Some(&Certificate::localhost())),
+    ] {
+        let (nginx, mut client, sent) = left_by_a_reset(&http, certificate);
+        for _ in 0..2 {
+            client.write_all(PONG).unwrap();
+            wait_until("nginx's socket to have it", || unacknowledged(&client) == 0);
+            // With this answer the worker has tried to pass it on.
+            assert_eq!(active(&nginx), 1);
+        }
+        assert_gets(client, &sent);
+        assert_ended(&nginx, ("upstream", "normal", "1000"), "info");
     }
-    assert_gets(client, &sent);
-    assert_ended(&nginx, ("upstream", "normal", "1000"), "info");
 }
 
 /// nginx would forget what OpenSSL has of a connection that does not take its goodbye.
