@@ -155,6 +155,7 @@ impl Stream {
                 stream.is_overrun = true;
                 (*(*stream.r).stream).set_rst_sent(1);
                 (*fc).set_error(1);
+                (*(*fc).read).set_error(1);
             }
             let read = (*fc).read;
             if stream.is_last {
@@ -215,6 +216,7 @@ impl Stream {
         }
     }
 
+    /// What has come before the connection broke, or the stream was reset, is read all the same.
     fn recv(&mut self, room: &mut [u8]) -> isize {
         // SAFETY: the request is alive, and its connection has its events.
         let (fc, read) = unsafe {
@@ -223,12 +225,14 @@ impl Stream {
         };
         // SAFETY: as above.
         unsafe {
-            if (*fc).error() != 0 {
+            let is_broken = (*fc).error() != 0;
+            let count = room.len().min(self.come.len());
+            if is_broken && (count == 0 && !self.is_last || self.is_overrun || (*fc).close() != 0) {
                 (*read).set_eof(1);
                 return ERROR;
             }
-            let count = room.len().min(self.come.len());
-            if count == 0 && (!self.is_last || self.lingers && linger(read)) {
+            let is_over = self.is_last && (is_broken || !self.lingers || !linger(read));
+            if count == 0 && !is_over {
                 (*read).set_ready(0);
                 (*read).set_active(1);
                 return AGAIN;
@@ -244,11 +248,10 @@ impl Stream {
             }
             self.come.take(count);
             self.window.passed_on(count as u32);
-            if !Self::give_credit(self) {
+            if !is_broken && !Self::give_credit(self) {
                 (*fc).set_error(1);
-                return ERROR;
             }
-            if self.come.is_empty() && !self.is_last {
+            if self.come.is_empty() && !self.is_last && (*fc).error() == 0 {
                 (*read).set_ready(0);
                 (*read).set_active(1);
             }

@@ -124,8 +124,7 @@ impl Pump<'_> {
         true
     }
 
-    /// The receiver can't be written to. What it sent before it broke is still to be read, as nginx tells, over TLS as well;
-    /// of a connection of HTTP/2 it is not.
+    /// The receiver can't be written to. What it sent before it broke is still to be read, as nginx tells.
     #[cold]
     fn failed(&mut self) {
         let to = self.from.other();
@@ -201,7 +200,7 @@ impl Pump<'_> {
     /// The sender has sent all.
     #[cold]
     fn ended(&mut self) {
-        if self.source.is_stream() {
+        if self.source.is_stream() && !self.source.is_broken() {
             self.rules.half_ended(self.from);
         } else {
             self.rules.ended(self.from);
@@ -252,8 +251,7 @@ fn leave(rules: &mut rules::Tunnel<'_>, from: Side, source: Socket) {
     if !rules.is_held_back(from) {
         return;
     }
-    let is_owed = rules.waits_for_receiver(from) && !source.is_stream();
-    if !is_owed && source.is_broken() {
+    if source.has_failed() || !rules.waits_for_receiver(from) && source.is_broken() {
         rules.lost(from);
     } else {
         rules.leaves(from, now());

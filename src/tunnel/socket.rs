@@ -157,10 +157,18 @@ impl Socket {
         status != 0 || error != 0
     }
 
-    /// Whether the kernel has closed a connection of its own both ways, be it that nginx has been told or not. It
-    /// keeps what came before.
+    /// Whether reading has failed: nothing that came before counts.
+    pub fn has_failed(self) -> bool {
+        // SAFETY: an open connection has its events.
+        unsafe { (*self.read()).error() != 0 }
+    }
+
+    /// Whether a connection is closed both ways, be it that nginx has been told or not. What came before is kept.
     pub fn is_closed(self) -> bool {
-        !self.is_stream() && self.polled(0) & libc::POLLHUP != 0
+        if self.is_stream() {
+            return self.is_broken();
+        }
+        self.polled(0) & libc::POLLHUP != 0
     }
 
     /// Has it take more only when the kernel has less than this still to send. A unix socket has no such

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nginx_tests::http2::session::Session;
 use nginx_tests::{Certificate, Frame, ScriptedBackend, patient, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::case::{PROXIES, at_most_requests, connected, server};
 
@@ -156,8 +157,52 @@ fn behind_its_last_request_a_connection_lasts_as_long_as_its_tunnels() {
     nginx.stop();
 }
 
+/// The kernel would have kept them of a connection for one tunnel, and so would nginx of a worker that is busy.
 #[test]
-fn a_connection_that_dies_is_noticed_where_an_upstream_takes_nothing() {
+fn what_came_before_an_end_is_passed_on() {
+    type End = fn(&mut Session, u32);
+    let ends: [End; 4] = [
+        |_, _| {},
+        Session::end,
+        Session::reset,
+        |session, stream| {
+            session.end(stream);
+            session.reset(stream);
+        },
+    ];
+    for lines in ["", "websocket_tunnel off;"] {
+        let backend = ScriptedBackend::start(|conn| {
+            let request = conn.read_request()?.head;
+            conn.accept(&request)?;
+            conn.hang()
+        });
+        for (number, end) in ends.iter().enumerate() {
+            let (nginx, mut session) = connected(&backend, &format!("{lines} {PROXIES}"));
+            let stream = session.establish("/chat");
+            let last = [Frame::text("last"), Frame::close(1000, "")];
+            let worker = Pid::from_raw(nginx.worker_pids()[0] as i32).expect("a process");
+            kill_process(worker, Signal::STOP).expect("it runs");
+            for frame in &last {
+                session.message(stream, frame.clone());
+            }
+            end(&mut session, stream);
+            session.hang_up();
+            kill_process(worker, Signal::CONT).expect("it is there");
+            let last: Vec<u8> = last
+                .into_iter()
+                .flat_map(|frame| frame.masked().bytes())
+                .collect();
+            wait_until("the upstream to have all", || {
+                backend.received(number).ends_with(&last)
+            });
+            nginx.wait_for_access("outcome.log", 1);
+        }
+    }
+}
+
+/// As over HTTP/1.1: what its client sent is its upstream's, which has its time to take it.
+#[test]
+fn a_connection_that_dies_leaves_an_upstream_that_takes_nothing_its_time() {
     let backend = ScriptedBackend::start(|conn| {
         let request = conn.read_request()?.head;
         conn.accept(&request)?;
@@ -166,7 +211,8 @@ fn a_connection_that_dies_is_noticed_where_an_upstream_takes_nothing() {
         }
         conn.echo_frames()
     });
-    let (nginx, mut session) = connected(&backend, PROXIES);
+    let text = format!("proxy_send_timeout 1s; {PROXIES}");
+    let (nginx, mut session) = connected(&backend, &text);
     let (stuck, other) = (session.establish("/stuck"), session.establish("/other"));
     // Ten megabytes at most: more than any two sockets hold.
     let bytes = Frame::binary(vec![b's'; 10 << 20]).masked().bytes();
@@ -188,6 +234,7 @@ fn a_connection_that_dies_is_noticed_where_an_upstream_takes_nothing() {
             .any(|line| line.contains(" /stuck http2 established ")),
         "{outcomes:?}"
     );
+    nginx.wait_for_log("by upstream: send-timeout");
     backend.resume();
 }
 
