@@ -2,9 +2,8 @@
 //! those that forward more than WebSocket.
 
 use core::ffi::CStr;
-use core::ptr;
 
-use nginx_sys::{ngx_array_t, ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_keyval_t};
+use nginx_sys::{ngx_array_t, ngx_keyval_t};
 
 use super::warnings::Advice;
 use crate::conf::LocationConf;
@@ -21,6 +20,13 @@ pub fn warn(advice: &Advice<'_>) {
     let Some(proxy) = advice.modules.proxy() else {
         return;
     };
+    // Those that a location without `websocket on` has, or one that passes other upgrades on.
+    let needs = |level: &&LocationConf| {
+        let passes = level.other_upgrades() == OtherUpgrades::Pass;
+        (!level.is_on() || passes) && proxy.is(handler_around(level))
+    };
+    let others = advice.main.levels().filter(needs);
+    let needed = advice.set(others.map(|level| array(proxy, level)));
     let proxied = |level: &&LocationConf| proxy.is(handler_around(level));
     for level in advice.levels().filter(proxied) {
         let array = array(proxy, level);
@@ -29,7 +35,9 @@ pub fn warn(advice: &Advice<'_>) {
             if lines.iter().any(|line| is_lost(line) || is_needless(line)) && advice.is_news(array)
             {
                 warn_of_lost(advice, level, lines);
-                warn_of_needless(advice, proxy, level, array);
+                if !needed.has(array) {
+                    warn_of_needless(advice, level, lines);
+                }
             }
         } else if level.is_http2() && lines.iter().any(passes_upgrade) {
             if advice.is_news(array) {
@@ -90,22 +98,7 @@ fn warn_of_lost(advice: &Advice<'_>, level: &LocationConf, lines: &[ngx_keyval_t
     }
 }
 
-/// Unless a location without `websocket on`, or one that passes other upgrades on, needs the lines.
-fn warn_of_needless(
-    advice: &Advice<'_>,
-    proxy: &Proxying,
-    level: &LocationConf,
-    array: *const ngx_array_t,
-) {
-    let needs = |other: &LocationConf| {
-        let passes = other.other_upgrades() == OtherUpgrades::Pass;
-        (!other.is_on() || passes) && proxy.is(handler_around(other))
-    };
-    let mut others = advice.main.levels().filter(|other| needs(other));
-    if others.any(|other| ptr::eq(self::array(proxy, other), array)) {
-        return;
-    }
-    let lines = elements(array);
+fn warn_of_needless(advice: &Advice<'_>, level: &LocationConf, lines: &[ngx_keyval_t]) {
     let find = |wanted: &[u8]| {
         let mut lines = lines.iter().filter(|line| is_needless(line)).map(words);
         lines.find(|(name, _)| name.eq_ignore_ascii_case(wanted))
@@ -156,10 +149,9 @@ fn warn_of_hand_written(advice: &Advice<'_>, level: &LocationConf) {
 
 /// Where its server begins.
 pub fn server(level: &LocationConf) -> Place {
-    // SAFETY: a level that was merged has a structure of the core module for its server.
+    // SAFETY: a level that was merged has its server's structure of the core module.
     unsafe {
-        let server = *level.level.server.add(ngx_http_core_module.ctx_index);
-        let server = &*server.cast::<ngx_http_core_srv_conf_t>();
+        let server = &*level.server();
         let file = CStr::from_ptr(server.file_name.cast());
         Place::new(string::borrowed(file.to_bytes()), server.line)
     }

@@ -1,8 +1,11 @@
 //! `websocket_http2 on` where there is no HTTP/2, and servers that it makes browsers come to over HTTP/2.
 
+use core::iter;
+
 use nginx_sys::{ngx_conf_t, ngx_flag_t, ngx_http_core_srv_conf_t};
 
 use super::headers;
+use super::set::Set;
 use super::warnings::Advice;
 use crate::conf::LocationConf;
 use crate::nginx::{conf, listen};
@@ -16,6 +19,7 @@ pub fn warn(advice: &Advice<'_>) {
             // SAFETY: a server of this configuration.
             .is_some_and(|switch| unsafe { switch.is_on(server) })
     };
+    let mut asked = advice.set(iter::empty::<*const ngx_http_core_srv_conf_t>());
     // SAFETY: as above.
     for address in unsafe { listen::addresses(advice.cf) } {
         // The default server's word holds for the connection, until a name is known.
@@ -33,11 +37,11 @@ pub fn warn(advice: &Advice<'_>) {
         }
         for &server in listen::servers(address).iter().filter(|_| offered) {
             if address.opt.http2() != 0 || turns_on(server) {
-                // SAFETY: as above.
-                warn_of_refusing(advice, unsafe { LocationConf::of_server(server) });
+                asked.add(server);
             }
         }
     }
+    warn_of_refusing(advice, &asked);
     for note in advice
         .levels()
         .filter(|level| level.is_http2())
@@ -58,15 +62,15 @@ pub fn warn(advice: &Advice<'_>) {
     }
 }
 
-/// A server without it, to which browsers come over HTTP/2 since another one of its address has it.
-fn warn_of_refusing(advice: &Advice<'_>, server: &LocationConf) {
-    let carries = |level: &LocationConf| {
-        level.is_beside(server) && !level.is_http2() && headers::carries(advice, level)
-    };
-    if advice.levels().any(carries) && advice.is_news(server) {
-        let text = "\"websocket_http2\" is off in this server, and on in another one of its address: browsers come \
-                    over HTTP/2 to both, and here they are answered 501";
-        advice.warn_at(headers::server(server), format_args!("{text}"));
+/// Servers without it, to which browsers come over HTTP/2 since another one of their address has it.
+fn warn_of_refusing(advice: &Advice<'_>, asked: &Set) {
+    for level in advice.levels().filter(|level| !level.is_http2()) {
+        let server = level.server();
+        if asked.has(server) && headers::carries(advice, level) && advice.is_news(server) {
+            let text = "\"websocket_http2\" is off in this server, and on in another one of its address: browsers come \
+                        over HTTP/2 to both, and here they are answered 501";
+            advice.warn_at(headers::server(level), format_args!("{text}"));
+        }
     }
 }
 

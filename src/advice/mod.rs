@@ -5,6 +5,7 @@ mod effect;
 mod foreign;
 mod headers;
 mod http2;
+mod set;
 mod subrequests;
 mod times;
 mod warnings;

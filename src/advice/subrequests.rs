@@ -35,17 +35,29 @@ impl Subrequests {
         }
     }
 
-    /// Whether a level is within an internal location that one of its server's subrequests, as far as
-    /// can be told from its name, comes to.
-    pub fn come_to(&self, main: &MainConf, level: &LocationConf) -> bool {
-        level.core().internal == 1
-            && self.0.iter().flatten().any(|maker| {
-                let beside = main.levels().filter(|other| other.is_beside(level));
-                let mut addresses = beside.flat_map(|other| maker.addresses(other));
-                // SAFETY: a word of the configuration.
-                let comes = |address| may_find(level, unsafe { string::bytes(address) });
-                matches!(maker, Maker::Unknown) || addresses.any(comes)
-            })
+    /// The levels within an internal location that one of their server's subrequests, as far as can be told from its
+    /// name, comes to.
+    pub fn targets<'a>(
+        &'a self,
+        main: &MainConf,
+    ) -> impl Iterator<Item = *const LocationConf> + 'a {
+        // nginx merges a server with all that is within before the next one.
+        let servers = main.all().chunk_by(|level, other| level.is_beside(other));
+        servers.flat_map(|levels| {
+            let internal = levels.iter().filter(|level| level.core().internal == 1);
+            let targets = internal.filter(|level| self.come_to(levels, level));
+            targets.map(|level| ptr::from_ref(*level))
+        })
+    }
+
+    /// `levels` are those of its server.
+    fn come_to(&self, levels: &[&LocationConf], level: &LocationConf) -> bool {
+        self.0.iter().flatten().any(|maker| {
+            let mut addresses = levels.iter().flat_map(|other| maker.addresses(other));
+            // SAFETY: a word of the configuration.
+            let comes = |address| may_find(level, unsafe { string::bytes(address) });
+            matches!(maker, Maker::Unknown) || addresses.any(comes)
+        })
     }
 }
 

@@ -24,16 +24,21 @@ fn late_pings(advice: &Advice<'_>) {
         (Some(ping), Some(timeout)) => timeout <= ping.interval,
         _ => false,
     };
-    let tunnels = |level: &&LocationConf| has_tunnels(level);
     let late = |level: &&LocationConf| has_tunnels(level) && is_late(level);
+    let others = advice
+        .main
+        .levels()
+        .filter(|level| has_tunnels(level) && !is_late(level));
+    let in_time = advice.set(
+        others
+            .filter_map(LocationConf::ping_written)
+            .map(ptr::from_ref),
+    );
     for level in advice.levels().filter(late) {
         let Some(note) = level.ping_written().filter(|note| note.is_news()) else {
             continue;
         };
-        let mut others = advice.main.levels().filter(tunnels);
-        let in_force =
-            |other: &LocationConf| other.ping_written().is_some_and(|ping| ptr::eq(ping, note));
-        if !others.any(|other| !is_late(other) && in_force(other)) {
+        if !in_time.has(ptr::from_ref(note)) {
             let text = "\"websocket_timeout\" is not longer than the interval of \
                         \"websocket_ping\": idle tunnels end before the first Ping";
             advice.warn_in(note.place, level, format_args!("{text}"));
@@ -43,6 +48,13 @@ fn late_pings(advice: &Advice<'_>) {
 
 /// A `proxy_read_timeout` that looks as if it kept idle tunnels open.
 fn long_reads(advice: &Advice<'_>) {
+    // Where locations without `websocket on` have their times from.
+    let off = advice.proxied(advice.main.levels().filter(|level| !level.is_on()));
+    let for_others = advice.set(off.map(|(level, module)| {
+        // SAFETY: the level was merged, and this is its structure of the module.
+        let time = unsafe { read_timeout(module, level) };
+        ptr::from_ref(origin(advice, module, level, time))
+    }));
     for (level, module) in advice.proxied(advice.levels().filter(|level| level.is_on())) {
         // SAFETY: the level was merged, and this is its structure of the module.
         let read = unsafe { read_timeout(module, level) };
@@ -54,8 +66,8 @@ fn long_reads(advice: &Advice<'_>) {
             continue;
         }
         let note = level.timeout_written();
-        if !advice.is_news(origin) || note.is_some() && is_for_others(advice, module, origin, read)
-        {
+        let is_for_others = for_others.has(ptr::from_ref(origin));
+        if !advice.is_news(origin) || note.is_some() && is_for_others {
             continue;
         }
         let by_default = if note.is_none() { ", the default," } else { "" };
@@ -111,21 +123,6 @@ fn is_written_within(level: &LocationConf, outer: &LocationConf) -> bool {
         .with_above()
         .take_while(|within| !ptr::eq(*within, outer))
         .any(|within| within.notes().any(|written| ptr::eq(written, note)))
-}
-
-/// Whether locations without `websocket on` have the same time from the same level.
-fn is_for_others(
-    advice: &Advice<'_>,
-    module: &Proxying,
-    origin: &LocationConf,
-    time: ngx_msec_t,
-) -> bool {
-    let mut others = advice.main.levels().filter(|other| {
-        let is_off = !other.is_on() && module.is(handler_around(other));
-        // SAFETY: the level was merged, and this is its structure of the module.
-        is_off && unsafe { read_timeout(module, other) } == time
-    });
-    others.any(|other| ptr::eq(self::origin(advice, module, other, time), origin))
 }
 
 /// # Safety

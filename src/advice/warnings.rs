@@ -1,19 +1,20 @@
 //! All that is asked for a warning, and how it is written.
 
-use core::cell::Cell;
+use core::cell::RefCell;
 use core::fmt;
 use core::ptr;
 
-use nginx_sys::{NGX_LOG_WARN, ngx_array_t, ngx_conf_t, ngx_log_t};
+use nginx_sys::{NGX_LOG_WARN, ngx_conf_t, ngx_log_t};
 
 use super::foreign::Foreign;
+use super::set::Set;
 use super::subrequests::Subrequests;
 use crate::conf::{LocationConf, MainConf};
 use crate::inject::fields::{Modules, Proxying};
 use crate::inject::twin::handler_around;
 use crate::nginx::conf::Place;
+use crate::nginx::log;
 use crate::nginx::string::Text;
-use crate::nginx::{log, pool};
 
 /// All that is asked for a warning.
 pub struct Advice<'a> {
@@ -22,9 +23,10 @@ pub struct Advice<'a> {
     pub main: &'a MainConf,
     pub modules: &'a Modules,
     pub foreign: Foreign,
-    subrequests: Subrequests,
-    /// What has been warned of; `None` without memory for it.
-    told: Cell<Option<*mut ngx_array_t>>,
+    /// Levels that only subrequests come to.
+    of_subrequests: Set,
+    /// What has been warned of.
+    told: RefCell<Set>,
 }
 
 impl<'a> Advice<'a> {
@@ -33,22 +35,29 @@ impl<'a> Advice<'a> {
     pub unsafe fn new(cf: *mut ngx_conf_t, main: &'a MainConf, modules: &'a Modules) -> Self {
         // SAFETY: the caller vouches for cf.
         unsafe {
+            let subrequests = Subrequests::find(cf);
             Self {
                 cf,
                 log: (*cf).log,
                 main,
                 modules,
                 foreign: Foreign::find(cf),
-                subrequests: Subrequests::find(cf),
-                told: Cell::new(pool::array::<*const ()>((*cf).temp_pool, 4)),
+                of_subrequests: Set::of((*cf).temp_pool, subrequests.targets(main)),
+                told: RefCell::new(Set::new((*cf).temp_pool)),
             }
         }
+    }
+
+    /// A set of these, for as long as advice is given.
+    pub fn set<T>(&self, things: impl Iterator<Item = *const T>) -> Set {
+        // SAFETY: a configuration is being read, and this is gone before.
+        unsafe { Set::of((*self.cf).temp_pool, things) }
     }
 
     /// The levels that are warned of. What only subrequests come to has no upgrade of its own.
     pub fn levels(&self) -> impl Iterator<Item = &'a LocationConf> + Clone {
         let levels = self.main.levels().filter(|level| level.has_advice());
-        levels.filter(|level| !self.subrequests.come_to(self.main, level))
+        levels.filter(|level| !self.of_subrequests.has(ptr::from_ref(*level)))
     }
 
     /// Those among some levels whose requests are passed on by `proxy_pass` or its like.
@@ -62,22 +71,7 @@ impl<'a> Advice<'a> {
 
     /// Whether this is asked for the first time of what several levels share.
     pub fn is_news<T>(&self, shared: *const T) -> bool {
-        let Some(told) = self.told.get() else {
-            return true;
-        };
-        let shared: *const () = shared.cast();
-        // SAFETY: an array of these, which changes only here.
-        unsafe {
-            if pool::elements::<*const ()>(told)
-                .iter()
-                .any(|&known| ptr::eq(known, shared))
-            {
-                return false;
-            }
-            // Without memory a warning may come twice.
-            pool::push(told, shared);
-        }
-        true
+        self.told.borrow_mut().add(shared)
     }
 
     pub fn warn_at(&self, place: Place, text: fmt::Arguments<'_>) {

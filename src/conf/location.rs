@@ -6,8 +6,8 @@ use core::mem::offset_of;
 use core::{iter, ptr};
 
 use nginx_sys::{
-    ngx_array_t, ngx_flag_t, ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_int_t, ngx_msec_t,
-    ngx_str_t, ngx_uint_t, off_t,
+    ngx_array_t, ngx_flag_t, ngx_http_core_loc_conf_t, ngx_http_core_module,
+    ngx_http_core_srv_conf_t, ngx_int_t, ngx_msec_t, ngx_str_t, ngx_uint_t, off_t,
 };
 use websocket_protocol::tunnel::MessageRate;
 use websocket_protocol::{Scanner, Strictness};
@@ -200,6 +200,12 @@ impl LocationConf {
     pub fn needs_websocket(note: &Note) -> bool {
         let others = [offset_of!(Self, websocket), offset_of!(Self, advice)];
         !others.contains(&note.field)
+    }
+
+    /// Its server. Not of the http level, likewise.
+    pub fn server(&self) -> *const ngx_http_core_srv_conf_t {
+        // SAFETY: a level that was merged has its server's structures, one of each module.
+        unsafe { (*self.level.server.add(ngx_http_core_module.ctx_index)).cast() }
     }
 
     /// Whether the two belong to the same server.

@@ -94,11 +94,13 @@ impl MainConf {
 
     /// Servers, locations and the blocks within them.
     pub fn levels<'a>(&self) -> impl Iterator<Item = &'a LocationConf> + Clone {
-        // SAFETY: an array of these pointers, filled by note(); what they lead to lives as long as
-        // the configuration.
-        unsafe { pool::elements::<*const LocationConf>(self.levels) }
-            .iter()
-            .map(|level| unsafe { &**level })
+        self.all().iter().copied()
+    }
+
+    /// The same as a list, in the order of the merges: each server's are one behind the other.
+    pub fn all<'a>(&self) -> &'a [&'a LocationConf] {
+        // SAFETY: an array of these, filled by note(); what they lead to lives as long as the configuration.
+        unsafe { pool::elements(self.levels) }
     }
 
     /// The http level. `None` where there is no server.
