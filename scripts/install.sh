@@ -96,6 +96,8 @@ loads_module() { grep -q "^[[:space:]]*load_module[[:space:]].*$MODULE_FILE" <<<
 
 install_package() {
     local package packages names=$PACKAGE before=''
+    ! is_installed "$PACKAGE" || before=yes
+    [ -n "$before" ] || refuse_beside_own
     package=$(find_package)
     if [ -n "$package" ]; then
         say "found a package that fits: $package"
@@ -110,10 +112,18 @@ install_package() {
         packages+=("${package/"$PACKAGE"_/"$PROGRAM"_}")
         names="$PACKAGE $PROGRAM"
     fi
-    ! is_installed "$PACKAGE" || before=yes
     run apt-get install -y --no-install-recommends --reinstall "${packages[@]}"
     # dpkg goes on where one of them is gone already; apt-get doesn't.
     finish_package "$names" "dpkg --purge $names" "$before"
+}
+
+# dpkg puts its file over one that was installed by hand, which would be gone with the package.
+refuse_beside_own() {
+    local next="and run this again (until then a running nginx goes on as it is); or replace that file with --module FILE"
+    if [ -n "$FILE" ] && [ -e "$FILE" ] && [ -z "$(owner "$FILE")" ]; then
+        die "$FILE is there, and no package has brought it: this one would take its place. Move it away, take out the line that loads it, $next."
+    fi
+    ! loads_module || die "nginx loads the module already, and not from the package $PACKAGE, which brings a line of its own. Take out the load_module that nginx -T shows, $next."
 }
 
 # The package for this nginx and this processor: of the version of this tree, and of several

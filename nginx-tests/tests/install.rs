@@ -244,6 +244,34 @@ END
     );
 }
 
+/// A package would go over the one that was installed by hand, and not bring it back.
+#[test]
+fn no_package_goes_over_a_module_that_was_installed_by_hand() {
+    let load = format!("echo 'load_module /made/{MODULE};'");
+    for (there, dumped, said) in [
+        (true, "", "is there, and no package has brought it"),
+        (false, &*load, "nginx loads the module already"),
+    ] {
+        let project = Project::new();
+        of_debian(&project, &format!("case $1 in -T) {dumped} ;; esac"));
+        let by_hand = format!("prefix/modules/{MODULE}");
+        if there {
+            project.write(&by_hand, "by hand");
+        }
+        let (status, output) = project.run("install.sh", &[]);
+        assert_eq!(status, Some(1), "{output}");
+        assert!(output.contains(said), "{output}");
+        assert!(!project.path("apt").exists(), "{output}");
+        assert_eq!(project.path(&by_hand).exists(), there);
+    }
+    // Nothing of that is here.
+    let project = Project::new();
+    of_debian(&project, "");
+    let (status, output) = project.run("install.sh", &[]);
+    assert_eq!(status, Some(0), "{output}");
+    assert!(project.path("apt").exists(), "{output}");
+}
+
 #[test]
 fn a_file_that_fits_is_installed_and_taken_away_again() {
     let Some(place) = Place::new("http { }") else {
@@ -553,6 +581,34 @@ fn own(project: &Project, version: &str, otherwise: &str) {
         project.program(name, UNOWNED);
     }
     project.program("id", "echo 0");
+}
+
+/// The nginx of Debian in `prefix/`, and a package that fits it: what nginx does when it is not asked for its version. What
+/// apt is told is in `apt`, and what dpkg is told in `dpkg`.
+fn of_debian(project: &Project, otherwise: &str) {
+    own(project, "nginx version: nginx/1.26.3", otherwise);
+    project.program(
+        "dpkg-query",
+        "case $* in *Provides*) echo 'installed nginx-abi-1.26.3-1' ;; -S*/bin/nginx) echo nginx: it ;; *) exit 1 ;; esac",
+    );
+    let told = |name: &str| format!("echo \"$*\" >>{}", project.path(name).display());
+    project.program("apt-get", &told("apt"));
+    project.program(
+        "dpkg",
+        &format!(
+            "case $1 in --print-architecture) echo amd64 ;; --compare-versions) exec /usr/bin/dpkg \"$@\" ;; *) {} ;; esac",
+            told("dpkg")
+        ),
+    );
+    project.program(
+        "dpkg-deb",
+        "case $3 in Depends) echo nginx-abi-1.26.3-1 ;; *) echo 0.1.0 ;; esac",
+    );
+    project.write("debian/changelog", "it (0.1.0) unstable; urgency=medium\n");
+    project.write(
+        "target/packages/here/libnginx-mod-http-websocket_0.1.0_amd64.deb",
+        "",
+    );
 }
 
 // Modules for another nginx.
