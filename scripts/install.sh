@@ -85,7 +85,7 @@ look_before() {
     TAKEN=yes
     [ "$(id -u)" -eq 0 ] || return 0
     takes_configuration || TAKEN=
-    [ -n "$TAKEN" ] || say "nginx -t already fails, without the module:" "$(complaint)"
+    [ -n "$TAKEN" ] || say "nginx -t already fails:" "$(complaint)"
 }
 
 takes_configuration() { "$NGINX" -t -q 2>/dev/null; }
@@ -276,6 +276,7 @@ install_file() {
         say "nginx loads $file"
     fi
     CONF=$(find_conf)
+    if [ -n "$CONF" ] && [ -e "$CONF" ] && ! is_marked "$CONF"; then die "$CONF is there, and not from this script: move it away first."; fi
     if [ -n "$DRY" ]; then
         finish "put the module at $FILE${CONF:+, and a line that loads it at $CONF}" "$0 --undo"
         return
@@ -294,23 +295,43 @@ find_conf() {
     [ -z "$directory" ] || printf '%s/mod-http-websocket.conf\n' "$directory"
 }
 
+is_marked() { grep -q -x -F -e "$MARK" "$1"; }
+
+# Whether FILE is what this script has put there: $FILE.installed has its checksum, and the file that loads it.
+is_ours() { [ -e "$FILE.installed" ] && [ "$(sed -n 2p "$FILE.installed")" = "$(cksum <"$FILE")" ]; }
+
 # A new file in place of the old one: a running nginx keeps the one it has.
 put_file() {
+    OURS=
     mkdir -p "$MODULES"
-    rm -f "$FILE.before"
-    [ ! -e "$FILE" ] || cp -p "$FILE" "$FILE.before"
+    rm -f "$FILE.old"
+    if [ -e "$FILE" ]; then
+        ! is_ours || OURS=yes
+        cp -p "$FILE" "$FILE.old"
+    fi
     cp "$1" "$FILE.new"
     chmod 644 "$FILE.new"
+    guard put_file_back
     mv "$FILE.new" "$FILE"
+}
+
+# As it was before put_file.
+put_file_back() {
+    rm -f "$FILE"
+    [ ! -e "$FILE.old" ] || mv "$FILE.old" "$FILE"
+    [ -z "$CONF" ] || rm -f "$CONF"
 }
 
 finish_file() {
     local wrong
     if [ -n "$TAKEN" ] && ! takes_configuration; then
         wrong=$(complaint)
-        take_file_away
+        put_file_back
+        unguard
         die "nginx -t failed with the module, and did not before, so all is as it was: $wrong"
     fi
+    unguard
+    remember
     if [ -n "$CONF" ]; then
         finish "put the module at $FILE: nginx loads it from now on, by $CONF" "$0 --undo"
     elif loads_module; then
@@ -320,11 +341,23 @@ finish_file() {
     fi
 }
 
-# What was there before comes back.
-take_file_away() {
-    rm -f "$FILE"
-    [ ! -e "$FILE.before" ] || mv "$FILE.before" "$FILE"
-    [ -z "$CONF" ] || rm -f "$CONF"
+# For --undo. What this script had put there itself is nothing to come back to.
+remember() {
+    if [ -n "$OURS" ]; then
+        rm -f "$FILE.old"
+    else
+        rm -f "$FILE.before"
+        [ ! -e "$FILE.old" ] || mv "$FILE.old" "$FILE.before"
+    fi
+    [ -n "$CONF" ] || CONF=$(recorded_conf)
+    printf '%s\n' "$MARK" "$(cksum <"$FILE")" "$CONF" >"$FILE.installed"
+}
+
+# The file that loads it, by this script, if it still does.
+recorded_conf() {
+    local conf
+    conf=$(sed -n 3p "$FILE.installed" 2>/dev/null) || true
+    if [ -n "$conf" ] && [ -e "$conf" ] && is_marked "$conf"; then printf '%s\n' "$conf"; fi
 }
 
 # ---- undoing ----------------------------------------------------------------
@@ -338,34 +371,60 @@ undo() {
     fi
     if [ -z "$FILE" ] || [ ! -e "$FILE" ]; then die "nothing is to be undone: there is no package $PACKAGE, and no file ${FILE:-$MODULE_FILE}."; fi
     [ -z "$(owner "$FILE")" ] || die "$FILE is from a package ($(owner "$FILE")): remove that."
-    CONF=$("$NGINX" -T 2>/dev/null | sed -n 's/^# configuration file \(.*\):$/\1/p' | xargs -r grep -l -x -F -e "$MARK" | head -n 1 || true)
-    [ -e "$FILE.before" ] || try_without "$FILE" ${CONF:+"$CONF"}
+    is_ours || die "nothing is to be undone: $FILE is not what this script has put there."
+    CONF=$(recorded_conf)
+    try_without "$FILE" ${CONF:+"$CONF"}
     if [ -n "$DRY" ]; then
         say "would take away $FILE${CONF:+ and $CONF}"
         return
     fi
-    take_file_away
-    if [ -e "$FILE" ]; then
+    rm -f "$FILE" "$FILE.installed" ${CONF:+"$CONF"}
+    if [ -e "$FILE.before" ]; then
+        mv "$FILE.before" "$FILE"
         say "" "Done: $FILE is the one that was there before."
     else
         say "" "Done: $FILE is gone${CONF:+, and so is $CONF}."
     fi
 }
 
-# try_without FILE...   with these aside, nginx has to take its configuration: else it would not start
-# again, and they stay.
+# try_without FILE...   with these aside, and with what was there before, nginx has to take its configuration:
+# else it would not start again, and they stay.
 try_without() {
     local file wrong=''
     if [ -z "$TAKEN" ] || [ "$(id -u)" -ne 0 ]; then return; fi
+    ASIDE=("$@")
+    guard put_back
     for file in "$@"; do
         [ ! -e "$file" ] || mv "$file" "$file.aside"
     done
+    [ -z "$FILE" ] || [ ! -e "$FILE.before" ] || cp -p "$FILE.before" "$FILE"
     takes_configuration || wrong=$(complaint)
-    for file in "$@"; do
+    put_back
+    unguard
+    [ -n "$wrong" ] || return 0
+    if [ -n "$FILE" ] && [ -e "$FILE.before" ]; then
+        die "nginx does not take its configuration with the file that was there before, so the module stays: $wrong; take out what uses it first, or remove $FILE.before to have none instead."
+    fi
+    die "nginx's configuration needs the module, so it stays: $wrong; take out what uses it first."
+}
+
+put_back() {
+    local file
+    for file in "${ASIDE[@]}"; do
         [ ! -e "$file.aside" ] || mv "$file.aside" "$file"
     done
-    [ -z "$wrong" ] || die "nginx's configuration needs the module, so it stays: $wrong; take out what uses it first."
 }
+
+# guard COMMAND   runs it if the script ends before unguard, by a signal too.
+guard() {
+    # shellcheck disable=SC2064 # a name
+    trap "$1" EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+}
+
+unguard() { trap - EXIT HUP INT TERM; }
 
 # ---- saying and doing -------------------------------------------------------
 

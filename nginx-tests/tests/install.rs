@@ -294,7 +294,6 @@ fn a_file_that_fits_is_installed_and_taken_away_again() {
     let (status, output) = place.install();
     assert_eq!(status, Some(0), "{output}");
     assert!(output.contains(", which nginx loads."), "{output}");
-    fs::remove_file(place.installed().with_extension("so.before")).expect("the one before");
     let (status, output) = place.undo();
     assert_eq!(status, Some(1), "{output}");
     assert!(
@@ -342,7 +341,6 @@ fn where_files_that_load_modules_are_included_it_puts_one() {
     assert_eq!(status, Some(0), "{output}");
 
     place.configure(&format!("{include}events {{ }}\nhttp {{ websocket on; }}"));
-    fs::remove_file(place.installed().with_extension("so.before")).expect("the one before");
     let (status, output) = place.undo();
     assert_eq!(status, Some(1), "{output}");
     assert!(
@@ -355,6 +353,88 @@ fn where_files_that_load_modules_are_included_it_puts_one() {
     let (status, output) = place.undo();
     assert_eq!(status, Some(0), "{output}");
     assert!(!conf.exists() && !place.installed().exists());
+}
+
+#[test]
+fn what_was_there_before_comes_back() {
+    let Some(place) = Place::new("http { }") else {
+        return;
+    };
+    let by_hand = [fs::read(place.module()).expect("the module"), b"\n".into()].concat();
+    place
+        .project
+        .write(&format!("prefix/modules/{MODULE}"), &by_hand);
+    let (status, output) = place.undo();
+    assert_eq!(status, Some(1), "{output}");
+    assert!(
+        output.contains("is not what this script has put there"),
+        "{output}"
+    );
+
+    // However often something else was installed since.
+    let line = format!("load_module {};", place.installed().display());
+    place.configure(&format!("{line}\nevents {{ }}\nhttp {{ websocket on; }}"));
+    for _ in 0..2 {
+        let (status, output) = place.install();
+        assert_eq!(status, Some(0), "{output}");
+    }
+    assert_ne!(fs::read(place.installed()).expect("a file"), by_hand);
+    let (status, output) = place.undo();
+    assert_eq!(status, Some(0), "{output}");
+    assert!(
+        output.contains("is the one that was there before"),
+        "{output}"
+    );
+    assert_eq!(fs::read(place.installed()).expect("a file"), by_hand);
+    assert_eq!(place.left(), [MODULE]);
+}
+
+#[test]
+fn what_was_there_before_stays_away_if_it_does_not_fit_any_more() {
+    let Some(place) = Place::new("http { }") else {
+        return;
+    };
+    let module = fs::read(place.module()).expect("the module");
+    let old = of_another_version(&module);
+    place
+        .project
+        .write(&format!("prefix/modules/{MODULE}"), old);
+    let (status, output) = place.install();
+    assert_eq!(status, Some(0), "{output}");
+
+    let line = format!("load_module {};", place.installed().display());
+    place.configure(&format!("{line}\nevents {{ }}\nhttp {{ websocket on; }}"));
+    let (status, output) = place.undo();
+    assert_eq!(status, Some(1), "{output}");
+    assert!(
+        output.contains("with the file that was there before, so the module stays: module ")
+            && output.contains(" version 1999099 instead of "),
+        "{output}"
+    );
+    assert_eq!(fs::read(place.installed()).expect("a file"), module);
+}
+
+/// Whenever it comes, nginx finds the module as it was.
+#[test]
+fn a_signal_leaves_nothing_half_done() {
+    let Some(place) = Place::new("http { }") else {
+        return;
+    };
+    let kill = "kill -TERM $PPID; exec sleep 0.2";
+    let there = format!("prefix/modules/{MODULE}");
+    place.answer(&format!("if [ -e {there} ]; then {kill}; fi"));
+    let (status, output) = place.install();
+    assert_eq!(status, Some(143), "{output}");
+    assert!(place.left().is_empty(), "{:?}", place.left());
+
+    place.answer("");
+    let (status, output) = place.install();
+    assert_eq!(status, Some(0), "{output}");
+    let installed = place.left();
+    place.answer(&format!("if [ ! -e {there} ]; then {kill}; fi"));
+    let (status, output) = place.undo();
+    assert_eq!(status, Some(143), "{output}");
+    assert_eq!(place.left(), installed);
 }
 
 #[test]
@@ -411,11 +491,7 @@ fn what_nginx_takes_no_more_is_put_back() {
     let (status, output) = place.install();
     assert_eq!(status, Some(1), "{output}");
     assert!(output.contains("so all is as it was: made up"), "{output}");
-    let left: Vec<_> = fs::read_dir(place.project.path("prefix/modules"))
-        .expect("a directory")
-        .map(|entry| entry.expect("a file").file_name())
-        .collect();
-    assert_eq!(left, [MODULE]);
+    assert_eq!(place.left(), [MODULE]);
     assert_eq!(
         fs::read_to_string(place.installed()).ok().as_deref(),
         Some("the one before")
@@ -548,6 +624,17 @@ impl Place {
 
     fn installed(&self) -> PathBuf {
         self.project.path("prefix/modules").join(MODULE)
+    }
+
+    /// The names of what is beside the module, and its own.
+    fn left(&self) -> Vec<String> {
+        let mut left: Vec<_> = fs::read_dir(self.project.path("prefix/modules"))
+            .expect("a directory")
+            .map(|entry| entry.expect("a file").file_name())
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect();
+        left.sort();
+        left
     }
 
     fn install(&self) -> (Option<i32>, String) {
