@@ -9,8 +9,14 @@ use nginx_tests::Nginx;
 use nginx_tests::environment::{MODULE, environment, nginx_version};
 use nginx_tests::project::Project;
 
-/// What is seen of an nginx that no package has brought.
-const UNOWNED: &str = "exit 1";
+/// What is seen of an nginx that no package has brought, in the words of each program.
+const UNOWNED: &str = r#"for file; do :; done
+case $0 in
+*/dpkg-query) echo "dpkg-query: no path found matching pattern $file" >&2 ;;
+*/rpm) echo "file $file is not owned by any package" ;;
+*/apk) echo "ERROR: $file: Could not find owner package" >&2 ;;
+esac
+exit 1"#;
 
 #[test]
 fn it_recognises_whose_nginx_it_is() {
