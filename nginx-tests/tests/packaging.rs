@@ -151,6 +151,72 @@ fn the_packages_for_nginx_org_are_named_as_its_own() {
     );
 }
 
+/// cargo's directory is left by a build, and dh_clean takes a name without a slash for a file's.
+#[test]
+fn a_second_build_can_clean_up_after_the_first() {
+    if find_program("dh_clean").is_none() {
+        return println!("skipped: no debhelper");
+    }
+    let project = Project::new();
+    for name in ["clean", "control", "changelog"] {
+        let name = format!("debian/{name}");
+        project.write(&name, read(&name));
+    }
+    project.write("debian/cargo/registry/index", "");
+    let output = Command::new("dh_clean")
+        .current_dir(project.path("."))
+        .output()
+        .expect("dh_clean runs");
+    assert!(output.status.success(), "{output:?}");
+    assert!(!project.path("debian/cargo").exists());
+}
+
+/// Once, and only of what nginx reads.
+#[test]
+fn a_package_that_is_removed_says_what_still_loads_the_module() {
+    let line = format!("load_module modules/{MODULE};\n");
+    let project = Project::new();
+    let loads = project.write("etc/nginx.conf", format!("user a;\n  {line}"));
+    project.write("etc/modules-enabled/a.conf.bak", &line);
+    project.write("etc/modules-enabled/b.conf", format!("#{line}"));
+    project.write("etc/conf.d/c.conf", &line);
+    let said = format!(
+        "{} still loads {MODULE}, which is gone: nginx -t fails until that line is removed\n",
+        loads.display()
+    );
+    let run = |script: &str, argument: &str| {
+        let etc = project.path("etc").display().to_string();
+        let output = Command::new("sh")
+            .args(["-euc", &script.replace("/etc/nginx", &etc), "sh", argument])
+            .output()
+            .expect("sh runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let debian = read("debian/libnginx-mod-http-websocket.postrm");
+    let nginx_org = read("packaging/nginx.org/debian/nginx-module-websocket.postrm");
+    let spec = read("packaging/nginx.org/nginx-module-websocket.spec");
+    let (_, rpm) = spec.split_once("\n%postun\n").expect("a %postun");
+    let (rpm, _) = rpm.split_once("\n%files\n").expect("files");
+    for (script, removed, otherwise) in [
+        (&*debian, "remove", &["purge", "upgrade"][..]),
+        (&nginx_org, "remove", &["purge", "upgrade"]),
+        (rpm, "0", &["1"]),
+    ] {
+        assert_eq!(run(script, removed), said, "{script}");
+        for argument in otherwise {
+            assert_eq!(run(script, argument), "", "{argument}: {script}");
+        }
+    }
+
+    project.write("etc/nginx.conf", "");
+    for (script, removed) in [(&*debian, "remove"), (&nginx_org, "remove"), (rpm, "0")] {
+        assert_eq!(run(script, removed), "");
+    }
+    project.write("etc/modules-enabled/b.conf", &line);
+    assert!(run(&debian, "remove").contains("b.conf still loads "));
+}
+
 #[test]
 fn the_apk_package_installs_what_alpine_expects() {
     let row = row("Alpine");
