@@ -171,6 +171,57 @@ fn a_second_build_can_clean_up_after_the_first() {
     assert!(!project.path("debian/cargo").exists());
 }
 
+/// What leads out of the packaged documentation is for whoever works on the module.
+#[test]
+fn what_the_packaged_pages_link_to_is_packaged_with_them() {
+    let mut roots: Vec<String> = read("debian/libnginx-mod-http-websocket.docs")
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(
+        read("debian/libnginx-mod-http-websocket.examples").trim(),
+        "examples/*"
+    );
+    roots.push("examples".into());
+    let for_developers = ["bench", "packaging", "ARCHITECTURE.md", "LICENSE"].map(str::to_owned);
+    let mut pages: Vec<String> = below(&repository().join("docs"))
+        .iter()
+        .map(|file| format!("docs{file}"))
+        .collect();
+    pages.extend(roots.iter().cloned());
+    let mut count = 0;
+    for page in pages.iter().filter(|page| page.ends_with(".md")) {
+        let text = read(page);
+        let links = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split([')', '#']).next());
+        let pictures = text
+            .split("src=\"")
+            .chain(text.split("srcset=\""))
+            .filter_map(|rest| rest.split('"').next());
+        for link in links.chain(pictures.filter(|link| link.ends_with(".png"))) {
+            let outside = link.is_empty() || link.contains("://") || link.contains(' ');
+            if outside || link.contains('<') {
+                continue;
+            }
+            let file = match link.strip_prefix("../") {
+                Some(above) => above.to_owned(),
+                None => match page.rsplit_once('/') {
+                    Some((directory, _)) => format!("{directory}/{link}"),
+                    None => link.to_owned(),
+                },
+            };
+            let root = file.split('/').next().unwrap_or_default().to_owned();
+            let known = roots.contains(&root) || for_developers.contains(&root);
+            assert!(known, "{page} links to {file}");
+            assert!(repository().join(&file).exists(), "{page} links to {file}");
+            count += 1;
+        }
+    }
+    assert!(count > 100, "only {count} links found");
+}
+
 /// Once, and only of what nginx reads.
 #[test]
 fn a_package_that_is_removed_says_what_still_loads_the_module() {
