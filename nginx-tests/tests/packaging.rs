@@ -8,6 +8,29 @@ use std::process::{Command, Stdio};
 use nginx_tests::environment::{MODULE, find_program};
 use nginx_tests::project::Project;
 
+/// nginx's packages don't all make the directory.
+#[test]
+fn the_line_that_installs_by_hand_makes_the_directory() {
+    let project = Project::new();
+    let module = project.write(&format!("target/nginx-VERSION/{MODULE}"), "a module");
+    let page = read("README.md");
+    let line = page
+        .lines()
+        .find_map(|line| line.strip_prefix("sudo install "))
+        .expect("a line that installs");
+    let modules = project.path("usr/lib/nginx/modules");
+    let line = line.replace("/usr/lib/nginx/modules", &modules.display().to_string());
+    let status = Command::new("sh")
+        .args(["-c", &format!("install {line}")])
+        .current_dir(project.path("."))
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "{line}");
+    assert_eq!(
+        fs::read(modules.join(MODULE)).expect("a file"),
+        fs::read(module).expect("a file")
+    );
+}
+
 #[test]
 fn every_place_says_the_same_version() {
     let (ok, output) = script("version.sh", &[]);
