@@ -17,6 +17,9 @@ PREBUILT_PROFILE=pkg.libnginx-mod-http-websocket.prebuilt
 # The oldest Rust that builds the workspace: `rust-version` in Cargo.toml.
 RUST_MINIMUM=1.85
 
+# Services and containers may not say it; the user's entry does.
+HOME=${HOME:-~}
+
 # nginx and debootstrap live where an ordinary user's PATH doesn't look, and
 # rustup's cargo where a login shell's profile may not have been read.
 PATH=$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use nginx_tests::environment::find_program;
+use nginx_tests::environment::{environment, find_program};
 use nginx_tests::project::Project;
 
 #[test]
@@ -37,6 +37,35 @@ fn a_name_that_is_no_release_removes_nothing() {
     }
     for file in kept {
         assert!(file.exists(), "{}", file.display());
+    }
+}
+
+/// As services and containers start them.
+#[test]
+fn without_a_home_scripts_run_all_the_same() {
+    let project = Project::new();
+    let (status, said) = Project::finish(
+        project
+            .command("build.sh")
+            .arg("--help")
+            .env_remove("HOME")
+            .env_remove("CARGO_HOME"),
+    );
+    assert_eq!(status, Some(0), "{said}");
+    let Some(module) = environment().module() else {
+        return println!("skipped in part: the module is compiled in");
+    };
+    for home in [None, Some(""), Some("/")] {
+        let mut command = project.command("check-module.sh");
+        command
+            .arg(&module)
+            .env_remove("HOME")
+            .env_remove("CARGO_HOME");
+        if let Some(home) = home {
+            command.env("HOME", home);
+        }
+        let (status, said) = Project::finish(&mut command);
+        assert_eq!(status, Some(0), "{home:?}: {said}");
     }
 }
 
