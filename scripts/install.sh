@@ -167,6 +167,7 @@ build_package() {
     }
     mv "$work"/*.deb "$out/"
     rm -rf "$work"
+    give_back "$TARGET/packages"
     BUILT=$(find_package)
     [ -n "$BUILT" ] || die "the package that was built is not for $ABI: is nginx-dev of the same version as nginx?"
 }

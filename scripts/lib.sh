@@ -23,6 +23,15 @@ HOME=${HOME:-~}
 # nginx and debootstrap live where an ordinary user's PATH doesn't look, and
 # rustup's cargo where a login shell's profile may not have been read.
 PATH=$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin
+# sudo has others than whoever called it. The crates that cargo gets go to root's home all the same: what
+# root writes into another, its owner can't change.
+if [ -n "${SUDO_USER:-}" ] && [ "$(id -u)" -eq 0 ]; then
+    CALLERS_HOME=$(getent passwd "$SUDO_USER" 2>/dev/null | cut -d : -f 6) || true
+    if [ -x "$CALLERS_HOME/.cargo/bin/cargo" ]; then
+        PATH=$CALLERS_HOME/.cargo/bin:$PATH
+        export RUSTUP_HOME=${RUSTUP_HOME:-$CALLERS_HOME/.rustup}
+    fi
+fi
 export PATH
 
 say() { printf '%s\n' "$@" >&2; }
@@ -32,6 +41,14 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # What a run in CI must not do: take other versions of the dependencies than
 # the ones in Cargo.lock.
 cargo_flags() { [ -z "${CI:-}" ] || printf '%s\n' --locked; }
+
+# give_back DIRECTORY...   what was built below target by sudo, to whoever called it, if the tree is theirs: else they
+# could not build there any more.
+give_back() {
+    if [ -z "${SUDO_UID:-}" ] || [ "$(id -u)" -ne 0 ] || [ "$(stat -c %u "$ROOT")" != "$SUDO_UID" ]; then return; fi
+    chown -h "$SUDO_UID:${SUDO_GID:-}" "$TARGET" || true
+    chown -hR "$SUDO_UID:${SUDO_GID:-}" "$@" || true
+}
 
 # ---- Debian packages --------------------------------------------------------
 
@@ -335,6 +352,8 @@ prepare_package() {
 # The same for every nginx, so it is built once.
 build_programs() (
     say "building check-websocket"
+    mkdir -p "$TARGET/programs"
+    trap 'give_back "$TARGET/programs"' EXIT
     remap_paths
     mapfile -t flags < <(cargo_flags)
     cargo build --release --manifest-path "$ROOT/Cargo.toml" --target-dir "$TARGET/programs" -p check-websocket "${flags[@]}" >&2

@@ -69,6 +69,56 @@ fn without_a_home_scripts_run_all_the_same() {
     }
 }
 
+/// rustup's cargo is in the home of whoever calls sudo, and what is built there is to be theirs.
+#[test]
+fn by_sudo_the_rust_of_the_caller_builds_for_the_caller() {
+    let project = Project::new();
+    let home = project.path("home");
+    project.program("id", "echo 0");
+    project.program(
+        "getent",
+        &format!(
+            "[ $2 = someone ] && echo someone:x:1234:1234::{}:/bin/sh",
+            home.display()
+        ),
+    );
+    project.program("stat", "echo 1234");
+    project.program("chown", "echo chown $*");
+    let run = |user: &str, number: &str| {
+        Project::finish(
+            project
+                .command("../bash")
+                .args(["-c", ". \"$0/scripts/lib.sh\"; command -v cargo; echo \"$RUSTUP_HOME\"; give_back it"])
+                .arg(project.path("."))
+                .env_remove("RUSTUP_HOME")
+                .env("SUDO_USER", user)
+                .env("SUDO_UID", number)
+                .env("SUDO_GID", "99"),
+        )
+    };
+    std::os::unix::fs::symlink("/bin/bash", project.path("bash")).expect("a link");
+    let cargo = home.join(".cargo/bin/cargo");
+    let (_, said) = run("someone", "1234");
+    assert!(!said.contains(&cargo.display().to_string()), "{said}");
+
+    project.program("../home/.cargo/bin/cargo", "");
+    let (status, said) = run("someone", "1234");
+    assert_eq!(status, Some(0), "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[0], cargo.display().to_string());
+    assert_eq!(lines[1], home.join(".rustup").display().to_string());
+    assert!(lines[2].starts_with("chown -h 1234:99 /"), "{said}");
+    assert_eq!(lines[3], "chown -hR 1234:99 it");
+
+    // A tree of someone else stays theirs.
+    let (status, said) = run("another", "5678");
+    assert_eq!(status, Some(0), "{said}");
+    assert!(
+        !said.contains("chown") && !said.contains(&lines[0].to_owned()),
+        "{said}"
+    );
+}
+
 /// A package that says no more than what is asked of it.
 fn package(project: &Project, folder: &str, version: &str, depends: &str) {
     let root = project.path("deb");
