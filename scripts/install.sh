@@ -60,6 +60,7 @@ main() {
         esac
         shift
     done
+    UNDO="$0 --undo${nginx:+ --nginx $(printf %q "$nginx")}"
     recognise "$nginx"
     [ -n "$DRY" ] || [ "$(id -u)" -eq 0 ] || die "only root can install: run this with sudo, or with --dry-run to see what it would do."
     FILE=${MODULES:+$MODULES/$MODULE_FILE}
@@ -84,8 +85,20 @@ main() {
 look_before() {
     TAKEN=yes
     [ "$(id -u)" -eq 0 ] || return 0
-    takes_configuration || TAKEN=
-    [ -n "$TAKEN" ] || say "nginx -t already fails:" "$(complaint)"
+    if ! takes_configuration; then
+        TAKEN=
+        WRONG=$(complaint)
+        say "nginx -t already fails: $WRONG"
+    fi
+}
+
+# still_wrong REASON   how nginx -t fails where it had failed before.
+still_wrong() {
+    if [ "$1" = "$WRONG" ]; then
+        echo "nginx -t fails as it did before: $1"
+    else
+        echo "nginx -t failed before, and now fails for another reason: $1"
+    fi
 }
 
 takes_configuration() { "$NGINX" -t -q 2>/dev/null; }
@@ -95,7 +108,7 @@ loads_module() { grep -q "^[[:space:]]*load_module[[:space:]].*$MODULE_FILE" <<<
 # ---- a package, for the nginx of Debian and Ubuntu --------------------------
 
 install_package() {
-    local package packages names=$PACKAGE before=''
+    local package packages names=$PACKAGE new=$PACKAGE before=''
     ! is_installed "$PACKAGE" || before=yes
     [ -n "$before" ] || refuse_beside_own
     package=$(find_package)
@@ -111,10 +124,11 @@ install_package() {
     if [ -f "${package/"$PACKAGE"_/"$PROGRAM"_}" ]; then
         packages+=("${package/"$PACKAGE"_/"$PROGRAM"_}")
         names="$PACKAGE $PROGRAM"
+        is_installed "$PROGRAM" || new=$names
     fi
     run apt-get install -y --no-install-recommends --reinstall "${packages[@]}"
     # dpkg goes on where one of them is gone already; apt-get doesn't.
-    finish_package "$names" "dpkg --purge $names" "$before"
+    finish_package "$names" "dpkg --purge $new" "$before"
 }
 
 # dpkg puts its file over one that was installed by hand, which would be gone with the package.
@@ -180,7 +194,7 @@ finish_package() {
     elif ! takes_configuration; then
         wrong=$(complaint)
         if [ -z "$TAKEN" ]; then
-            finish "installed $names; nginx -t fails as it did before: $wrong" "$undo"
+            finish "installed $names; $(still_wrong "$wrong")" "$undo"
             return
         fi
         [ -z "$before" ] || die "nginx -t fails with this version of the package, and did not with the one before: $wrong; to take it away: $undo"
@@ -279,7 +293,7 @@ install_file() {
     CONF=$(find_conf)
     if [ -n "$CONF" ] && [ -e "$CONF" ] && ! is_marked "$CONF"; then die "$CONF is there, and not from this script: move it away first."; fi
     if [ -n "$DRY" ]; then
-        finish "put the module at $FILE${CONF:+, and a line that loads it at $CONF}" "$0 --undo"
+        finish "put the module at $FILE${CONF:+, and a line that loads it at $CONF}" "$UNDO"
         return
     fi
     put_file "$file"
@@ -287,12 +301,12 @@ install_file() {
     finish_file
 }
 
-# By the custom of Fedora, RHEL and Alpine, nginx.conf includes a directory of files that load modules:
+# By the custom of Debian, Fedora, RHEL and Alpine, nginx.conf includes a directory of files that load modules:
 # a file in that one. Nothing if there is none, or the module is loaded already.
 find_conf() {
     local directory
     if loads_module; then return; fi
-    directory=$("$NGINX" -T 2>/dev/null | sed -n 's|^[[:space:]]*include[[:space:]]*"\{0,1\}\(/[^;"]*/modules\)/\*\.conf"\{0,1\};.*|\1|p' | head -n 1)
+    directory=$("$NGINX" -T 2>/dev/null | sed -n -E 's~^[[:space:]]*include[[:space:]]*"?(/[^;"]*/modules(-enabled)?)/\*\.conf"?;.*~\1~p' | head -n 1)
     [ -z "$directory" ] || printf '%s/mod-http-websocket.conf\n' "$directory"
 }
 
@@ -324,21 +338,23 @@ put_file_back() {
 }
 
 finish_file() {
-    local wrong
-    if [ -n "$TAKEN" ] && ! takes_configuration; then
-        wrong=$(complaint)
+    local wrong=''
+    takes_configuration || wrong=$(complaint)
+    if [ -n "$TAKEN" ] && [ -n "$wrong" ]; then
         put_file_back
         unguard
         die "nginx -t failed with the module, and did not before, so all is as it was: $wrong"
     fi
     unguard
     remember
-    if [ -n "$CONF" ]; then
-        finish "put the module at $FILE: nginx loads it from now on, by $CONF" "$0 --undo"
+    if [ -n "$wrong" ]; then
+        finish "put the module at $FILE${CONF:+, and a line that loads it at $CONF}; $(still_wrong "$wrong")" "$UNDO"
+    elif [ -n "$CONF" ]; then
+        finish "put the module at $FILE: nginx loads it from now on, by $CONF" "$UNDO"
     elif loads_module; then
-        finish "put the module at $FILE, which nginx loads" "$0 --undo"
+        finish "put the module at $FILE, which nginx loads" "$UNDO"
     else
-        finish "put the module at $FILE; nginx loads it with this line at the top of its configuration: load_module $FILE;" "$0 --undo"
+        finish "put the module at $FILE; nginx loads it with this line at the top of its configuration: load_module $FILE;" "$UNDO"
     fi
 }
 
@@ -364,24 +380,29 @@ recorded_conf() {
 # ---- undoing ----------------------------------------------------------------
 
 undo() {
-    if have dpkg-query && is_installed "$PACKAGE"; then
-        try_without "$LINK"
-        run dpkg --purge "$PACKAGE" "$PROGRAM"
+    BEFORE=
+    # Another nginx may be here, too, and the package is not for that one.
+    if [ -n "$ABI" ] && is_installed "$PACKAGE"; then
+        try_without "$LINK" ${FILE:+"$FILE"}
+        run dpkg --purge "$PACKAGE"
         [ -n "$DRY" ] || say "" "Done: $PACKAGE is gone."
+        # It may have been here before, and needs no nginx.
+        ! is_installed "$PROGRAM" || say "$PROGRAM stays. To take it away, too: dpkg --purge $PROGRAM"
         return
     fi
-    if [ -z "$FILE" ] || [ ! -e "$FILE" ]; then die "nothing is to be undone: there is no package $PACKAGE, and no file ${FILE:-$MODULE_FILE}."; fi
+    if [ -z "$FILE" ] || [ ! -e "$FILE" ]; then die "nothing is to be undone: for $NGINX there is no package $PACKAGE, and no file ${FILE:-$MODULE_FILE}."; fi
     [ -z "$(owner "$FILE")" ] || die "$FILE is from a package ($(owner "$FILE")): remove that."
     is_ours || die "nothing is to be undone: $FILE is not what this script has put there."
     CONF=$(recorded_conf)
+    [ ! -e "$FILE.before" ] || BEFORE=$FILE.before
     try_without "$FILE" ${CONF:+"$CONF"}
     if [ -n "$DRY" ]; then
         say "would take away $FILE${CONF:+ and $CONF}"
         return
     fi
     rm -f "$FILE" "$FILE.installed" ${CONF:+"$CONF"}
-    if [ -e "$FILE.before" ]; then
-        mv "$FILE.before" "$FILE"
+    if [ -n "$BEFORE" ]; then
+        mv "$BEFORE" "$FILE"
         say "" "Done: $FILE is the one that was there before."
     else
         say "" "Done: $FILE is gone${CONF:+, and so is $CONF}."
@@ -398,13 +419,13 @@ try_without() {
     for file in "$@"; do
         [ ! -e "$file" ] || mv "$file" "$file.aside"
     done
-    [ -z "$FILE" ] || [ ! -e "$FILE.before" ] || cp -p "$FILE.before" "$FILE"
+    [ -z "$BEFORE" ] || cp -p "$BEFORE" "$FILE"
     takes_configuration || wrong=$(complaint)
     put_back
     unguard
     [ -n "$wrong" ] || return 0
-    if [ -n "$FILE" ] && [ -e "$FILE.before" ]; then
-        die "nginx does not take its configuration with the file that was there before, so the module stays: $wrong; take out what uses it first, or remove $FILE.before to have none instead."
+    if [ -n "$BEFORE" ]; then
+        die "nginx does not take its configuration with the file that was there before, so the module stays: $wrong; take out what uses it first, or remove $BEFORE to have none instead."
     fi
     die "nginx's configuration needs the module, so it stays: $wrong; take out what uses it first."
 }

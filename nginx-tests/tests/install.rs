@@ -279,6 +279,69 @@ fn no_package_goes_over_a_module_that_was_installed_by_hand() {
 }
 
 #[test]
+fn a_package_is_undone_with_what_came_along_with_it_only() {
+    let project = Project::new();
+    of_debian(&project, "");
+    project.write("target/packages/here/check-websocket_0.1.0_amd64.deb", "");
+    for (installed, undo) in [
+        ("", "libnginx-mod-http-websocket check-websocket"),
+        ("check-websocket\n", "libnginx-mod-http-websocket"),
+    ] {
+        project.write("installed", installed);
+        let (status, output) = project.run("install.sh", &[]);
+        assert_eq!(status, Some(0), "{output}");
+        let line = format!("To undo it: dpkg --purge {undo}\n");
+        assert!(output.contains(&line), "{output}");
+    }
+
+    project.write(
+        "installed",
+        "check-websocket\nlibnginx-mod-http-websocket\n",
+    );
+    let (status, output) = project.run("install.sh", &["--undo"]);
+    assert_eq!(status, Some(0), "{output}");
+    assert!(output.contains("check-websocket stays."), "{output}");
+    assert_eq!(
+        fs::read_to_string(project.path("dpkg")).ok().as_deref(),
+        Some("--purge libnginx-mod-http-websocket\n")
+    );
+
+    // It is not for another nginx that is here.
+    project.program(
+        "nginx",
+        "printf '%s\\n' 'nginx version: nginx/1.24.0' 'configure arguments: --prefix=/nowhere' >&2",
+    );
+    let (status, output) = project.run("install.sh", &["--undo"]);
+    assert_eq!(status, Some(1), "{output}");
+    assert!(output.contains("nothing is to be undone"), "{output}");
+}
+
+#[test]
+fn what_failed_before_is_told_from_what_fails_now() {
+    for (after, said) in [
+        ("one", "nginx -t fails as it did before: one"),
+        (
+            "two",
+            "nginx -t failed before, and now fails for another reason: two",
+        ),
+    ] {
+        let project = Project::new();
+        let apt = project.path("apt").display().to_string();
+        of_debian(
+            &project,
+            &format!(
+                "[ $1 = -t ] || exit 0
+                if [ -e {apt} ]; then echo 'nginx: [emerg] {after}'; else echo 'nginx: [emerg] one'; fi >&2
+                exit 1"
+            ),
+        );
+        let (status, output) = project.run("install.sh", &[]);
+        assert_eq!(status, Some(0), "{output}");
+        assert!(output.contains(said), "{output}");
+    }
+}
+
+#[test]
 fn a_file_that_fits_is_installed_and_taken_away_again() {
     let Some(place) = Place::new("http { }") else {
         return;
@@ -319,10 +382,17 @@ fn a_file_that_fits_is_installed_and_taken_away_again() {
 
 #[test]
 fn where_files_that_load_modules_are_included_it_puts_one() {
-    let Some(place) = Place::new("http { }") else {
-        return;
-    };
-    let directory = place.project.path("prefix/conf/modules");
+    // Debian's name is the second.
+    for name in ["modules", "modules-enabled"] {
+        let Some(place) = Place::new("http { }") else {
+            return;
+        };
+        it_puts_a_file_that_loads_the_module(&place, name);
+    }
+}
+
+fn it_puts_a_file_that_loads_the_module(place: &Place, name: &str) {
+    let directory = place.project.path("prefix/conf").join(name);
     fs::create_dir_all(&directory).expect("a directory");
     let include = format!("include {}/*.conf;\n", directory.display());
     place.configure(&format!("{include}events {{ }}\nhttp {{ }}"));
@@ -359,6 +429,23 @@ fn where_files_that_load_modules_are_included_it_puts_one() {
     let (status, output) = place.undo();
     assert_eq!(status, Some(0), "{output}");
     assert!(!conf.exists() && !place.installed().exists());
+}
+
+#[test]
+fn what_undoes_it_names_the_nginx_that_was_named() {
+    let Some(place) = Place::new("http { }") else {
+        return;
+    };
+    let nginx = place.project.path("bin/nginx").display().to_string();
+    let module = place.module().display().to_string();
+    let (status, output) = place.run(&["--nginx", &nginx, "--module", &module]);
+    assert_eq!(status, Some(0), "{output}");
+    let undo = output
+        .lines()
+        .find_map(|line| line.strip_prefix("To undo it: "))
+        .and_then(|line| line.split_once(' '))
+        .unwrap_or_else(|| panic!("{output}"));
+    assert_eq!(undo.1, format!("--undo --nginx {nginx}"));
 }
 
 #[test]
@@ -677,12 +764,20 @@ fn own(project: &Project, version: &str, otherwise: &str) {
 }
 
 /// The nginx of Debian in `prefix/`, and a package that fits it: what nginx does when it is not asked for its version. What
-/// apt is told is in `apt`, and what dpkg is told in `dpkg`.
+/// apt is told is in `apt`, and what dpkg is told in `dpkg`; `installed` has the names of what is.
 fn of_debian(project: &Project, otherwise: &str) {
     own(project, "nginx version: nginx/1.26.3", otherwise);
     project.program(
         "dpkg-query",
-        "case $* in *Provides*) echo 'installed nginx-abi-1.26.3-1' ;; -S*/bin/nginx) echo nginx: it ;; *) exit 1 ;; esac",
+        &format!(
+            "case $* in
+            *Provides*) echo 'installed nginx-abi-1.26.3-1' ;;
+            -S*/bin/nginx) echo nginx: it ;;
+            -W*) grep -q -s -x -e \"$4\" {} && printf installed ;;
+            *) exit 1 ;;
+            esac",
+            project.path("installed").display()
+        ),
     );
     let told = |name: &str| format!("echo \"$*\" >>{}", project.path(name).display());
     project.program("apt-get", &told("apt"));
