@@ -50,6 +50,13 @@ give_back() {
     chown -hR "$SUDO_UID:${SUDO_GID:-}" "$@" || true
 }
 
+# For what ends up in a list of words: there is no way to quote a directory for nginx's configure, nor for rpm's macros.
+need_plain_path() {
+    case $ROOT in
+        *[[:space:]]*) die "this does not work in a directory with a space in its path: $ROOT" ;;
+    esac
+}
+
 # ---- Debian packages --------------------------------------------------------
 
 # need_packages PACKAGE[:COMMAND]...   installs what is missing, or says what to

@@ -1,5 +1,7 @@
 //! The scripts that install and remove, in a project of their own: what they would touch is not there.
 
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nginx_tests::environment::{environment, find_program};
@@ -66,6 +68,46 @@ fn without_a_home_scripts_run_all_the_same() {
         }
         let (status, said) = Project::finish(&mut command);
         assert_eq!(status, Some(0), "{home:?}: {said}");
+    }
+}
+
+/// Before anything is made there, as it would end in the middle, or elsewhere.
+#[test]
+fn where_a_path_is_split_at_spaces_it_is_refused() {
+    const SAID: &str = "this does not work in a directory with a space in its path: ";
+    let project = Project::new();
+    std::os::unix::fs::symlink(".", project.path("a b")).expect("a link");
+    project.write("Cargo.toml", "");
+    for (script, arguments) in [
+        ("arm64.sh", &[][..]),
+        ("package-others.sh", &["--nginx-source", "/nowhere", "rpm"]),
+        (
+            "package-others.sh",
+            &["--nginx-source", "/nowhere", "nginx.org-deb"],
+        ),
+    ] {
+        let (status, said) = project.run(&format!("../a b/scripts/{script}"), arguments);
+        assert_eq!(status, Some(1), "{said}");
+        assert!(said.contains(SAID), "{said}");
+    }
+    if find_program("make").is_none() || find_program("dpkg-architecture").is_none() {
+        return println!("skipped in part: no make, or no Debian");
+    }
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    fs::create_dir(project.path("in between")).expect("a directory");
+    for rules in ["debian/rules", "packaging/nginx.org/debian/rules"] {
+        for (directory, refused) in [("in between", true), ("scripts", false)] {
+            let output = Command::new("make")
+                .args(["--dry-run", "-f"])
+                .arg(repository.join(rules).canonicalize().expect("rules"))
+                .arg("build")
+                .current_dir(project.path(directory))
+                .output()
+                .expect("make runs");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(said.contains(SAID), refused, "{rules}: {said}");
+            assert_eq!(output.status.success(), !refused, "{rules}: {said}");
+        }
     }
 }
 
