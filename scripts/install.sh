@@ -135,6 +135,7 @@ install_package() {
 refuse_beside_own() {
     local next="and run this again (until then a running nginx goes on as it is); or replace that file with --module FILE"
     if [ -n "$FILE" ] && [ -e "$FILE" ] && [ -z "$(owner "$FILE")" ]; then
+        ! is_ours || die "$FILE is there, and this script has put it there: replace it with --module FILE, or take it away first: $UNDO"
         die "$FILE is there, and no package has brought it: this one would take its place. Move it away, take out the line that loads it, $next."
     fi
     ! loads_module || die "nginx loads the module already, and not from the package $PACKAGE, which brings a line of its own. Take out the load_module that nginx -T shows, $next."

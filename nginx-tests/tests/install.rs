@@ -270,6 +270,16 @@ fn no_package_goes_over_a_module_that_was_installed_by_hand() {
         assert!(!project.path("apt").exists(), "{output}");
         assert_eq!(project.path(&by_hand).exists(), there);
     }
+    // One of its own it knows how to take away.
+    let project = Project::new();
+    of_debian(&project, "");
+    let module = project.write("module.so", "a module").display().to_string();
+    let (status, output) = project.run("install.sh", &["--module", &module]);
+    assert_eq!(status, Some(0), "{output}");
+    let (status, output) = project.run("install.sh", &[]);
+    assert_eq!(status, Some(1), "{output}");
+    assert!(output.contains("or take it away first: "), "{output}");
+
     // Nothing of that is here.
     let project = Project::new();
     of_debian(&project, "");
