@@ -30,6 +30,7 @@ main() {
         -h | --help) usage; return ;;
         ?*) usage >&2; exit 2 ;;
     esac
+    need_plain_path
     check_toolchain
     need_packages qemu-user-static:qemu-aarch64-static gcc-aarch64-linux-gnu:$TRIPLET-gcc binutils:nm
     need_core

@@ -39,6 +39,8 @@ main() {
             NGINX_BUILD_DIR "$NGINX_BUILD_DIR" CARGO_TARGET_DIR "$CARGO_TARGET_DIR"
         return
     fi
+    mkdir -p "$VERSION_DIR"
+    trap 'give_back "$VERSION_DIR"' EXIT
     build
     if [ -n "$source" ]; then
         check "$VERSION_DIR/$MODULE_FILE"
@@ -56,7 +58,6 @@ build() {
     cargo build --release --manifest-path "$ROOT/Cargo.toml" -p ngx-http-websocket-module "${flags[@]}" >&2
     # Renamed into place, never written over: an nginx that has the old file
     # mapped would crash.
-    mkdir -p "$VERSION_DIR"
     cp "$CARGO_TARGET_DIR/release/lib$MODULE_FILE" "$VERSION_DIR/$MODULE_FILE.new"
     mv "$VERSION_DIR/$MODULE_FILE.new" "$VERSION_DIR/$MODULE_FILE"
 }

@@ -60,6 +60,7 @@ main() {
         esac
         shift
     done
+    UNDO="$0 --undo${nginx:+ --nginx $(printf %q "$nginx")}"
     recognise "$nginx"
     [ -n "$DRY" ] || [ "$(id -u)" -eq 0 ] || die "only root can install: run this with sudo, or with --dry-run to see what it would do."
     FILE=${MODULES:+$MODULES/$MODULE_FILE}
@@ -84,8 +85,20 @@ main() {
 look_before() {
     TAKEN=yes
     [ "$(id -u)" -eq 0 ] || return 0
-    takes_configuration || TAKEN=
-    [ -n "$TAKEN" ] || say "nginx -t already fails, without the module:" "$(complaint)"
+    if ! takes_configuration; then
+        TAKEN=
+        WRONG=$(complaint)
+        say "nginx -t already fails: $WRONG"
+    fi
+}
+
+# still_wrong REASON   how nginx -t fails where it had failed before.
+still_wrong() {
+    if [ "$1" = "$WRONG" ]; then
+        echo "nginx -t fails as it did before: $1"
+    else
+        echo "nginx -t failed before, and now fails for another reason: $1"
+    fi
 }
 
 takes_configuration() { "$NGINX" -t -q 2>/dev/null; }
@@ -95,7 +108,9 @@ loads_module() { grep -q "^[[:space:]]*load_module[[:space:]].*$MODULE_FILE" <<<
 # ---- a package, for the nginx of Debian and Ubuntu --------------------------
 
 install_package() {
-    local package packages names=$PACKAGE before=''
+    local package packages names=$PACKAGE new=$PACKAGE before=''
+    ! is_installed "$PACKAGE" || before=yes
+    [ -n "$before" ] || refuse_beside_own
     package=$(find_package)
     if [ -n "$package" ]; then
         say "found a package that fits: $package"
@@ -109,11 +124,21 @@ install_package() {
     if [ -f "${package/"$PACKAGE"_/"$PROGRAM"_}" ]; then
         packages+=("${package/"$PACKAGE"_/"$PROGRAM"_}")
         names="$PACKAGE $PROGRAM"
+        is_installed "$PROGRAM" || new=$names
     fi
-    ! is_installed "$PACKAGE" || before=yes
     run apt-get install -y --no-install-recommends --reinstall "${packages[@]}"
     # dpkg goes on where one of them is gone already; apt-get doesn't.
-    finish_package "$names" "dpkg --purge $names" "$before"
+    finish_package "$names" "dpkg --purge $new" "$before"
+}
+
+# dpkg puts its file over one that was installed by hand, which would be gone with the package.
+refuse_beside_own() {
+    local next="and run this again (until then a running nginx goes on as it is); or replace that file with --module FILE"
+    if [ -n "$FILE" ] && [ -e "$FILE" ] && [ -z "$(owner "$FILE")" ]; then
+        ! is_ours || die "$FILE is there, and this script has put it there: replace it with --module FILE, or take it away first: $UNDO"
+        die "$FILE is there, and no package has brought it: this one would take its place. Move it away, take out the line that loads it, $next."
+    fi
+    ! loads_module || die "nginx loads the module already, and not from the package $PACKAGE, which brings a line of its own. Take out the load_module that nginx -T shows, $next."
 }
 
 # The package for this nginx and this processor: of the version of this tree, and of several
@@ -157,6 +182,7 @@ build_package() {
     }
     mv "$work"/*.deb "$out/"
     rm -rf "$work"
+    give_back "$TARGET/packages"
     BUILT=$(find_package)
     [ -n "$BUILT" ] || die "the package that was built is not for $ABI: is nginx-dev of the same version as nginx?"
 }
@@ -169,7 +195,7 @@ finish_package() {
     elif ! takes_configuration; then
         wrong=$(complaint)
         if [ -z "$TAKEN" ]; then
-            finish "installed $names; nginx -t fails as it did before: $wrong" "$undo"
+            finish "installed $names; $(still_wrong "$wrong")" "$undo"
             return
         fi
         [ -z "$before" ] || die "nginx -t fails with this version of the package, and did not with the one before: $wrong; to take it away: $undo"
@@ -266,8 +292,9 @@ install_file() {
         say "nginx loads $file"
     fi
     CONF=$(find_conf)
+    if [ -n "$CONF" ] && [ -e "$CONF" ] && ! is_marked "$CONF"; then die "$CONF is there, and not from this script: move it away first."; fi
     if [ -n "$DRY" ]; then
-        finish "put the module at $FILE${CONF:+, and a line that loads it at $CONF}" "$0 --undo"
+        finish "put the module at $FILE${CONF:+, and a line that loads it at $CONF}" "$UNDO"
         return
     fi
     put_file "$file"
@@ -275,87 +302,152 @@ install_file() {
     finish_file
 }
 
-# By the custom of Fedora, RHEL and Alpine, nginx.conf includes a directory of files that load modules:
+# By the custom of Debian, Fedora, RHEL and Alpine, nginx.conf includes a directory of files that load modules:
 # a file in that one. Nothing if there is none, or the module is loaded already.
 find_conf() {
     local directory
     if loads_module; then return; fi
-    directory=$("$NGINX" -T 2>/dev/null | sed -n 's|^[[:space:]]*include[[:space:]]*"\{0,1\}\(/[^;"]*/modules\)/\*\.conf"\{0,1\};.*|\1|p' | head -n 1)
+    directory=$("$NGINX" -T 2>/dev/null | sed -n -E 's~^[[:space:]]*include[[:space:]]*"?(/[^;"]*/modules(-enabled)?)/\*\.conf"?;.*~\1~p' | head -n 1)
     [ -z "$directory" ] || printf '%s/mod-http-websocket.conf\n' "$directory"
 }
 
+is_marked() { grep -q -x -F -e "$MARK" "$1"; }
+
+# Whether FILE is what this script has put there: $FILE.installed has its checksum, and the file that loads it.
+is_ours() { [ -e "$FILE.installed" ] && [ "$(sed -n 2p "$FILE.installed")" = "$(cksum <"$FILE")" ]; }
+
 # A new file in place of the old one: a running nginx keeps the one it has.
 put_file() {
+    OURS=
     mkdir -p "$MODULES"
-    rm -f "$FILE.before"
-    [ ! -e "$FILE" ] || cp -p "$FILE" "$FILE.before"
+    rm -f "$FILE.old"
+    if [ -e "$FILE" ]; then
+        ! is_ours || OURS=yes
+        cp -p "$FILE" "$FILE.old"
+    fi
     cp "$1" "$FILE.new"
     chmod 644 "$FILE.new"
+    guard put_file_back
     mv "$FILE.new" "$FILE"
 }
 
+# As it was before put_file.
+put_file_back() {
+    rm -f "$FILE"
+    [ ! -e "$FILE.old" ] || mv "$FILE.old" "$FILE"
+    [ -z "$CONF" ] || rm -f "$CONF"
+}
+
 finish_file() {
-    local wrong
-    if [ -n "$TAKEN" ] && ! takes_configuration; then
-        wrong=$(complaint)
-        take_file_away
+    local wrong=''
+    takes_configuration || wrong=$(complaint)
+    if [ -n "$TAKEN" ] && [ -n "$wrong" ]; then
+        put_file_back
+        unguard
         die "nginx -t failed with the module, and did not before, so all is as it was: $wrong"
     fi
-    if [ -n "$CONF" ]; then
-        finish "put the module at $FILE: nginx loads it from now on, by $CONF" "$0 --undo"
+    unguard
+    remember
+    if [ -n "$wrong" ]; then
+        finish "put the module at $FILE${CONF:+, and a line that loads it at $CONF}; $(still_wrong "$wrong")" "$UNDO"
+    elif [ -n "$CONF" ]; then
+        finish "put the module at $FILE: nginx loads it from now on, by $CONF" "$UNDO"
     elif loads_module; then
-        finish "put the module at $FILE, which nginx loads" "$0 --undo"
+        finish "put the module at $FILE, which nginx loads" "$UNDO"
     else
-        finish "put the module at $FILE; nginx loads it with this line at the top of its configuration: load_module $FILE;" "$0 --undo"
+        finish "put the module at $FILE; nginx loads it with this line at the top of its configuration: load_module $FILE;" "$UNDO"
     fi
 }
 
-# What was there before comes back.
-take_file_away() {
-    rm -f "$FILE"
-    [ ! -e "$FILE.before" ] || mv "$FILE.before" "$FILE"
-    [ -z "$CONF" ] || rm -f "$CONF"
+# For --undo. What this script had put there itself is nothing to come back to.
+remember() {
+    if [ -n "$OURS" ]; then
+        rm -f "$FILE.old"
+    else
+        rm -f "$FILE.before"
+        [ ! -e "$FILE.old" ] || mv "$FILE.old" "$FILE.before"
+    fi
+    [ -n "$CONF" ] || CONF=$(recorded_conf)
+    printf '%s\n' "$MARK" "$(cksum <"$FILE")" "$CONF" >"$FILE.installed"
+}
+
+# The file that loads it, by this script, if it still does.
+recorded_conf() {
+    local conf
+    conf=$(sed -n 3p "$FILE.installed" 2>/dev/null) || true
+    if [ -n "$conf" ] && [ -e "$conf" ] && is_marked "$conf"; then printf '%s\n' "$conf"; fi
 }
 
 # ---- undoing ----------------------------------------------------------------
 
 undo() {
-    if have dpkg-query && is_installed "$PACKAGE"; then
-        try_without "$LINK"
-        run dpkg --purge "$PACKAGE" "$PROGRAM"
+    BEFORE=
+    # Another nginx may be here, too, and the package is not for that one.
+    if [ -n "$ABI" ] && is_installed "$PACKAGE"; then
+        try_without "$LINK" ${FILE:+"$FILE"}
+        run dpkg --purge "$PACKAGE"
         [ -n "$DRY" ] || say "" "Done: $PACKAGE is gone."
+        # It may have been here before, and needs no nginx.
+        ! is_installed "$PROGRAM" || say "$PROGRAM stays. To take it away, too: dpkg --purge $PROGRAM"
         return
     fi
-    if [ -z "$FILE" ] || [ ! -e "$FILE" ]; then die "nothing is to be undone: there is no package $PACKAGE, and no file ${FILE:-$MODULE_FILE}."; fi
+    if [ -z "$FILE" ] || [ ! -e "$FILE" ]; then die "nothing is to be undone: for $NGINX there is no package $PACKAGE, and no file ${FILE:-$MODULE_FILE}."; fi
     [ -z "$(owner "$FILE")" ] || die "$FILE is from a package ($(owner "$FILE")): remove that."
-    CONF=$("$NGINX" -T 2>/dev/null | sed -n 's/^# configuration file \(.*\):$/\1/p' | xargs -r grep -l -x -F -e "$MARK" | head -n 1 || true)
-    [ -e "$FILE.before" ] || try_without "$FILE" ${CONF:+"$CONF"}
+    is_ours || die "nothing is to be undone: $FILE is not what this script has put there."
+    CONF=$(recorded_conf)
+    [ ! -e "$FILE.before" ] || BEFORE=$FILE.before
+    try_without "$FILE" ${CONF:+"$CONF"}
     if [ -n "$DRY" ]; then
         say "would take away $FILE${CONF:+ and $CONF}"
         return
     fi
-    take_file_away
-    if [ -e "$FILE" ]; then
+    rm -f "$FILE" "$FILE.installed" ${CONF:+"$CONF"}
+    if [ -n "$BEFORE" ]; then
+        mv "$BEFORE" "$FILE"
         say "" "Done: $FILE is the one that was there before."
     else
         say "" "Done: $FILE is gone${CONF:+, and so is $CONF}."
     fi
 }
 
-# try_without FILE...   with these aside, nginx has to take its configuration: else it would not start
-# again, and they stay.
+# try_without FILE...   with these aside, and with what was there before, nginx has to take its configuration:
+# else it would not start again, and they stay.
 try_without() {
     local file wrong=''
     if [ -z "$TAKEN" ] || [ "$(id -u)" -ne 0 ]; then return; fi
+    ASIDE=("$@")
+    guard put_back
     for file in "$@"; do
         [ ! -e "$file" ] || mv "$file" "$file.aside"
     done
+    [ -z "$BEFORE" ] || cp -p "$BEFORE" "$FILE"
     takes_configuration || wrong=$(complaint)
-    for file in "$@"; do
+    put_back
+    unguard
+    [ -n "$wrong" ] || return 0
+    if [ -n "$BEFORE" ]; then
+        die "nginx does not take its configuration with the file that was there before, so the module stays: $wrong; take out what uses it first, or remove $BEFORE to have none instead."
+    fi
+    die "nginx's configuration needs the module, so it stays: $wrong; take out what uses it first."
+}
+
+put_back() {
+    local file
+    for file in "${ASIDE[@]}"; do
         [ ! -e "$file.aside" ] || mv "$file.aside" "$file"
     done
-    [ -z "$wrong" ] || die "nginx's configuration needs the module, so it stays: $wrong; take out what uses it first."
 }
+
+# guard COMMAND   runs it if the script ends before unguard, by a signal too.
+guard() {
+    # shellcheck disable=SC2064 # a name
+    trap "$1" EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+}
+
+unguard() { trap - EXIT HUP INT TERM; }
 
 # ---- saying and doing -------------------------------------------------------
 

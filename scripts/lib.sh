@@ -17,9 +17,21 @@ PREBUILT_PROFILE=pkg.libnginx-mod-http-websocket.prebuilt
 # The oldest Rust that builds the workspace: `rust-version` in Cargo.toml.
 RUST_MINIMUM=1.85
 
+# Services and containers may not say it; the user's entry does.
+HOME=${HOME:-~}
+
 # nginx and debootstrap live where an ordinary user's PATH doesn't look, and
 # rustup's cargo where a login shell's profile may not have been read.
 PATH=$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin
+# sudo has others than whoever called it. The crates that cargo gets go to root's home all the same: what
+# root writes into another, its owner can't change.
+if [ -n "${SUDO_USER:-}" ] && [ "$(id -u)" -eq 0 ]; then
+    CALLERS_HOME=$(getent passwd "$SUDO_USER" 2>/dev/null | cut -d : -f 6) || true
+    if [ -x "$CALLERS_HOME/.cargo/bin/cargo" ]; then
+        PATH=$CALLERS_HOME/.cargo/bin:$PATH
+        export RUSTUP_HOME=${RUSTUP_HOME:-$CALLERS_HOME/.rustup}
+    fi
+fi
 export PATH
 
 say() { printf '%s\n' "$@" >&2; }
@@ -29,6 +41,21 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # What a run in CI must not do: take other versions of the dependencies than
 # the ones in Cargo.lock.
 cargo_flags() { [ -z "${CI:-}" ] || printf '%s\n' --locked; }
+
+# give_back DIRECTORY...   what was built below target by sudo, to whoever called it, if the tree is theirs: else they
+# could not build there any more.
+give_back() {
+    if [ -z "${SUDO_UID:-}" ] || [ "$(id -u)" -ne 0 ] || [ "$(stat -c %u "$ROOT")" != "$SUDO_UID" ]; then return; fi
+    chown -h "$SUDO_UID:${SUDO_GID:-}" "$TARGET" || true
+    chown -hR "$SUDO_UID:${SUDO_GID:-}" "$@" || true
+}
+
+# For what ends up in a list of words: there is no way to quote a directory for nginx's configure, nor for rpm's macros.
+need_plain_path() {
+    case $ROOT in
+        *[[:space:]]*) die "this does not work in a directory with a space in its path: $ROOT" ;;
+    esac
+}
 
 # ---- Debian packages --------------------------------------------------------
 
@@ -332,6 +359,8 @@ prepare_package() {
 # The same for every nginx, so it is built once.
 build_programs() (
     say "building check-websocket"
+    mkdir -p "$TARGET/programs"
+    trap 'give_back "$TARGET/programs"' EXIT
     remap_paths
     mapfile -t flags < <(cargo_flags)
     cargo build --release --manifest-path "$ROOT/Cargo.toml" --target-dir "$TARGET/programs" -p check-websocket "${flags[@]}" >&2

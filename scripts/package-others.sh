@@ -40,7 +40,10 @@ main() {
     [ $# -gt 0 ] || { usage >&2; exit 2; }
     for kind in "$@"; do
         case $kind in
-            rpm | nginx.org-rpm | nginx.org-deb) [ -n "$source" ] || die "$kind needs --nginx-source DIR." ;;
+            rpm | nginx.org-rpm | nginx.org-deb)
+                [ -n "$source" ] || die "$kind needs --nginx-source DIR."
+                need_plain_path
+                ;;
             sources) ;;
             *) die "\"$kind\" is none of: rpm, nginx.org-rpm, nginx.org-deb, sources." ;;
         esac

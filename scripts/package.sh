@@ -43,6 +43,7 @@ main() {
     for release in "$@"; do
         package "$release"
     done
+    give_back "$TARGET/packages"
     [ -z "$test" ] || "$ROOT/scripts/test-packages.sh" "$@"
 }
 

@@ -56,17 +56,21 @@ provided_by_nginx() {
         # shellcheck disable=SC2016 # dpkg-query's own placeholders
         dpkg-query -W -f '${db:Status-Status} ${Provides}\n' 'nginx*' 2>/dev/null | grep '^installed ' || true
     fi
-    ! have rpm || rpm -qf --provides "$(readlink -f "$NGINX")" 2>/dev/null || true
-    ! have apk || apk info --provides nginx 2>/dev/null || true
+    said rpm -qf --provides "$(readlink -f "$NGINX")" || true
+    said apk info --provides nginx || true
 }
 
 # The package that a file is from, or nothing.
 owner() {
     local file
     file=$(readlink -f "$1") || return 0
-    { have dpkg-query && dpkg-query -S "$file" 2>/dev/null; } ||
-        { have rpm && rpm -qf "$file" 2>/dev/null; } ||
-        { have apk && apk info --who-owns "$file" 2>/dev/null; } || true
+    said dpkg-query -S "$file" || said rpm -qf "$file" || said apk info --who-owns "$file" || true
+}
+
+# said COMMAND...   what it prints, if it succeeds: where no package owns a file, rpm says so on stdout, too.
+said() {
+    local answer
+    answer=$("$@" 2>/dev/null) && printf '%s\n' "$answer"
 }
 
 whose() {

@@ -49,13 +49,22 @@ impl Project {
 
     /// Exit status, and what it said.
     pub fn run(&self, script: &str, arguments: &[&str]) -> (Option<i32>, String) {
+        Self::finish(self.command(script).args(arguments))
+    }
+
+    /// For whoever wants to change more than the arguments.
+    pub fn command(&self, script: &str) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
-        let output = Command::new(self.path("scripts").join(script))
-            .args(arguments)
+        let mut command = Command::new(self.path("scripts").join(script));
+        command
             .env("PATH", format!("{}:{path}", self.path("bin").display()))
-            .stdin(Stdio::null())
-            .output()
-            .expect("bash runs it");
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it: as [`Project::run`].
+    pub fn finish(command: &mut Command) -> (Option<i32>, String) {
+        let output = command.output().expect("bash runs it");
         let said = [output.stdout, output.stderr].concat();
         (
             output.status.code(),

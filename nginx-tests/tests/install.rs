@@ -9,8 +9,14 @@ use nginx_tests::Nginx;
 use nginx_tests::environment::{MODULE, environment, nginx_version};
 use nginx_tests::project::Project;
 
-/// What is seen of an nginx that no package has brought.
-const UNOWNED: &str = "exit 1";
+/// What is seen of an nginx that no package has brought, in the words of each program.
+const UNOWNED: &str = r#"for file; do :; done
+case $0 in
+*/dpkg-query) echo "dpkg-query: no path found matching pattern $file" >&2 ;;
+*/rpm) echo "file $file is not owned by any package" ;;
+*/apk) echo "ERROR: $file: Could not find owner package" >&2 ;;
+esac
+exit 1"#;
 
 #[test]
 fn it_recognises_whose_nginx_it_is() {
@@ -244,6 +250,107 @@ END
     );
 }
 
+/// A package would go over the one that was installed by hand, and not bring it back.
+#[test]
+fn no_package_goes_over_a_module_that_was_installed_by_hand() {
+    let load = format!("echo 'load_module /made/{MODULE};'");
+    for (there, dumped, said) in [
+        (true, "", "is there, and no package has brought it"),
+        (false, &*load, "nginx loads the module already"),
+    ] {
+        let project = Project::new();
+        of_debian(&project, &format!("case $1 in -T) {dumped} ;; esac"));
+        let by_hand = format!("prefix/modules/{MODULE}");
+        if there {
+            project.write(&by_hand, "by hand");
+        }
+        let (status, output) = project.run("install.sh", &[]);
+        assert_eq!(status, Some(1), "{output}");
+        assert!(output.contains(said), "{output}");
+        assert!(!project.path("apt").exists(), "{output}");
+        assert_eq!(project.path(&by_hand).exists(), there);
+    }
+    // One of its own it knows how to take away.
+    let project = Project::new();
+    of_debian(&project, "");
+    let module = project.write("module.so", "a module").display().to_string();
+    let (status, output) = project.run("install.sh", &["--module", &module]);
+    assert_eq!(status, Some(0), "{output}");
+    let (status, output) = project.run("install.sh", &[]);
+    assert_eq!(status, Some(1), "{output}");
+    assert!(output.contains("or take it away first: "), "{output}");
+
+    // Nothing of that is here.
+    let project = Project::new();
+    of_debian(&project, "");
+    let (status, output) = project.run("install.sh", &[]);
+    assert_eq!(status, Some(0), "{output}");
+    assert!(project.path("apt").exists(), "{output}");
+}
+
+#[test]
+fn a_package_is_undone_with_what_came_along_with_it_only() {
+    let project = Project::new();
+    of_debian(&project, "");
+    project.write("target/packages/here/check-websocket_0.1.0_amd64.deb", "");
+    for (installed, undo) in [
+        ("", "libnginx-mod-http-websocket check-websocket"),
+        ("check-websocket\n", "libnginx-mod-http-websocket"),
+    ] {
+        project.write("installed", installed);
+        let (status, output) = project.run("install.sh", &[]);
+        assert_eq!(status, Some(0), "{output}");
+        let line = format!("To undo it: dpkg --purge {undo}\n");
+        assert!(output.contains(&line), "{output}");
+    }
+
+    project.write(
+        "installed",
+        "check-websocket\nlibnginx-mod-http-websocket\n",
+    );
+    let (status, output) = project.run("install.sh", &["--undo"]);
+    assert_eq!(status, Some(0), "{output}");
+    assert!(output.contains("check-websocket stays."), "{output}");
+    assert_eq!(
+        fs::read_to_string(project.path("dpkg")).ok().as_deref(),
+        Some("--purge libnginx-mod-http-websocket\n")
+    );
+
+    // It is not for another nginx that is here.
+    project.program(
+        "nginx",
+        "printf '%s\\n' 'nginx version: nginx/1.24.0' 'configure arguments: --prefix=/nowhere' >&2",
+    );
+    let (status, output) = project.run("install.sh", &["--undo"]);
+    assert_eq!(status, Some(1), "{output}");
+    assert!(output.contains("nothing is to be undone"), "{output}");
+}
+
+#[test]
+fn what_failed_before_is_told_from_what_fails_now() {
+    for (after, said) in [
+        ("one", "nginx -t fails as it did before: one"),
+        (
+            "two",
+            "nginx -t failed before, and now fails for another reason: two",
+        ),
+    ] {
+        let project = Project::new();
+        let apt = project.path("apt").display().to_string();
+        of_debian(
+            &project,
+            &format!(
+                "[ $1 = -t ] || exit 0
+                if [ -e {apt} ]; then echo 'nginx: [emerg] {after}'; else echo 'nginx: [emerg] one'; fi >&2
+                exit 1"
+            ),
+        );
+        let (status, output) = project.run("install.sh", &[]);
+        assert_eq!(status, Some(0), "{output}");
+        assert!(output.contains(said), "{output}");
+    }
+}
+
 #[test]
 fn a_file_that_fits_is_installed_and_taken_away_again() {
     let Some(place) = Place::new("http { }") else {
@@ -266,7 +373,6 @@ fn a_file_that_fits_is_installed_and_taken_away_again() {
     let (status, output) = place.install();
     assert_eq!(status, Some(0), "{output}");
     assert!(output.contains(", which nginx loads."), "{output}");
-    fs::remove_file(place.installed().with_extension("so.before")).expect("the one before");
     let (status, output) = place.undo();
     assert_eq!(status, Some(1), "{output}");
     assert!(
@@ -286,10 +392,17 @@ fn a_file_that_fits_is_installed_and_taken_away_again() {
 
 #[test]
 fn where_files_that_load_modules_are_included_it_puts_one() {
-    let Some(place) = Place::new("http { }") else {
-        return;
-    };
-    let directory = place.project.path("prefix/conf/modules");
+    // Debian's name is the second.
+    for name in ["modules", "modules-enabled"] {
+        let Some(place) = Place::new("http { }") else {
+            return;
+        };
+        it_puts_a_file_that_loads_the_module(&place, name);
+    }
+}
+
+fn it_puts_a_file_that_loads_the_module(place: &Place, name: &str) {
+    let directory = place.project.path("prefix/conf").join(name);
     fs::create_dir_all(&directory).expect("a directory");
     let include = format!("include {}/*.conf;\n", directory.display());
     place.configure(&format!("{include}events {{ }}\nhttp {{ }}"));
@@ -314,7 +427,6 @@ fn where_files_that_load_modules_are_included_it_puts_one() {
     assert_eq!(status, Some(0), "{output}");
 
     place.configure(&format!("{include}events {{ }}\nhttp {{ websocket on; }}"));
-    fs::remove_file(place.installed().with_extension("so.before")).expect("the one before");
     let (status, output) = place.undo();
     assert_eq!(status, Some(1), "{output}");
     assert!(
@@ -327,6 +439,105 @@ fn where_files_that_load_modules_are_included_it_puts_one() {
     let (status, output) = place.undo();
     assert_eq!(status, Some(0), "{output}");
     assert!(!conf.exists() && !place.installed().exists());
+}
+
+#[test]
+fn what_undoes_it_names_the_nginx_that_was_named() {
+    let Some(place) = Place::new("http { }") else {
+        return;
+    };
+    let nginx = place.project.path("bin/nginx").display().to_string();
+    let module = place.module().display().to_string();
+    let (status, output) = place.run(&["--nginx", &nginx, "--module", &module]);
+    assert_eq!(status, Some(0), "{output}");
+    let undo = output
+        .lines()
+        .find_map(|line| line.strip_prefix("To undo it: "))
+        .and_then(|line| line.split_once(' '))
+        .unwrap_or_else(|| panic!("{output}"));
+    assert_eq!(undo.1, format!("--undo --nginx {nginx}"));
+}
+
+#[test]
+fn what_was_there_before_comes_back() {
+    let Some(place) = Place::new("http { }") else {
+        return;
+    };
+    let by_hand = [fs::read(place.module()).expect("the module"), b"\n".into()].concat();
+    place
+        .project
+        .write(&format!("prefix/modules/{MODULE}"), &by_hand);
+    let (status, output) = place.undo();
+    assert_eq!(status, Some(1), "{output}");
+    assert!(
+        output.contains("is not what this script has put there"),
+        "{output}"
+    );
+
+    // However often something else was installed since.
+    let line = format!("load_module {};", place.installed().display());
+    place.configure(&format!("{line}\nevents {{ }}\nhttp {{ websocket on; }}"));
+    for _ in 0..2 {
+        let (status, output) = place.install();
+        assert_eq!(status, Some(0), "{output}");
+    }
+    assert_ne!(fs::read(place.installed()).expect("a file"), by_hand);
+    let (status, output) = place.undo();
+    assert_eq!(status, Some(0), "{output}");
+    assert!(
+        output.contains("is the one that was there before"),
+        "{output}"
+    );
+    assert_eq!(fs::read(place.installed()).expect("a file"), by_hand);
+    assert_eq!(place.left(), [MODULE]);
+}
+
+#[test]
+fn what_was_there_before_stays_away_if_it_does_not_fit_any_more() {
+    let Some(place) = Place::new("http { }") else {
+        return;
+    };
+    let module = fs::read(place.module()).expect("the module");
+    let old = of_another_version(&module);
+    place
+        .project
+        .write(&format!("prefix/modules/{MODULE}"), old);
+    let (status, output) = place.install();
+    assert_eq!(status, Some(0), "{output}");
+
+    let line = format!("load_module {};", place.installed().display());
+    place.configure(&format!("{line}\nevents {{ }}\nhttp {{ websocket on; }}"));
+    let (status, output) = place.undo();
+    assert_eq!(status, Some(1), "{output}");
+    assert!(
+        output.contains("with the file that was there before, so the module stays: module ")
+            && output.contains(" version 1999099 instead of "),
+        "{output}"
+    );
+    assert_eq!(fs::read(place.installed()).expect("a file"), module);
+}
+
+/// Whenever it comes, nginx finds the module as it was.
+#[test]
+fn a_signal_leaves_nothing_half_done() {
+    let Some(place) = Place::new("http { }") else {
+        return;
+    };
+    let kill = "kill -TERM $PPID; exec sleep 0.2";
+    let there = format!("prefix/modules/{MODULE}");
+    place.answer(&format!("if [ -e {there} ]; then {kill}; fi"));
+    let (status, output) = place.install();
+    assert_eq!(status, Some(143), "{output}");
+    assert!(place.left().is_empty(), "{:?}", place.left());
+
+    place.answer("");
+    let (status, output) = place.install();
+    assert_eq!(status, Some(0), "{output}");
+    let installed = place.left();
+    place.answer(&format!("if [ ! -e {there} ]; then {kill}; fi"));
+    let (status, output) = place.undo();
+    assert_eq!(status, Some(143), "{output}");
+    assert_eq!(place.left(), installed);
 }
 
 #[test]
@@ -383,11 +594,7 @@ fn what_nginx_takes_no_more_is_put_back() {
     let (status, output) = place.install();
     assert_eq!(status, Some(1), "{output}");
     assert!(output.contains("so all is as it was: made up"), "{output}");
-    let left: Vec<_> = fs::read_dir(place.project.path("prefix/modules"))
-        .expect("a directory")
-        .map(|entry| entry.expect("a file").file_name())
-        .collect();
-    assert_eq!(left, [MODULE]);
+    assert_eq!(place.left(), [MODULE]);
     assert_eq!(
         fs::read_to_string(place.installed()).ok().as_deref(),
         Some("the one before")
@@ -522,6 +729,17 @@ impl Place {
         self.project.path("prefix/modules").join(MODULE)
     }
 
+    /// The names of what is beside the module, and its own.
+    fn left(&self) -> Vec<String> {
+        let mut left: Vec<_> = fs::read_dir(self.project.path("prefix/modules"))
+            .expect("a directory")
+            .map(|entry| entry.expect("a file").file_name())
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect();
+        left.sort();
+        left
+    }
+
     fn install(&self) -> (Option<i32>, String) {
         self.run(&["--module", &self.module().display().to_string()])
     }
@@ -553,6 +771,42 @@ fn own(project: &Project, version: &str, otherwise: &str) {
         project.program(name, UNOWNED);
     }
     project.program("id", "echo 0");
+}
+
+/// The nginx of Debian in `prefix/`, and a package that fits it: what nginx does when it is not asked for its version. What
+/// apt is told is in `apt`, and what dpkg is told in `dpkg`; `installed` has the names of what is.
+fn of_debian(project: &Project, otherwise: &str) {
+    own(project, "nginx version: nginx/1.26.3", otherwise);
+    project.program(
+        "dpkg-query",
+        &format!(
+            "case $* in
+            *Provides*) echo 'installed nginx-abi-1.26.3-1' ;;
+            -S*/bin/nginx) echo nginx: it ;;
+            -W*) grep -q -s -x -e \"$4\" {} && printf installed ;;
+            *) exit 1 ;;
+            esac",
+            project.path("installed").display()
+        ),
+    );
+    let told = |name: &str| format!("echo \"$*\" >>{}", project.path(name).display());
+    project.program("apt-get", &told("apt"));
+    project.program(
+        "dpkg",
+        &format!(
+            "case $1 in --print-architecture) echo amd64 ;; --compare-versions) exec /usr/bin/dpkg \"$@\" ;; *) {} ;; esac",
+            told("dpkg")
+        ),
+    );
+    project.program(
+        "dpkg-deb",
+        "case $3 in Depends) echo nginx-abi-1.26.3-1 ;; *) echo 0.1.0 ;; esac",
+    );
+    project.write("debian/changelog", "it (0.1.0) unstable; urgency=medium\n");
+    project.write(
+        "target/packages/here/libnginx-mod-http-websocket_0.1.0_amd64.deb",
+        "",
+    );
 }
 
 // Modules for another nginx.

@@ -8,6 +8,29 @@ use std::process::{Command, Stdio};
 use nginx_tests::environment::{MODULE, find_program};
 use nginx_tests::project::Project;
 
+/// nginx's packages don't all make the directory.
+#[test]
+fn the_line_that_installs_by_hand_makes_the_directory() {
+    let project = Project::new();
+    let module = project.write(&format!("target/nginx-VERSION/{MODULE}"), "a module");
+    let page = read("README.md");
+    let line = page
+        .lines()
+        .find_map(|line| line.strip_prefix("sudo install "))
+        .expect("a line that installs");
+    let modules = project.path("usr/lib/nginx/modules");
+    let line = line.replace("/usr/lib/nginx/modules", &modules.display().to_string());
+    let status = Command::new("sh")
+        .args(["-c", &format!("install {line}")])
+        .current_dir(project.path("."))
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "{line}");
+    assert_eq!(
+        fs::read(modules.join(MODULE)).expect("a file"),
+        fs::read(module).expect("a file")
+    );
+}
+
 #[test]
 fn every_place_says_the_same_version() {
     let (ok, output) = script("version.sh", &[]);
@@ -149,6 +172,123 @@ fn the_packages_for_nginx_org_are_named_as_its_own() {
         query["provides"].contains("nginx-module-websocket-r1.30.0"),
         "{query:?}"
     );
+}
+
+/// cargo's directory is left by a build, and dh_clean takes a name without a slash for a file's.
+#[test]
+fn a_second_build_can_clean_up_after_the_first() {
+    if find_program("dh_clean").is_none() {
+        return println!("skipped: no debhelper");
+    }
+    let project = Project::new();
+    for name in ["clean", "control", "changelog"] {
+        let name = format!("debian/{name}");
+        project.write(&name, read(&name));
+    }
+    project.write("debian/cargo/registry/index", "");
+    let output = Command::new("dh_clean")
+        .current_dir(project.path("."))
+        .output()
+        .expect("dh_clean runs");
+    assert!(output.status.success(), "{output:?}");
+    assert!(!project.path("debian/cargo").exists());
+}
+
+/// What leads out of the packaged documentation is for whoever works on the module.
+#[test]
+fn what_the_packaged_pages_link_to_is_packaged_with_them() {
+    let mut roots: Vec<String> = read("debian/libnginx-mod-http-websocket.docs")
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(
+        read("debian/libnginx-mod-http-websocket.examples").trim(),
+        "examples/*"
+    );
+    roots.push("examples".into());
+    let for_developers = ["bench", "packaging", "ARCHITECTURE.md", "LICENSE"].map(str::to_owned);
+    let mut pages: Vec<String> = below(&repository().join("docs"))
+        .iter()
+        .map(|file| format!("docs{file}"))
+        .collect();
+    pages.extend(roots.iter().cloned());
+    let mut count = 0;
+    for page in pages.iter().filter(|page| page.ends_with(".md")) {
+        let text = read(page);
+        let links = text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split([')', '#']).next());
+        let pictures = text
+            .split("src=\"")
+            .chain(text.split("srcset=\""))
+            .filter_map(|rest| rest.split('"').next());
+        for link in links.chain(pictures.filter(|link| link.ends_with(".png"))) {
+            let outside = link.is_empty() || link.contains("://") || link.contains(' ');
+            if outside || link.contains('<') {
+                continue;
+            }
+            let file = match link.strip_prefix("../") {
+                Some(above) => above.to_owned(),
+                None => match page.rsplit_once('/') {
+                    Some((directory, _)) => format!("{directory}/{link}"),
+                    None => link.to_owned(),
+                },
+            };
+            let root = file.split('/').next().unwrap_or_default().to_owned();
+            let known = roots.contains(&root) || for_developers.contains(&root);
+            assert!(known, "{page} links to {file}");
+            assert!(repository().join(&file).exists(), "{page} links to {file}");
+            count += 1;
+        }
+    }
+    assert!(count > 100, "only {count} links found");
+}
+
+/// Once, and only of what nginx reads.
+#[test]
+fn a_package_that_is_removed_says_what_still_loads_the_module() {
+    let line = format!("load_module modules/{MODULE};\n");
+    let project = Project::new();
+    let loads = project.write("etc/nginx.conf", format!("user a;\n  {line}"));
+    project.write("etc/modules-enabled/a.conf.bak", &line);
+    project.write("etc/modules-enabled/b.conf", format!("#{line}"));
+    project.write("etc/conf.d/c.conf", &line);
+    let said = format!(
+        "{} still loads {MODULE}, which is gone: nginx -t fails until that line is removed\n",
+        loads.display()
+    );
+    let run = |script: &str, argument: &str| {
+        let etc = project.path("etc").display().to_string();
+        let output = Command::new("sh")
+            .args(["-euc", &script.replace("/etc/nginx", &etc), "sh", argument])
+            .output()
+            .expect("sh runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let debian = read("debian/libnginx-mod-http-websocket.postrm");
+    let nginx_org = read("packaging/nginx.org/debian/nginx-module-websocket.postrm");
+    let spec = read("packaging/nginx.org/nginx-module-websocket.spec");
+    let (_, rpm) = spec.split_once("\n%postun\n").expect("a %postun");
+    let (rpm, _) = rpm.split_once("\n%files\n").expect("files");
+    for (script, removed, otherwise) in [
+        (&*debian, "remove", &["purge", "upgrade"][..]),
+        (&nginx_org, "remove", &["purge", "upgrade"]),
+        (rpm, "0", &["1"]),
+    ] {
+        assert_eq!(run(script, removed), said, "{script}");
+        for argument in otherwise {
+            assert_eq!(run(script, argument), "", "{argument}: {script}");
+        }
+    }
+
+    project.write("etc/nginx.conf", "");
+    for (script, removed) in [(&*debian, "remove"), (&nginx_org, "remove"), (rpm, "0")] {
+        assert_eq!(run(script, removed), "");
+    }
+    project.write("etc/modules-enabled/b.conf", &line);
+    assert!(run(&debian, "remove").contains("b.conf still loads "));
 }
 
 #[test]
