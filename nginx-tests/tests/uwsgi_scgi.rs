@@ -219,3 +219,60 @@ fn another_upgrade_makes_no_tunnel() {
         );
     }
 }
+
+#[test]
+fn another_upgrade_is_stripped() {
+    let written =
+        "KIND_param HTTP_UPGRADE $http_upgrade; KIND_param HTTP_CONNECTION $http_connection;";
+    for kind in BOTH {
+        for lines in ["", written, "KIND_param HTTP_CONNECTION kept;"] {
+            let (backend, asked) = backend(kind);
+            let nginx = kind
+                .server(&format!("websocket on; {lines}"))
+                .set("BACKEND", backend.address())
+                .start();
+            let request = Handshake::plain("/")
+                .add("Upgrade", "h2c")
+                .add("Connection", "Upgrade")
+                .add("X-Other", "stays");
+            Client::connect(nginx.port()).ask(&request);
+            nginx.wait_for_log("passed on without \"Upgrade: h2c\"");
+            let asked = asked.lock().unwrap();
+            let got = |name| asked[0].get(name).map(String::as_str);
+            assert_eq!(got("HTTP_UPGRADE"), None, "{lines}");
+            let kept = lines.contains("kept").then_some("kept");
+            assert_eq!(got("HTTP_CONNECTION"), kept, "{lines}");
+            assert_eq!(got("HTTP_X_OTHER"), Some("stays"));
+            assert_eq!(got("REQUEST_URI"), Some("/"));
+        }
+    }
+}
+
+/// Nor has a subrequest one.
+#[test]
+fn a_subrequest_asks_for_no_upgrade() {
+    for kind in BOTH {
+        let (backend, asked) = backend(kind);
+        let name = match kind {
+            Kind::Uwsgi => "uwsgi",
+            Kind::Scgi => "scgi",
+        };
+        let nginx = Nginx::server(format!(
+            "websocket on;
+            location / {{ auth_request /ask; {name}_pass %BACKEND%; {name}_param REQUEST_URI $request_uri; }}
+            location = /ask {{ {name}_pass %BACKEND%; {name}_param ASKS 1; {name}_pass_request_body off; }}"
+        ))
+        .set("BACKEND", backend.address())
+        .start();
+        let mut client = Client::connect(nginx.port());
+        // Without a key, by which this backend tells a handshake.
+        let request = Handshake::new("/").without("Sec-WebSocket-Key");
+        client.ask(&request);
+        let asked = asked.lock().unwrap();
+        let [ask, ..] = asked.as_slice() else {
+            panic!("nobody was asked")
+        };
+        assert_eq!(ask.get("ASKS").map(String::as_str), Some("1"));
+        assert!(!ask.contains_key("HTTP_UPGRADE"), "{ask:?}");
+    }
+}

@@ -7,7 +7,9 @@ use nginx_sys::{
     NGX_DECLINED, NGX_HTTP_BAD_REQUEST, NGX_HTTP_INTERNAL_SERVER_ERROR,
     NGX_HTTP_SERVICE_UNAVAILABLE, ngx_http_request_t, ngx_int_t,
 };
-use websocket_protocol::{Cause, Evidence, Refusal, Seen, Status, Strictness, Upgrade};
+use websocket_protocol::{
+    Cause, Evidence, Refusal, RequestHead, Seen, Status, Strictness, Upgrade,
+};
 
 use super::{arrive, count, report};
 use crate::conf::LocationConf;
@@ -44,7 +46,7 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     if known.is_some_and(Attempt::is_ended) {
         // The error page of what was refused.
         r.clear_upgrade();
-        strip(r, conf);
+        enter(r, conf.twins.get().stripped);
         return PASS;
     }
     let judgement = attempt::judge(r, conf, &head);
@@ -54,8 +56,7 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     let (asks, broken) = match judgement {
         Judgement::Plain => return PASS,
         Judgement::Stripped => {
-            report::stripped(r, &head);
-            strip(r, conf);
+            strip(r, conf, &head);
             return PASS;
         }
         Judgement::Refused(refusal) => {
@@ -79,10 +80,7 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
     }
     match head.upgrade() {
         Upgrade::WebSocket | Upgrade::Versioned => enter(r, conf.twins.get().handshake),
-        Upgrade::Other => {
-            report::stripped(r, &head);
-            strip(r, conf);
-        }
+        Upgrade::Other => strip(r, conf, &head),
         Upgrade::Absent => {}
     }
     PASS
@@ -104,8 +102,13 @@ fn keep(r: Request<'_>, refusal: Refusal<'_>) -> Broken {
 
 /// Has the upstream hear of no upgrade; a 101 all the same is one that nobody asked for. Another location to which the
 /// request may come yet is to find it as it was.
-fn strip(r: Request<'_>, conf: &LocationConf) {
-    enter(r, conf.twins.get().stripped);
+fn strip(r: Request<'_>, conf: &LocationConf, head: &RequestHead<'_>) {
+    let twins = conf.twins.get();
+    enter(r, twins.stripped);
+    // Nothing is known of what passes a request on in another way, if anything does.
+    if !twins.handshake.is_null() {
+        report::stripped(r, head);
+    }
 }
 
 fn enter(r: Request<'_>, twin: *mut *mut c_void) {

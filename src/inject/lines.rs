@@ -114,6 +114,50 @@ pub unsafe fn with_joining_parameter(
     }
 }
 
+/// Parameters for requests whose upgrade is taken away: nginx leaves out a client's header of which there is a parameter,
+/// and a parameter that is empty.
+///
+/// # Safety
+/// As [`with_joining_parameter`].
+pub unsafe fn without_upgrade_parameters(
+    cf: *mut ngx_conf_t,
+    source: *const ngx_array_t,
+) -> Option<*mut ngx_array_t> {
+    const HEADERS: [&CStr; 2] = [c"HTTP_UPGRADE", c"HTTP_CONNECTION"];
+    // SAFETY: the caller vouches for both, whose words live as long as the configuration.
+    unsafe {
+        let parameters = pool::elements::<ngx_http_upstream_param_t>(source);
+        let is_named = |parameter: &ngx_http_upstream_param_t, name: &CStr| {
+            string::bytes(&parameter.key) == name.to_bytes()
+        };
+        let stays = |parameter: &&ngx_http_upstream_param_t| {
+            let value = string::bytes(&parameter.value);
+            let upgrades = mentions_upgrade(value) || value.contains(&b'$');
+            !(is_named(parameter, HEADERS[0]) || is_named(parameter, HEADERS[1]) && upgrades)
+        };
+        let count = parameters.len() + HEADERS.len();
+        let result = pool::array::<ngx_http_upstream_param_t>((*cf).pool, count)?;
+        for parameter in parameters.iter().filter(stays) {
+            pool::push(result, *parameter)?;
+        }
+        let is_written = |name| {
+            parameters
+                .iter()
+                .filter(stays)
+                .any(|one| is_named(one, name))
+        };
+        for name in HEADERS.into_iter().filter(|name| !is_written(*name)) {
+            let empty = ngx_http_upstream_param_t {
+                key: string::constant(name),
+                value: string::constant(c""),
+                skip_empty: 1,
+            };
+            pool::push(result, empty)?;
+        }
+        Some(result)
+    }
+}
+
 type Line = (&'static CStr, &'static CStr);
 
 const CONTENT_LENGTH: &CStr = c"Content-Length";

@@ -75,7 +75,7 @@ unsafe fn make(
                 };
                 [Purpose::Handshakes(exempt), Purpose::Stripped]
             }
-            None => [Purpose::Joining, Purpose::Nothing],
+            None => [Purpose::Joining, Purpose::WithoutParameters],
         };
         let mut twins = [ptr::null_mut(); 2];
         for (twin, purpose) in twins.iter_mut().zip(purposes) {
@@ -103,7 +103,8 @@ enum Purpose {
     Stripped,
     /// Handshakes by uwsgi or scgi, which only have to be joined.
     Joining,
-    Nothing,
+    /// Requests by these that lose their upgrade.
+    WithoutParameters,
 }
 
 /// Lines that were made, so that locations with the same source share them.
@@ -142,7 +143,7 @@ impl Done {
                 Purpose::Handshakes(exempt) => Some(lines::for_handshakes(cf, source, exempt)?),
                 Purpose::Stripped => lines::for_stripped(cf, source)?,
                 Purpose::Joining => Some(lines::with_joining_parameter(cf, source)?),
-                Purpose::Nothing => None,
+                Purpose::WithoutParameters => Some(lines::without_upgrade_parameters(cf, source)?),
             }
         };
         let lines = Lines {
@@ -217,7 +218,7 @@ unsafe fn set(
     made: *mut c_void,
     purpose: Purpose,
 ) {
-    if matches!(purpose, Purpose::Stripped | Purpose::Nothing) {
+    if matches!(purpose, Purpose::Stripped | Purpose::WithoutParameters) {
         return;
     }
     // SAFETY: the caller vouches for the structure.
