@@ -14,7 +14,7 @@ use nginx_sys::{
     ngx_http_top_request_body_filter, ngx_http_write_filter, ngx_int_t, ngx_uint_t,
 };
 
-use websocket_protocol::Cause;
+use websocket_protocol::{Cause, Upgrade};
 
 use super::{access, access_log, arrive, count, own_loop, report, seam, tunnel};
 use crate::conf::LocationConf;
@@ -22,7 +22,7 @@ use crate::failure::{conclude, remark, see, tries};
 use crate::handover;
 use crate::http2::{self, Answer};
 use crate::nginx::{Request, Upstream, log, string};
-use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage, State};
+use crate::request::{self, Attempt, Carrier, Ending, Joined, Stage, State, attempt};
 use crate::types::OtherUpgrades;
 
 /// The filters that come after ours; [`register`] sets them before any request.
@@ -219,13 +219,16 @@ fn unasked_switch<'r>(r: Request<'r>) -> Option<Upstream<'r>> {
     }
     let u = r.upstream()?;
     let conf = LocationConf::of(r);
+    // Another upgrade, which goes on as it is; on a stream of HTTP/2 none can.
+    let passes = || conf.other_upgrades() == OtherUpgrades::Pass && !r.is_stream();
     let is_asked = || {
         u.is_upgraded()
             && r.is_main()
-            && match request::of(r) {
-                Some(attempt) => !matches!(attempt.state(), State::LeftBehind),
-                // Another upgrade, which goes on as it is; on a stream of HTTP/2 none can.
-                None => conf.other_upgrades() == OtherUpgrades::Pass && !r.is_stream(),
+            && match request::of(r).map(Attempt::state) {
+                // By a location before this one.
+                Some(State::LeftBehind) => passes() && attempt::scan(r).upgrade() == Upgrade::Other,
+                Some(_) => true,
+                None => passes(),
             }
     };
     (conf.is_on() && !is_asked()).then_some(u)

@@ -1,5 +1,6 @@
 //! Upgrades to other protocols: `websocket_other_upgrades`.
 
+use nginx_tests::client::SAMPLE_KEY;
 use nginx_tests::nginx::lines_with;
 use nginx_tests::{Client, Handshake, Nginx, ScriptedBackend, wait_until};
 
@@ -188,4 +189,26 @@ fn reject_lets_websocket_and_plain_requests_be() {
             .lines("Upgrade"),
         [""; 0]
     );
+}
+
+/// What counts is the location that it comes to in the end.
+#[test]
+fn a_location_that_passes_does_so_behind_one_that_strips() {
+    let backend = ScriptedBackend::answering(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+    );
+    let nginx = Nginx::server(format!(
+        "websocket on;
+        location / {{ try_files /none @passes; }}
+        location @passes {{
+            proxy_pass http://%BACKEND%; proxy_http_version 1.1; {BY_HAND}
+            websocket_other_upgrades pass;
+        }}"
+    ))
+    .set("BACKEND", backend.address())
+    .start();
+    for request in [h2c(), h2c().add("Sec-WebSocket-Key", SAMPLE_KEY)] {
+        let status = Client::connect(nginx.port()).ask(&request).status();
+        assert_eq!(status, 101);
+    }
 }
