@@ -5,6 +5,7 @@ use websocket_zone::{Numbers, Which, Zone};
 use crate::accept;
 use crate::format::Format;
 use crate::query::{Parameter, Wrong, find, parameters};
+use crate::show::Name;
 
 /// What a request is answered: by what the directive says, else the parameter `format`, else the header
 /// `Accept`. The page asks its own address for the JSON that it shows.
@@ -170,10 +171,19 @@ fn sort<'q>(parameter: &Parameter<'q>) -> Result<Sort, Wrong<'q>> {
     })
 }
 
-/// The label of a text; one that no tunnel has where nothing was counted for it.
+/// The label of a text, as it was configured or as it is shown where it was too long; one that no tunnel has where nothing was
+/// counted for it.
 pub(crate) fn label<'q>(zone: &Zone<'_>, parameter: &Parameter<'q>) -> Result<u32, Wrong<'q>> {
     let text = parameter.text()?;
-    Ok(zone.find_label(&text).unwrap_or(u32::MAX))
+    let shown = || {
+        let is_shown = |index: &usize| {
+            let name = zone.label_name(*index as u32);
+            name.is_cut() && Name(&name, *index).is_shown_as(&text)
+        };
+        let index = (0..zone.labels()).find(is_shown)?;
+        u32::try_from(index).ok()
+    };
+    Ok(zone.find_label(&text).or_else(shown).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

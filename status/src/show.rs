@@ -1,6 +1,6 @@
 //! Values as all formats show them.
 
-use core::fmt::{self, Display};
+use core::fmt::{self, Display, Write};
 
 use websocket_protocol::tunnel::Side;
 use websocket_zone::{Code, Text};
@@ -39,6 +39,24 @@ impl Display for Name<'_> {
         if text.is_cut() {
             index.fmt(f)?;
         }
+        Ok(())
+    }
+}
+
+impl Name<'_> {
+    /// Whether it is shown so.
+    pub fn is_shown_as(&self, text: &[u8]) -> bool {
+        let mut rest = Rest(text);
+        write!(rest, "{self}").is_ok() && rest.0.is_empty()
+    }
+}
+
+/// What is still to be written of a text, which is compared with what is.
+struct Rest<'t>(&'t [u8]);
+
+impl fmt::Write for Rest<'_> {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        self.0 = self.0.strip_prefix(part.as_bytes()).ok_or(fmt::Error)?;
         Ok(())
     }
 }

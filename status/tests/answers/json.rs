@@ -53,6 +53,32 @@ fn ids(value: &Value) -> Vec<u64> {
         .collect()
 }
 
+/// As the page offers them.
+#[test]
+fn long_labels_are_asked_for_as_they_are_shown() {
+    let words = memory();
+    let zone = zone(&words);
+    let writer = writer(zone);
+    // A number is bytes, age and round trip at once.
+    let long = "x".repeat(120);
+    let labels = [format!("{long}1"), format!("{long}2")];
+    for (number, label) in [1, 2].into_iter().zip(&labels) {
+        happen(&writer, &plain(number, label, "10.0.0.1:80"));
+    }
+    let all: Value = serde_json::from_str(&json(zone, "", 4096)).unwrap();
+    let mut shown = vec![];
+    for tunnel in all["tunnels"]["list"].as_array().unwrap() {
+        let label = tunnel["label"].as_str().unwrap();
+        shown.push(label.to_owned());
+        let encoded: String = label.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let answer = json(zone, &format!("label={encoded}"), 4096);
+        let found: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(ids(&found), [tunnel["id"].as_u64().unwrap()], "{label}");
+    }
+    assert_eq!(shown.len(), 2);
+    assert_ne!(shown[0], shown[1]);
+}
+
 #[test]
 fn tunnels_are_sorted_and_chosen() {
     let words = memory();
