@@ -63,17 +63,7 @@ impl Subrequests {
 
 /// A location is found by a prefix of the address, or by an expression, which is not tried here.
 fn may_find(level: &LocationConf, address: &[u8]) -> bool {
-    !address.is_empty() && (address.starts_with(level.name()) || has_expression(level))
-}
-
-#[cfg(ngx_feature = "pcre")]
-fn has_expression(level: &LocationConf) -> bool {
-    !level.core().regex.is_null()
-}
-
-#[cfg(not(ngx_feature = "pcre"))]
-fn has_expression(_level: &LocationConf) -> bool {
-    false
+    !address.is_empty() && (address.starts_with(level.name()) || level.has_expression())
 }
 
 impl Maker {

@@ -15,6 +15,7 @@ use websocket_zone::LabelId;
 
 use super::note::{Note, Notes};
 use super::origin;
+use super::twins::Twins;
 use crate::nginx::conf::Place;
 use crate::nginx::{Request, module, pool, string};
 use crate::types::{
@@ -82,21 +83,6 @@ pub struct Level {
     pub location: *mut *mut c_void,
     /// Every module's structure for the server it belongs to.
     pub server: *mut *mut c_void,
-}
-
-/// The configurations that a location has beside its own, NULL where it has none.
-#[derive(Clone, Copy)]
-pub struct Twins {
-    /// For handshakes: HTTP/1.1, with the headers that upgrade.
-    pub handshake: *mut *mut c_void,
-    /// For requests whose upgrade is taken away, where the location's own lines would send one.
-    pub stripped: *mut *mut c_void,
-    /// The location itself speaks HTTP/2 to its upstream, so that handshakes can't share
-    /// connections with it.
-    pub apart: bool,
-    /// Its lines have a Sec-WebSocket-Key or a Sec-WebSocket-Protocol of their own, so that the upstream may be sent
-    /// another key and offered other subprotocols than the client has.
-    pub sets_handshake: bool,
 }
 
 /// A time that may be `off`.
@@ -206,6 +192,14 @@ impl LocationConf {
     pub fn server(&self) -> *const ngx_http_core_srv_conf_t {
         // SAFETY: a level that was merged has its server's structures, one of each module.
         unsafe { (*self.level.server.add(ngx_http_core_module.ctx_index)).cast() }
+    }
+
+    /// Whether it is found by an expression.
+    pub fn has_expression(&self) -> bool {
+        #[cfg(ngx_feature = "pcre")]
+        return !self.core().regex.is_null();
+        #[cfg(not(ngx_feature = "pcre"))]
+        false
     }
 
     /// Whether the two belong to the same server.

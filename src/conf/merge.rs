@@ -10,8 +10,9 @@ use nginx_sys::{
 use websocket_protocol::Strictness;
 use websocket_zone::LabelId;
 
-use super::location::{Level, Twins};
+use super::location::Level;
 use super::note::Notes;
+use super::twins::Twins;
 use super::words::DEFAULT_PING_TIMEOUT;
 use super::{LocationConf, MainConf};
 use crate::nginx::conf::Place;

@@ -17,6 +17,7 @@ pub mod origin;
 pub mod peer;
 pub mod send_lowat;
 mod status;
+pub mod twins;
 mod words;
 pub mod zone;
 

@@ -17,7 +17,7 @@ use nginx_sys::{
 
 use super::fields::{Modules, Proxying};
 use super::lines::{self, Exempt};
-use crate::conf::location::Twins;
+use crate::conf::twins::Twins;
 use crate::conf::{LocationConf, MainConf};
 use crate::nginx::{conf, pool, string};
 

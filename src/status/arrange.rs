@@ -35,9 +35,9 @@ pub unsafe fn arrange(cf: *mut ngx_conf_t, main: &MainConf) -> Result<(), ()> {
     }
     for level in answering {
         let own = level.with_above().find(|level| !is_block(level));
-        let own = own.filter(|own| own.has_control());
+        let own = own.filter(|own| closes_at_path(own));
         let beside = || {
-            let mut controls = locations.clone().filter(|other| other.has_control());
+            let mut controls = locations.clone().filter(|other| closes_at_path(other));
             controls.find(|other| level.is_beside(other))
         };
         if let Some(control) = own.or_else(beside) {
@@ -75,15 +75,17 @@ fn check(location: &LocationConf, log: *mut ngx_log_t) -> Result<(), ()> {
     Ok(())
 }
 
-/// The path at which a location closes tunnels; empty where nobody can tell.
+/// Whether it closes tunnels at a path that can be told.
+fn closes_at_path(location: &LocationConf) -> bool {
+    location.has_control() && !location.has_expression() && location.core().named() == 0
+}
+
+/// The path at which a location closes tunnels.
 ///
 /// # Safety
 /// `pool` must be that of the configuration.
 unsafe fn close_path(pool: *mut ngx_pool_t, location: &LocationConf) -> ngx_str_t {
     let core = location.core();
-    if !core.regex.is_null() || core.named() != 0 {
-        return string::EMPTY;
-    }
     // SAFETY: a location's name lives as long as the configuration; escaped it is ASCII. nginx escapes it
     // as well, but keeps that since 1.21.4 only.
     unsafe {

@@ -66,6 +66,18 @@ fn control_is_never_inherited() {
     assert_eq!(value["control"], "/a/close");
 }
 
+/// Of one that is found by an expression there is no telling at which path.
+#[test]
+fn a_location_with_a_path_is_named_where_tunnels_are_closed() {
+    let nginx = Nginx::server(
+        "location ~ ^/any { websocket_status json; websocket_control on; }
+        location /plain/ { websocket_control on; }",
+    )
+    .start();
+    let value: serde_json::Value = serde_json::from_slice(&get(nginx.port(), "/any").body).unwrap();
+    assert_eq!(value["control"], "/plain/close");
+}
+
 /// The blocks of a location belong to it, and access is nginx's business.
 #[test]
 fn access_is_restricted_as_anywhere() {
