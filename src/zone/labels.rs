@@ -2,7 +2,6 @@
 
 use core::fmt::{self, Write};
 
-use nginx_sys::{ngx_http_core_module, ngx_http_core_srv_conf_t};
 use websocket_zone::{Text, Writer};
 
 use crate::conf::{LocationConf, MainConf};
@@ -24,9 +23,12 @@ pub(super) fn assign(writer: &Writer<'_>, main: &MainConf) {
     }
 }
 
-/// The server's first name and the location as it is written.
+/// The server's first name and the location's, as it is written.
 fn write_default(line: &mut Line, level: &LocationConf) -> fmt::Result {
     let (server, location) = (server_name(level), level.name());
+    if server.is_empty() && location.is_empty() {
+        return line.put(b"-");
+    }
     line.put(server)?;
     if !server.is_empty() && !location.is_empty() {
         line.write_char(' ')?;
@@ -35,11 +37,8 @@ fn write_default(line: &mut Line, level: &LocationConf) -> fmt::Result {
 }
 
 fn server_name(level: &LocationConf) -> &[u8] {
-    // SAFETY: a level has its server's structures, which live as long as the configuration.
-    unsafe {
-        let core = *level.level.server.add(ngx_http_core_module.ctx_index);
-        string::bytes(&(*core.cast::<ngx_http_core_srv_conf_t>()).server_name)
-    }
+    // SAFETY: a server lives as long as its configuration.
+    unsafe { string::bytes(&(*level.server()).server_name) }
 }
 
 /// A little more than a text of the zone can hold, so that it sees what is cut.

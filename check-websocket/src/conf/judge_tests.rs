@@ -90,7 +90,10 @@ fn by_hand_as_the_manual_has_it() {
     let location = passes(MAP, &format!("location / {{ {BY_HAND} {PASS} }}"));
     assert_eq!(location.by, By::Hand);
     remarks(&location, "forwards any upgrade, even to h2c");
-    remarks(&location, "ends after 60 s without a byte from the backend");
+    remarks(
+        &location,
+        "ends after 60 s in which neither side sends a byte",
+    );
 }
 
 #[test]

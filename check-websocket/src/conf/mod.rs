@@ -3,6 +3,7 @@
 mod access;
 mod before;
 mod dump;
+mod error_page;
 mod files;
 mod folklore;
 mod glob;

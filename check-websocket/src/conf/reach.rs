@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::access;
+use super::error_page::ErrorPage;
 use super::judge::{self, TOO_MUCH, server_name};
 use super::known;
 use super::listen::{self, Arrival};
@@ -57,6 +58,7 @@ pub fn reach(directives: &[Directive], walk: &Walk, version: Option<Version>) ->
         maps: known::variables(http, &walk.target, &request),
         request,
         searches: 0,
+        page: None,
         reached: Reached {
             url: walk.target.to_string(),
             server: None,
@@ -83,6 +85,8 @@ struct Way<'a> {
     maps: Maps<'a>,
     /// Steps to named locations so far.
     searches: usize,
+    /// What has taken the place of an error.
+    page: Option<ErrorPage<'a>>,
     reached: Reached,
 }
 
@@ -166,28 +170,70 @@ impl<'a> Way<'a> {
             .know("server_name", name.map_or("", |line| line.word(0)));
         let uri = Uri::read(&self.walk.target.path, !scope.is("merge_slashes", "off"));
         self.maps.know("uri", uri.path.as_str());
-        if let Some(uri) = self.through_server(&level, uri) {
+        if let Some(uri) = self.through_server(&scope, uri) {
             self.search(&scope, uri);
         }
     }
 
     /// In the server a changed path is what locations are searched with.
-    fn through_server(&mut self, level: &Level<'a>, uri: Uri) -> Option<Uri> {
-        match rewrite::run(level, uri, &mut self.maps, &mut self.reached.remarks) {
+    fn through_server(&mut self, server: &Scope<'a>, uri: Uri) -> Option<Uri> {
+        let level = server.level();
+        match rewrite::run(
+            &level,
+            uri.clone(),
+            &mut self.maps,
+            &mut self.reached.remarks,
+        ) {
             Outcome::On(uri, _) | Outcome::Again(uri) => Some(uri),
-            Outcome::Answered(why) => {
-                self.answered(level, why);
-                None
-            }
+            Outcome::Answered(why, status) => self.answered(server, &level, uri, why, status),
         }
     }
 
-    /// What nginx answers may lead to another page.
-    fn answered(&mut self, level: &Level<'a>, why: String) {
-        self.reached.fails(why);
-        let page = level.find("error_page");
-        let text = page.map(|line| format!("error_page ({}) is not followed", line.place()));
-        self.reached.remarks.extend(text);
+    /// What nginx answers may lead to another page. Gives the path to search with again, if it does.
+    fn answered(
+        &mut self,
+        server: &Scope<'a>,
+        level: &Level<'a>,
+        uri: Uri,
+        why: String,
+        status: Option<u16>,
+    ) -> Option<Uri> {
+        let page = status.and_then(|status| ErrorPage::of(level, status));
+        // There is none of a page that is an error (`recursive_error_pages`).
+        let Some(page) = page.filter(|_| self.page.is_none()) else {
+            self.reached.fails(why);
+            return None;
+        };
+        self.page = Some(page);
+        let place = page.line.place();
+        let remark = format!("{why}, and error_page ({place}) leads to {}", page.target);
+        self.reached.remarks.push(remark);
+        if page.target.starts_with('@') {
+            return self.named(server, "error_page", page.target, uri);
+        }
+        let uri = uri.led_to(&self.maps.shown(page.target));
+        self.maps.know("uri", uri.path.as_str());
+        self.through_server(server, uri)
+    }
+
+    /// Goes to a location that only nginx leads to. `from` names the place that does.
+    fn named(&mut self, server: &Scope<'a>, from: &str, name: &str, uri: Uri) -> Option<Uri> {
+        self.searches += 1;
+        match locate::named(server, name) {
+            Some(_) if self.searches > MAX_SEARCHES => {
+                self.reached.fails(ENDLESS);
+                None
+            }
+            Some(place) => {
+                self.reached.location = Some(Stop::of(&place));
+                self.location(server, place, uri)
+            }
+            None => {
+                self.reached
+                    .fails(format!("{from}: there is no location {name}"));
+                None
+            }
+        }
     }
 
     fn search(&mut self, server: &Scope<'a>, uri: Uri) {
@@ -249,12 +295,12 @@ impl<'a> Way<'a> {
     fn location(&mut self, server: &Scope<'a>, place: Place<'a>, uri: Uri) -> Option<Uri> {
         let level = place.scope.level();
         let remarks = &mut self.reached.remarks;
-        let (uri, within) = match rewrite::run(&level, uri, &mut self.maps, remarks) {
+        let ran = rewrite::run(&level, uri.clone(), &mut self.maps, remarks);
+        let (uri, within) = match ran {
             Outcome::On(uri, within) => (uri, within),
             Outcome::Again(uri) => return Some(uri),
-            Outcome::Answered(why) => {
-                self.answered(&level, why);
-                return None;
+            Outcome::Answered(why, status) => {
+                return self.answered(server, &level, uri, why, status);
             }
         };
         let (place, try_files) = match within {
@@ -308,25 +354,9 @@ impl<'a> Way<'a> {
         if !last.starts_with('@') {
             let uri = uri.led_to(&self.maps.shown(last));
             self.maps.know("uri", uri.path.as_str());
-            return self.through_server(&server.level(), uri);
+            return self.through_server(server, uri);
         }
-        self.searches += 1;
-        match locate::named(server, last) {
-            Some(_) if self.searches > MAX_SEARCHES => {
-                self.reached.fails(ENDLESS);
-                None
-            }
-            Some(place) => {
-                self.reached.location = Some(Stop::of(&place));
-                self.location(server, place, uri)
-            }
-            None => {
-                let from = &scope.name;
-                self.reached
-                    .fails(format!("{from}: there is no location {last}"));
-                None
-            }
-        }
+        self.named(server, &scope.name, last, uri)
     }
 
     fn arrived(&mut self, place: &Place<'a>, uri: &Uri) {
@@ -341,6 +371,12 @@ impl<'a> Way<'a> {
         if location.by == By::Nothing && !location.problems.is_empty() {
             self.reached
                 .fails("`websocket on;` is missing in this location and in every level above it");
+        }
+        let status = self.page.and_then(|page| page.status);
+        if let Some(status) = status.filter(|_| location.by == By::Hand) {
+            self.reached.fails(format!(
+                "error_page gives the answer the status {status}, a 101 too: write it with an \"=\" alone"
+            ));
         }
         self.reached.problems.extend(location.problems.clone());
         self.reached.remarks.extend(location.remarks.clone());

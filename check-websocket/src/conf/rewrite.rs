@@ -13,7 +13,8 @@ pub enum Outcome<'a> {
     /// With this path, and the location is searched again.
     Again(Uri),
     /// nginx answers, and this is why.
-    Answered(String),
+    /// With the status, where `error_page` may make another answer of it.
+    Answered(String, Option<u16>),
 }
 
 /// Whose settings are in force behind a level: nginx takes those of the last `if` whose condition holds.
@@ -45,7 +46,7 @@ pub fn run<'a>(
     let has = LINES.iter().any(|name| level.find(name).is_some());
     let lines = if has { level.lines } else { &[] };
     match run.level(lines) {
-        Some(End::Answered(why)) => Outcome::Answered(why),
+        Some(End::Answered(why, status)) => Outcome::Answered(why, status),
         Some(End::Last) => Outcome::Again(run.uri),
         None if run.is_changed => Outcome::Again(run.uri),
         Some(End::Break) | None => Outcome::On(run.uri, run.within),
@@ -107,9 +108,17 @@ struct Run<'a, 'm> {
 }
 
 enum End {
-    Answered(String),
+    Answered(String, Option<u16>),
     Break,
     Last,
+}
+
+/// The error that a `return` ends in: one with a text is an answer (`ngx_http_script_return_code()`).
+fn error(line: &Directive) -> Option<u16> {
+    let [status] = line.words.as_slice() else {
+        return None;
+    };
+    status.parse().ok().filter(|status| *status >= 400)
 }
 
 impl<'a> Run<'a, '_> {
@@ -127,11 +136,14 @@ impl<'a> Run<'a, '_> {
                     assign(line, self.maps);
                     None
                 }
-                "return" => Some(End::Answered(format!(
-                    "return {} ({}) answers before the request is passed on",
-                    line.words.join(" "),
-                    line.place()
-                ))),
+                "return" => Some(End::Answered(
+                    format!(
+                        "return {} ({}) answers before the request is passed on",
+                        line.words.join(" "),
+                        line.place()
+                    ),
+                    error(line),
+                )),
                 "break" => {
                     self.uri.is_located &= !self.is_changed;
                     Some(End::Break)
@@ -161,9 +173,10 @@ impl<'a> Run<'a, '_> {
             .any(|begin| line.word(1).starts_with(begin));
         if matches!(flag, "redirect" | "permanent") || is_elsewhere {
             let place = line.place();
-            return Some(End::Answered(format!(
+            let why = format!(
                 "rewrite ({place}) answers with a redirect to {made}, which browsers do not follow"
-            )));
+            );
+            return Some(End::Answered(why, None));
         }
         self.uri = self.uri.rewritten(&made);
         self.maps.know("uri", self.uri.path.as_str());
@@ -276,7 +289,7 @@ mod tests {
             Outcome::On(uri, Within::If) => format!("by if {}", uri.path),
             Outcome::On(uri, Within::Pass(within)) => format!("in {} {}", within.name, uri.path),
             Outcome::Again(uri) => format!("again {}", uri.path),
-            Outcome::Answered(why) => why,
+            Outcome::Answered(why, _) => why,
         };
         (end, remarks.len())
     }

@@ -50,7 +50,7 @@ pub fn read_timeout(location: &mut Location, scope: &Scope<'_>) {
         }
         (_, Some(time)) if location.by == By::Hand => {
             location.remarks.push(format!(
-                "a tunnel ends after {} without a byte from the backend (proxy_read_timeout)",
+                "a tunnel ends after {} in which neither side sends a byte (proxy_read_timeout)",
                 seconds(time)
             ));
         }

@@ -200,7 +200,7 @@ fn response_invalid() {
 fn statuses() {
     for (status, header, cause) in [
         (
-            "302 Found",
+            "301 Moved Permanently",
             "Location: https://chat.example/\r\n",
             Cause::UpstreamRedirect,
         ),

@@ -186,7 +186,17 @@ pub const CASES: &[Case] = &[
 
     // caches, pages of errors, and what else is about
     case("location / { %PASS% websocket on; proxy_intercept_errors on; error_page 404 /x; }", "/").saying("error_page"),
-    case("location / { return 404; error_page 404 = @app; } location @app { %PASS% websocket on; }", "/").with_address_only().not_seen("error_page"),
+    case("location / { return 404; error_page 404 = @app; } location @app { %PASS% websocket on; }", "/").with_address_only(),
+    case("location / { return 418; error_page 418 = @app; } location @app { %PASS% %HAND% }", "/").with_address_only(),
+    case("location / { return 418; error_page 418 @app; } location @app { %PASS% %HAND% }", "/").with_address_only(),
+    case("location / { return 418; error_page 418 =200 @app; } location @app { %PASS% %HAND% }", "/").with_address_only(),
+    case("location / { return 418; error_page 418 @app; } location @app { %PASS% websocket on; }", "/").with_address_only(),
+    case("location / { return 418; error_page 404 418 = /app; } location /app { internal; %PASS% websocket on; }", "/").with_address_only(),
+    case("location / { return 418; error_page 404 = /app; } location /app { %PASS% websocket on; }", "/").with_address_only(),
+    case("location / { return 418 no; error_page 418 = /app; } location /app { %PASS% websocket on; }", "/").with_address_only(),
+    case("error_page 418 = @app; location / { return 418; } location @app { return 418; }", "/").with_address_only(),
+    case("error_page 418 = @app; return 418; location @app { %PASS% websocket on; }", "/").with_address_only(),
+    case("location / { if ($http_upgrade) { return 418; } error_page 418 = @app; return 204; } location @app { %PASS% %HAND% }", "/").with_address_only(),
     case("location / { %PASS% websocket on; auth_request /auth; } location = /auth { return 403; }", "/").not_seen("auth_request"),
     case("location / { %PASS% websocket on; auth_basic a; auth_basic_user_file none; error_page 401 = @app; } location @app { %PASS% websocket on; auth_basic off; }", "/").not_seen("error_page"),
     case("location / { %PASS% websocket on; limit_req zone=two; }", "/")

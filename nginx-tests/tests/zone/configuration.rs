@@ -44,7 +44,7 @@ fn labels_are_those_of_the_configuration() {
     let zone = zone(&nginx);
     wait_until("all workers to have begun", || zone.workers() == 4);
     let expected = [
-        "",
+        "-",
         "/",
         "example.com",
         "example.com /a/",
