@@ -28,11 +28,17 @@ impl Form {
         self.handshakes == Handshakes::Off
     }
 
-    /// Whether it passes some upgrade on by lines of its own.
+    /// Whether it passes some upgrade on, by lines of its own or as its module does it.
     pub fn forwards_upgrades(&self) -> bool {
-        ["$http_upgrade", "$connection_upgrade", "$http_connection"]
-            .iter()
-            .any(|name| self.own.contains(name) || self.text.contains(name))
+        [
+            "$http_upgrade",
+            "$connection_upgrade",
+            "$http_connection",
+            "uwsgi_pass",
+            "scgi_pass",
+        ]
+        .iter()
+        .any(|name| self.own.contains(name) || self.text.contains(name))
     }
 
     /// Whether it has lines of its own that hide those of its server.
