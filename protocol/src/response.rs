@@ -81,8 +81,8 @@ impl<'a> ResponseHead<'a> {
         .map(|_| ())
     }
 
-    /// Checks it as strictly as is wanted; but strictly, a key that breaks its rule has any Accept. `Err` is the rule for which it is refused; what is in
-    /// `Ok` is the first rule that is broken and does not stop it.
+    /// Checks it as strictly as is wanted. `Err` is the rule for which it is refused; what is in `Ok` is the first rule that
+    /// is broken and does not stop it. Unless strictly, any Accept will do for a key that breaks its rule.
     pub fn judge<'b>(
         &self,
         key: &[u8],

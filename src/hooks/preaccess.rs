@@ -60,10 +60,11 @@ pub unsafe extern "C" fn handler(r: *mut ngx_http_request_t) -> ngx_int_t {
             return PASS;
         }
         Judgement::Refused(refusal) => {
-            return match known.or_else(|| request::begin(r)) {
-                Some(attempt) => refuse(r, attempt, refusal),
-                None => NO_MEMORY,
+            let Some(attempt) = known.or_else(|| request::begin(r)) else {
+                return NO_MEMORY;
             };
+            count::judged(r, attempt, conf, arrival.is_none());
+            return refuse(r, attempt, refusal);
         }
         Judgement::LeftBehind(refusal) => (false, Some(refusal)),
         Judgement::Handshake(broken) => (true, broken),

@@ -324,6 +324,11 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
             (*fc).set_close(u32::from(is_cut_off(
                 &*(*(*(*r).stream).connection).connection,
             )));
+            // Once nginx has ended the connection, it tells of nothing more, nor that the worker has to go.
+            (*read).set_timedout(0);
+            if (*read).timer_set() == 0 {
+                ngx_add_timer(read, LOOK_AGAIN);
+            }
         }
         if (*event).write() == 0 && (*event).timedout() != 0 {
             (*event).set_ready(1);
@@ -343,15 +348,20 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
     }
 }
 
+/// A stream whose connection is broken is looked at this often, milliseconds.
+const LOOK_AGAIN: ngx_msec_t = 1000;
+
 /// Whether nginx ends the connection because its worker has been told to exit for long enough: it takes back `close`
-/// before it ends the streams. Otherwise it is the end of what can be read or written that is an error of the connection.
+/// before it ends the streams, of a connection that it has not ended before. Otherwise it is the end of what can be read or
+/// written that is an error of the connection.
 fn is_cut_off(connection: &ngx_connection_t) -> bool {
     // SAFETY: the connection is open, so it has its events; nginx's own variable, of its only thread.
     unsafe {
         let (read, write) = (&*connection.read, &*connection.write);
         let has_left = read.eof() != 0 || read.error() != 0;
         let is_stuck = write.error() != 0 || write.timedout() != 0;
-        ngx_exiting != 0 && connection.error() != 0 && !has_left && !is_stuck
+        let is_told = connection.close() != 0 || connection.error() != 0 && !has_left && !is_stuck;
+        ngx_exiting != 0 && is_told
     }
 }
 

@@ -72,8 +72,8 @@ impl<'r> Upstream<'r> {
         unsafe { (*self.as_ptr()).set_upgrade(0) };
     }
 
-    /// Lets go of the server that has answered before nginx would (`ngx_http_upstream_next()`), with nothing held against
-    /// it: nginx takes a server out of use that has failed. Its connection stays open for nginx to close.
+    /// Lets go of the server that has answered before nginx would (`ngx_http_upstream_next()`), as of one that has not
+    /// failed, and is to be in use as before; one on trial passes. Its connection stays open for nginx to close.
     pub fn acquit_server(self) {
         // SAFETY: the upstream is alive; where a server was chosen it has the functions of who chose it.
         unsafe {

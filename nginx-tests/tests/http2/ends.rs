@@ -238,6 +238,67 @@ fn a_connection_that_dies_leaves_an_upstream_that_takes_nothing_its_time() {
     backend.resume();
 }
 
+/// nginx has ended its connection, and tells it of nothing more.
+#[test]
+fn one_without_a_client_goes_when_its_worker_has_to() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        conn.pause()
+    });
+    for lines in ["", "websocket_tunnel off;"] {
+        let certificate = Certificate::localhost();
+        let text = format!("proxy_send_timeout 1h; websocket_timeout 1h; {lines} {PROXIES}");
+        let nginx = server(&certificate, &backend, text)
+            .main("worker_shutdown_timeout 300ms;")
+            .start();
+        let mut session = Session::ready(nginx.port(), &certificate);
+        let stuck = session.establish("/stuck");
+        let bytes = Frame::binary(vec![b's'; 10 << 20]).masked().bytes();
+        let mut rest = &bytes[..];
+        let mut quiet = 0;
+        // Nothing more is taken when it has been said twice that there is no more room.
+        while quiet < 2 {
+            let (piece, behind) = rest.split_at(session.room(stuck).min(rest.len()));
+            session.data(stuck, piece);
+            quiet = if piece.is_empty() { quiet + 1 } else { 0 };
+            rest = behind;
+            let plain = session.get("/none");
+            session.status(plain);
+        }
+        session.hang_up();
+        let workers = nginx.worker_pids();
+        nginx.reload();
+        wait_until("the old worker to exit", || {
+            nginx.worker_pids().iter().all(|pid| !workers.contains(pid))
+        });
+    }
+}
+
+/// Its Close and the end of its half came before its connection ended: there is nobody for the answer.
+#[test]
+fn who_has_ended_all_is_not_waited_for() {
+    let backend = ScriptedBackend::start(|conn| {
+        let request = conn.read_request()?.head;
+        conn.accept(&request)?;
+        conn.hang()
+    });
+    let (nginx, mut session) = connected(&backend, PROXIES);
+    let stream = session.establish("/chat");
+    session.message(stream, Frame::close(1000, ""));
+    session.end(stream);
+    session.hang_up();
+    let line = nginx.wait_for_log("websocket closed after");
+    let (_, behind) = line.split_once("closed after ").expect("a time");
+    let seconds: f64 = behind
+        .split(' ')
+        .next()
+        .and_then(|time| time.parse().ok())
+        .expect("seconds");
+    // As long as an answer would be waited for.
+    assert!(seconds < 5.0, "{line}");
+}
+
 #[test]
 fn a_worker_that_is_to_exit_says_so_and_drains() {
     let backend = ScriptedBackend::standard();

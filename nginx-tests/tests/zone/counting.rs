@@ -321,6 +321,8 @@ fn a_handshake_counts_under_one_label() {
             location /denied { deny all; proxy_pass http://%BACKEND%; }
             location /try { try_files /none @echo; }
             location @echo { proxy_pass http://%BACKEND%; }
+            location /checked { try_files /none @checked; }
+            location @checked { websocket_allow_origin https://a.example; proxy_pass http://%BACKEND%; }
             location /sends-on { proxy_pass http://%SENDS_ON%; }
             location /echo { proxy_pass http://%BACKEND%; }
         }",
@@ -334,12 +336,12 @@ fn a_handshake_counts_under_one_label() {
         client.establish(path);
         client.close_politely();
     }
-    for path in ["/dead", "/denied"] {
+    for path in ["/dead", "/denied", "/checked"] {
         Client::connect(nginx.port()).ask(&Handshake::new(path));
     }
     wait_until("all to be over", || {
         let totals = zone.totals();
-        totals.attempts() == 4 && totals.active() == 0
+        totals.attempts() == 5 && totals.active() == 0
     });
     let counted: Vec<_> = (0..zone.labels())
         .filter_map(|index| zone.label(index))
@@ -357,6 +359,7 @@ fn a_handshake_counts_under_one_label() {
     let expected = [
         ("/dead", [1, 0, 1]),
         ("/denied", [1, 0, 1]),
+        ("@checked", [1, 0, 1]),
         ("@echo", [1, 1, 0]),
         ("/echo", [1, 1, 0]),
     ];

@@ -75,8 +75,9 @@ impl Tunnel<'_> {
         self.wait_for(from.other());
     }
 
-    /// Nothing more comes from a side: its stream has ended.
+    /// Nothing more comes from a side, and it takes nothing more: its stream has ended.
     pub fn ended(&mut self, side: Side) {
+        self.by.of_mut(side).awaits_close = false;
         if self.by.of_mut(side).ends() {
             self.give_turn(side);
         }
@@ -86,9 +87,10 @@ impl Tunnel<'_> {
     /// Likewise, of a side that still takes what comes (a stream of HTTP/2, RFC 9113 section 5.1). If it has sent a Close,
     /// it is given time for the answer.
     pub fn half_ended(&mut self, side: Side) {
-        let direction = self.by.of_mut(side);
-        direction.awaits_close |= direction.close.is_some() && !direction.ended;
+        let direction = self.by.of(side);
+        let awaits_close = direction.awaits_close || direction.close.is_some() && !direction.ended;
         self.ended(side);
+        self.by.of_mut(side).awaits_close = awaits_close;
         if let Some(due) = close::answer_due(&self.by) {
             self.clock.wake_by(due);
         }
@@ -112,7 +114,6 @@ impl Tunnel<'_> {
     /// Reading from a side has failed: nothing more comes from it.
     pub fn reset(&mut self, side: Side) {
         self.broken.get_or_insert(side);
-        self.by.of_mut(side).awaits_close = false;
         self.ended(side);
     }
 
