@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::compare::Comparison;
 use crate::conf::Reading;
 use crate::conf::location::Location;
-use crate::conf::reach::Reached;
+use crate::conf::reached::Reached;
 use crate::conf::stop::Stop;
 use crate::failure::Failure;
 use crate::page::Page;

@@ -3,7 +3,7 @@
 use crate::conf::Reading;
 use crate::conf::judge::Judgement;
 use crate::conf::location::Location;
-use crate::conf::reach::Reached;
+use crate::conf::reached::Reached;
 use crate::page::Page;
 use crate::paint::{Paint, Painted};
 

@@ -76,7 +76,7 @@ fn end<'a>(
         let level = place.server.level();
         uri = match rewrite::run(&level, uri, maps, remarks) {
             Outcome::On(uri, _) | Outcome::Again(uri) => uri,
-            Outcome::Answered(why, _) => return End::Answered(why),
+            Outcome::Answered(answer) => return End::Answered(answer.why),
         };
         if !uri.is_unchanged && !is_here(place, &uri, maps) {
             return End::Elsewhere(format!(
@@ -88,7 +88,7 @@ fn end<'a>(
     let uri = match rewrite::run(place.level, uri, maps, remarks) {
         Outcome::On(uri, Within::Level) => uri,
         Outcome::On(_, Within::If | Within::Pass(_)) => return internal(place, is_own),
-        Outcome::Answered(why, _) => return End::Answered(why),
+        Outcome::Answered(answer) => return End::Answered(answer.why),
         Outcome::Again(uri) if is_here(place, &uri, maps) => {
             return End::Answered(format!(
                 "rewrite leads to {}, which is this location again, until nginx answers 500",

@@ -107,7 +107,7 @@ pub fn named<'a>(server: &Scope<'a>, wanted: &str) -> Option<Place<'a>> {
     Some(Place {
         directive,
         scope: server.within(Level::new(directive.children()), name(directive)),
-        why: "try_files leads there",
+        why: "nginx leads there by its name",
     })
 }
 

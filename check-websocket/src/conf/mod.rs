@@ -20,6 +20,7 @@ mod pass;
 mod pattern;
 mod proxied;
 pub mod reach;
+pub mod reached;
 mod rewrite;
 mod scope;
 mod sent;
@@ -37,7 +38,7 @@ use crate::options::{Source, Walk};
 use files::Files;
 use judge::Judgement;
 use location::Version;
-use reach::Reached;
+use reached::Reached;
 
 /// What was found in a configuration.
 pub struct Reading {

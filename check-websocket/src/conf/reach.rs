@@ -8,9 +8,10 @@ use super::judge::{self, TOO_MUCH, server_name};
 use super::known;
 use super::listen::{self, Arrival};
 use super::locate::{self, Found, Place};
-use super::location::{By, Location, Version};
+use super::location::{By, Version};
 use super::parse::Directive;
-use super::rewrite::{self, Outcome, Within};
+use super::reached::Reached;
+use super::rewrite::{self, Answer, Outcome, Within};
 use super::scope::{Level, Scope, titled};
 use super::sent;
 use super::stop::{FILES, Stop, answers_by_itself};
@@ -18,33 +19,6 @@ use super::uri::Uri;
 use super::values::Maps;
 use crate::options::Walk;
 use crate::request::Request;
-
-/// The way of a handshake through a configuration.
-#[derive(Debug)]
-pub struct Reached {
-    pub url: String,
-    pub server: Option<Stop>,
-    pub location: Option<Stop>,
-    /// The verdict on that location, if it passes requests on.
-    pub judged: Option<Location>,
-    /// What goes to the upstream: request line and headers.
-    pub sent: Vec<String>,
-    /// Each stops WebSocket.
-    pub problems: Vec<String>,
-    pub remarks: Vec<String>,
-    /// Where not all could be followed.
-    pub unjudged: Option<String>,
-}
-
-impl Reached {
-    pub fn passes(&self) -> bool {
-        self.problems.is_empty() && self.judged.is_some()
-    }
-
-    fn fails(&mut self, why: impl Into<String>) {
-        self.problems.push(why.into());
-    }
-}
 
 /// Follows the address of this command line.
 pub fn reach(directives: &[Directive], walk: &Walk, version: Option<Version>) -> Reached {
@@ -59,6 +33,7 @@ pub fn reach(directives: &[Directive], walk: &Walk, version: Option<Version>) ->
         request,
         searches: 0,
         page: None,
+        has_last_page: false,
         reached: Reached {
             url: walk.target.to_string(),
             server: None,
@@ -87,6 +62,8 @@ struct Way<'a> {
     searches: usize,
     /// What has taken the place of an error.
     page: Option<ErrorPage<'a>>,
+    /// Nothing takes the place of an error behind that (`recursive_error_pages`).
+    has_last_page: bool,
     reached: Reached,
 }
 
@@ -185,7 +162,7 @@ impl<'a> Way<'a> {
             &mut self.reached.remarks,
         ) {
             Outcome::On(uri, _) | Outcome::Again(uri) => Some(uri),
-            Outcome::Answered(why, status) => self.answered(server, &level, uri, why, status),
+            Outcome::Answered(answer) => self.answered(server, &level, uri, answer),
         }
     }
 
@@ -195,28 +172,48 @@ impl<'a> Way<'a> {
         server: &Scope<'a>,
         level: &Level<'a>,
         uri: Uri,
-        why: String,
-        status: Option<u16>,
+        answer: Answer<'a>,
     ) -> Option<Uri> {
-        let page = status.and_then(|status| ErrorPage::of(level, status));
-        // There is none of a page that is an error (`recursive_error_pages`).
-        let Some(page) = page.filter(|_| self.page.is_none()) else {
+        let why = answer.why;
+        // What an `if` does not have it inherits.
+        let inside = answer.within.map(|block| Level::new(block.children()));
+        let inside = inside.filter(|inside| inside.find("error_page").is_some());
+        let level = inside.as_ref().unwrap_or(level);
+        let page = answer.error.and_then(|error| ErrorPage::of(level, error));
+        let is_recursive = match level.find("recursive_error_pages") {
+            Some(line) => line.says("on"),
+            None => server.is("recursive_error_pages", "on"),
+        };
+        let Some(page) = page.filter(|_| !self.has_last_page) else {
             self.reached.fails(why);
             return None;
         };
         self.page = Some(page);
-        let place = page.line.place();
-        let remark = format!("{why}, and error_page ({place}) leads to {}", page.target);
+        self.has_last_page = !is_recursive;
+        let (place, target) = (page.line.place(), page.target);
+        let remark = format!("{why}, and error_page ({place}) leads to {target}");
+        if target.starts_with('@') {
+            self.reached.remarks.push(remark);
+            return self.named(server, "error_page", target, uri);
+        }
+        if !target.starts_with('/') {
+            self.reached.fails(format!(
+                "{remark}, by a redirect, which browsers do not follow"
+            ));
+            return None;
+        }
         self.reached.remarks.push(remark);
-        if page.target.starts_with('@') {
-            return self.named(server, "error_page", page.target, uri);
+        self.searches += 1;
+        if self.searches > MAX_SEARCHES {
+            self.reached.fails(ENDLESS);
+            return None;
         }
         let uri = uri.led_to(&self.maps.shown(page.target));
         self.maps.know("uri", uri.path.as_str());
         self.through_server(server, uri)
     }
 
-    /// Goes to a location that only nginx leads to. `from` names the place that does.
+    /// Goes to a location that only nginx leads to. `from` names what does.
     fn named(&mut self, server: &Scope<'a>, from: &str, name: &str, uri: Uri) -> Option<Uri> {
         self.searches += 1;
         match locate::named(server, name) {
@@ -299,9 +296,7 @@ impl<'a> Way<'a> {
         let (uri, within) = match ran {
             Outcome::On(uri, within) => (uri, within),
             Outcome::Again(uri) => return Some(uri),
-            Outcome::Answered(why, status) => {
-                return self.answered(server, &level, uri, why, status);
-            }
+            Outcome::Answered(answer) => return self.answered(server, &level, uri, answer),
         };
         let (place, try_files) = match within {
             Within::Level => (place, level.find("try_files")),

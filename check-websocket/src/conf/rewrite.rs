@@ -12,9 +12,18 @@ pub enum Outcome<'a> {
     On(Uri, Within<'a>),
     /// With this path, and the location is searched again.
     Again(Uri),
-    /// nginx answers, and this is why.
-    /// With the status, where `error_page` may make another answer of it.
-    Answered(String, Option<u16>),
+    /// nginx answers.
+    Answered(Answer<'a>),
+}
+
+/// An answer of nginx's own.
+pub struct Answer<'a> {
+    /// Why it is given.
+    pub why: String,
+    /// The status, where `error_page` may make another answer of it.
+    pub error: Option<u16>,
+    /// The last `if` before it whose condition holds: its settings are in force.
+    pub within: Option<&'a Directive>,
 }
 
 /// Whose settings are in force behind a level: nginx takes those of the last `if` whose condition holds.
@@ -39,6 +48,7 @@ pub fn run<'a>(
         uri,
         is_changed: false,
         within: Within::Level,
+        inside: None,
         maps,
         remarks,
     };
@@ -46,7 +56,11 @@ pub fn run<'a>(
     let has = LINES.iter().any(|name| level.find(name).is_some());
     let lines = if has { level.lines } else { &[] };
     match run.level(lines) {
-        Some(End::Answered(why, status)) => Outcome::Answered(why, status),
+        Some(End::Answered(why, error)) => Outcome::Answered(Answer {
+            why,
+            error,
+            within: run.inside,
+        }),
         Some(End::Last) => Outcome::Again(run.uri),
         None if run.is_changed => Outcome::Again(run.uri),
         Some(End::Break) | None => Outcome::On(run.uri, run.within),
@@ -103,6 +117,8 @@ struct Run<'a, 'm> {
     uri: Uri,
     is_changed: bool,
     within: Within<'a>,
+    /// The last `if` whose condition holds.
+    inside: Option<&'a Directive>,
     maps: &'m mut Maps<'a>,
     remarks: &'m mut Vec<String>,
 }
@@ -204,6 +220,7 @@ impl<'a> Run<'a, '_> {
         }
         match is_file.or_else(|| holds(&line.words, self.maps)) {
             Some(true) => {
+                self.inside = Some(line);
                 self.within = match pass(line.children()) {
                     Some(_) => Within::Pass(line),
                     None => Within::If,
@@ -289,7 +306,7 @@ mod tests {
             Outcome::On(uri, Within::If) => format!("by if {}", uri.path),
             Outcome::On(uri, Within::Pass(within)) => format!("in {} {}", within.name, uri.path),
             Outcome::Again(uri) => format!("again {}", uri.path),
-            Outcome::Answered(why, _) => why,
+            Outcome::Answered(answer) => answer.why,
         };
         (end, remarks.len())
     }
