@@ -298,6 +298,7 @@ install_file() {
         return
     fi
     put_file "$file"
+    if [ -n "$CONF" ] && [ -e "$CONF" ]; then mv "$CONF" "$CONF.old"; fi
     [ -z "$CONF" ] || printf '%s\n' "$MARK" "load_module \"$FILE\";" >"$CONF"
     finish_file
 }
@@ -336,6 +337,7 @@ put_file_back() {
     rm -f "$FILE"
     [ ! -e "$FILE.old" ] || mv "$FILE.old" "$FILE"
     [ -z "$CONF" ] || rm -f "$CONF"
+    if [ -n "$CONF" ] && [ -e "$CONF.old" ]; then mv "$CONF.old" "$CONF"; fi
 }
 
 finish_file() {
@@ -361,6 +363,7 @@ finish_file() {
 
 # For --undo. What this script had put there itself is nothing to come back to.
 remember() {
+    [ -z "$CONF" ] || rm -f "$CONF.old"
     if [ -n "$OURS" ]; then
         rm -f "$FILE.old"
     else
@@ -414,7 +417,7 @@ undo() {
 # else it would not start again, and they stay.
 try_without() {
     local file wrong=''
-    if [ -z "$TAKEN" ] || [ "$(id -u)" -ne 0 ]; then return; fi
+    if [ -n "$DRY" ] || [ -z "$TAKEN" ] || [ "$(id -u)" -ne 0 ]; then return; fi
     ASIDE=("$@")
     guard put_back
     for file in "$@"; do

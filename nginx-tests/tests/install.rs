@@ -579,6 +579,24 @@ fn a_file_that_nginx_does_not_load_is_refused_with_the_reason() {
     }
 }
 
+/// A running nginx may read its configuration anew at any moment.
+#[test]
+fn what_would_be_undone_is_not_moved_for_that() {
+    let Some(place) = Place::new("http { }") else {
+        return;
+    };
+    let (status, output) = place.install();
+    assert_eq!(status, Some(0), "{output}");
+    place.answer(&format!(
+        "[ -e prefix/modules/{MODULE} ] || touch prefix/was-gone"
+    ));
+    let (status, output) = place.run(&["--undo", "--dry-run"]);
+    assert_eq!(status, Some(0), "{output}");
+    assert!(output.contains("would take away "), "{output}");
+    assert!(!place.project.path("prefix/was-gone").exists());
+    assert!(place.installed().exists());
+}
+
 #[test]
 fn what_nginx_takes_no_more_is_put_back() {
     let Some(place) = Place::new("http { }") else {
