@@ -7,7 +7,7 @@ use core::ffi::c_void;
 pub struct Twins {
     /// For handshakes: HTTP/1.1, with the headers that upgrade.
     pub handshake: *mut *mut c_void,
-    /// For requests whose upgrade is taken away, where the location's own lines would send one.
+    /// For requests whose upgrade is taken away, where the location would send one.
     pub stripped: *mut *mut c_void,
     /// The location itself speaks HTTP/2 to its upstream, so that handshakes can't share
     /// connections with it.

@@ -157,8 +157,10 @@ fn is_switched(joined: Joined) -> bool {
 unsafe fn next_body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
     // SAFETY: what register() found there: a body filter, or NULL. The request is alive.
     unsafe {
-        // A tunnel over HTTP/2 is a success with a body to nginx, to which it would add, and trailers to it.
-        if http2::is_tunnel(Request::new(r)) {
+        // A tunnel over HTTP/2 is a success with a body to nginx, to which it would add, and trailers to it. No internal
+        // redirect takes its attempt out of its place.
+        let request = Request::new(r);
+        if request::in_place(request).is_some() && http2::is_tunnel(request) {
             return ngx_http_write_filter(r, chain);
         }
         let next: ngx_http_output_body_filter_pt =

@@ -90,7 +90,7 @@ fn check<'r>(
     if LocationConf::of(r).twins.get().sets_handshake {
         let sent = SentRequest::read(u.request_head(r.has_body()));
         let key = sent.map_or(key, |sent| {
-            sent.header("Sec-WebSocket-Key").unwrap_or_default()
+            sent.header(RequestHeader::Key.name()).unwrap_or_default()
         });
         let protocols = sent
             .iter()

@@ -1,7 +1,6 @@
 //! Where `error_page` leads to.
 
 use super::parse::Directive;
-use super::scope::Level;
 
 /// A page that takes the place of an error.
 #[derive(Clone, Copy)]
@@ -14,10 +13,9 @@ pub struct ErrorPage<'a> {
 }
 
 impl<'a> ErrorPage<'a> {
-    /// That of an error in a level.
-    pub fn of(level: &Level<'a>, error: u16) -> Option<Self> {
-        let mut lines = level.all("error_page").iter();
-        lines.find_map(|line| Self::read(line, error))
+    /// That of an error where these lines are in force.
+    pub fn of(lines: &[&'a Directive], error: u16) -> Option<Self> {
+        lines.iter().find_map(|line| Self::read(line, error))
     }
 
     /// As `ngx_http_core_error_page()` does.

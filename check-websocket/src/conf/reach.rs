@@ -162,34 +162,32 @@ impl<'a> Way<'a> {
             &mut self.reached.remarks,
         ) {
             Outcome::On(uri, _) | Outcome::Again(uri) => Some(uri),
-            Outcome::Answered(answer) => self.answered(server, &level, uri, answer),
+            Outcome::Answered(answer) => self.answered(server, server, uri, answer),
         }
     }
 
-    /// What nginx answers may lead to another page. Gives the path to search with again, if it does.
+    /// What nginx answers in a scope may lead to another page. Gives the path to search with again, if it does.
     fn answered(
         &mut self,
         server: &Scope<'a>,
-        level: &Level<'a>,
+        scope: &Scope<'a>,
         uri: Uri,
         answer: Answer<'a>,
     ) -> Option<Uri> {
         let why = answer.why;
-        // What an `if` does not have it inherits.
-        let inside = answer.within.map(|block| Level::new(block.children()));
-        let inside = inside.filter(|inside| inside.find("error_page").is_some());
-        let level = inside.as_ref().unwrap_or(level);
-        let page = answer.error.and_then(|error| ErrorPage::of(level, error));
-        let is_recursive = match level.find("recursive_error_pages") {
-            Some(line) => line.says("on"),
-            None => server.is("recursive_error_pages", "on"),
-        };
+        let inside = answer.within.map(|block| {
+            let level = Level::new(block.children());
+            scope.within(level, scope.name.clone())
+        });
+        let scope = inside.as_ref().unwrap_or(scope);
+        let pages = scope.list("error_page");
+        let page = answer.error.and_then(|error| ErrorPage::of(pages, error));
         let Some(page) = page.filter(|_| !self.has_last_page) else {
             self.reached.fails(why);
             return None;
         };
         self.page = Some(page);
-        self.has_last_page = !is_recursive;
+        self.has_last_page = !scope.is("recursive_error_pages", "on");
         let (place, target) = (page.line.place(), page.target);
         let remark = format!("{why}, and error_page ({place}) leads to {target}");
         if target.starts_with('@') {
@@ -296,7 +294,7 @@ impl<'a> Way<'a> {
         let (uri, within) = match ran {
             Outcome::On(uri, within) => (uri, within),
             Outcome::Again(uri) => return Some(uri),
-            Outcome::Answered(answer) => return self.answered(server, &level, uri, answer),
+            Outcome::Answered(answer) => return self.answered(server, &place.scope, uri, answer),
         };
         let (place, try_files) = match within {
             Within::Level => (place, level.find("try_files")),

@@ -200,6 +200,8 @@ pub const CASES: &[Case] = &[
     case("location / { return 403; error_page 403 https://login.example/x; }", "/").with_address_only(),
     case("location / { if ($http_upgrade) { error_page 418 = @y; return 418; } error_page 418 = @x; } location @x { return 404; } location @y { %PASS% websocket on; }", "/").with_address_only(),
     case("location / { error_page 418 = @y; if ($http_upgrade) { return 418; } } location @y { %PASS% websocket on; }", "/").with_address_only(),
+    case("error_page 418 = @app; location / { return 418; } location @app { %PASS% websocket on; }", "/").with_address_only(),
+    case("error_page 418 = @app; location / { error_page 404 = @app; return 418; } location @app { %PASS% websocket on; }", "/").with_address_only(),
     case("error_page 418 = @app; return 418; location @app { %PASS% websocket on; }", "/").with_address_only(),
     case("location / { if ($http_upgrade) { return 418; } error_page 418 = @app; return 204; } location @app { %PASS% %HAND% }", "/").with_address_only(),
     case("location / { %PASS% websocket on; auth_request /auth; } location = /auth { return 403; }", "/").not_seen("auth_request"),

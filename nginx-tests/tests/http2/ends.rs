@@ -200,19 +200,20 @@ fn what_came_before_an_end_is_passed_on() {
     }
 }
 
-/// As over HTTP/1.1: what its client sent is its upstream's, which has its time to take it.
-#[test]
-fn a_connection_that_dies_leaves_an_upstream_that_takes_nothing_its_time() {
-    let backend = ScriptedBackend::start(|conn| {
+/// A backend that reads nothing of a tunnel at `/stuck` until it is resumed.
+fn reads_nothing() -> ScriptedBackend {
+    ScriptedBackend::start(|conn| {
         let request = conn.read_request()?.head;
         conn.accept(&request)?;
         if request.start.contains("/stuck") {
             conn.pause()?;
         }
         conn.echo_frames()
-    });
-    let text = format!("proxy_send_timeout 1s; {PROXIES}");
-    let (nginx, mut session) = connected(&backend, &text);
+    })
+}
+
+/// Opens a tunnel at `/stuck`, beside another one, and sends until there is no room for more.
+fn fill(session: &mut Session) {
     let (stuck, other) = (session.establish("/stuck"), session.establish("/other"));
     // Ten megabytes at most: more than any two sockets hold.
     let bytes = Frame::binary(vec![b's'; 10 << 20]).masked().bytes();
@@ -226,6 +227,15 @@ fn a_connection_that_dies_leaves_an_upstream_that_takes_nothing_its_time() {
             session.echo(other, Frame::text("meanwhile"));
         }
     }
+}
+
+/// As over HTTP/1.1: what its client sent is its upstream's, which has its time to take it.
+#[test]
+fn a_connection_that_dies_leaves_an_upstream_that_takes_nothing_its_time() {
+    let backend = reads_nothing();
+    let text = format!("proxy_send_timeout 1s; {PROXIES}");
+    let (nginx, mut session) = connected(&backend, &text);
+    fill(&mut session);
     session.hang_up();
     let outcomes = nginx.wait_for_access("outcome.log", 2);
     assert!(
@@ -241,11 +251,7 @@ fn a_connection_that_dies_leaves_an_upstream_that_takes_nothing_its_time() {
 /// nginx has ended its connection, and tells it of nothing more.
 #[test]
 fn one_without_a_client_goes_when_its_worker_has_to() {
-    let backend = ScriptedBackend::start(|conn| {
-        let request = conn.read_request()?.head;
-        conn.accept(&request)?;
-        conn.pause()
-    });
+    let backend = reads_nothing();
     for lines in ["", "websocket_tunnel off;"] {
         let certificate = Certificate::localhost();
         let text = format!("proxy_send_timeout 1h; websocket_timeout 1h; {lines} {PROXIES}");
@@ -253,19 +259,7 @@ fn one_without_a_client_goes_when_its_worker_has_to() {
             .main("worker_shutdown_timeout 300ms;")
             .start();
         let mut session = Session::ready(nginx.port(), &certificate);
-        let stuck = session.establish("/stuck");
-        let bytes = Frame::binary(vec![b's'; 10 << 20]).masked().bytes();
-        let mut rest = &bytes[..];
-        let mut quiet = 0;
-        // Nothing more is taken when it has been said twice that there is no more room.
-        while quiet < 2 {
-            let (piece, behind) = rest.split_at(session.room(stuck).min(rest.len()));
-            session.data(stuck, piece);
-            quiet = if piece.is_empty() { quiet + 1 } else { 0 };
-            rest = behind;
-            let plain = session.get("/none");
-            session.status(plain);
-        }
+        fill(&mut session);
         session.hang_up();
         let workers = nginx.worker_pids();
         nginx.reload();
