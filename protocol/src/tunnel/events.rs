@@ -300,10 +300,12 @@ impl Tunnel<'_> {
             self.by.towards_mut(to).cut();
             return self.give_turn(to.other());
         }
-        let way = self.by.towards(to);
-        if let (Some(since), Some(limit)) = (way.stuck(), self.limits.send(to)) {
-            let patience = Patience { since, limit };
-            self.clock.wake_by(patience.looks(way.looked));
+        // Each time that runs for it is looked into in good time, though the timer was set when nothing had
+        // been sent.
+        let looked = self.by.towards(to).looked;
+        let times = self.clock.patience(&self.limits, &self.by, to);
+        for patience in times.into_iter().chain([self.silence_of(to)]).flatten() {
+            self.clock.wake_by(patience.looks(looked));
         }
     }
 

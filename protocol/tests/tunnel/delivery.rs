@@ -2,7 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use websocket_protocol::tunnel::{Limits, Queue, Reason, Share, Side, Time, Tunnel};
+use websocket_protocol::tunnel::{Bounds, Limits, Queue, Reason, Share, Side, Time, Tunnel};
 
 use crate::case::*;
 use crate::world::{MASK, World};
@@ -118,6 +118,30 @@ fn a_late_look_is_followed_by_another() {
     assert_eq!(reason(&world), Reason::Error);
     world.wait(1);
     assert_eq!(reason(&world), Reason::IdleTimeout);
+}
+
+#[test]
+fn one_that_has_to_be_waited_for_is_looked_at_in_time() {
+    // The timer was set before there was anything to take.
+    let idles = Limits {
+        idle: time(200),
+        ..Limits::default()
+    };
+    let silent = bound(Bounds {
+        message_timeout: time(200),
+        ..Bounds::default()
+    });
+    for mut world in [world(idles), silent] {
+        world.upstream.reads = false;
+        world.upstream.room = 500;
+        world.sends(Side::Client, &MASKED.repeat(100));
+        // It takes little, and not between any two looks.
+        for _ in 0..9 {
+            world.wait(140);
+            world.acknowledges(Side::Upstream, 1);
+        }
+        assert_eq!(reason(&world), Reason::Error);
+    }
 }
 
 #[test]
