@@ -134,7 +134,7 @@ fn one_that_has_to_be_waited_for_is_looked_at_in_time() {
     for mut world in [world(idles), silent] {
         world.upstream.reads = false;
         world.upstream.room = 500;
-        world.sends(Side::Client, &MASKED.repeat(100));
+        world.sends(Side::Client, MASKED.repeat(100));
         // It takes little, and not between any two looks.
         for _ in 0..9 {
             world.wait(140);
