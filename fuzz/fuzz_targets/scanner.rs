@@ -119,8 +119,7 @@ fn parse_header(
         };
         length = length << 8 | u64::from(byte);
     }
-    let most = if control { 125 } else { i64::MAX as u64 };
-    if length > most || (opcode == Opcode::Close && length == 1) {
+    if control && length > 125 || (opcode == Opcode::Close && length == 1) {
         return Err(());
     }
     let mut size = 2 + width;

@@ -107,10 +107,10 @@ impl Scanner {
     /// Follows the next bytes of the stream and reports each frame that becomes known.
     ///
     /// Invalid are: reserved opcodes; control frames that are fragmented or longer than 125 bytes;
-    /// a Close with half a code; lengths above 2^63 - 1; a continuation of nothing, or a new message
-    /// within another; masked messages or Pings to a client, or unmasked ones from it. Reserved bits
-    /// are left to the extensions that use them, and a length need not be in its shortest form:
-    /// many receivers take any, and what they take is bounded.
+    /// a Close with half a code; a continuation of nothing, or a new message within another; masked
+    /// messages or Pings to a client, or unmasked ones from it. Reserved bits are left to the extensions
+    /// that use them. A length need not be in its shortest form, and may be above 2^63 - 1, which
+    /// RFC 6455 has no use for: some receivers take any, and what they take is bounded.
     /// After `Invalid` the scanner has lost its place and is to be dropped.
     pub fn scan(&mut self, bytes: &[u8], mut on: impl FnMut(Frame)) -> Result<(), Invalid> {
         self.scan_with(bytes, |frame, _| on(frame))
@@ -283,7 +283,7 @@ impl Header {
             }
             _ => (u64::from(short), rest),
         };
-        let too_long = length >> 63 != 0 || opcode.is_control() && length > 125;
+        let too_long = opcode.is_control() && length > 125;
         let half_a_code = opcode == Opcode::Close && length == 1;
         if too_long || half_a_code {
             return Err(Invalid);

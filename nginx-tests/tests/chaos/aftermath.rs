@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use nginx_tests::Nginx;
 use nginx_tests::client::get;
 use nginx_tests::environment::slowness;
+use nginx_tests::{Nginx, memory};
 use serde_json::Value;
 
 const MB: u64 = 1 << 20;
@@ -34,9 +34,12 @@ pub struct Memory {
 
 impl Memory {
     pub fn of(nginx: &Nginx) -> Self {
-        let workers = nginx.worker_pids().into_iter().map(resident);
+        let workers = nginx
+            .worker_pids()
+            .into_iter()
+            .map(|pid| memory(pid, "VmRSS"));
         Self {
-            master: resident(nginx.pid()),
+            master: memory(nginx.pid(), "VmRSS"),
             worker: workers.max().unwrap_or_default(),
         }
     }
@@ -50,14 +53,6 @@ pub fn assert_settled(what: &str, before: u64, now: u64) {
         now < before + slack,
         "{what} grew from {before} to {now} bytes"
     );
-}
-
-/// A process's memory that is there, in bytes.
-fn resident(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.expect("VmRSS in kB") * 1024
 }
 
 /// What the zone has counted.

@@ -159,19 +159,12 @@ pub fn wait_for_frames(backend: &ScriptedBackend, connection: usize, count: usiz
 
 /// A process's memory that is there, in bytes.
 pub fn memory(pid: u32) -> u64 {
-    bytes_of(pid, "VmRSS:")
+    nginx_tests::memory(pid, "VmRSS")
 }
 
 /// The memory that it has asked for, whether or not it is there.
 pub fn mapped(pid: u32) -> u64 {
-    bytes_of(pid, "VmSize:")
-}
-
-fn bytes_of(pid: u32, name: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let kilobytes = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.expect("a number of kB") * 1024
+    nginx_tests::memory(pid, "VmSize")
 }
 
 /// How many descriptors a process has open.

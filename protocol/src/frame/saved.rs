@@ -27,8 +27,7 @@ impl Scanner {
             in_message: read.bool()?,
         };
         let kept = usize::from(scanner.partial_len);
-        let is_possible = scanner.remaining >> 63 == 0
-            && kept <= scanner.partial.len()
+        let is_possible = kept <= scanner.partial.len()
             // A header does not begin before the payload in front of it has ended.
             && (kept == 0 || scanner.remaining == 0);
         is_possible.then_some(scanner)

@@ -92,7 +92,6 @@ fn invalid_streams() {
         (b"\x80\x00", "continuation of nothing"),
         (b"\x01\x00\x81\x00", "message within a message"),
         (b"\x81\x80", "masked to the client"),
-        (b"\x82\x7f\x80\0\0\0\0\0\0\0", "length of 2^63"),
     ] {
         assert_eq!(from_server(stream), Err(Invalid), "{why}");
     }
@@ -197,8 +196,8 @@ fn reserved_bits_are_allowed() {
 fn huge_lengths_do_not_overflow() {
     let mut scanner = Scanner::new(false);
     let mut last = 0;
-    for first in [0x02, 0x00, 0x00] {
-        let header = [first, 0x7f, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+    for (first, most) in [(0x02, 0x7f), (0x00, 0x7f), (0x00, 0xff)] {
+        let header = [first, 0x7f, most, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
         scanner
             .scan(&header, |frame| last = frame.message_length)
             .unwrap();
