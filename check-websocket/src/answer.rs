@@ -133,7 +133,7 @@ impl Answer {
 
     /// Status line and headers, safe to be shown.
     pub fn shown(&self) -> Vec<String> {
-        let header = |(name, value): &Header| match is_secret(name) {
+        let header = |(name, value): &Header| match is_secret(name, value) {
             true => format!("{}: {HIDDEN}", Escaped(name)),
             false => format!("{}: {}", Escaped(name), Escaped(value)),
         };

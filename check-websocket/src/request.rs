@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use websocket_protocol::Chosen;
 
 use crate::options::Walk;
 use crate::random;
@@ -115,8 +116,8 @@ impl Request {
     /// Request line and headers, to be shown. Reports are passed on, so credentials are left out.
     pub fn shown(&self) -> Vec<String> {
         let secret = |line: &String| {
-            let (name, _) = line.split_once(':')?;
-            is_secret(name.as_bytes()).then(|| format!("{name}: {HIDDEN}"))
+            let (name, value) = line.split_once(':')?;
+            is_secret(name.as_bytes(), value.as_bytes()).then(|| format!("{name}: {HIDDEN}"))
         };
         let lines = self.lines().into_iter();
         lines.map(|line| secret(&line).unwrap_or(line)).collect()
@@ -144,27 +145,49 @@ impl Request {
 
 pub const HIDDEN: &str = "(not shown)";
 
-const SECRETS: [&[u8]; 4] = [
+/// What a header's name has in it whose value is nobody else's business.
+const SECRETS: [&[u8]; 10] = [
     b"authorization",
     b"cookie",
-    b"proxy-authorization",
-    b"set-cookie",
+    b"token",
+    b"secret",
+    b"password",
+    b"credential",
+    b"session",
+    b"jwt",
+    b"apikey",
+    b"-key",
 ];
+
+/// Whether a header's value is nobody else's business. Pages also put credentials where names of subprotocols are.
+pub fn is_secret(name: &[u8], value: &[u8]) -> bool {
+    let is_list = name.eq_ignore_ascii_case(b"sec-websocket-protocol");
+    let is_of_handshake = name.eq_ignore_ascii_case(b"sec-websocket-key");
+    (is_list && subprotocols(value).any(|name| !Chosen(name).is_name()))
+        || (!is_of_handshake && names_secret(name))
+}
 
 /// Whether a line that is no header may be one of these all the same, or go on with the one before.
 pub fn may_hold_secret(line: &[u8]) -> bool {
-    let names = |secret: &&[u8]| {
-        let mut windows = line.windows(secret.len());
+    matches!(line, [b' ' | b'\t', ..]) || names_secret(line)
+}
+
+fn names_secret(text: &[u8]) -> bool {
+    SECRETS.iter().any(|secret| {
+        let mut windows = text.windows(secret.len());
         windows.any(|part| part.eq_ignore_ascii_case(secret))
-    };
-    matches!(line, [b' ' | b'\t', ..]) || SECRETS.iter().any(names)
+    })
+}
+
+fn subprotocols(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
 impl Request {
     /// The parts of its headers that are nobody else's business.
     pub fn secrets(&self) -> Vec<&str> {
         let headers = self.headers.iter();
-        let secret = headers.filter(|(name, _)| is_secret(name.as_bytes()));
+        let secret = headers.filter(|(name, value)| is_secret(name.as_bytes(), value.as_bytes()));
         let parts = secret.flat_map(|(name, value)| {
             let of_cookies = value.split(';').filter_map(|pair| pair.split_once('='));
             let cookies = of_cookies.map(|(_, value)| value.trim());
@@ -181,16 +204,35 @@ impl Request {
     }
 }
 
-/// Whether a header's value is nobody else's business.
-pub fn is_secret(name: &[u8]) -> bool {
-    SECRETS
-        .iter()
-        .any(|secret| name.eq_ignore_ascii_case(secret))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_are_nobody_else_s_business() {
+        for (name, value) in [
+            ("Proxy-Authorization", "x"),
+            ("x-api-key", "x"),
+            ("X-Auth-Token", "x"),
+            ("PHPSESSION", "x"),
+            (
+                "Sec-WebSocket-Protocol",
+                "chat, bearer.abcdefghijklmnopqrstuvwxyz",
+            ),
+        ] {
+            assert!(is_secret(name.as_bytes(), value.as_bytes()), "{name}");
+        }
+        for (name, value) in [
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            (
+                "Sec-WebSocket-Protocol",
+                "graphql-transport-ws, chat, mqtt, v12.stomp",
+            ),
+            ("X-Forwarded-For", "192.0.2.1"),
+        ] {
+            assert!(!is_secret(name.as_bytes(), value.as_bytes()), "{name}");
+        }
+    }
 
     fn options(extra: &[&str]) -> Walk {
         let arguments = ["check-websocket", "wss://a.example:8443/chat"];

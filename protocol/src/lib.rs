@@ -33,6 +33,7 @@
 mod address;
 mod advice;
 mod cause;
+mod chosen;
 mod control;
 mod counted;
 mod escape;
@@ -59,6 +60,7 @@ mod wire;
 pub use address::Address;
 pub use advice::{Advice, Evidence, Finding};
 pub use cause::{Cause, Fault, Status};
+pub use chosen::Chosen;
 pub use control::ControlFrame;
 pub use counted::Counted;
 pub use escape::{Escaped, Printable};

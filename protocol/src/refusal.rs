@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{Address, Cause, Escaped, HttpVersion};
+use crate::{Address, Cause, Chosen, Escaped, HttpVersion};
 
 /// Why a handshake is refused, and what was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,11 +86,9 @@ impl fmt::Display for Seen<'_> {
             }
             Self::Several(name) => write!(f, "{name} has more than one name"),
             Self::NotOffered(name, value) => {
-                write!(
-                    f,
-                    "{name} has \"{}\", which was not offered",
-                    Escaped(value)
-                )
+                let chosen = Chosen(value);
+                let what = if chosen.is_name() { "" } else { "a value " };
+                write!(f, "{name} has {what}{chosen}, which was not offered")
             }
             Self::Accept(value, due) => write!(
                 f,
@@ -143,6 +141,13 @@ mod tests {
             (
                 Seen::NotOffered("Sec-WebSocket-Protocol", b"x"),
                 "Sec-WebSocket-Protocol has \"x\", which was not offered",
+            ),
+            (
+                Seen::NotOffered(
+                    "Sec-WebSocket-Protocol",
+                    b"bearer.0123456789abcdef0123456789",
+                ),
+                "Sec-WebSocket-Protocol has a value of 33 bytes, which was not offered",
             ),
             (
                 Seen::Accept(b"no", *b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="),

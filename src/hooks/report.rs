@@ -3,7 +3,7 @@
 use core::fmt;
 
 use nginx_sys::{NGX_LOG_INFO, NGX_LOG_WARN, ngx_str_t, ngx_uint_t};
-use websocket_protocol::{Cause, Counted, Escaped, Refusal, Remark, RequestHead};
+use websocket_protocol::{Cause, Chosen, Counted, Escaped, Refusal, Remark, RequestHead};
 
 use crate::conf::LocationConf;
 use crate::failure::Text;
@@ -154,22 +154,14 @@ pub fn ended(r: Request<'_>, attempt: &Attempt, carrier: Carrier) {
     }
 }
 
-/// The subprotocol that the upstream chose, if it chose one. Names are short; what is longer is a
-/// credential that a page has put where it can put one, and which the upstream has to give back.
+/// The subprotocol that the upstream chose, if it chose one.
 struct Subprotocol(ngx_str_t);
-
-impl Subprotocol {
-    const MAX: usize = 31;
-}
 
 impl fmt::Display for Subprotocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match text(&self.0) {
             [] => Ok(()),
-            name if name.len() > Self::MAX => {
-                write!(f, ", subprotocol of {}", Counted(name.len() as u64, "byte"))
-            }
-            name => write!(f, ", subprotocol \"{}\"", Escaped(name)),
+            chosen => write!(f, ", subprotocol {}", Chosen(chosen)),
         }
     }
 }

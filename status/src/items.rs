@@ -3,8 +3,8 @@
 
 use core::fmt;
 
-use websocket_protocol::Cause;
 use websocket_protocol::tunnel::Count;
+use websocket_protocol::{Cause, Chosen};
 use websocket_zone::{
     CauseName, Counters, Ended, Failure, Histogram, Kind, Label, Text, Tunnel, Upstream, Who, Zone,
 };
@@ -319,6 +319,9 @@ fn subprotocol(json: &mut Json<'_, '_>, subprotocol: &Text) -> fmt::Result {
     json.key("subprotocol")?;
     if subprotocol.is_empty() {
         return json.value("null");
+    }
+    if !Chosen(subprotocol).is_name() {
+        return json.text("...");
     }
     json.text(Shown(subprotocol))
 }

@@ -156,7 +156,7 @@ impl Lines<'_> {
     /// the client's.
     fn unless_secret(&self, set: &Directive) -> String {
         let value = self.maps.shown(set.word(1));
-        let is_secret = crate::request::is_secret(set.word(0).as_bytes())
+        let is_secret = crate::request::is_secret(set.word(0).as_bytes(), value.as_bytes())
             || self.secrets.iter().any(|secret| match secret.len() {
                 // One that is as short may be a part of much else.
                 ..4 => value == *secret,
@@ -185,7 +185,9 @@ impl Lines<'_> {
             // Another one in each handshake, and credentials are nobody's business.
             let value = match lower.as_str() {
                 "sec-websocket-key" => "(the client's)",
-                name if crate::request::is_secret(name.as_bytes()) => crate::request::HIDDEN,
+                name if crate::request::is_secret(name.as_bytes(), value.as_bytes()) => {
+                    crate::request::HIDDEN
+                }
                 _ => value,
             };
             lines.push(format!("{name}: {value}"));

@@ -3,7 +3,6 @@
 //! They are put into the table by a process that counts as a worker does; a few more are real. How long messages
 //! take meanwhile is for `bench`: its scenario `many-listed`.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
@@ -124,7 +123,7 @@ fn fill(writer: &Writer<'_>) {
 fn peak_memory(nginx: &Nginx) -> u64 {
     let pid = nginx.worker_pids()[0];
     // The table, which is shared, comes into the process as it is read.
-    memory(pid, "VmHWM") - memory(pid, "RssShmem")
+    nginx_tests::memory(pid, "VmHWM") - nginx_tests::memory(pid, "RssShmem")
 }
 
 /// A slot that is no worker's, held by the lock that says that its process is alive.

@@ -9,6 +9,26 @@ use serde_json::{Value, json};
 
 use crate::case::{join, server, status};
 
+/// Pages put credentials among the subprotocols, and servers have to give them back.
+#[test]
+fn a_subprotocol_that_is_too_long_for_a_name_is_not_shown() {
+    const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0";
+    let credential = TOKEN.repeat(2);
+    let backend = EchoBackend::on(Listen::Tcp, &[&credential]);
+    let nginx = server(&backend).start();
+    let mut client = Client::connect(nginx.port());
+    client.accepted(&Handshake::new("/").add("Sec-WebSocket-Protocol", &credential));
+    let value = status(&nginx, "");
+    assert_eq!(value["tunnels"]["list"][0]["subprotocol"], "...");
+    drop(client);
+    let value = wait_for("its end", || {
+        let value = status(&nginx, "");
+        (value["tunnels"]["matched"] == 0).then_some(value)
+    });
+    assert_eq!(value["ends"][0]["subprotocol"], "...");
+    assert!(!value.to_string().contains(TOKEN));
+}
+
 #[test]
 fn tunnels_failures_and_ends() {
     let backend = EchoBackend::on(Listen::Tcp, &["chat"]);
