@@ -99,6 +99,12 @@ findings! {
     AuthRequestFailed [LocalStatus]
         "what auth_request asked was answered with neither a success, 401 nor 403"
         "see to the service that auth_request asks; nginx's own lines above this one may say more"
+    FileServed [LocalStatus]
+        "the answer is a file"
+        "check the address: its location has no proxy_pass, and root, alias or try_files led to a file"
+    NothingLimited [LocalLimited]
+        "neither limit_conn nor limit_req turned it away"
+        "look for return 503 or 429 and error_page in this location, and at nginx's own lines above this one"
 }
 
 /// What was seen of a handshake that was answered, as far as advice depends on it.
@@ -112,6 +118,10 @@ pub struct Evidence<'a> {
     pub is_passed_otherwise: bool,
     /// The status that `auth_request` was answered with, 0 where it did not ask.
     pub auth_request: u16,
+    /// Whether the answer is a file.
+    pub is_file: bool,
+    /// Whether it is known that no limit turned the handshake away.
+    pub is_within_limits: bool,
     /// The path that whoever answered was asked for.
     pub path: Option<&'a [u8]>,
     /// Where its redirect leads to.
@@ -142,6 +152,8 @@ impl Evidence<'_> {
             Cause::LocalStatus if matches!(self.auth_request, 300..=400 | 402 | 404..) => {
                 Some(Finding::AuthRequestFailed)
             }
+            Cause::LocalStatus if self.is_file => Some(Finding::FileServed),
+            Cause::LocalLimited if self.is_within_limits => Some(Finding::NothingLimited),
             _ => None,
         };
         finding.map_or(Advice::Usual, Advice::Found)
@@ -435,6 +447,27 @@ mod tests {
                 evidence.advice(Cause::LocalStatus) == Advice::Found(Finding::AuthRequestFailed);
             assert_eq!(found, has_failed, "{answer}");
         }
+    }
+
+    #[test]
+    fn what_nginx_itself_has_done_chooses_the_advice() {
+        let file = Evidence {
+            is_file: true,
+            ..Evidence::default()
+        };
+        let expected = Advice::Found(Finding::FileServed);
+        assert_eq!(file.advice(Cause::LocalStatus), expected);
+        assert_eq!(file.advice(Cause::LocalNotFound), Advice::Usual);
+        let free = Evidence {
+            is_within_limits: true,
+            ..Evidence::default()
+        };
+        let expected = Advice::Found(Finding::NothingLimited);
+        assert_eq!(free.advice(Cause::LocalLimited), expected);
+        assert_eq!(
+            Evidence::default().advice(Cause::LocalLimited),
+            Advice::Usual
+        );
     }
 
     #[test]

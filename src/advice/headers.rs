@@ -2,6 +2,7 @@
 //! those that forward more than WebSocket.
 
 use core::ffi::CStr;
+use core::{fmt, iter};
 
 use nginx_sys::{ngx_array_t, ngx_keyval_t};
 
@@ -27,23 +28,26 @@ pub fn warn(advice: &Advice<'_>) {
     };
     let others = advice.main.levels().filter(needs);
     let needed = advice.set(others.map(|level| array(proxy, level)));
+    // Of which lines each has been said.
+    let [mut lost, mut needless, mut over_http2, mut by_hand] = [(); 4].map(|()| advice.no_set());
     let proxied = |level: &&LocationConf| proxy.is(handler_around(level));
     for level in advice.levels().filter(proxied) {
         let array = array(proxy, level);
         let lines = elements(array);
         if level.is_on() {
-            if lines.iter().any(|line| is_lost(line) || is_needless(line)) && advice.is_news(array)
-            {
+            if lines.iter().any(is_lost) && lost.add(array) {
                 warn_of_lost(advice, level, lines);
-                if !needed.has(array) {
-                    warn_of_needless(advice, level, lines);
-                }
+            }
+            if !needed.has(array) && lines.iter().any(is_needless) && needless.add(array) {
+                warn_of_needless(advice, proxy, level);
             }
         } else if level.is_http2() && lines.iter().any(passes_upgrade) {
-            if advice.is_news(array) {
+            if over_http2.add(array) {
                 warn_of_http2(advice, level);
             }
-        } else if lines.iter().any(forwards_any_upgrade) && advice.is_news(array) {
+        } else if level.written().is_some_and(|note| note.is_off) {
+            // Its lines are meant to be what they are.
+        } else if lines.iter().any(forwards_any_upgrade) && by_hand.add(array) {
             warn_of_hand_written(advice, level);
         }
     }
@@ -98,32 +102,84 @@ fn warn_of_lost(advice: &Advice<'_>, level: &LocationConf, lines: &[ngx_keyval_t
     }
 }
 
-fn warn_of_needless(advice: &Advice<'_>, level: &LocationConf, lines: &[ngx_keyval_t]) {
+fn warn_of_needless(advice: &Advice<'_>, proxy: &Proxying, level: &LocationConf) {
+    let lines = elements(array(proxy, level));
     let find = |wanted: &[u8]| {
         let mut lines = lines.iter().filter(|line| is_needless(line)).map(words);
-        lines.find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+        let (name, value) = lines.find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+        Some((Text(name), Text(value)))
     };
+    let without = Without { proxy, level };
+    let name = Text(level.name());
     match (find(b"Upgrade"), find(b"Connection")) {
-        (Some((a, b)), Some((c, d))) => {
-            let (a, b, c, d) = (Text(a), Text(b), Text(c), Text(d));
-            advice.warn_of(
-                level,
-                format_args!(
-                    "\"proxy_set_header {a} {b}\" and \"proxy_set_header {c} {d}\" \
-                     are no longer needed"
-                ),
-            );
-        }
-        (Some((name, value)), None) | (None, Some((name, value))) => {
-            let (name, value) = (Text(name), Text(value));
-            advice.warn_of(
-                level,
-                format_args!("\"proxy_set_header {name} {value}\" is no longer needed"),
-            );
-        }
+        (Some((a, b)), Some((c, d))) => advice.warn_at(
+            level.place(),
+            format_args!(
+                "\"proxy_set_header {a} {b}\" and \"proxy_set_header {c} {d}\" are no longer needed \
+                 in location \"{name}\"{without}"
+            ),
+        ),
+        (Some((a, b)), None) | (None, Some((a, b))) => advice.warn_at(
+            level.place(),
+            format_args!(
+                "\"proxy_set_header {a} {b}\" is no longer needed in location \"{name}\"{without}"
+            ),
+        ),
         (None, None) => {}
     }
 }
+
+/// What has to be known by who takes these lines away: plain requests have them, too.
+struct Without<'a> {
+    proxy: &'a Proxying,
+    level: &'a LocationConf,
+}
+
+impl fmt::Display for Without<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = elements(array(self.proxy, self.level));
+        let is_connection = |line: &ngx_keyval_t| {
+            is_needless(line) && words(line).0.eq_ignore_ascii_case(b"Connection")
+        };
+        if lines.iter().any(is_connection) && self.may_keep_connections() {
+            f.write_str(
+                "; if the upstream has \"keepalive\", write \"proxy_set_header Connection ''\" for \
+                 plain requests",
+            )?;
+        }
+        if lines.iter().all(is_needless) && self.hides_others() {
+            f.write_str("; without them the \"proxy_set_header\" lines of the level above apply")?;
+        }
+        Ok(())
+    }
+}
+
+impl Without<'_> {
+    /// An upstream that is written out may have `keepalive`.
+    fn may_keep_connections(&self) -> bool {
+        // SAFETY: the level was merged, and this is its structure of the proxy module; an upstream that it has
+        // lives as long as the configuration.
+        unsafe {
+            let own = self.level.of_module(self.proxy.module.ctx_index);
+            let upstream = (*self.proxy.upstream(own)).upstream.as_ref();
+            upstream.is_some_and(|upstream| upstream.flags & CREATE != 0)
+        }
+    }
+
+    /// Whether the level at which the lines are written has others above it, which they replace.
+    fn hides_others(&self) -> bool {
+        let own = array(self.proxy, self.level);
+        let mut arrays = iter::successors(Some(self.level), |level| level.above());
+        let above = arrays.find_map(|level| {
+            let array = array(self.proxy, level);
+            (array != own).then_some(array)
+        });
+        above.is_some_and(|array| !elements(array).is_empty())
+    }
+}
+
+/// `NGX_HTTP_UPSTREAM_CREATE`: a block `upstream` has written it out.
+const CREATE: nginx_sys::ngx_uint_t = 1;
 
 fn warn_of_http2(advice: &Advice<'_>, level: &LocationConf) {
     let name = Text(level.name());

@@ -1,7 +1,5 @@
 //! `websocket_http2 on` where there is no HTTP/2, and servers that it makes browsers come to over HTTP/2.
 
-use core::iter;
-
 use nginx_sys::{ngx_conf_t, ngx_flag_t, ngx_http_core_srv_conf_t};
 
 use super::headers;
@@ -19,7 +17,7 @@ pub fn warn(advice: &Advice<'_>) {
             // SAFETY: a server of this configuration.
             .is_some_and(|switch| unsafe { switch.is_on(server) })
     };
-    let mut asked = advice.set(iter::empty::<*const ngx_http_core_srv_conf_t>());
+    let mut asked = advice.no_set();
     // SAFETY: as above.
     for address in unsafe { listen::addresses(advice.cf) } {
         // The default server's word holds for the connection, until a name is known.

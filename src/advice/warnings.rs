@@ -2,6 +2,7 @@
 
 use core::cell::RefCell;
 use core::fmt;
+use core::iter;
 use core::ptr;
 
 use nginx_sys::{NGX_LOG_WARN, ngx_conf_t, ngx_log_t};
@@ -52,6 +53,11 @@ impl<'a> Advice<'a> {
     pub fn set<T>(&self, things: impl Iterator<Item = *const T>) -> Set {
         // SAFETY: a configuration is being read, and this is gone before.
         unsafe { Set::of((*self.cf).temp_pool, things) }
+    }
+
+    /// One that has nothing yet.
+    pub fn no_set(&self) -> Set {
+        self.set(iter::empty::<*const ()>())
     }
 
     /// The levels that are warned of. What only subrequests come to has no upgrade of its own.

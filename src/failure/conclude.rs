@@ -251,6 +251,8 @@ fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
         } else {
             0
         },
+        is_file: r.error_status() == 0 && r.is_answered_with_file(),
+        is_within_limits: !r.is_over_limit(),
         ..Evidence::default()
     };
     attempt.advice.set(evidence.advice(cause));

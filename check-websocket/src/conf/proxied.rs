@@ -327,8 +327,7 @@ fn forwards_everything(
     }
     if let Some(line) = connection.filter(|line| line.word(1).eq_ignore_ascii_case("upgrade")) {
         location.remarks.push(format!(
-            "Connection \"{}\" ({}) is a constant: plain requests have it too, which breaks \
-             keepalive to the upstream",
+            "Connection \"{}\" ({}) is sent with plain requests too",
             line.word(1),
             line.place()
         ));

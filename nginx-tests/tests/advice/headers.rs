@@ -123,6 +123,10 @@ fn a_hand_written_location_that_forwards_any_upgrade() {
         "server {",
     );
     is_silent(&hand_written("websocket", "websocket on;"));
+    let off = format!("location /docker {{ websocket off; {UPGRADE} {PASS} }}");
+    is_silent(&server(&format!(
+        "location /ws {{ websocket on; {PASS} }} {off}"
+    )));
     // Who does not use the module is not advised by it.
     is_silent(&hand_written("$http_upgrade", ""));
     warns(
@@ -130,6 +134,48 @@ fn a_hand_written_location_that_forwards_any_upgrade() {
         "in location \"/a\" of the server in",
         "server {",
     );
+}
+
+/// Whichever of them comes first.
+#[test]
+fn lines_that_a_location_shares_with_one_that_is_on_are_told_of_that_one() {
+    let by_hand = format!("location /b {{ {PASS} }}");
+    let on = format!("location /ws {{ websocket on; {PASS} }}");
+    for locations in [format!("{by_hand}\n{on}"), format!("{on}\n{by_hand}")] {
+        warns(
+            &server(&format!("{UPGRADE}\n{locations}")),
+            "even to h2c, in location \"/b\" of the server in",
+            "server {",
+        );
+    }
+}
+
+/// What else changes where they are taken away.
+#[test]
+fn lines_that_plain_requests_need() {
+    let lines = format!("{UPGRADE} proxy_set_header Connection upgrade;");
+    let of = |upstream: &str, above: &str, own: &str| {
+        check(&format!(
+            "upstream u {{ server 127.0.0.1:1; keepalive 2; }}
+             server {{ listen 127.0.0.1:%PORT%; {above}
+                 location /ws {{ proxy_pass http://{upstream};
+                     {own}
+                     websocket on;
+                 }}
+             }}"
+        ))
+    };
+    let kept = "are no longer needed in location \"/ws\"; if the upstream has \"keepalive\", write \
+                \"proxy_set_header Connection ''\" for plain requests in";
+    warns(&of("u", "", &lines), kept, "websocket on;");
+    let hidden = "is no longer needed in location \"/ws\"; without them the \"proxy_set_header\" lines of the \
+                  level above apply in";
+    let above = "proxy_set_header Host inner;";
+    warns(&of("u", above, UPGRADE), hidden, "websocket on;");
+    let plain = "no longer needed in location \"/ws\" in";
+    warns(&of("127.0.0.1:1", "", &lines), plain, "websocket on;");
+    let others = format!("{UPGRADE} {above}");
+    warns(&of("u", above, &others), plain, "websocket on;");
 }
 
 fn inherited_by_hand() -> Check {

@@ -93,6 +93,12 @@ causes! {
             .rejected(429, "nginx answered 429 before any upstream was asked")
     }
 
+    local_limited_by_no_limit: LocalLimited = {
+        in_location("return 503;")
+            .found(Finding::NothingLimited)
+            .rejected(503, "nginx answered 503 before any upstream was asked")
+    }
+
     local_header_too_large: LocalHeaderTooLarge = {
         with_cookie("large_client_header_buffers 2 1k;", "c=".to_owned() + &"x".repeat(2000))
     }
@@ -189,6 +195,13 @@ causes! {
 
     local_status_of_success: LocalStatus = {
         in_location("return 200 hello;")
+            .rejected(200, "nginx answered 200 before any upstream was asked")
+    }
+
+    local_status_of_a_file: LocalStatus = {
+        Case::server("root files; location / { try_files $uri /index.html; }")
+            .with(|setup| setup.file("files/index.html", "an application"))
+            .found(Finding::FileServed)
             .rejected(200, "nginx answered 200 before any upstream was asked")
     }
 
