@@ -11,7 +11,7 @@ use nginx_sys::{
 use websocket_protocol::http2::{Cut, Cutter, Data, nothing, settings, window_update};
 
 use super::bytes::Bytes;
-use super::frames::Frames;
+use super::frames::{Frame, Frames};
 use super::functions::Recv;
 use super::parser::Place;
 use super::patience::Patience;
@@ -114,7 +114,7 @@ impl Connection {
     ///
     /// # Safety
     /// It must be open.
-    unsafe fn queue(this: *mut Self, frame: &[u8]) -> Option<()> {
+    unsafe fn queue(this: *mut Self, frame: &[u8]) -> Option<NonNull<Frame>> {
         // SAFETY: the caller vouches for the connection, in whose memory this is.
         unsafe {
             let c = (*this).c;

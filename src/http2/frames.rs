@@ -1,6 +1,6 @@
 //! Frames of our own, in nginx's queue of those that are to be sent.
 
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 use nginx_sys::{
     NGX_AGAIN, NGX_OK, ngx_buf_t, ngx_chain_t, ngx_http_v2_connection_t, ngx_http_v2_out_frame_t,
@@ -15,7 +15,7 @@ const SIZE: usize = 17;
 
 /// One frame. nginx's part comes first: what nginx is given is the whole.
 #[repr(C)]
-struct Frame {
+pub struct Frame {
     frame: ngx_http_v2_out_frame_t,
     link: ngx_chain_t,
     buffer: ngx_buf_t,
@@ -23,6 +23,8 @@ struct Frame {
     /// Where it goes when it is sent.
     free: *mut Frames,
     next: *mut Frame,
+    /// Who has it in mind as long as it is queued, or NULL.
+    owner: *mut *mut Frame,
 }
 
 /// Frames that are free. They live as long as the connection.
@@ -43,7 +45,7 @@ impl Frames {
         h2c: *mut ngx_http_v2_connection_t,
         pool: *mut ngx_pool_t,
         bytes: &[u8],
-    ) -> Option<()> {
+    ) -> Option<NonNull<Frame>> {
         // SAFETY: the caller vouches for all of them; all zeros is a frame.
         unsafe {
             let mut place = (*this).0;
@@ -55,6 +57,7 @@ impl Frames {
             let frame = place.as_mut()?;
             frame.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
             frame.free = this;
+            frame.owner = ptr::null_mut();
 
             let start = frame.bytes.as_mut_ptr();
             frame.buffer.start = start;
@@ -74,8 +77,41 @@ impl Frames {
             frame.frame.length = bytes.len();
             frame.frame.set_blocked(0);
             insert(h2c, place.cast());
+            NonNull::new(place)
         }
-        Some(())
+    }
+}
+
+impl Frame {
+    /// Whoever has it in mind has it no longer when it is sent.
+    ///
+    /// # Safety
+    /// It must be queued, and `owner` be NULL or valid until then.
+    pub unsafe fn is_owned_by(this: *mut Self, owner: *mut *mut Self) {
+        // SAFETY: the caller vouches for both.
+        unsafe {
+            (*this).owner = owner;
+            if let Some(owner) = owner.as_mut() {
+                *owner = this;
+            }
+        }
+    }
+
+    /// Puts these in the place of its bytes, of which there are as many, unless some are sent. `false`: it is as it was.
+    ///
+    /// # Safety
+    /// It must be queued.
+    pub unsafe fn replace(this: *mut Self, bytes: &[u8]) -> bool {
+        // SAFETY: the caller vouches for it. What nginx takes of its buffer, also into that of TLS, has gone from there.
+        let frame = unsafe { &mut *this };
+        let is_whole = frame.buffer.pos == frame.buffer.start && frame.frame.length == bytes.len();
+        match frame.bytes.get_mut(..bytes.len()).filter(|_| is_whole) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                true
+            }
+            None => false,
+        }
     }
 }
 
@@ -111,6 +147,9 @@ unsafe extern "C" fn is_sent(
             return NGX_AGAIN as ngx_int_t;
         }
         (*h2c).total_bytes += (*frame).frame.length as i64;
+        if let Some(owner) = (*frame).owner.as_mut() {
+            *owner = ptr::null_mut();
+        }
         let free = (*frame).free;
         (*frame).next = (*free).0;
         (*free).0 = frame;

@@ -1,6 +1,7 @@
 //! A stream of HTTP/2 as a tunnel's end: what nginx reads and writes through the request's connection.
 
 use core::ffi::c_void;
+use core::ptr::{self, NonNull};
 use core::{mem, slice};
 
 use nginx_sys::{
@@ -12,7 +13,7 @@ use websocket_protocol::http2::{Data, Error, ReceiveWindow, reset, window_update
 use websocket_protocol::tunnel::CLOSE_TIMEOUT;
 
 use super::bytes::Bytes;
-use super::frames::{self, Frames};
+use super::frames::{self, Frame, Frames};
 use crate::nginx::pool;
 
 const AGAIN: isize = NGX_AGAIN as isize;
@@ -36,6 +37,9 @@ pub struct Stream {
     frames: *mut Frames,
     pub r: *mut ngx_http_request_t,
     window: ReceiveWindow,
+    /// The frame by which its client is told how much more it may send, as long as that is queued, and what it says.
+    credit: *mut Frame,
+    credited: u32,
     /// What came and is not read.
     come: Bytes,
     /// Nothing more comes.
@@ -85,6 +89,8 @@ impl Stream {
                 frames,
                 r,
                 window: ReceiveWindow::new(window),
+                credit: ptr::null_mut(),
+                credited: 0,
                 come: Bytes::new(),
                 is_last,
                 is_open: false,
@@ -124,7 +130,7 @@ impl Stream {
     ///
     /// # Safety
     /// The stream must be alive.
-    unsafe fn queue(&self, frame: &[u8]) -> Option<()> {
+    unsafe fn queue(&self, frame: &[u8]) -> Option<NonNull<Frame>> {
         // SAFETY: the caller vouches for the stream, whose connection lives longer.
         unsafe {
             let h2c = (*(*self.r).stream).connection;
@@ -204,15 +210,42 @@ impl Stream {
     pub unsafe fn give_credit(this: *mut Self) -> bool {
         // SAFETY: the caller vouches for the stream.
         unsafe {
-            let stream = &mut *this;
-            if stream.is_last {
+            if (*this).is_last {
                 return true;
             }
-            let Some(increment) = stream.window.update() else {
+            let Some(increment) = (*this).window.update() else {
                 return true;
             };
-            stream.queue(&window_update(stream.id, increment)).is_some()
-                && frames::send((*(*stream.r).stream).connection)
+            Self::tell(this, increment) && frames::send((*(*(*this).r).stream).connection)
+        }
+    }
+
+    /// Queues what the client may send more. `false`: there is no memory.
+    ///
+    /// A client that sends and does not read would have a queue of them that grows for ever, so that what is queued
+    /// says it where it can.
+    ///
+    /// # Safety
+    /// The stream must be alive.
+    unsafe fn tell(this: *mut Self, increment: u32) -> bool {
+        // SAFETY: the caller vouches for the stream; it has a frame in mind only as long as that is queued.
+        unsafe {
+            let id = (*this).id;
+            let (queued, all) = ((*this).credit, (*this).credited.saturating_add(increment));
+            if !queued.is_null() {
+                if Frame::replace(queued, &window_update(id, all)) {
+                    (*this).credited = all;
+                    return true;
+                }
+                Frame::is_owned_by(queued, ptr::null_mut());
+            }
+            let Some(frame) = (*this).queue(&window_update(id, increment)) else {
+                (*this).credit = ptr::null_mut();
+                return false;
+            };
+            Frame::is_owned_by(frame.as_ptr(), &raw mut (*this).credit);
+            (*this).credited = increment;
+            true
         }
     }
 
@@ -287,6 +320,9 @@ unsafe extern "C" fn leave(this: *mut c_void) {
                 break;
             }
             place = &raw mut (**place).next;
+        }
+        if !(*this).credit.is_null() {
+            Frame::is_owned_by((*this).credit, ptr::null_mut());
         }
         (*this).come.clear();
         (*this).unsent.clear();

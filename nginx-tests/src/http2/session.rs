@@ -55,6 +55,8 @@ pub struct Stream {
     pub reset: Option<u32>,
     /// So much more may be sent than its window was at first.
     pub credit: u64,
+    /// In so many frames.
+    pub credits: usize,
     /// So much has been sent.
     pub sent: u64,
 }
@@ -354,7 +356,10 @@ impl Session {
                 HEADERS => known.status = Some(status(&payload)?),
                 DATA => known.bytes.extend(&payload),
                 RST_STREAM => known.reset = Some(number(&payload)),
-                WINDOW_UPDATE => known.credit += u64::from(number(&payload)),
+                WINDOW_UPDATE => {
+                    known.credit += u64::from(number(&payload));
+                    known.credits += 1;
+                }
                 _ => {}
             }
             known.is_ended |= matches!(kind, HEADERS | DATA) && flags & END_STREAM != 0;

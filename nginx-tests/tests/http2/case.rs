@@ -1,7 +1,7 @@
 //! What these tests share.
 
 use std::fmt::Display;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use nginx_tests::environment::nginx_version;
 use nginx_tests::http2::session::Session;
@@ -9,6 +9,7 @@ use nginx_tests::nginx::Setup;
 use nginx_tests::wire::{Socket, Wire};
 use nginx_tests::{Certificate, Nginx, ScriptedBackend};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::net::{AddressFamily, SocketType, connect, socket};
 
 /// An nginx with TLS and HTTP/2 whose server has this text, in front of a backend. Its access log is `outcome.log`.
 pub fn server(certificate: &Certificate, backend: &ScriptedBackend, text: impl Display) -> Setup {
@@ -84,8 +85,11 @@ pub fn late() -> ScriptedBackend {
 
 /// A client without TLS that has windows for all that comes, and a socket that takes little of it.
 pub fn with_a_small_socket(nginx: &Nginx, room: usize) -> Session {
-    let socket = TcpStream::connect(("127.0.0.1", nginx.port())).unwrap();
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    // Before it connects: what a peer was once given room for it may send.
     set_socket_recv_buffer_size(&socket, room).unwrap();
+    connect(&socket, &SocketAddr::from(([127, 0, 0, 1], nginx.port()))).unwrap();
+    let socket = TcpStream::from(socket);
     let wire = Wire::plain(Socket::Tcp(socket)).unwrap();
     let mut session = Session::over_with_window(wire, 64 << 20);
     session.credit(0, 64 << 20);

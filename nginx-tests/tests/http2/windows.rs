@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nginx_tests::http2::DATA;
 use nginx_tests::http2::session::Session;
 use nginx_tests::tunnels::accept;
 use nginx_tests::{Certificate, DEADLINE, Frame, Nginx, ScriptedBackend, wait_until};
@@ -262,4 +263,40 @@ fn a_flood_for_one_stream_keeps_no_other_alive() {
         // Slower than nginx, which has more of the other at any time.
         thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// nginx would have a frame for each half of a window, and the client's memory would be the least of it.
+#[test]
+fn who_sends_and_does_not_read_is_told_by_one_frame_of_all_its_room() {
+    const PIECE: usize = 16 << 10;
+    const PIECES: usize = 8192;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nginx = Nginx::http(
+        "websocket on; websocket_http2 on;
+        server {
+            listen 127.0.0.1:%PORT% http2 sndbuf=4k; send_timeout 1h;
+            location / { proxy_pass http://%BACKEND%; }
+        }",
+    )
+    .set("BACKEND", listener.local_addr().unwrap())
+    .allow_log("the \"listen ... http2\" directive is deprecated")
+    .start();
+    let mut session = with_a_small_socket(&nginx, 4 << 10);
+    let stream = session.open("/");
+    let mut backend = accept(&listener);
+    assert_eq!(session.status(stream), 200);
+    let header = b"\x82\xff\0\0\x01\0\0\0\0\0\0\0\0\0";
+    session.data(stream, header);
+    backend.read_exact(&mut [0; 14]).unwrap();
+    // What has been passed on it may send again, though it has not read that it may.
+    let piece = vec![7; PIECE];
+    let mut come = vec![0; PIECE];
+    for _ in 0..PIECES {
+        session.frame(DATA, 0, stream, &piece);
+        backend.read_exact(&mut come).unwrap();
+    }
+    let sent = (PIECES * PIECE) as u64;
+    session.wait(|session| session.of(stream).credit + WINDOW / 2 >= sent);
+    let credits = session.of(stream).credits;
+    assert!(credits < PIECES / 4, "{credits} frames");
 }
