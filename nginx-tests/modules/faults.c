@@ -33,6 +33,7 @@ enum {
     MONOTONIC, /* and the one that never goes back */
     LOOKS,     /* whether timers are counted */
     TIMERS,    /* how many nginx had when it last waited */
+    SLOW,      /* whether threads that read a file wait */
     WORDS
 };
 
@@ -194,6 +195,24 @@ int open64(const char *name, int flags, ...) {
     int mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(rest, int) : 0;
     va_end(rest);
     return open(name, flags, mode);
+}
+
+/* ---- threads, on a disk that is slow ---- */
+
+static void wait_while_slow(void) {
+    while (words && words[SLOW] && syscall(SYS_gettid) != self) {
+        usleep(1000);
+    }
+}
+
+ssize_t pread(int file, void *place, size_t size, off_t at) {
+    wait_while_slow();
+    return syscall(SYS_pread64, file, place, size, at);
+}
+
+ssize_t pread64(int file, void *place, size_t size, off64_t at) {
+    wait_while_slow();
+    return syscall(SYS_pread64, file, place, size, at);
 }
 
 /* ---- clocks ---- */

@@ -41,6 +41,13 @@ pub fn nginx_version() -> (u32, u32, u32) {
     environment().version
 }
 
+/// Whether nginx was built with this option of its `configure`.
+pub fn is_configured(option: &str) -> bool {
+    let output = environment().command().arg("-V").output();
+    let output = output.expect("nginx says how it was built");
+    String::from_utf8_lossy(&output.stderr).contains(option)
+}
+
 /// The version of the OpenSSL that nginx runs with, as `nginx -V` says; `None` without one.
 pub fn openssl_version() -> Option<(u32, u32, u32)> {
     let output = environment().command().arg("-V").output().ok()?;

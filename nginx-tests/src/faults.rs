@@ -61,9 +61,10 @@ enum Word {
     Monotonic,
     Looks,
     Timers,
+    Slow,
 }
 
-const COUNT: usize = Word::Timers as usize + 1;
+const COUNT: usize = Word::Slow as usize + 1;
 
 /// The faults of one nginx.
 pub struct Faults {
@@ -142,6 +143,11 @@ impl Faults {
             Clock::Wall => self.write(Word::Wall, milliseconds),
             Clock::Monotonic => self.write(Word::Monotonic, milliseconds),
         }
+    }
+
+    /// Whether threads that read a file wait, in any process.
+    pub fn slow_down(&self, slow: bool) {
+        self.write(Word::Slow, slow.into());
     }
 
     /// Whether the process that is watched counts its timers whenever it waits for events.

@@ -19,6 +19,8 @@ pub fn is_possible(r: Request<'_>, u: Upstream<'_>) -> bool {
         // nginx counts a reference to a request when it is asked for a body that it has already.
         !request.request_body.is_null()
             && request.out.is_null()
+            // A thread may read a file into its memory, for a mirror that has a cache.
+            && request.blocked() == 0
             && (*request.connection).buffered() == 0
     };
     is_idle

@@ -4,10 +4,12 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use nginx_tests::{Client, Nginx, wait_for, wait_until};
+use nginx_tests::client::get;
+use nginx_tests::environment::is_configured;
+use nginx_tests::{Client, Faults, Nginx, ScriptedBackend, wait_for, wait_until};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
-use crate::case::{PROXIED, assert_closed, echo, gone, hand_over, http, join, nginx};
+use crate::case::{PROXIED, assert_closed, echo, gone, hand_over, head, http, join, nginx};
 
 fn kill(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
@@ -232,4 +234,50 @@ fn a_killed_worker_takes_no_others_with_it() {
     for client in clients {
         client.close_politely();
     }
+}
+
+/// nginx counts those that its threads work for, and keeps their memory.
+#[test]
+fn a_request_whose_file_a_thread_reads_stays() {
+    let backend = ScriptedBackend::standard();
+    let location = format!("{PROXIED} mirror /mirror;");
+    let setup = Nginx::http(format!(
+        "proxy_cache_path cache keys_zone=cache:1m;
+        {}
+        server {{
+            listen 127.0.0.1:%PORT%;
+            location / {{ {location} }}
+            location /mirror {{
+                proxy_pass http://%BACKEND%/plain;
+                proxy_cache cache; proxy_cache_key one; proxy_cache_valid 1h; aio threads;
+            }}
+        }}",
+        head("on")
+    ))
+    .set("BACKEND", backend.address())
+    .main("thread_pool default threads=2;");
+    if !is_configured("--with-threads") {
+        eprintln!("skipped: this nginx has no threads");
+        return;
+    }
+    let (setup, Some(faults)) = Faults::prepare(setup) else {
+        return;
+    };
+    let nginx = setup.start();
+    assert_eq!(get(nginx.port(), "/mirror").status(), 200);
+    let requests = backend.requests().len();
+    faults.slow_down(true);
+    let mut client = join(&nginx);
+    client.echo("before");
+    nginx.signal(Signal::HUP);
+    nginx.wait_for_log("1 stays");
+    client.echo("while it is read");
+    faults.slow_down(false);
+    client.echo("and after that");
+    client.close_politely();
+    wait_until("the old worker to end", || {
+        nginx.exiting_worker_pids().is_empty()
+    });
+    // The mirror was answered from the cache.
+    assert_eq!(backend.requests().len(), requests + 1);
 }
