@@ -40,6 +40,9 @@ fn since(version: &str) {
 /// is: a library named in the module would tie it to one, and to that one's versions of symbols.
 fn link_no_library() {
     println!("cargo::rustc-link-arg=-nostdlib");
+    // nginx forgets the module of a configuration that it refuses, and the one that a new configuration no longer loads.
+    // But its chain of filters still leads here, and descriptors that workers share are kept here.
+    println!("cargo::rustc-link-arg=-Wl,-z,nodelete");
 
     // The crate libc has rustc name these to the linker, which finds empty ones first.
     let directory = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));

@@ -230,10 +230,7 @@ impl Setup {
 
     /// Writes the configuration with all placeholders replaced.
     fn write(&self) -> (String, BTreeMap<String, u16>) {
-        if let Some(module) = self.module() {
-            let copied = fs::copy(module, self.path(MODULE));
-            copied.unwrap_or_else(|error| panic!("copying {MODULE}: {error}"));
-        }
+        self.copy_module();
         if self.goes_over_http2() {
             let certificate = &self.certificate;
             for (name, content) in [
@@ -251,6 +248,13 @@ impl Setup {
 
     fn goes_over_http2(&self) -> bool {
         is_over_http2() && self.module && !self.http.contains("http2")
+    }
+
+    fn copy_module(&self) {
+        if let Some(module) = self.module() {
+            let copied = fs::copy(module, self.path(MODULE));
+            copied.unwrap_or_else(|error| panic!("copying {MODULE}: {error}"));
+        }
     }
 
     /// The module to be loaded.
@@ -538,6 +542,15 @@ impl Nginx {
     pub fn reload_with(&mut self, http: &str) {
         self.configure(http);
         self.reload();
+    }
+
+    /// Whether the configurations that are written from here on load the module.
+    pub fn load_module(&mut self, loads: bool) {
+        self.setup.module = loads;
+        // Nobody writes to a file that nginx may have mapped.
+        if !self.path(MODULE).exists() {
+            self.setup.copy_module();
+        }
     }
 
     /// Writes a configuration with another `http` block, for the next time it is read.

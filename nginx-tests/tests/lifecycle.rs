@@ -6,13 +6,13 @@ use std::io;
 
 use nginx_tests::backend::standard;
 use nginx_tests::client::{self, SAMPLE_KEY};
-use nginx_tests::environment::nginx_version;
+use nginx_tests::environment::{environment, nginx_version};
 use nginx_tests::nginx::{Setup, assert_refused};
 use nginx_tests::wire::Wire;
 use nginx_tests::{
     Certificate, Client, EchoBackend, Frame, Handshake, Nginx, ScriptedBackend, http2, wait_until,
 };
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 const ON: &str = "location / { proxy_pass http://%BACKEND%; websocket on; }";
 
@@ -513,6 +513,76 @@ fn a_reload_with_a_bad_configuration_leaves_everything_as_it_was() {
     nginx.wait_for_log("[emerg]");
     client.echo("hello");
     assert_eq!(nginx.worker_pids(), workers);
+}
+
+/// nginx has joined the filters of such a configuration, and keeps its old one, in whose workers they have nothing to do.
+#[test]
+fn a_first_configuration_with_it_that_is_refused_later() {
+    if environment().module().is_none() {
+        eprintln!("skipped: nginx has the module compiled in");
+        return;
+    }
+    let backend = ScriptedBackend::standard();
+    let server = "server { listen 127.0.0.1:%PORT%; location / { proxy_pass http://%BACKEND%; } }";
+    let mut nginx = Nginx::http(server)
+        .set("BACKEND", backend.address())
+        .without_module()
+        .allow_log("[emerg]")
+        .start();
+    let plain = |nginx: &Nginx| client::get(nginx.port(), "/").status();
+    assert_eq!(plain(&nginx), 200);
+    nginx.load_module(true);
+    nginx.configure(&format!("{server} }} no_such_block {{"));
+    nginx.signal(Signal::HUP);
+    nginx.wait_for_log("unknown directive \"no_such_block\"");
+    assert_eq!(plain(&nginx), 200);
+    let workers = nginx.worker_pids();
+    let worker = Pid::from_raw(workers[0] as i32).expect("a worker");
+    kill_process(worker, Signal::TERM).expect("a worker");
+    wait_until("another worker", || {
+        let now = nginx.worker_pids();
+        !now.is_empty() && now.iter().all(|pid| !workers.contains(pid))
+    });
+    assert_eq!(plain(&nginx), 200);
+    nginx.reload_with(&server.replace("location", "websocket on; location"));
+    let mut client = Client::connect(nginx.port());
+    client.establish("/");
+    client.echo("hello");
+}
+
+/// What workers share is kept for as long as nginx runs, and there is one of it.
+#[test]
+fn it_may_go_and_come_again() {
+    if environment().module().is_none() {
+        eprintln!("skipped: nginx has the module compiled in");
+        return;
+    }
+    let backend = ScriptedBackend::standard();
+    let with = "websocket_zone zone:1m; websocket_handover on;
+        server { listen 127.0.0.1:%PORT%; location / { proxy_pass http://%BACKEND%; websocket on; } }";
+    let without = "server { listen 127.0.0.1:%PORT%; location / { proxy_pass http://%BACKEND%; } }";
+    let mut nginx = Nginx::http(with).set("BACKEND", backend.address()).start();
+    let mut descriptors = Vec::new();
+    for _ in 0..3 {
+        nginx.load_module(false);
+        nginx.reload_with(without);
+        assert_eq!(client::get(nginx.port(), "/").status(), 200);
+        nginx.load_module(true);
+        nginx.reload_with(with);
+        let mut client = Client::connect(nginx.port());
+        client.establish("/");
+        client.echo("hello");
+        client.close_politely();
+        wait_until("old workers to end", || {
+            nginx.exiting_worker_pids().is_empty()
+        });
+        let open = std::fs::read_dir(format!("/proc/{}/fd", nginx.pid())).unwrap();
+        descriptors.push(open.count());
+    }
+    assert!(
+        descriptors.iter().all(|count| *count == descriptors[0]),
+        "{descriptors:?}"
+    );
 }
 
 #[test]

@@ -9,9 +9,10 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use nginx_sys::{
     NGX_AGAIN, NGX_ERROR, NGX_HTTP_BAD_GATEWAY, NGX_HTTP_SWITCHING_PROTOCOLS, NGX_LOG_INFO, NGX_OK,
-    ngx_chain_t, ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt,
-    ngx_http_request_t, ngx_http_top_body_filter, ngx_http_top_header_filter,
-    ngx_http_top_request_body_filter, ngx_http_write_filter, ngx_int_t, ngx_uint_t,
+    ngx_chain_t, ngx_cycle, ngx_cycle_t, ngx_http_output_body_filter_pt,
+    ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_body_filter,
+    ngx_http_top_header_filter, ngx_http_top_request_body_filter, ngx_http_write_filter, ngx_int_t,
+    ngx_uint_t,
 };
 
 use websocket_protocol::{Cause, Upgrade};
@@ -28,6 +29,21 @@ use crate::types::OtherUpgrades;
 /// The filters that come after ours; [`register`] sets them before any request.
 static NEXT_HEADER: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 static NEXT_BODY: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
+/// The cycle whose configuration has the module. nginx has one chain of filters for the process: one that was refused
+/// after ours had joined leaves them there, also for the workers of one that never had them.
+static CYCLE: AtomicPtr<ngx_cycle_t> = AtomicPtr::new(ptr::null_mut());
+
+/// `init_process`
+pub fn init_process(cycle: *mut ngx_cycle_t) {
+    CYCLE.store(cycle, Ordering::Relaxed);
+}
+
+/// Whether requests have a configuration of the module's.
+fn is_configured() -> bool {
+    // SAFETY: nginx changes it only between requests; it is compared.
+    unsafe { ptr::eq(CYCLE.load(Ordering::Relaxed), ngx_cycle.cast_const().cast()) }
+}
 
 /// nginx's filters are a chain of functions, each calling the one that was put up before it.
 ///
@@ -77,8 +93,11 @@ fn tops() -> [*mut *mut c_void; 3] {
 }
 
 unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
-    // SAFETY: nginx gives a request that is alive; what register() found is a header filter, or NULL.
+    // SAFETY: nginx gives a request that is alive; its filters go on with it.
     unsafe {
+        if !is_configured() {
+            return pass_header_on(r);
+        }
         let request = Request::new(r);
         if arrive::is_refused(request) && is_switching(request, request.status()) {
             return refuse_tunnel(request);
@@ -87,10 +106,8 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
             return refuse_switch(request, unasked);
         }
         look_at_response(request);
-        let next: ngx_http_output_header_filter_pt =
-            mem::transmute(NEXT_HEADER.load(Ordering::Relaxed));
         let send = || {
-            let rc = next.map_or(OK, |next| next(r));
+            let rc = pass_header_on(r);
             if handover::is_turned_away(request) {
                 request.was_switching();
             }
@@ -115,6 +132,17 @@ unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     }
 }
 
+/// # Safety
+/// As nginx calls a header filter.
+unsafe fn pass_header_on(r: *mut ngx_http_request_t) -> ngx_int_t {
+    // SAFETY: what register() found there: a header filter, or NULL. The caller vouches for the request.
+    unsafe {
+        let next: ngx_http_output_header_filter_pt =
+            mem::transmute(NEXT_HEADER.load(Ordering::Relaxed));
+        next.map_or(OK, |next| next(r))
+    }
+}
+
 /// Whether a tunnel begins with the response.
 fn is_beginning(r: Request<'_>) -> bool {
     request::of(r)
@@ -127,6 +155,9 @@ fn is_beginning(r: Request<'_>) -> bool {
 unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
     // SAFETY: nginx gives a request that is alive, and a chain for it.
     unsafe {
+        if !is_configured() {
+            return pass_body_on(r, chain);
+        }
         let request = Request::new(r);
         let mut head = ptr::null_mut()..ptr::null_mut();
         if let Some(attempt) = request::in_place(request) {
@@ -155,7 +186,7 @@ fn is_switched(joined: Joined) -> bool {
 /// # Safety
 /// As nginx calls a body filter.
 unsafe fn next_body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
-    // SAFETY: what register() found there: a body filter, or NULL. The request is alive.
+    // SAFETY: the request is alive.
     unsafe {
         // A tunnel over HTTP/2 is a success with a body to nginx, to which it would add, and trailers to it. No internal
         // redirect takes its attempt out of its place.
@@ -163,6 +194,15 @@ unsafe fn next_body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) 
         if request::in_place(request).is_some() && http2::is_tunnel(request) {
             return ngx_http_write_filter(r, chain);
         }
+        pass_body_on(r, chain)
+    }
+}
+
+/// # Safety
+/// As nginx calls a body filter.
+unsafe fn pass_body_on(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
+    // SAFETY: what register() found there: a body filter, or NULL. The caller vouches for the request.
+    unsafe {
         let next: ngx_http_output_body_filter_pt =
             mem::transmute(NEXT_BODY.load(Ordering::Relaxed));
         next.map_or(OK, |next| next(r, chain))
