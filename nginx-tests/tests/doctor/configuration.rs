@@ -250,7 +250,7 @@ fn folklore_is_answered() {
     for said in [
         ":2 a location / -> proxy_pass http://b: fails (by hand)",
         "it closes at once",
-        "breaks keepalive to the upstream",
+        "is sent with plain requests too",
         "h2c",
         "note: proxy_buffering ",
         "note: client_max_body_size ",
