@@ -49,6 +49,7 @@ fn walked(
             request: Request::new(target, options),
             steps: Vec::new(),
             failure: None,
+            is_cut: false,
             answer: None,
             address: None,
             local: None,
@@ -349,7 +350,9 @@ impl Walker<'_> {
 
     fn fail(&mut self, name: &'static str, time: Duration, mut failure: Failure) -> Failure {
         let deadline = &self.options.deadline;
-        if deadline.is_over() {
+        // Nothing cuts the silence of --hold short.
+        if deadline.is_over() && name != "hold" {
+            self.walk.is_cut = true;
             let seconds = deadline.seconds();
             failure.seen =
                 format!("{}; --deadline ended it after {seconds} s", failure.seen).into();

@@ -1,6 +1,7 @@
 //! What a server can do to who asks.
 
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nginx_tests::environment::find_program;
@@ -75,6 +76,8 @@ fn the_whole_has_an_end() {
     // It takes every connection, and says nothing.
     let server = ScriptedBackend::start(|conn| conn.read_bytes(1 << 20).map(drop));
     let url = format!("ws://{}/", server.address());
+    // To build it may take longer.
+    program();
     let start = Instant::now();
     let backend = format!("--backend={url}");
     let arguments = [&url, &backend, "--deadline=1s", "--timeout=20s"];
@@ -88,11 +91,34 @@ fn the_whole_has_an_end() {
     assert_eq!(failure(&report), "upstream-response-timeout");
     let left_out = report["left_out"].to_string();
     assert!(left_out.contains("8 of 9 times"), "{left_out}");
+    // One that is cut short was not done, and says nothing of the others.
+    let server = slow_from_the_third();
+    let url = format!("ws://{}/", server.address());
+    let report = examine(&url, &["--deadline=1s", "--repeat=9", "--no-probes"]);
+    assert_eq!(failure(&report), "", "{report:#}");
+    assert_eq!(report["repeat"]["count"], 2, "{report:#}");
+    assert_eq!(report["repeat"]["failed"], 0, "{report:#}");
+    assert_eq!(report["log"]["requests"][0]["count"], 3, "{report:#}");
+    let left_out = report["left_out"].to_string();
+    assert!(left_out.contains("7 of 9 times"), "{left_out}");
     // What is asked for by --hold is not cut short.
     let server = ScriptedBackend::standard();
     let url = format!("ws://{}/", server.address());
     let report = examine(&url, &["--deadline=1s", "--hold=1500ms", "--no-probes"]);
     assert_eq!(failure(&report), "", "{report:#}");
+}
+
+/// Takes two handshakes, and leaves those after them without an answer.
+fn slow_from_the_third() -> ScriptedBackend {
+    let taken = AtomicUsize::new(0);
+    ScriptedBackend::start(move |conn| {
+        if taken.fetch_add(1, Ordering::Relaxed) >= 2 {
+            return conn.read_bytes(1 << 20).map(drop);
+        }
+        let head = conn.read_request()?.head;
+        conn.accept(&head)?;
+        conn.echo_frames()
+    })
 }
 
 #[test]
