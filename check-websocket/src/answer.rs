@@ -202,10 +202,13 @@ impl Answer {
 
     /// Whether it asks for the very upgrade that was sent: then it never saw it.
     pub fn asks_for_websocket(&self) -> bool {
+        let mut upgrades = self.values("Upgrade");
+        self.is_for_want_of_upgrade() && upgrades.any(|value| has_token(value, b"websocket"))
+    }
+
+    /// Whether it says that an upgrade is wanted, and no other version.
+    pub fn is_for_want_of_upgrade(&self) -> bool {
         self.status == 426
-            && self
-                .values("Upgrade")
-                .any(|value| has_token(value, b"websocket"))
             && self
                 .values("Sec-WebSocket-Version")
                 .flat_map(tokens)

@@ -101,12 +101,17 @@ fn of_nginx(answer: &Answer, seen: &str) -> Option<Failure> {
     }
     // The handshake was sent in HTTP/1.1.
     if answer.status == 505 {
-        let seen = format!("{seen}: HTTP/1.0 reached the backend");
-        let failure = Failure::of(Cause::HttpVersion, seen);
-        return Some(
-            failure
-                .change("`websocket on;` in the location that proxies, or proxy_http_version 1.1"),
-        );
+        let seen = format!("{seen}: HTTP/1.0 may have reached the backend");
+        let failure = Failure {
+            meaning: "The backend refuses a version of HTTP: 1.0, which nginx before 1.29.7 speaks \
+                      by default, or any that it is asked in.",
+            candidates: [Cause::HttpVersion, Cause::UpstreamError].into(),
+            ..Failure::of(Cause::HttpVersion, seen)
+        };
+        return Some(failure.change(
+            "`websocket on;` in the location that proxies, or proxy_http_version 1.1; --backend \
+             tells whether the backend takes that",
+        ));
     }
     None
 }
@@ -225,14 +230,16 @@ mod tests {
     }
 
     #[test]
-    fn a_505_means_http_1_0_reached_the_backend() {
+    fn a_505_may_mean_that_http_1_0_reached_the_backend() {
         let failure = judge(Role::Front, &answer(505, "", "no"), &request()).expect("a failure");
         assert_eq!(failure.name, "http-version");
         assert!(
-            failure.seen.contains("HTTP/1.0 reached the backend"),
+            failure.seen.contains("HTTP/1.0 may have reached"),
             "{}",
             failure.seen
         );
+        let candidates = [Cause::HttpVersion, Cause::UpstreamError];
+        assert_eq!(*failure.candidates, candidates);
         // Directly it was asked in HTTP/1.1.
         assert_eq!(
             name(Role::Backend, &answer(505, "", "no")),

@@ -97,7 +97,9 @@ pub fn compare(front: &mut Walk, backend: &Walk, options: &Options, tls: &Tls) -
                 }
                 comparison.header = Some(culprit.header.to_owned());
                 front.failure = Some(culprit.name(&through));
-            } else if !through.candidates.is_empty() {
+            } else if front.answer.as_ref().is_some_and(Answer::is_nginx_page)
+                && !through.candidates.is_empty()
+            {
                 front.failure = Some(through.change(
                     "nginx got no answer from its upstream, but --backend answers: compare its \
                      address with the one in proxy_pass, and see nginx's error log",
@@ -235,8 +237,10 @@ impl Change {
     /// The failure, now that it is known what made it.
     fn name(&self, through: &Failure) -> Failure {
         let named = match self.cause {
-            // It is known already, and says more than that Upgrade is missing.
-            _ if through.cause == Some(Cause::HttpVersion) => through.clone(),
+            // It says more than that Upgrade is missing.
+            _ if through.cause == Some(Cause::HttpVersion) => {
+                Failure::of(Cause::HttpVersion, through.seen.clone())
+            }
             Some(cause) => Failure::of(cause, through.seen.clone()),
             None => through.clone(),
         };

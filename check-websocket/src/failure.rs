@@ -2,7 +2,7 @@
 
 use std::io;
 
-use websocket_protocol::{Advice, Cause, Evidence};
+use websocket_protocol::{Advice, Cause, Evidence, Fault};
 
 use crate::handshake::Unanswered;
 use crate::look;
@@ -95,6 +95,13 @@ impl Failure {
     /// Whether it is this program that can't go on: then it is not known whether others can.
     pub fn is_unknown(&self) -> bool {
         [TLS_UNSUPPORTED, TOO_BIG].contains(&self.name)
+    }
+
+    /// Who has to change something, unless that depends on which of the candidates it is.
+    pub fn fault(&self) -> Option<Fault> {
+        let fault = self.cause?.fault();
+        let mut others = self.candidates.iter().map(|cause| cause.fault());
+        others.all(|other| other == fault).then_some(fault)
     }
 
     /// What is said in front of the name.
