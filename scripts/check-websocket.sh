@@ -389,6 +389,8 @@ judge_local() {
     case $code in
         502) fails upstream-error "$seen: the exact cause is in nginx's error log" ;;
         504) fails upstream-response-timeout "$seen: the exact cause is in nginx's error log" ;;
+        414) advice='make the address shorter, or raise large_client_header_buffers'
+            fails local-status "$seen" ;;
         *) fails "local-$(kind limited)" "$seen" ;;
     esac
 }

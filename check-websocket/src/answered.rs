@@ -87,7 +87,11 @@ fn of_nginx(answer: &Answer, seen: &str) -> Option<Failure> {
             return Some(gateway(answer.status, seen));
         }
         let cause = Cause::from_local_status(answer.status)?;
-        return Some(Failure::of(cause, format!("{seen}, with nginx's own page")));
+        let failure = Failure::of(cause, format!("{seen}, with nginx's own page"));
+        return Some(match answer.status {
+            414 => of_long_address(failure),
+            _ => failure,
+        });
     }
     if answer.is_nginx_file() {
         let cause = Cause::from_local_status(answer.status)?;
@@ -114,6 +118,17 @@ fn of_nginx(answer: &Answer, seen: &str) -> Option<Failure> {
         ));
     }
     None
+}
+
+fn of_long_address(failure: Failure) -> Failure {
+    Failure {
+        advice: "make the address shorter, or raise large_client_header_buffers",
+        ..failure
+    }
+    .change(
+        "large_client_header_buffers must hold the request line in one buffer (8k by default); that of the \
+         default server of this port counts, too",
+    )
 }
 
 /// nginx's own 502 or 504: the cause is in its error log only.
@@ -264,6 +279,19 @@ mod tests {
         // Another length: nginx did not make it.
         assert_eq!(served("\"67a25639-15\""), "upstream-not-websocket");
         assert_eq!(served("\"14\""), "upstream-not-websocket");
+    }
+
+    #[test]
+    fn an_address_that_is_too_long_for_nginx() {
+        let failure = judge(Role::Front, &answer(414, "", PAGE), &request()).expect("a failure");
+        assert_eq!(failure.name, "local-status");
+        assert!(
+            failure.advice.contains("large_client_header_buffers"),
+            "{}",
+            failure.advice
+        );
+        // An upstream's own limit is its own.
+        assert_eq!(name(Role::Front, &answer(414, "", "no")), "upstream-status");
     }
 
     #[test]

@@ -71,6 +71,47 @@ fn a_configuration_and_a_command_line_write_nothing_either() {
     is_clean(&run([format!("--{TRICKS}")]));
 }
 
+/// One that a browser may still take.
+#[test]
+fn a_header_that_is_longer_than_is_read() {
+    let server = ScriptedBackend::answering(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nX-Long: {}\r\n\r\n",
+        "a".repeat(40_000)
+    ));
+    let outcome = run([format!("ws://{}/", server.address())]);
+    assert_eq!(outcome.status, Some(3), "{outcome:?}");
+    let said = "the header of the answer is longer than 32768 bytes";
+    assert!(outcome.out.contains(said), "{}", outcome.out);
+}
+
+/// A server may repeat what it was sent: in headers, in its text, and in a Close.
+#[test]
+fn credentials_do_not_come_back() {
+    const KEY: &str = "s3cret-t0ken";
+    let refuses = ScriptedBackend::answering(format!(
+        "HTTP/1.1 403 {KEY}\r\nX-Key: {KEY}\r\nLocation: /?k=other\r\nContent-Length: 30\r\n\r\n\
+         {{\"key\": \"{KEY}\"}}          "
+    ));
+    let closes = ScriptedBackend::start(|conn| {
+        let head = conn.read_request()?.head;
+        conn.accept(&head)?;
+        let reason = [&[0x88, 14, 3, 0xe8], KEY.as_bytes()].concat();
+        conn.send(reason)
+    });
+    for server in [refuses, closes] {
+        let url = format!("ws://{}/", server.address());
+        let backend = format!("--backend={url}");
+        for option in ["--json", "--no-probes", "-q"] {
+            let header = format!("--header=Authorization: Bearer {KEY}");
+            let outcome = run([&url, &backend, &header, option]);
+            assert_eq!(outcome.status, Some(1), "{outcome:?}");
+            for secret in [KEY, "k=other"] {
+                assert!(!outcome.out.contains(secret), "{}", outcome.out);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_whole_has_an_end() {
     // It takes every connection, and says nothing.
