@@ -315,8 +315,7 @@ is_offered() { [ "${1#*"$LINE_END"}" = "$1" ] && printf '%s\n' "$protocols" | tr
 
 judge_status() {
     seen="\"$(shown "$answer")\" where 101 was expected"
-    if [ "$code" = 426 ] && has_token Upgrade websocket &&
-        ! header Sec-WebSocket-Version | tr ',' '\n' | tr -d ' ' | grep -v -q -x -e 13 -e ''; then
+    if is_for_want_of_upgrade && has_token Upgrade websocket; then
         fails upgrade-missing "$seen, and the answer asks for the Upgrade that was sent"
     fi
     judge_listener
@@ -329,7 +328,7 @@ judge_status() {
     fi
     case $code in
         505) change='websocket on in the location that proxies, or proxy_http_version 1.1'
-            fails http-version "$seen: HTTP/1.0 reached the backend" ;;
+            fails http-version "$seen: HTTP/1.0 may have reached the backend" ;;
         30[12378] | 401 | 429 | 503) ;; # answered so to any request
         *) ! is_from_nginx || ! is_the_same_without_upgrade || forgotten ;;
     esac
@@ -341,6 +340,12 @@ judge_status() {
         5??) fails upstream-error "$seen" ;;
         *) fails "upstream-$(kind overloaded)" "$seen" ;;
     esac
+}
+
+# Whether it says that an upgrade is wanted, and no other version.
+is_for_want_of_upgrade() {
+    [ "$code" = 426 ] &&
+        ! header Sec-WebSocket-Version | tr ',' '\n' | tr -d ' ' | grep -v -q -x -e 13 -e ''
 }
 
 # Whether it is a redirect to the same path with a slash behind it.
@@ -384,13 +389,18 @@ judge_local() {
     case $code in
         502) fails upstream-error "$seen: the exact cause is in nginx's error log" ;;
         504) fails upstream-response-timeout "$seen: the exact cause is in nginx's error log" ;;
+        414) advice='make the address shorter, or raise large_client_header_buffers'
+            fails local-status "$seen" ;;
         *) fails "local-$(kind limited)" "$seen" ;;
     esac
 }
 
 forgotten() {
-    change='websocket on in the location that proxies; by hand that takes proxy_http_version 1.1 and proxy_set_header for Upgrade and Connection'
-    fails upgrade-missing "$seen, and the same without Upgrade: Upgrade does not reach the upstream"
+    change='websocket on in the location that proxies, unless it is there; by hand that takes proxy_http_version 1.1 and proxy_set_header for Upgrade and Connection'
+    seen="$seen, and the same without Upgrade"
+    ! is_for_want_of_upgrade || fails upgrade-missing "$seen: Upgrade does not reach the upstream"
+    advice='find out which it is: check-websocket tells with --backend or --nginx-conf, and websocket_cause_header names it here'
+    fails upgrade-missing "$seen; or else any request is answered so"
 }
 
 # shown TEXT   what a server sent, without what a terminal would obey.

@@ -3,8 +3,11 @@
 use std::str;
 
 use websocket_protocol::header::{has_token, is_token, tokens};
-use websocket_protocol::{Cause, Escaped, Remark, ResponseHead, ResponseHeader, first_chunk};
+use websocket_protocol::{
+    Address, Cause, Escaped, Remark, ResponseHead, ResponseHeader, first_chunk,
+};
 
+use crate::mask::Mask;
 use crate::request::{HIDDEN, Request, is_secret, may_hold_secret};
 
 /// The answer's head, and the beginning of what follows it.
@@ -132,12 +135,17 @@ impl Answer {
     }
 
     /// Status line and headers, safe to be shown.
-    pub fn shown(&self) -> Vec<String> {
-        let header = |(name, value): &Header| match is_secret(name, value) {
-            true => format!("{}: {HIDDEN}", Escaped(name)),
-            false => format!("{}: {}", Escaped(name), Escaped(value)),
+    pub fn shown(&self, mask: &Mask) -> Vec<String> {
+        let shown = |(name, value): &Header| -> String {
+            let masked = mask.bytes(value);
+            match name {
+                _ if is_secret(name, value) => HIDDEN.to_owned(),
+                name if name.eq_ignore_ascii_case(b"location") => Address(&masked).to_string(),
+                _ => Escaped(&masked).to_string(),
+            }
         };
-        std::iter::once(Escaped(&self.line).to_string())
+        let header = |header: &Header| format!("{}: {}", Escaped(&header.0), shown(header));
+        std::iter::once(Escaped(&mask.bytes(&self.line)).to_string())
             .chain(self.headers.iter().map(header))
             .collect()
     }
@@ -174,7 +182,7 @@ impl Answer {
     }
 
     /// What the server says in the body.
-    pub fn remark(&self) -> Option<Remark<'_>> {
+    pub fn remark(&self, mask: &Mask) -> Option<String> {
         let header = |name| self.header(name).map(str::as_bytes);
         if self.status == 101
             || !Remark::is_expected(header("Content-Type"), header("Content-Encoding"))
@@ -184,11 +192,11 @@ impl Answer {
         let is_chunked = self
             .values("Transfer-Encoding")
             .any(|value| has_token(value, b"chunked"));
-        Remark::read(if is_chunked {
-            first_chunk(&self.rest)
-        } else {
-            &self.rest
-        })
+        let said = mask.bytes(match is_chunked {
+            true => first_chunk(&self.rest),
+            false => &self.rest,
+        });
+        Remark::read(&said).map(|remark| remark.to_string())
     }
 
     /// What the module says where `websocket_cause_header` is on.
@@ -202,10 +210,13 @@ impl Answer {
 
     /// Whether it asks for the very upgrade that was sent: then it never saw it.
     pub fn asks_for_websocket(&self) -> bool {
+        let mut upgrades = self.values("Upgrade");
+        self.is_for_want_of_upgrade() && upgrades.any(|value| has_token(value, b"websocket"))
+    }
+
+    /// Whether it says that an upgrade is wanted, and no other version.
+    pub fn is_for_want_of_upgrade(&self) -> bool {
         self.status == 426
-            && self
-                .values("Upgrade")
-                .any(|value| has_token(value, b"websocket"))
             && self
                 .values("Sec-WebSocket-Version")
                 .flat_map(tokens)
@@ -291,7 +302,39 @@ mod tests {
         let answer = parse(b"HTTP/1.1 200\nset-cookie: s3cret\n\n")
             .expect("no mistake")
             .expect("complete");
-        assert_eq!(answer.shown(), ["HTTP/1.1 200", "set-cookie: (not shown)"]);
+        assert_eq!(
+            answer.shown(&Mask::default()),
+            ["HTTP/1.1 200", "set-cookie: (not shown)"]
+        );
+    }
+
+    #[test]
+    fn credentials_that_are_repeated_are_not_shown() {
+        let request = Request {
+            path: "/".to_owned(),
+            version: "1.1",
+            headers: vec![("Authorization".to_owned(), "Bearer s3cret".to_owned())],
+        };
+        let mask = Mask::of(&request);
+        let text = "HTTP/1.1 403 s3cret\r\nX-Echo: <s3cret>\r\nLocation: /login?to=s3cr%65t\r\n\r\n\
+                    no s3cret";
+        let answer = parse(text.as_bytes()).expect("no mistake");
+        let answer = answer.expect("complete");
+        let shown = answer.shown(&mask);
+        assert_eq!(
+            shown,
+            [
+                "HTTP/1.1 403 (not shown)",
+                "X-Echo: <(not shown)>",
+                "Location: /login?..."
+            ]
+        );
+        assert_eq!(answer.remark(&mask).as_deref(), Some("no (not shown)"));
+        // Before it is cut at a length that leaves a part of it.
+        let text = format!("HTTP/1.1 403 No\r\n\r\n{}s3cret", "a".repeat(196));
+        let answer = parse(text.as_bytes()).expect("no mistake");
+        let said = answer.expect("complete").remark(&mask).unwrap_or_default();
+        assert!(!said.contains("s3c"), "{said}");
     }
 
     #[test]
@@ -348,8 +391,7 @@ mod tests {
             parse(text.as_bytes())
                 .expect("no mistake")
                 .expect("complete")
-                .remark()
-                .map(|remark| remark.to_string())
+                .remark(&Mask::default())
         };
         let json = "Content-Type: application/json; charset=utf-8\r\n";
         assert_eq!(said(json, "{code: 0}\n").as_deref(), Some("{code: 0}"));

@@ -87,7 +87,11 @@ fn of_nginx(answer: &Answer, seen: &str) -> Option<Failure> {
             return Some(gateway(answer.status, seen));
         }
         let cause = Cause::from_local_status(answer.status)?;
-        return Some(Failure::of(cause, format!("{seen}, with nginx's own page")));
+        let failure = Failure::of(cause, format!("{seen}, with nginx's own page"));
+        return Some(match answer.status {
+            414 => of_long_address(failure),
+            _ => failure,
+        });
     }
     if answer.is_nginx_file() {
         let cause = Cause::from_local_status(answer.status)?;
@@ -101,14 +105,30 @@ fn of_nginx(answer: &Answer, seen: &str) -> Option<Failure> {
     }
     // The handshake was sent in HTTP/1.1.
     if answer.status == 505 {
-        let seen = format!("{seen}: HTTP/1.0 reached the backend");
-        let failure = Failure::of(Cause::HttpVersion, seen);
-        return Some(
-            failure
-                .change("`websocket on;` in the location that proxies, or proxy_http_version 1.1"),
-        );
+        let seen = format!("{seen}: HTTP/1.0 may have reached the backend");
+        let failure = Failure {
+            meaning: "The backend refuses a version of HTTP: 1.0, which nginx before 1.29.7 speaks \
+                      by default, or any that it is asked in.",
+            candidates: [Cause::HttpVersion, Cause::UpstreamError].into(),
+            ..Failure::of(Cause::HttpVersion, seen)
+        };
+        return Some(failure.change(
+            "`websocket on;` in the location that proxies, or proxy_http_version 1.1; --backend \
+             tells whether the backend takes that",
+        ));
     }
     None
+}
+
+fn of_long_address(failure: Failure) -> Failure {
+    Failure {
+        advice: "make the address shorter, or raise large_client_header_buffers",
+        ..failure
+    }
+    .change(
+        "large_client_header_buffers must hold the request line in one buffer (8k by default); that of the \
+         default server of this port counts, too",
+    )
 }
 
 /// nginx's own 502 or 504: the cause is in its error log only.
@@ -225,14 +245,16 @@ mod tests {
     }
 
     #[test]
-    fn a_505_means_http_1_0_reached_the_backend() {
+    fn a_505_may_mean_that_http_1_0_reached_the_backend() {
         let failure = judge(Role::Front, &answer(505, "", "no"), &request()).expect("a failure");
         assert_eq!(failure.name, "http-version");
         assert!(
-            failure.seen.contains("HTTP/1.0 reached the backend"),
+            failure.seen.contains("HTTP/1.0 may have reached"),
             "{}",
             failure.seen
         );
+        let candidates = [Cause::HttpVersion, Cause::UpstreamError];
+        assert_eq!(*failure.candidates, candidates);
         // Directly it was asked in HTTP/1.1.
         assert_eq!(
             name(Role::Backend, &answer(505, "", "no")),
@@ -257,6 +279,19 @@ mod tests {
         // Another length: nginx did not make it.
         assert_eq!(served("\"67a25639-15\""), "upstream-not-websocket");
         assert_eq!(served("\"14\""), "upstream-not-websocket");
+    }
+
+    #[test]
+    fn an_address_that_is_too_long_for_nginx() {
+        let failure = judge(Role::Front, &answer(414, "", PAGE), &request()).expect("a failure");
+        assert_eq!(failure.name, "local-status");
+        assert!(
+            failure.advice.contains("large_client_header_buffers"),
+            "{}",
+            failure.advice
+        );
+        // An upstream's own limit is its own.
+        assert_eq!(name(Role::Front, &answer(414, "", "no")), "upstream-status");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Through nginx and straight to the backend, side by side.
 
-use websocket_protocol::{Cause, Escaped};
+use websocket_protocol::{Address, Cause, Escaped};
 
 use crate::answer::Answer;
 use crate::failure::Failure;
 use crate::handshake::{self, Unanswered};
+use crate::mask::Mask;
 use crate::options::Walk as Options;
-use crate::request::Request;
+use crate::request::{HIDDEN, Request, is_secret};
 use crate::steps::Walk;
 use crate::tls::Tls;
 
@@ -89,7 +90,16 @@ pub fn compare(front: &mut Walk, backend: &Walk, options: &Options, tls: &Tls) -
             let text = "works directly, fails through nginx";
             let mut comparison = comparison(Verdict::NginxFails, text);
             comparison.differences = differences(front.answer.as_ref(), backend.answer.as_ref());
-            if let Some((culprit, others)) = found.split_first() {
+            let mask = Mask::of(&front.request);
+            let shown = comparison.differences.iter();
+            comparison.differences = shown.map(|text| mask.text(text)).collect();
+            let hidden = hidden(front.answer.as_ref(), backend.answer.as_ref());
+            if let Some(header) = hidden {
+                comparison.text =
+                    format!("{text}: {header} of the backend's 101 does not come through");
+                comparison.header = Some(header.to_owned());
+                front.failure = Some(of_hidden(&through, header));
+            } else if let Some((culprit, others)) = found.split_first() {
                 comparison.text = format!("{text}: {}", culprit.text);
                 let others: Vec<&str> = others.iter().map(|other| other.header).collect();
                 if !others.is_empty() {
@@ -97,7 +107,9 @@ pub fn compare(front: &mut Walk, backend: &Walk, options: &Options, tls: &Tls) -
                 }
                 comparison.header = Some(culprit.header.to_owned());
                 front.failure = Some(culprit.name(&through));
-            } else if !through.candidates.is_empty() {
+            } else if front.answer.as_ref().is_some_and(Answer::is_nginx_page)
+                && !through.candidates.is_empty()
+            {
                 front.failure = Some(through.change(
                     "nginx got no answer from its upstream, but --backend answers: compare its \
                      address with the one in proxy_pass, and see nginx's error log",
@@ -235,8 +247,10 @@ impl Change {
     /// The failure, now that it is known what made it.
     fn name(&self, through: &Failure) -> Failure {
         let named = match self.cause {
-            // It is known already, and says more than that Upgrade is missing.
-            _ if through.cause == Some(Cause::HttpVersion) => through.clone(),
+            // It says more than that Upgrade is missing.
+            _ if through.cause == Some(Cause::HttpVersion) => {
+                Failure::of(Cause::HttpVersion, through.seen.clone())
+            }
             Some(cause) => Failure::of(cause, through.seen.clone()),
             None => through.clone(),
         };
@@ -327,6 +341,28 @@ impl Found {
     }
 }
 
+/// A header without which a 101 is none, where the backend sends it and it does not come through.
+fn hidden(through: Option<&Answer>, direct: Option<&Answer>) -> Option<&'static str> {
+    let (through, direct) = (through?, direct?);
+    let needed = ["Upgrade", "Connection", "Sec-WebSocket-Accept"];
+    let is_hidden = |name: &&str| through.header(name).is_none() && direct.header(name).is_some();
+    let both = through.status == 101 && direct.status == 101;
+    needed.into_iter().find(is_hidden).filter(|_| both)
+}
+
+fn of_hidden(through: &Failure, header: &str) -> Failure {
+    Failure {
+        meaning: "The backend's answer is right, and what is between it and here removes a header that it needs.",
+        advice: "look for a proxy_hide_header that removes the header, and for anything else that changes answers",
+        // It is not the upstream's fault, which the cause would say.
+        cause: None,
+        ..through.clone()
+    }
+    .change(format!(
+        "look for `proxy_hide_header {header}` in the location that proxies and in the levels above it"
+    ))
+}
+
 /// The headers a handshake is judged by, and those that say where an answer is from.
 const COMPARED: [&str; 8] = [
     "Upgrade",
@@ -344,13 +380,23 @@ fn differences(through: Option<&Answer>, direct: Option<&Answer>) -> Vec<String>
         return Vec::new();
     };
     let mut found = Vec::new();
+    // Its value differs with the key.
+    let accepts = [through, direct].map(|answer| answer.header("Sec-WebSocket-Accept").is_some());
+    match accepts {
+        [false, true] if through.status == 101 => {
+            found.push("Sec-WebSocket-Accept: none through nginx, sent directly".to_owned());
+        }
+        _ => {}
+    }
     if through.status != direct.status {
         found.push(format!(
             "status: {} through nginx, {} directly",
             through.status, direct.status
         ));
     }
-    let shown = |value: Option<&str>| match value {
+    let shown = |name: &str, value: Option<&str>| match value {
+        Some(value) if is_secret(name.as_bytes(), value.as_bytes()) => HIDDEN.to_owned(),
+        Some(value) if name == "Location" => format!("\"{}\"", Address(value.as_bytes())),
         Some(value) => format!("\"{}\"", Escaped(value.as_bytes())),
         None => "none".to_owned(),
     };
@@ -359,10 +405,53 @@ fn differences(through: Option<&Answer>, direct: Option<&Answer>) -> Vec<String>
         if a != b {
             found.push(format!(
                 "{name}: {} through nginx, {} directly",
-                shown(a),
-                shown(b)
+                shown(name, a),
+                shown(name, b)
             ));
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn switching(headers: &[&str]) -> Answer {
+        let header = |name: &&str| (name.as_bytes().to_vec(), b"x".to_vec());
+        Answer {
+            status: 101,
+            line: b"HTTP/1.1 101 Switching Protocols".to_vec(),
+            headers: headers.iter().map(header).collect(),
+            rest: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_header_that_does_not_come_through() {
+        let direct = switching(&["Upgrade", "Connection", "Sec-WebSocket-Accept"]);
+        let through = switching(&["Upgrade", "Connection"]);
+        let missing = hidden(Some(&through), Some(&direct));
+        assert_eq!(missing, Some("Sec-WebSocket-Accept"));
+        assert_eq!(hidden(Some(&direct), Some(&direct)), None);
+        assert_eq!(hidden(Some(&direct), Some(&through)), None);
+        let refused = Answer {
+            status: 403,
+            ..through
+        };
+        assert_eq!(hidden(Some(&refused), Some(&direct)), None);
+        let failure = Failure::of(Cause::AcceptMissing, "");
+        let named = of_hidden(&failure, "Sec-WebSocket-Accept");
+        assert_eq!(named.name, "accept-missing");
+        assert!(
+            !named.advice.contains("make the upstream"),
+            "{}",
+            named.advice
+        );
+        let change = named.change.unwrap_or_default();
+        assert!(
+            change.contains("proxy_hide_header Sec-WebSocket-Accept"),
+            "{change}"
+        );
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::io;
 
-use websocket_protocol::{Advice, Cause, Evidence};
+use websocket_protocol::{Advice, Cause, Evidence, Fault};
 
-use crate::handshake::Unanswered;
+use crate::handshake::{MAX_HEAD, Unanswered};
 use crate::look;
+use crate::mask::Mask;
 use crate::tls;
 
 /// Which side of nginx was tried.
@@ -97,12 +98,25 @@ impl Failure {
         [TLS_UNSUPPORTED, TOO_BIG].contains(&self.name)
     }
 
+    /// Who has to change something, unless that depends on which of the candidates it is.
+    pub fn fault(&self) -> Option<Fault> {
+        let fault = self.cause?.fault();
+        let mut others = self.candidates.iter().map(|cause| cause.fault());
+        others.all(|other| other == fault).then_some(fault)
+    }
+
     /// What is said in front of the name.
     pub fn verdict(&self) -> &'static str {
         match self.is_unknown() {
             true => "can't tell",
             false => "fails",
         }
+    }
+
+    /// Without credentials that the server repeats.
+    pub fn masked(mut self, mask: &Mask) -> Self {
+        self.seen = mask.text(&self.seen).into();
+        self
     }
 
     pub fn problem(mut self, name: &'static str) -> Self {
@@ -218,11 +232,35 @@ pub fn of_tls(role: Role, failed: &tls::Failed) -> Failure {
             "if this port is meant to be plain, open ws://; else make sure that its `listen` has \
              `ssl`",
         ),
+        tls::Failed::NoName => of_name(role, failure),
+        tls::Failed::NoProtocol => Failure {
+            advice: "make what ends TLS there offer http/1.1 in ALPN, beside h2 if it has that: a WebSocket is opened \
+                     over HTTP/1.1",
+            ..failure
+        },
         _ => failure.change_in_front(
             role,
             "make sure that this port's `listen` has `ssl`; compare ssl_protocols and ssl_ciphers \
              with what browsers offer; see nginx's error log",
         ),
+    }
+}
+
+/// Of TLS that ended for the name in it (SNI).
+fn of_name(role: Role, failure: Failure) -> Failure {
+    match role {
+        Role::Front => Failure {
+            advice: "check the name in the address, and server_name of the server blocks that listen here",
+            ..failure
+        }
+        .change(
+            "a server block with this port and this server_name; where none has it, \
+             `ssl_reject_handshake on` of the default server ends TLS",
+        ),
+        Role::Backend => Failure {
+            advice: "set proxy_ssl_server_name on, and proxy_ssl_name to a name that the upstream has",
+            ..failure
+        },
     }
 }
 
@@ -237,16 +275,23 @@ pub fn of_certificate(problem: &look::Problem) -> Failure {
             "renew the file ssl_certificate names and reload nginx: it keeps the old one until then"
         }
         "certificate-untrusted" => {
-            "ssl_certificate must hold the intermediate certificates too, after the server's own"
+            "ssl_certificate must hold the intermediate certificates too, after the server's own; if it does, \
+             the root may be one that this machine does not know: SSL_CERT_FILE names others"
         }
         "certificate-self-signed" => {
             "use a certificate that browsers trust; for a test, --insecure ignores this"
         }
         _ => "see ssl_certificate",
     };
-    of_own_tls(problem.text.clone())
-        .problem(problem.name)
-        .change(change)
+    let unread = match problem.name {
+        "certificate-untrusted" | "certificate-self-signed" => tls::unread_roots(),
+        _ => None,
+    };
+    let seen = match unread {
+        Some(unread) => format!("{}; {unread}", problem.text),
+        None => problem.text.clone(),
+    };
+    of_own_tls(seen).problem(problem.name).change(change)
 }
 
 pub fn of_silence(role: Role, unanswered: &Unanswered) -> Failure {
@@ -274,6 +319,7 @@ pub fn of_silence(role: Role, unanswered: &Unanswered) -> Failure {
             );
             Failure::of(Cause::UpstreamResponseTimeout, seen)
         }
+        Unanswered::TooLong => of_long_header(role),
         Unanswered::Invalid(text) => {
             let failure = Failure::of(Cause::UpstreamResponseInvalid, text.clone());
             failure.change_in_front(
@@ -282,5 +328,64 @@ pub fn of_silence(role: Role, unanswered: &Unanswered) -> Failure {
                  HTTP/2 alone",
             )
         }
+    }
+}
+
+/// nginx reads less of an upstream by default; a browser reads more.
+fn of_long_header(role: Role) -> Failure {
+    let seen = format!("the header of the answer is longer than {MAX_HEAD} bytes");
+    match role {
+        Role::Front => Failure::of_tunnel(
+            TOO_BIG,
+            format!("{seen}, which may be right; this program reads no more"),
+            "An answer came whose header is longer than this program reads, which can't tell whether it works.",
+            "find out what makes it so long, such as many cookies; nginx takes no such header from an upstream \
+             unless proxy_buffer_size is raised",
+        ),
+        Role::Backend => Failure::of(Cause::UpstreamHeaderTooBig, seen),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tls_that_ended_for_a_name_or_a_protocol() {
+        for (role, failed, text) in [
+            (Role::Front, tls::Failed::NoName, "server_name"),
+            (Role::Backend, tls::Failed::NoName, "proxy_ssl_name"),
+            (Role::Front, tls::Failed::NoProtocol, "http/1.1"),
+            (Role::Backend, tls::Failed::NoProtocol, "http/1.1"),
+        ] {
+            let failure = of_tls(role, &failed);
+            assert_eq!(failure.name, "upstream-tls-failed");
+            assert!(failure.advice.contains(text), "{}", failure.advice);
+            let change = failure.change.unwrap_or_default();
+            assert!(!change.contains("ssl_protocols"), "{change}");
+        }
+    }
+
+    #[test]
+    fn a_chain_that_is_not_trusted_may_have_an_unknown_root() {
+        let problem = look::Problem {
+            name: "certificate-untrusted",
+            text: String::new(),
+        };
+        let change = of_certificate(&problem).change.unwrap_or_default();
+        assert!(change.contains("does not know"), "{change}");
+    }
+
+    #[test]
+    fn a_header_that_is_too_long_to_be_read_is_no_mistake() {
+        let front = of_silence(Role::Front, &Unanswered::TooLong);
+        assert!(front.is_unknown());
+        assert!(
+            front.seen.contains("longer than 32768 bytes"),
+            "{}",
+            front.seen
+        );
+        let backend = of_silence(Role::Backend, &Unanswered::TooLong);
+        assert_eq!(backend.name, "upstream-header-too-big");
     }
 }

@@ -45,7 +45,7 @@ pub fn look(front: &mut Walk, options: &Options, tls: &Tls) -> Option<Request> {
     let mut stream = handshake::open(&front.target, address, options, tls)?;
     let plain = handshake::exchange(&mut stream, &request, options.timeout()).ok();
     if plain.is_some_and(|plain| is_same(answer, &plain)) {
-        let named = name(failure);
+        let named = name(failure, answer);
         front.failure = Some(named);
     }
     Some(request)
@@ -78,29 +78,32 @@ fn is_same(answer: &Answer, plain: &Answer) -> bool {
         && answer.rest.len() == plain.rest.len()
 }
 
-fn name(failure: &Failure) -> Failure {
-    let seen = format!(
-        "{}, and the same without Upgrade: Upgrade does not reach the upstream",
-        failure.seen
-    );
-    let named = Failure::of(Cause::UpgradeMissing, seen).change(
-        "`websocket on;` in the location that proxies; by hand that takes proxy_http_version 1.1 \
-         and proxy_set_header for Upgrade and Connection",
-    );
-    // A page that is not there, and a rule that forbids it, may also be the same for both.
-    let other = failure
-        .cause
-        .filter(|cause| matches!(cause, Cause::UpstreamNotFound | Cause::UpstreamForbidden));
+fn name(failure: &Failure, answer: &Answer) -> Failure {
+    let seen = format!("{}, and the same without Upgrade", failure.seen);
+    let change = "`websocket on;` in the location that proxies, unless it is there; by hand that \
+                  takes proxy_http_version 1.1 and proxy_set_header for Upgrade and Connection";
+    if answer.is_for_want_of_upgrade() {
+        let seen = format!("{seen}: Upgrade does not reach the upstream");
+        return Failure::of(Cause::UpgradeMissing, seen).change(change);
+    }
+    // What refuses all requests alike refuses both.
+    let upstream = Cause::from_upstream_status(answer.status);
+    let local = Cause::from_local_status(answer.status);
+    let others = upstream.into_iter().chain(local);
     Failure {
-        candidates: other
-            .map(|other| [Cause::UpgradeMissing, other].into())
-            .unwrap_or_default(),
-        ..named
+        meaning: "Upgrade does not reach the upstream, or else the upstream, or nginx itself, \
+                  answers any request so.",
+        advice: "find out which it is: check-websocket tells with --backend or --nginx-conf, and \
+                 websocket_cause_header names it here",
+        candidates: [Cause::UpgradeMissing].into_iter().chain(others).collect(),
+        ..Failure::of(Cause::UpgradeMissing, seen).change(change)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use websocket_protocol::Fault;
+
     use super::*;
     use crate::answered;
     use crate::failure::Role;
@@ -160,18 +163,38 @@ mod tests {
 
     #[test]
     fn it_is_named_and_what_it_may_be_else_with_it() {
-        let named = name(&failure(&answer(400, "nginx", "")));
-        assert_eq!(named.name, "upgrade-missing");
+        let of = |answer: &Answer| name(&failure(answer), answer);
+        for (status, others) in [
+            (200, [Cause::UpstreamNotWebsocket, Cause::LocalStatus]),
+            (400, [Cause::UpstreamBadRequest, Cause::LocalStatus]),
+            (404, [Cause::UpstreamNotFound, Cause::LocalNotFound]),
+            (500, [Cause::UpstreamError, Cause::LocalStatus]),
+        ] {
+            let named = of(&answer(status, "nginx", ""));
+            assert_eq!(named.name, "upgrade-missing");
+            assert_eq!(
+                *named.candidates,
+                [Cause::UpgradeMissing, others[0], others[1]]
+            );
+            assert_eq!(named.fault(), None);
+            assert!(!named.seen.contains("does not reach"), "{}", named.seen);
+        }
+    }
+
+    #[test]
+    fn a_426_says_by_itself_that_upgrade_is_missing() {
+        let mut answer = answer(426, "nginx", "");
+        let named = name(&failure(&answer), &answer);
+        assert!(named.candidates.is_empty());
+        assert_eq!(named.fault(), Some(Fault::NetworkInFront));
         assert!(
-            named.seen.contains("Upgrade does not reach the upstream"),
+            named.seen.ends_with("Upgrade does not reach the upstream"),
             "{}",
             named.seen
         );
-        assert!(named.candidates.is_empty());
-        let not_found = name(&failure(&answer(404, "nginx", "")));
-        assert_eq!(
-            *not_found.candidates,
-            [Cause::UpgradeMissing, Cause::UpstreamNotFound]
-        );
+        // Unless it is for another version.
+        let version = (b"Sec-WebSocket-Version".to_vec(), b"8".to_vec());
+        answer.headers.push(version);
+        assert!(!name(&failure(&answer), &answer).candidates.is_empty());
     }
 }

@@ -17,6 +17,8 @@ pub enum Unanswered {
     /// The connection ended: after so many bytes, and how.
     Closed(usize, io::Error),
     TimedOut(Duration),
+    /// The header is longer than this program reads.
+    TooLong,
     /// What came is not HTTP.
     Invalid(String),
 }
@@ -56,7 +58,7 @@ pub fn exchange(
 }
 
 /// More than nginx takes from an upstream, which is 4 or 8 KB unless raised.
-const MAX_HEAD: usize = 32 * 1024;
+pub const MAX_HEAD: usize = 32 * 1024;
 
 fn read_head(stream: &mut Stream, limit: Duration) -> Result<Answer, Unanswered> {
     let mut bytes = Vec::new();
@@ -66,8 +68,7 @@ fn read_head(stream: &mut Stream, limit: Duration) -> Result<Answer, Unanswered>
             return Ok(answer);
         }
         if bytes.len() > MAX_HEAD {
-            let text = format!("the header of the answer is longer than {MAX_HEAD} bytes");
-            return Err(Unanswered::Invalid(text));
+            return Err(Unanswered::TooLong);
         }
         match stream.read(&mut buffer) {
             Ok(0) => {

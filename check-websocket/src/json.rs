@@ -72,7 +72,7 @@ fn step(step: &Step) -> Value {
 fn failure(failure: &Failure) -> Value {
     json!({
         "name": failure.name,
-        "fault": failure.cause.map(|cause| cause.fault().name()),
+        "fault": failure.fault().map(|fault| fault.name()),
         "problem": failure.problem,
         "seen": failure.seen,
         "meaning": failure.meaning,

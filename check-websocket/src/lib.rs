@@ -15,6 +15,7 @@ mod http2;
 mod json;
 mod look;
 mod lookup;
+mod mask;
 mod options;
 pub mod outside;
 mod page;

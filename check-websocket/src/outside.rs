@@ -10,6 +10,7 @@ use std::thread;
 use websocket_protocol::accept_key;
 
 use crate::answer::parse;
+use crate::mask::Mask;
 use crate::options::{self, Task, Walk as Options};
 use crate::page::{Page, is_unsafe};
 use crate::paint::Paint;
@@ -46,7 +47,7 @@ pub fn certificate(der: &[u8]) -> Vec<String> {
 /// it, or nothing as long as it is not all there.
 pub fn head(bytes: &[u8]) -> Result<Option<(Vec<String>, usize)>, String> {
     let head = parse(bytes)?;
-    Ok(head.map(|answer| (answer.shown(), answer.rest.len())))
+    Ok(head.map(|answer| (answer.shown(&Mask::default()), answer.rest.len())))
 }
 
 /// Of a configuration, with an address in it and without.

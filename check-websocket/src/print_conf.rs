@@ -49,10 +49,10 @@ fn reasons(page: &mut Page, problems: &[String], remarks: &[String]) {
 }
 
 fn way(page: &mut Page, reached: &Reached) {
-    let verdict = if reached.passes() {
-        Painted::good("passes")
-    } else {
-        Painted::bad("fails")
+    let verdict = match reached.passes() {
+        _ if reached.unjudged.is_some() => Painted::note("can't tell"),
+        true => Painted::good("passes"),
+        false => Painted::bad("fails"),
     };
     page.painted([Painted::plain(format!("{}: ", reached.url)), verdict]);
     for (what, stop) in [("server", &reached.server), ("location", &reached.location)] {
@@ -78,7 +78,8 @@ fn way(page: &mut Page, reached: &Reached) {
 pub fn lines(reading: &Reading) -> Page {
     let mut page = Page::new(Paint::none());
     if let Some(reached) = &reading.reached {
-        if !reached.passes() {
+        // What can't be told is told on standard error.
+        if !reached.passes() && reached.unjudged.is_none() {
             let problems = reached.problems.join("; ");
             page.line(format!("{} fails: {problems}", reached.url));
         }

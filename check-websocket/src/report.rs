@@ -32,6 +32,8 @@ pub struct Repeats {
     /// How often it was done.
     pub count: u32,
     pub failed: u32,
+    /// How many handshakes were sent, that of a walk cut short included.
+    sent: u32,
     /// Of the handshakes that were answered, sorted.
     handshakes: Vec<Duration>,
 }
@@ -60,7 +62,7 @@ pub fn make(options: &Options) -> Report {
     let mut front = walk::walk(&options.target, Role::Front, options, &tls);
     let repeats = (options.repeat > 1).then(|| repeat(&mut front, options, &tls, &mut left_out));
 
-    let mut trace = trace(&front, repeats.as_ref().map_or(1, |repeats| repeats.count));
+    let mut trace = trace(&front, repeats.as_ref().map_or(1, |repeats| repeats.sent));
     if let (Some(address), Some(trace)) = (front.address, &mut trace) {
         if options.http2 && !left_out.if_over("WebSocket over HTTP/2") {
             let sent = http2::look(&mut front, address, options, &tls);
@@ -158,18 +160,22 @@ fn repeat(front: &mut Walk, options: &Options, tls: &Tls, left_out: &mut LeftOut
     let mut repeats = Repeats {
         count: 0,
         failed: 0,
+        sent: 0,
         handshakes: Vec::new(),
     };
+    repeats.sent += u32::from(front.was_asked());
     repeats.note(front);
     for done in 1..options.repeat {
-        if left_out.if_over(&format!(
-            "{} of {} times",
-            options.repeat - done,
-            options.repeat
-        )) {
+        let rest = format!("{} of {} times", options.repeat - done, options.repeat);
+        if left_out.if_over(&rest) {
             break;
         }
         let next = walk::walk(&options.target, Role::Front, options, tls);
+        repeats.sent += u32::from(next.was_asked());
+        // What there was no time for says nothing against the server.
+        if next.is_cut && left_out.if_over(&rest) {
+            break;
+        }
         repeats.note(&next);
         if front.works() && !next.works() {
             *front = next;

@@ -16,6 +16,8 @@ pub struct Walk {
     pub request: Request,
     pub steps: Vec<Step>,
     pub failure: Option<Failure>,
+    /// It failed in what --deadline ended, which might have gone well.
+    pub is_cut: bool,
     pub answer: Option<Answer>,
     /// The address that accepted.
     pub address: Option<SocketAddr>,

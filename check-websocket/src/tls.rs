@@ -3,7 +3,9 @@
 //! The handshake is finished whatever the certificate is, so that everything about it can be told.
 //! The caller decides whether to go on; by default it doesn't, and nothing was sent by then.
 
+use std::env;
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -21,11 +23,43 @@ use crate::stream::{Line, Stream};
 
 /// The roots this host trusts, of which there are many: read once. Without any no chain can be trusted, which is
 /// then what the check says.
-static ROOTS: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
+static ROOTS: LazyLock<Roots> = LazyLock::new(|| {
+    let read = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    Arc::new(roots)
+    roots.add_parsable_certificates(read.certs);
+    let file = env::var_os("SSL_CERT_FILE").and_then(|file| unread(Path::new(&file)));
+    let none = || {
+        roots
+            .is_empty()
+            .then(|| "this host has no root certificates".to_owned())
+    };
+    Roots {
+        unread: file.or_else(none),
+        store: Arc::new(roots),
+    }
 });
+
+struct Roots {
+    store: Arc<RootCertStore>,
+    /// Said where those that were asked for could not be read, or there are none at all.
+    unread: Option<String>,
+}
+
+/// Why there are no certificates in a file, if there are none.
+fn unread(file: &Path) -> Option<String> {
+    let read = rustls_native_certs::load_certs_from_paths(Some(file), None);
+    let why = match read.errors.first() {
+        Some(error) => error.to_string(),
+        None => "there is no certificate in it".to_owned(),
+    };
+    let text = || format!("SSL_CERT_FILE={} could not be read: {why}", file.display());
+    read.certs.is_empty().then(text)
+}
+
+/// Why a chain may not be trusted although the root is the right one.
+pub fn unread_roots() -> Option<&'static str> {
+    ROOTS.unread.as_deref()
+}
 
 /// What makes TLS connections, with the roots this host trusts.
 pub struct Tls {
@@ -46,7 +80,7 @@ impl Tls {
         Self {
             provider: Arc::new(ring::default_provider()),
             // Now, so that reading them takes no part of a handshake's time.
-            roots: Arc::clone(&ROOTS),
+            roots: Arc::clone(&ROOTS.store),
         }
     }
 
@@ -116,6 +150,8 @@ pub enum Failed {
     NotTls,
     /// No protocol of those offered: to some servers that is the end.
     NoProtocol,
+    /// No server of this name.
+    NoName,
     TimedOut,
     Closed,
     /// The server's TLS is not among what this program speaks, and others may: nginx has OpenSSL.
@@ -137,6 +173,9 @@ impl Failed {
             Self::NotTls => "the answer is not TLS".to_owned(),
             Self::NoProtocol => {
                 "the server accepts none of the application protocols offered".to_owned()
+            }
+            Self::NoName => {
+                "the server knows no server of this name (the alert UnrecognisedName)".to_owned()
             }
             Self::TimedOut => "the TLS handshake was not answered in time".to_owned(),
             Self::Closed => "the server closed the connection during the TLS handshake".to_owned(),
@@ -176,6 +215,7 @@ impl Failed {
             ),
             Error::InvalidMessage(_) => Self::NotTls,
             Error::AlertReceived(AlertDescription::NoApplicationProtocol) => Self::NoProtocol,
+            Error::AlertReceived(AlertDescription::UnrecognisedName) => Self::NoName,
             Error::AlertReceived(
                 alert @ (AlertDescription::HandshakeFailure
                 | AlertDescription::InsufficientSecurity
@@ -198,6 +238,32 @@ impl Failed {
                 | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
             ) => Self::Beyond("the server signs in a way that can't be checked here".to_owned()),
             error => Self::Tls(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alerts_that_say_what_to_change() {
+        let of = |alert| Failed::from_rustls(&Error::AlertReceived(alert));
+        let name = of(AlertDescription::UnrecognisedName);
+        assert!(matches!(name, Failed::NoName), "{name:?}");
+        let protocol = of(AlertDescription::NoApplicationProtocol);
+        assert!(matches!(protocol, Failed::NoProtocol), "{protocol:?}");
+    }
+
+    #[test]
+    fn a_file_of_roots_that_could_not_be_read() {
+        for (file, why) in [
+            ("/dev/null", "there is no certificate in it"),
+            ("/no/such", "No such file"),
+        ] {
+            let said = unread(Path::new(file)).unwrap_or_default();
+            let begin = format!("SSL_CERT_FILE={file} could not be read: ");
+            assert!(said.starts_with(&begin) && said.contains(why), "{said}");
         }
     }
 }

@@ -90,6 +90,7 @@ impl Tunnel {
     pub fn hold(&mut self, time: Duration) -> Result<String, Failure> {
         let start = Instant::now();
         let (mut messages, pings) = (0, self.pings);
+        let mut lulls = Lulls::since(start);
         let text = |what: &str, messages: u32, pings: u32| {
             let seconds = start.elapsed().as_secs_f32();
             format!(
@@ -100,11 +101,17 @@ impl Tunnel {
         loop {
             match self.read(start + time) {
                 Ok(Some(Message::Text(_) | Message::Binary(_))) => messages += 1,
+                Ok(Some(Message::Ping(_))) => lulls.end(Instant::now()),
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(text("still open", messages, self.pings - pings)),
                 Err(end) => {
                     let seen = text(&end.text, messages, self.pings - pings);
-                    return Err(ended_idle(end.name, seen, start.elapsed()));
+                    return Err(match lulls.has_borne(Instant::now()) {
+                        // What came can't be read: nothing was ended.
+                        _ if !end.is_close() => End { text: seen, ..end }.failure(),
+                        true => ended_lively(end.name, seen),
+                        false => ended_idle(end.name, seen, start.elapsed()),
+                    });
                 }
             }
         }
@@ -246,6 +253,10 @@ impl End {
         Self { name, text }
     }
 
+    fn is_close(&self) -> bool {
+        ![TOO_BIG, "not-websocket-frames"].contains(&self.name)
+    }
+
     fn failure(self) -> Failure {
         if self.name == TOO_BIG {
             return Failure::of_tunnel(
@@ -262,6 +273,48 @@ impl End {
             "look in the server's own log, and in nginx's for \"websocket closed\"",
         )
     }
+}
+
+/// The times between pings, in which neither side sends anything: each is answered with a pong.
+struct Lulls {
+    begin: Instant,
+    longest: Option<Duration>,
+}
+
+impl Lulls {
+    fn since(begin: Instant) -> Self {
+        Self {
+            begin,
+            longest: None,
+        }
+    }
+
+    /// A ping has come.
+    fn end(&mut self, now: Instant) {
+        let lull = now.saturating_duration_since(self.begin);
+        self.longest = self.longest.max(Some(lull));
+        self.begin = now;
+    }
+
+    /// Whether one as long as that up to now has done no harm.
+    fn has_borne(&self, now: Instant) -> bool {
+        let last = now.saturating_duration_since(self.begin);
+        self.longest.is_some_and(|longest| last <= longest)
+    }
+}
+
+/// It ended although there were pings, so that it was not idle.
+fn ended_lively(name: &'static str, seen: String) -> Failure {
+    Failure::of_tunnel(
+        name,
+        seen,
+        "The connection was ended although pings and pongs went through it: it was not idle.",
+        "look for a limit of how long a connection may last, in the server or in a load balancer, and for a restart",
+    )
+    .change(
+        "websocket_max_lifetime where it is set; else nginx ends a tunnel that is not idle only when a reload or \
+         an upgrade leaves its worker behind (worker_shutdown_timeout)",
+    )
 }
 
 /// Silence was not borne. That is a timeout's doing, whichever way it ended.
@@ -288,4 +341,34 @@ fn ended_idle(name: &'static str, seen: String, after: Duration) -> Failure {
          proxy_read_timeout and proxy_send_timeout; the limit may also be that of a load balancer \
          in front",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lull_that_was_borne_before_ends_nothing() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut lulls = Lulls::since(start);
+        assert!(!lulls.has_borne(at(5)));
+        lulls.end(at(10));
+        lulls.end(at(15));
+        assert!(lulls.has_borne(at(20)));
+        assert!(lulls.has_borne(at(25)));
+        // Longer than any before.
+        assert!(!lulls.has_borne(at(26)));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_close() {
+        let too_long = CapacityError::MessageTooLong {
+            size: 1,
+            max_size: 0,
+        };
+        assert!(!End::of(too_long.into()).is_close());
+        assert!(!End::of(ProtocolError::NonZeroReservedBits.into()).is_close());
+        assert!(End::of(Error::ConnectionClosed).is_close());
+    }
 }

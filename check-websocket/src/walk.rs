@@ -10,6 +10,7 @@ use crate::certificate;
 use crate::failure::{self, Failure, Role};
 use crate::handshake;
 use crate::lookup::{self, Found};
+use crate::mask::Mask;
 use crate::options::Walk as Options;
 use crate::request::Request;
 use crate::steps::{Outcome, Step, Walk, milliseconds};
@@ -49,6 +50,7 @@ fn walked(
             request: Request::new(target, options),
             steps: Vec::new(),
             failure: None,
+            is_cut: false,
             answer: None,
             address: None,
             local: None,
@@ -285,7 +287,7 @@ impl Walker<'_> {
         let answer = match exchanged {
             Ok(answer) => answer,
             Err(unanswered) => {
-                let failure = failure::of_silence(self.role, &unanswered);
+                let failure = failure::of_silence(self.role, &unanswered).masked(&self.mask());
                 let failure = self.fail("handshake", time, self.hinted(failure));
                 let step = self.last();
                 step.lines = shown(&[]);
@@ -293,9 +295,10 @@ impl Walker<'_> {
                 return Err(failure);
             }
         };
-        let received = answer.shown();
+        let mask = self.mask();
+        let received = answer.shown(&mask);
         let failure = answered::judge(self.role, &answer, &request);
-        let failure = failure.map(|failure| self.hinted(failure));
+        let failure = failure.map(|failure| self.hinted(failure).masked(&mask));
         let line = received.first().cloned().unwrap_or_default();
         let unchosen = request.header(PROTOCOL).is_some() && answer.header(PROTOCOL).is_none();
         let (outcome, text) = match &failure {
@@ -313,9 +316,9 @@ impl Walker<'_> {
         step.fact("status", json!(answer.status));
         step.fact("sent", json!(sent))
             .fact("received", json!(received));
-        if let Some(said) = answer.remark() {
+        if let Some(said) = answer.remark(&mask) {
             step.lines.push(format!("  says \"{said}\""));
-            step.fact("said", json!(said.to_string()));
+            step.fact("said", json!(said));
         }
         let rest = answer.rest.clone();
         self.walk.answer = Some(answer);
@@ -343,13 +346,20 @@ impl Walker<'_> {
                 self.note(name, Outcome::Ok, time, text);
                 Ok(())
             }
-            Err(failure) => Err(self.fail(name, time, failure)),
+            // A Close may repeat them as well.
+            Err(failure) => Err(self.fail(name, time, failure.masked(&self.mask()))),
         }
+    }
+
+    fn mask(&self) -> Mask {
+        Mask::of(&self.walk.request)
     }
 
     fn fail(&mut self, name: &'static str, time: Duration, mut failure: Failure) -> Failure {
         let deadline = &self.options.deadline;
-        if deadline.is_over() {
+        // Nothing cuts the silence of --hold short.
+        if deadline.is_over() && name != "hold" {
+            self.walk.is_cut = true;
             let seconds = deadline.seconds();
             failure.seen =
                 format!("{}; --deadline ended it after {seconds} s", failure.seen).into();

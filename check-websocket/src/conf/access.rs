@@ -14,6 +14,8 @@ use super::values::Maps;
 pub struct Said {
     /// Each turns the handshake away.
     pub problems: Vec<String>,
+    /// The status of the first of them.
+    pub error: Option<u16>,
     pub remarks: Vec<String>,
 }
 
@@ -46,11 +48,15 @@ pub fn judge(by: By, scope: &Scope<'_>, maps: &Maps<'_>) -> Said {
 fn within(said: &mut Said, scope: &Scope<'_>, maps: &Maps<'_>) {
     let is_any = scope.is("satisfy", "any");
     let mut refusals = Vec::new();
+    let mut error = None;
     let mut may_pass = false;
     for judged in [addresses(scope), password(scope, maps)] {
         match judged {
             Access::Free => {}
-            Access::Refused(why) => refusals.push(why),
+            Access::Refused(status, why) => {
+                error = error.or(Some(status));
+                refusals.push(why);
+            }
             Access::Depends(on) => {
                 may_pass = true;
                 said.remarks.push(on);
@@ -63,6 +69,7 @@ fn within(said: &mut Said, scope: &Scope<'_>, maps: &Maps<'_>) {
         said.remarks.extend(refusals);
     } else {
         said.problems.extend(refusals);
+        said.error = error;
     }
 }
 
@@ -70,7 +77,8 @@ enum Access {
     /// Nothing is asked.
     Free,
     Allowed,
-    Refused(String),
+    /// With this status.
+    Refused(u16, String),
     Depends(String),
 }
 
@@ -84,10 +92,10 @@ fn first_rule<'a>(level: &Level<'a>) -> Option<&'a Directive> {
 fn addresses(scope: &Scope<'_>) -> Access {
     let mut rules = scope.levels.iter().rev().filter_map(first_rule);
     match rules.next() {
-        Some(first) if first.word(0) == "all" && first.name == "deny" => Access::Refused(format!(
-            "deny all ({}) answers 403 to every client",
-            first.place()
-        )),
+        Some(first) if first.word(0) == "all" && first.name == "deny" => {
+            let why = format!("deny all ({}) answers 403 to every client", first.place());
+            Access::Refused(403, why)
+        }
         Some(first) if first.word(0) == "all" => Access::Allowed,
         Some(first) => Access::Depends(format!(
             "allow and deny ({}) decide by the client's address, which is not known here",
@@ -112,9 +120,11 @@ fn password(scope: &Scope<'_>, maps: &Maps<'_>) -> Access {
         }
     }
     match maps.value("$http_authorization").as_deref() {
-        Some("") => Access::Refused(format!(
-            "auth_basic ({place}) answers 401 to a handshake without Authorization"
-        )),
+        Some("") => {
+            let why =
+                format!("auth_basic ({place}) answers 401 to a handshake without Authorization");
+            Access::Refused(401, why)
+        }
         _ => Access::Depends(format!(
             "auth_basic ({place}) asks for a password, which is not checked here"
         )),
@@ -160,6 +170,7 @@ fn origins(said: &mut Said, scope: &Scope<'_>, maps: &Maps<'_>) {
         "" => "a handshake without Origin",
         origin => origin,
     };
+    said.error = said.error.or(Some(403));
     said.problems.push(format!(
         "websocket_allow_origin ({place}) answers 403 to {shown}"
     ));

@@ -84,7 +84,12 @@ pub fn search<'a>(
             continue;
         };
         match maps.patterns().get(text, ignoring_case) {
-            None => unknown.push(directive),
+            None => {
+                let wider = maps.patterns().wider(text, ignoring_case);
+                if wider.is_none_or(|wider| wider.is_in(path)) {
+                    unknown.push(directive);
+                }
+            }
             Some(pattern) if pattern.is_in(path) => {
                 let here = place(directive, "its regular expression matches");
                 return match search(&here.scope, path, maps, unknown) {

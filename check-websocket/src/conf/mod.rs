@@ -76,13 +76,16 @@ pub fn judged(
     version: Option<Version>,
 ) -> Result<Reading, String> {
     let tree = Files::dumped_or_single(text, path).tree()?;
+    if tree.directives.is_empty() && tree.unread.is_empty() {
+        return Err("there is no configuration: not a single directive was read".to_owned());
+    }
     let mut judgement = judge::judge(&tree.directives, version);
     judgement.notes.extend(tree.notes);
-    let mut reached = address.map(|walk| reach::reach(&tree.directives, walk, version));
+    let reached = address.map(|walk| reach::reach(&tree.directives, walk, version));
     let mut unread = tree.unread;
     // With an address it is its way that counts.
-    unread.extend(match &mut reached {
-        Some(reached) => reached.unjudged.take(),
+    unread.extend(match &reached {
+        Some(reached) => reached.unjudged.clone(),
         None => judgement.unjudged.take(),
     });
     Ok(Reading {
@@ -90,4 +93,20 @@ pub fn judged(
         reached,
         unread,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_no_configuration() {
+        for text in ["", " \n", "# proxy_pass http://a;\n"] {
+            let judged = judged(text.to_owned(), None, None, None);
+            assert!(judged.is_err_and(|error| error.contains("not a single directive")));
+        }
+        // A file of which nothing could be read is said to be that.
+        let judged = judged("include a;".to_owned(), None, None, None);
+        assert!(judged.is_ok_and(|reading| reading.unread.len() == 1));
+    }
 }

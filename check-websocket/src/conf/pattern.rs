@@ -26,6 +26,12 @@ impl Patterns {
         }
     }
 
+    /// An expression that matches whatever this one does, and more: without what looks ahead and
+    /// behind.
+    pub fn wider(&self, text: &str, ignoring_case: bool) -> Option<Pattern> {
+        self.get(&without_looks(text)?, ignoring_case)
+    }
+
     /// `None` where it uses what PCRE has and this does not, such as looking ahead, and where there
     /// were too many.
     pub fn get(&self, text: &str, ignoring_case: bool) -> Option<Pattern> {
@@ -42,6 +48,39 @@ impl Patterns {
         known.insert(key, pattern.clone());
         pattern
     }
+}
+
+/// `(?=…)`, `(?!…)`, `(?<=…)` and `(?<!…)` become `(?:)`, which is always true.
+fn without_looks(text: &str) -> Option<String> {
+    const LOOKS: [&str; 4] = ["(?=", "(?!", "(?<=", "(?<!"];
+    let mut wider = String::new();
+    // How many groups deep in what is left out.
+    let mut depth = 0_usize;
+    let mut is_class = false;
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let is_look = !is_class && LOOKS.iter().any(|look| rest.starts_with(look));
+        let length = match next {
+            '\\' => 1 + rest.chars().nth(1)?.len_utf8(),
+            other => other.len_utf8(),
+        };
+        let (part, behind) = rest.split_at(length);
+        rest = behind;
+        let was_left_out = depth > 0;
+        match part {
+            "[" => is_class = true,
+            "]" => is_class = false,
+            "(" if !is_class && (is_look || was_left_out) => depth += 1,
+            ")" if !is_class => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if is_look && !was_left_out {
+            wider.push_str("(?:)");
+        } else if !was_left_out {
+            wider.push_str(part);
+        }
+    }
+    Some(wider)
 }
 
 /// An expression of a location, a server name or a rewrite.
@@ -94,7 +133,7 @@ fn group(captures: &Captures<'_>, number: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pattern, Patterns};
+    use super::{Pattern, Patterns, without_looks};
 
     #[test]
     fn expressions() {
@@ -105,6 +144,26 @@ mod tests {
         assert_eq!(is_in(r"\.PHP$", true, "/a.php"), Some(true));
         assert_eq!(is_in(r"\.PHP$", false, "/a.php"), Some(false));
         assert_eq!(is_in(r"^/(?!api)", false, "/a"), None);
+    }
+
+    #[test]
+    fn without_what_looks_ahead() {
+        for (text, wider) in [
+            (r"/\.(?!well-known)", r"/\.(?:)"),
+            (r"^(?!/(a|b))/c", "^(?:)/c"),
+            (r"(?<=[)])(/x)(?=\))$", "(?:)(/x)(?:)$"),
+            (r"\(?!a[(?!]", r"\(?!a[(?!]"),
+        ] {
+            assert_eq!(without_looks(text).as_deref(), Some(wider), "{text}");
+        }
+        let patterns = Patterns::new();
+        let may_match = |path: &str| {
+            let wider = patterns.wider(r"/\.(?!well-known)", false);
+            wider.map(|pattern| pattern.is_in(path))
+        };
+        assert_eq!(may_match("/.git"), Some(true));
+        assert_eq!(may_match("/ws"), Some(false));
+        assert!(patterns.wider(r"(a)\1", false).is_none());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::reached::Reached;
 use super::rewrite::{self, Answer, Outcome, Within};
 use super::scope::{Level, Scope, titled};
 use super::sent;
-use super::stop::{FILES, Stop, answers_by_itself};
+use super::stop::{Stop, answers_by_itself, content};
 use super::uri::Uri;
 use super::values::Maps;
 use crate::options::Walk;
@@ -34,6 +34,7 @@ pub fn reach(directives: &[Directive], walk: &Walk, version: Option<Version>) ->
         searches: 0,
         page: None,
         has_last_page: false,
+        file: None,
         reached: Reached {
             url: walk.target.to_string(),
             server: None,
@@ -46,6 +47,9 @@ pub fn reach(directives: &[Directive], walk: &Walk, version: Option<Version>) ->
         },
     };
     way.server();
+    if let Some(file) = way.file.take().filter(|_| way.reached.passes()) {
+        way.reached.is_unsure(file);
+    }
     if way.maps.is_spent() {
         way.reached.unjudged = Some(format!("{}: {TOO_MUCH}", way.reached.url));
     }
@@ -64,6 +68,8 @@ struct Way<'a> {
     page: Option<ErrorPage<'a>>,
     /// Nothing takes the place of an error behind that (`recursive_error_pages`).
     has_last_page: bool,
+    /// Said where it passes only if there is no file, and there may be one.
+    file: Option<String>,
     reached: Reached,
 }
 
@@ -180,9 +186,7 @@ impl<'a> Way<'a> {
             scope.within(level, scope.name.clone())
         });
         let scope = inside.as_ref().unwrap_or(scope);
-        let pages = scope.list("error_page");
-        let page = answer.error.and_then(|error| ErrorPage::of(pages, error));
-        let Some(page) = page.filter(|_| !self.has_last_page) else {
+        let Some(page) = self.page_of(scope, answer.error) else {
             self.reached.fails(why);
             return None;
         };
@@ -209,6 +213,38 @@ impl<'a> Way<'a> {
         let uri = uri.led_to(&self.maps.shown(page.target));
         self.maps.know("uri", uri.path.as_str());
         self.through_server(server, uri)
+    }
+
+    /// What takes the place of an error in a scope.
+    fn page_of(&self, scope: &Scope<'a>, error: Option<u16>) -> Option<ErrorPage<'a>> {
+        let page = ErrorPage::of(scope.list("error_page"), error?);
+        page.filter(|_| !self.has_last_page)
+    }
+
+    /// What nginx answers to a file that is not there.
+    fn no_file(&mut self, server: &Scope<'a>, scope: &Scope<'a>, uri: Uri) -> Option<Uri> {
+        let what = match scope.name.as_str() {
+            "" => format!("no location matches {}", uri.path),
+            name => format!("{name} does not proxy"),
+        };
+        if self.page_of(scope, Some(404)).is_none() {
+            let why = format!("{what}: {}", answers_by_itself(scope));
+            self.reached.fails(why);
+            return None;
+        }
+        // Of a folder nginx answers with its index, or 403.
+        if uri.path.ends_with('/') {
+            self.file = Some(format!(
+                "{}: {what}, and what nginx answers to {} depends on whether there is such a folder",
+                self.reached.url, uri.path
+            ));
+        }
+        let answer = Answer {
+            why: format!("{what}: nginx is assumed to find no file and answers 404"),
+            error: Some(404),
+            within: None,
+        };
+        self.answered(server, scope, uri, answer)
     }
 
     /// Goes to a location that only nginx leads to. `from` names what does.
@@ -239,8 +275,9 @@ impl<'a> Way<'a> {
             let mut unknown = Vec::new();
             let found = locate::search(server, &uri.path, &self.maps, &mut unknown);
             for location in unknown {
-                self.reached.remarks.push(format!(
-                    "{} ({}) is skipped: its regular expression can't be evaluated here",
+                self.reached.is_unsure(format!(
+                    "{}: {} ({}) may come first: its regular expression can't be evaluated here",
+                    self.reached.url,
                     titled("location", &location.words),
                     location.place()
                 ));
@@ -265,19 +302,28 @@ impl<'a> Way<'a> {
                         is_internal = true;
                         continue;
                     }
-                    return self
-                        .reached
-                        .fails(format!("no location matches {}: {FILES}", uri.path));
+                    match self.no_file(server, server, uri) {
+                        Some(again) => uri = again,
+                        None => return,
+                    }
+                    is_internal = true;
+                    continue;
                 }
             };
             self.reached.location = Some(Stop::of(&place));
-            if let Some(line) = place.scope.nearest("internal").filter(|_| !is_internal) {
-                return self.reached.fails(format!(
-                    "internal ({}) answers clients with 404",
-                    line.place()
-                ));
-            }
-            match self.location(server, place, uri) {
+            let internal = place.scope.nearest("internal");
+            let again = match internal.filter(|_| !is_internal) {
+                Some(line) => {
+                    let answer = Answer {
+                        why: format!("internal ({}) answers clients with 404", line.place()),
+                        error: Some(404),
+                        within: None,
+                    };
+                    self.answered(server, &place.scope, uri, answer)
+                }
+                None => self.location(server, place, uri),
+            };
+            match again {
                 Some(again) => uri = again,
                 None => return,
             }
@@ -307,23 +353,35 @@ impl<'a> Way<'a> {
                 (place.inside(block), own)
             }
         };
+        // Before anything is passed on or looked for, it is looked at who asks.
+        let is_on = place.scope.is("websocket", "on");
+        let by = if is_on { By::Module } else { By::Nothing };
+        let said = access::judge(by, &place.scope, &self.maps);
+        let is_passed_on = try_files.is_none() && place.scope.level().pass().is_some();
+        let is_led_on = self.page_of(&place.scope, said.error).is_some();
+        match said.problems.into_iter().next() {
+            // Where it would be passed on, the rest of what stops it is said, too.
+            Some(why) if is_led_on || !is_passed_on => {
+                self.reached.remarks.extend(said.remarks);
+                let answer = Answer {
+                    why,
+                    error: said.error,
+                    within: None,
+                };
+                return self.answered(server, &place.scope, uri, answer);
+            }
+            _ => {}
+        }
         match try_files {
             Some(line) => {
-                // Before files are looked for, it is looked at who asks.
-                let is_on = place.scope.is("websocket", "on");
-                let by = if is_on { By::Module } else { By::Nothing };
-                let said = access::judge(by, &place.scope, &self.maps);
                 self.reached.remarks.extend(said.remarks);
-                if let Some(why) = said.problems.into_iter().next() {
-                    self.reached.fails(why);
-                    return None;
-                }
                 self.try_files(server, &place.scope, uri, line)
             }
-            None => {
+            None if is_passed_on || content(&place.scope).is_some() => {
                 self.arrived(&place, &uri);
                 None
             }
+            None => self.no_file(server, &place.scope, uri),
         }
     }
 
@@ -333,14 +391,17 @@ impl<'a> Way<'a> {
         server: &Scope<'a>,
         scope: &Scope<'a>,
         uri: Uri,
-        line: &Directive,
+        line: &'a Directive,
     ) -> Option<Uri> {
         let last = line.words.last().map_or("", String::as_str);
         let at = line.place();
         if let Some(code) = last.strip_prefix('=') {
-            self.reached
-                .fails(format!("try_files ({at}) finds no file and answers {code}"));
-            return None;
+            let answer = Answer {
+                why: format!("try_files ({at}) finds no file and answers {code}"),
+                error: code.parse().ok(),
+                within: None,
+            };
+            return self.answered(server, scope, uri, answer);
         }
         let remark = format!("try_files ({at}) is assumed to find no file");
         self.reached.remarks.push(remark);

@@ -312,21 +312,87 @@ fn which_server() {
 fn what_is_not_followed_is_said() {
     let reached = in_server(
         "if ($remote_addr = 192.0.2.1) { return 403; }
-         location ~ ^/(?!x) { return 403; }
          location / { proxy_pass http://b; }",
         "/",
     );
     assert!(reached.passes(), "{:?}", reached.problems);
-    for text in [
-        "if ($remote_addr",
-        "its regular expression can't be evaluated here",
+    let says = |remark: &String| remark.contains("if ($remote_addr");
+    assert!(reached.remarks.iter().any(says), "{:?}", reached.remarks);
+}
+
+#[test]
+fn an_expression_that_may_come_first_leaves_no_verdict() {
+    let conf = "location ~ ^/(?!x) { return 403; } location / { proxy_pass http://b; }
+                location ^~ /x { proxy_pass http://b; }";
+    let unsure = in_server(conf, "/y");
+    assert!(!unsure.passes());
+    assert_eq!(unsure.problems, [""; 0]);
+    let why = unsure.unjudged.unwrap_or_default();
+    assert!(
+        why.contains("location ~ ^/(?!x) (nginx.conf:1) may come first"),
+        "{why}"
+    );
+    // Not where it is not asked, and not where it can't match.
+    assert!(in_server(conf, "/x").passes());
+    let hidden = "location ~ /\\.(?!well-known) { deny all; } location / { proxy_pass http://b; }";
+    assert!(in_server(hidden, "/ws").passes());
+    assert!(!in_server(hidden, "/.git").passes());
+}
+
+#[test]
+fn error_page_leads_on_from_what_nginx_answers_by_itself() {
+    const APP: &str = "location @app { allow all; proxy_pass http://b; }";
+    for (location, why) in [
+        ("location / { error_page 404 = @app; }", "answers 404"),
+        (
+            "location / { error_page 404 = @app; try_files $uri =404; }",
+            "answers 404",
+        ),
+        (
+            "location / { error_page 403 = @app; deny all; }",
+            "answers 403",
+        ),
+        (
+            "location / { error_page 403 = @app; deny all; proxy_pass http://c; }",
+            "answers 403",
+        ),
+        (
+            "location / { error_page 401 = @app; auth_basic a; }",
+            "answers 401",
+        ),
+        (
+            "error_page 404 = @app; location /b { }",
+            "no location matches /ws",
+        ),
+        (
+            "location / { error_page 404 = @app; internal; proxy_pass http://c; }",
+            "answers clients with 404",
+        ),
     ] {
-        assert!(
-            reached.remarks.iter().any(|remark| remark.contains(text)),
-            "{text}: {:?}",
-            reached.remarks
-        );
+        let reached = in_server(&format!("{location} {APP}"), "/ws");
+        assert_eq!(reached.problems, [""; 0], "{location}");
+        assert!(reached.passes(), "{location}");
+        let stop = reached.location.expect("a location");
+        assert_eq!(stop.name, "location @app", "{location}");
+        let says = |remark: &String| remark.contains(why) && remark.contains("leads to @app");
+        assert!(reached.remarks.iter().any(says), "{:?}", reached.remarks);
     }
+    for location in [
+        "location / { error_page 403 = @app; }",
+        "location / { error_page 404 = @app; deny all; }",
+        "location / { error_page 404 = @app; stub_status; }",
+        "location / { error_page 404 = /gone.html; }",
+    ] {
+        let reached = in_server(&format!("{location} {APP}"), "/ws");
+        assert!(!reached.problems.is_empty(), "{location}");
+        assert!(reached.unjudged.is_none(), "{location}");
+    }
+    // A folder is likely to be there.
+    let conf = format!("location / {{ error_page 404 = @app; }} {APP}");
+    let folder = in_server(&conf, "/");
+    assert_eq!(folder.problems, [""; 0]);
+    let why = folder.unjudged.unwrap_or_default();
+    assert!(why.contains("whether there is such a folder"), "{why}");
 }
 
 /// Each as nginx has it, where a simpler reading would say something else.

@@ -16,13 +16,18 @@ pub struct Reached {
     /// Each stops WebSocket.
     pub problems: Vec<String>,
     pub remarks: Vec<String>,
-    /// Where not all could be followed.
+    /// Where not all could be followed: then there is no verdict.
     pub unjudged: Option<String>,
 }
 
 impl Reached {
     pub fn passes(&self) -> bool {
-        self.problems.is_empty() && self.judged.is_some()
+        self.problems.is_empty() && self.judged.is_some() && self.unjudged.is_none()
+    }
+
+    /// It can't be told where it leads, for this reason.
+    pub fn is_unsure(&mut self, why: String) {
+        self.unjudged.get_or_insert(why);
     }
 
     /// It stops here, for this reason.

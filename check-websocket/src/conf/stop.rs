@@ -16,8 +16,8 @@ pub struct Stop {
 /// Where nothing else answers.
 pub const FILES: &str = "nginx answers with files of its own, no upstream is asked";
 
-/// What answers in a location that passes nothing on.
-pub fn answers_by_itself(scope: &Scope<'_>) -> String {
+/// What makes the answer in a location that passes nothing on, where it is not a file.
+pub fn content<'a>(scope: &Scope<'a>) -> Option<&'a Directive> {
     let level = scope.level();
     let own = [
         "stub_status",
@@ -28,11 +28,13 @@ pub fn answers_by_itself(scope: &Scope<'_>) -> String {
         "perl",
         "js_content",
     ];
-    let content = level
-        .lines
-        .iter()
-        .find(|line| own.contains(&line.name.as_str()) || line.name.starts_with("content_by_lua"));
-    if let Some(line) = content {
+    let mut lines = level.lines.iter();
+    lines.find(|line| own.contains(&line.name.as_str()) || line.name.starts_with("content_by_lua"))
+}
+
+/// What answers in a location that passes nothing on.
+pub fn answers_by_itself(scope: &Scope<'_>) -> String {
+    if let Some(line) = content(scope) {
         return format!("{} ({}) answers", line.name, line.place());
     }
     match ["alias", "root"]

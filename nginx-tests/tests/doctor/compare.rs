@@ -129,6 +129,26 @@ fn nginx_removes_the_subprotocol() {
 }
 
 #[test]
+fn nginx_hides_what_the_answer_needs() {
+    let location = "websocket on; proxy_hide_header Sec-WebSocket-Accept;";
+    let report = compare(&strict(|_| true), location, &[]);
+    assert_eq!(report["comparison"]["verdict"], "nginx-fails", "{report:#}");
+    assert_eq!(report["comparison"]["header"], "Sec-WebSocket-Accept");
+    assert_eq!(failure(&report), "accept-missing");
+    let failed = report["front"]["failure"].to_string();
+    assert!(
+        failed.contains("proxy_hide_header Sec-WebSocket-Accept"),
+        "{failed}"
+    );
+    assert!(!failed.contains("make the upstream"), "{failed}");
+    let differences = report["comparison"]["differences"].to_string();
+    assert!(
+        differences.contains("Sec-WebSocket-Accept: none through nginx"),
+        "{differences}"
+    );
+}
+
+#[test]
 fn nginx_answers_by_itself() {
     let report = compare(&strict(|_| true), "deny all;", &[]);
     assert_eq!(report["comparison"]["verdict"], "nginx-fails");

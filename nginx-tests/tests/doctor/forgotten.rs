@@ -69,10 +69,15 @@ fn the_same_answer_without_upgrade() {
         assert_eq!(failure(&report), "upgrade-missing", "{status} {report:#}");
         let failed = &report["front"]["failure"];
         let text = |name: &str| failed[name].as_str().unwrap_or_default();
-        assert!(
+        let is_sure = status.starts_with("426");
+        assert_eq!(
             text("seen").ends_with("Upgrade does not reach the upstream"),
+            is_sure,
             "{report:#}"
         );
+        let candidates = failed["candidates"].as_array().map_or(0, Vec::len);
+        assert_eq!(candidates, if is_sure { 0 } else { 3 }, "{report:#}");
+        assert_eq!(failed["fault"].is_string(), is_sure, "{report:#}");
         assert!(text("change").starts_with("`websocket on;`"), "{report:#}");
         // The handshake, and one request to compare.
         assert_eq!(backend.connections(), 2, "{status}");
@@ -85,11 +90,32 @@ fn a_404_may_also_be_a_404() {
     let report = examine(&url(&nginx(&backend, "")), &[]);
     assert_eq!(
         report["front"]["failure"]["candidates"],
-        serde_json::json!(["upgrade-missing", "upstream-not-found"])
+        serde_json::json!(["upgrade-missing", "upstream-not-found", "local-not-found"])
     );
     let outcome = run([&url(&nginx(&backend, ""))]);
-    let names = "could be:   upgrade-missing or upstream-not-found\n";
+    let names = "could be:   upgrade-missing, upstream-not-found or local-not-found\n";
     assert!(outcome.out.contains(names), "{}", outcome.out);
+}
+
+/// Upgrade is passed on, and what refuses it refuses everything.
+#[test]
+fn the_same_answer_for_another_reason() {
+    let backend = ScriptedBackend::answering(
+        "HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    );
+    for (location, cause) in [
+        ("websocket on;", "upstream-error"),
+        ("return 200 hello;", "local-status"),
+    ] {
+        let report = examine(&url(&nginx(&backend, location)), &[]);
+        let failed = &report["front"]["failure"];
+        let candidates = failed["candidates"].to_string();
+        assert!(candidates.contains(cause), "{report:#}");
+        assert!(!failed["seen"].to_string().contains("does not reach"));
+        let told = failed["advice"].to_string();
+        assert!(told.contains("--backend"), "{told}");
+        assert!(told.contains("websocket_cause_header"), "{told}");
+    }
 }
 
 /// Where Upgrade does reach the upstream, its refusal is its own.
@@ -134,11 +160,19 @@ fn http_1_0_reaches_the_backend() {
     let seen = report["front"]["failure"]["seen"]
         .as_str()
         .unwrap_or_default();
-    assert!(seen.contains("HTTP/1.0 reached the backend"), "{seen}");
+    assert!(seen.contains("HTTP/1.0 may have reached"), "{seen}");
+    assert_eq!(
+        report["front"]["failure"]["candidates"],
+        serde_json::json!(["http-version", "upstream-error"])
+    );
 
     let direct = format!("--backend=ws://{}/", backend.address());
     let compared = examine(&url(&nginx), &[&direct]);
     assert_eq!(failure(&compared), "http-version", "{compared:#}");
+    assert_eq!(
+        compared["front"]["failure"]["candidates"],
+        serde_json::json!([])
+    );
     assert_eq!(compared["comparison"]["verdict"], "nginx-fails");
 }
 

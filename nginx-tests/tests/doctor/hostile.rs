@@ -1,6 +1,7 @@
 //! What a server can do to who asks.
 
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nginx_tests::environment::find_program;
@@ -70,11 +71,54 @@ fn a_configuration_and_a_command_line_write_nothing_either() {
     is_clean(&run([format!("--{TRICKS}")]));
 }
 
+/// One that a browser may still take.
+#[test]
+fn a_header_that_is_longer_than_is_read() {
+    let server = ScriptedBackend::answering(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nX-Long: {}\r\n\r\n",
+        "a".repeat(40_000)
+    ));
+    let outcome = run([format!("ws://{}/", server.address())]);
+    assert_eq!(outcome.status, Some(3), "{outcome:?}");
+    let said = "the header of the answer is longer than 32768 bytes";
+    assert!(outcome.out.contains(said), "{}", outcome.out);
+}
+
+/// A server may repeat what it was sent: in headers, in its text, and in a Close.
+#[test]
+fn credentials_do_not_come_back() {
+    const KEY: &str = "s3cret-t0ken";
+    let refuses = ScriptedBackend::answering(format!(
+        "HTTP/1.1 403 {KEY}\r\nX-Key: {KEY}\r\nLocation: /?k=other\r\nContent-Length: 30\r\n\r\n\
+         {{\"key\": \"{KEY}\"}}          "
+    ));
+    let closes = ScriptedBackend::start(|conn| {
+        let head = conn.read_request()?.head;
+        conn.accept(&head)?;
+        let reason = [&[0x88, 14, 3, 0xe8], KEY.as_bytes()].concat();
+        conn.send(reason)
+    });
+    for server in [refuses, closes] {
+        let url = format!("ws://{}/", server.address());
+        let backend = format!("--backend={url}");
+        for option in ["--json", "--no-probes", "-q"] {
+            let header = format!("--header=Authorization: Bearer {KEY}");
+            let outcome = run([&url, &backend, &header, option]);
+            assert_eq!(outcome.status, Some(1), "{outcome:?}");
+            for secret in [KEY, "k=other"] {
+                assert!(!outcome.out.contains(secret), "{}", outcome.out);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_whole_has_an_end() {
     // It takes every connection, and says nothing.
     let server = ScriptedBackend::start(|conn| conn.read_bytes(1 << 20).map(drop));
     let url = format!("ws://{}/", server.address());
+    // To build it may take longer.
+    program();
     let start = Instant::now();
     let backend = format!("--backend={url}");
     let arguments = [&url, &backend, "--deadline=1s", "--timeout=20s"];
@@ -88,11 +132,34 @@ fn the_whole_has_an_end() {
     assert_eq!(failure(&report), "upstream-response-timeout");
     let left_out = report["left_out"].to_string();
     assert!(left_out.contains("8 of 9 times"), "{left_out}");
+    // One that is cut short was not done, and says nothing of the others.
+    let server = slow_from_the_third();
+    let url = format!("ws://{}/", server.address());
+    let report = examine(&url, &["--deadline=1s", "--repeat=9", "--no-probes"]);
+    assert_eq!(failure(&report), "", "{report:#}");
+    assert_eq!(report["repeat"]["count"], 2, "{report:#}");
+    assert_eq!(report["repeat"]["failed"], 0, "{report:#}");
+    assert_eq!(report["log"]["requests"][0]["count"], 3, "{report:#}");
+    let left_out = report["left_out"].to_string();
+    assert!(left_out.contains("7 of 9 times"), "{left_out}");
     // What is asked for by --hold is not cut short.
     let server = ScriptedBackend::standard();
     let url = format!("ws://{}/", server.address());
     let report = examine(&url, &["--deadline=1s", "--hold=1500ms", "--no-probes"]);
     assert_eq!(failure(&report), "", "{report:#}");
+}
+
+/// Takes two handshakes, and leaves those after them without an answer.
+fn slow_from_the_third() -> ScriptedBackend {
+    let taken = AtomicUsize::new(0);
+    ScriptedBackend::start(move |conn| {
+        if taken.fetch_add(1, Ordering::Relaxed) >= 2 {
+            return conn.read_bytes(1 << 20).map(drop);
+        }
+        let head = conn.read_request()?.head;
+        conn.accept(&head)?;
+        conn.echo_frames()
+    })
 }
 
 #[test]

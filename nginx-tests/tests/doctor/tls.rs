@@ -156,6 +156,28 @@ fn a_certificate_of_an_unknown_authority() {
 }
 
 #[test]
+fn roots_that_cannot_be_read_are_said_to_be() {
+    let (certificate, _) = Certificate::issued(&[HOST]);
+    let report = examine(&certificate, HOST, "no certificate", &[]);
+    refused(&report, "certificate-untrusted");
+    let seen = report["front"]["failure"]["seen"].to_string();
+    assert!(seen.contains("SSL_CERT_FILE="), "{seen}");
+    assert!(seen.contains("could not be read"), "{seen}");
+}
+
+#[test]
+fn a_name_that_no_server_has() {
+    let nginx = Nginx::http("server { listen 127.0.0.1:%TLSPORT% ssl; ssl_reject_handshake on; }");
+    let nginx = nginx.start();
+    let url = format!("wss://localhost:{}/", nginx.port_of("TLSPORT"));
+    let report = crate::program::examine(&url, &["-4"]);
+    assert_eq!(failure(&report), "upstream-tls-failed", "{report:#}");
+    let failed = report["front"]["failure"].to_string();
+    assert!(failed.contains("server_name"), "{failed}");
+    assert!(!failed.contains("ssl_protocols"), "{failed}");
+}
+
+#[test]
 fn insecure_goes_on_and_says_so() {
     let certificate = Certificate::valid_for(&["other.example"]);
     let (_, other) = Certificate::issued(&[HOST]);

@@ -1,5 +1,7 @@
 //! What is found once the connection is open.
 
+use std::time::Duration;
+
 use nginx_tests::{EchoBackend, Nginx, ScriptedBackend};
 use serde_json::Value;
 
@@ -45,6 +47,35 @@ fn an_idle_timeout_is_found() {
         .as_str()
         .unwrap_or_default();
     assert!(change.contains("websocket_timeout"), "{change}");
+}
+
+/// As a server does that limits how long a connection lasts, or that is restarted.
+#[test]
+fn what_ends_in_spite_of_pings_was_not_idle() {
+    let backend = ScriptedBackend::start(|conn| {
+        let head = conn.read_request()?.head;
+        conn.accept(&head)?;
+        let ping = conn.read_frame()?;
+        let pong = [&[0x8a, 8], &ping.payload[..]].concat();
+        conn.send(pong)?;
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(500));
+            conn.send([0x89, 0])?;
+            conn.read_frame()?;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        Ok(())
+    });
+    let url = format!("ws://{}/", backend.address());
+    let report = examine(&url, &["--no-probes", "--hold=8s"]);
+    failed_step(&report, "hold");
+    assert_eq!(failure(&report), "no-close-frame", "{report:#}");
+    let failed = report["front"]["failure"].to_string();
+    assert!(
+        failed.contains("how long a connection may last"),
+        "{failed}"
+    );
+    assert!(!failed.contains("websocket_ping"), "{failed}");
 }
 
 #[test]
