@@ -153,6 +153,22 @@ fn bad_values_are_refused_with_their_line() {
 }
 
 #[test]
+fn nothing_stands_behind_off() {
+    for (line, surplus) in [
+        ("websocket_ping off timeout=5s;", "timeout=5s"),
+        ("websocket_message_rate off close;", "close"),
+        ("websocket_drain off code=1001;", "code=1001"),
+        ("websocket_max_lifetime off code=1000;", "code=1000"),
+        ("websocket_large_buffers off 4k;", "4k"),
+        ("websocket_large_buffers 0 256k;", "256k"),
+    ] {
+        let words = format!("invalid parameter \"{surplus}\" in");
+        assert_refused(line, &words);
+        assert_refused(line, "directive, nothing stands behind \"off\" in");
+    }
+}
+
+#[test]
 fn duplicates_are_refused_with_their_line() {
     for (name, value) in [
         ("websocket", "on"),

@@ -1,10 +1,11 @@
-//! Names that an upstream has chosen, made safe for those who read of them.
+//! Names and other short words that others have chosen, made safe for those who read of them.
 
 use core::fmt;
 
 use crate::{Counted, Escaped};
 
-/// Shows a subprotocol or an extension that an upstream has selected: in quotes, or no more than its length.
+/// Shows a subprotocol or an extension that an upstream has selected, or the value of a variable: in quotes, or no more
+/// than its length.
 ///
 /// Names are short. What is longer may be a credential that a page has put where it can put one, and which the
 /// upstream has to give back.

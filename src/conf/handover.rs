@@ -5,8 +5,8 @@ use core::ffi::{c_char, c_void};
 use nginx_sys::{ngx_command_t, ngx_conf_t};
 
 use super::MainConf;
-use super::once::IS_DUPLICATE;
-use super::words::refuse;
+use super::once::{IS_DUPLICATE, NOTHING_BEHIND_OFF};
+use super::refuse::{refuse, unknown};
 use crate::nginx::{conf, string};
 use crate::types::Handover;
 
@@ -25,14 +25,13 @@ pub unsafe extern "C" fn set_handover(
     let word = |at: usize| words.get(at).map(|word| unsafe { string::bytes(word) });
     main.handover = Some(match (word(1), word(2)) {
         (Some(b"off"), None) => None,
+        (Some(b"off"), Some(surplus)) => return unknown(cf, surplus, NOTHING_BEHIND_OFF),
         (Some(b"on"), None | Some(b"recheck")) => Some(Handover::Recheck),
         (Some(b"on"), Some(b"trust")) => Some(Handover::Trust),
-        _ => {
-            return refuse(
-                cf,
-                format_args!("\"off\", \"on\", \"on recheck\" or \"on trust\""),
-            );
+        (Some(b"on"), Some(other)) => {
+            return unknown(cf, other, "it must be \"recheck\" or \"trust\"");
         }
+        _ => return refuse(cf, format_args!("\"on\" or \"off\"")),
     });
     conf::OK
 }

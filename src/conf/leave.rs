@@ -5,7 +5,8 @@ use core::ffi::{c_char, c_void};
 use nginx_sys::{ngx_command_t, ngx_conf_t, ngx_uint_t};
 
 use super::LocationConf;
-use super::words::{set_time_or_off, unknown};
+use super::refuse::unknown;
+use super::words::set_time_or_off;
 use crate::nginx::{conf, string};
 use crate::types::{GOING_AWAY, SERVICE_RESTART};
 

@@ -7,7 +7,8 @@ use websocket_protocol::ControlFrame;
 
 use super::LocationConf;
 use super::once::{Words, once};
-use super::words::{TIMES, parse_time, refuse, unknown};
+use super::refuse::{refuse, unknown};
+use super::words::{TIMES, parse_time};
 use crate::nginx::conf;
 use crate::nginx::string;
 use crate::nginx::value::Value;

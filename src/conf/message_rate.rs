@@ -8,7 +8,8 @@ use websocket_protocol::tunnel::{Excess, MessageRate};
 
 use super::LocationConf;
 use super::once::{Words, once};
-use super::words::{MOST, parse_digits, parse_number, refuse, repeated, unknown};
+use super::refuse::{refuse, repeated, unknown};
+use super::words::{MOST, parse_digits, parse_number};
 use crate::types::MaxMessageRate;
 
 /// `off | rate [burst=number] [delay|close]`

@@ -15,6 +15,7 @@ pub mod note;
 mod once;
 pub mod origin;
 pub mod peer;
+mod refuse;
 pub mod send_lowat;
 mod status;
 pub mod twins;

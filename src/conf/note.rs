@@ -9,6 +9,11 @@ use nginx_sys::{ngx_command_t, ngx_conf_t, ngx_palloc};
 use crate::nginx::conf::{self, Place};
 use crate::nginx::string::{self, Text};
 
+/// Whether a directive's first word asks for nothing.
+pub(super) fn is_off(word: &[u8]) -> bool {
+    matches!(word, b"off" | b"0")
+}
+
 /// Where a directive stands, and what has been found of it.
 pub struct Note {
     name: &'static [u8],
@@ -52,7 +57,7 @@ impl Note {
             note.write(Self {
                 name: string::bytes(&(*command).name),
                 place: Place::being_read(cf),
-                is_off: matches!(value, Some(b"off" | b"0")),
+                is_off: value.is_some_and(is_off),
                 is_reached: Cell::new(false),
                 is_used: Cell::new(false),
                 told: Cell::new(false),

@@ -5,6 +5,8 @@ use core::ffi::{CStr, c_char, c_void};
 use nginx_sys::{ngx_command_t, ngx_conf_t, ngx_str_t};
 
 use super::LocationConf;
+use super::note::is_off;
+use super::refuse::unknown;
 use crate::nginx::{conf, string};
 
 /// What nginx has a directive read by.
@@ -12,6 +14,8 @@ pub type Setter =
     unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char;
 
 pub(super) const IS_DUPLICATE: &CStr = c"is duplicate";
+
+pub(super) const NOTHING_BEHIND_OFF: &str = "nothing stands behind \"off\"";
 
 /// The words of the directive that is being read.
 #[derive(Clone, Copy)]
@@ -30,6 +34,11 @@ impl<'a> Words<'a> {
     /// The parameters behind that one.
     pub fn rest(self) -> impl Iterator<Item = &'a [u8]> {
         self.behind_name().skip(1)
+    }
+
+    /// What stands behind a word that asks for nothing.
+    fn behind_off(self) -> Option<&'a [u8]> {
+        self.rest().next().filter(|_| is_off(self.first()))
     }
 
     fn behind_name(self) -> impl Iterator<Item = &'a [u8]> {
@@ -57,13 +66,17 @@ pub(super) unsafe fn once<T: PartialEq>(
         if *field != unset {
             return IS_DUPLICATE.as_ptr().cast_mut();
         }
-        let all = conf::words(cf);
-        match read(Words { cf, all }) {
-            Ok(value) => {
+        let words = Words {
+            cf,
+            all: conf::words(cf),
+        };
+        match (read(words), words.behind_off()) {
+            (Ok(value), None) => {
                 *field = value;
                 note(cf, command, conf)
             }
-            Err(refused) => refused,
+            (Ok(_), Some(surplus)) => unknown(cf, surplus, NOTHING_BEHIND_OFF),
+            (Err(refused), _) => refused,
         }
     }
 }

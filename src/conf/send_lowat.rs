@@ -6,7 +6,8 @@ use nginx_sys::{ngx_command_t, ngx_conf_t};
 
 use super::LocationConf;
 use super::once::{Words, once};
-use super::words::{SIZES, parse_size, refuse};
+use super::refuse::refuse;
+use super::words::{SIZES, parse_size};
 use crate::nginx::conf;
 
 /// `size | off`

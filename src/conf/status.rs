@@ -5,7 +5,7 @@ use core::ffi::{c_char, c_void};
 use nginx_sys::{ngx_command_t, ngx_conf_set_flag_slot, ngx_conf_t};
 
 use super::once::IS_DUPLICATE;
-use super::words::refuse;
+use super::refuse::refuse;
 use super::{LocationConf, MainConf};
 use crate::nginx::conf::{self, Place};
 use crate::nginx::string;

@@ -5,15 +5,16 @@ use core::ffi::{c_char, c_void};
 use core::{fmt, ptr, str};
 
 use nginx_sys::{
-    NGX_LOG_EMERG, ngx_array_t, ngx_command_t, ngx_conf_enum_t, ngx_conf_set_enum_slot,
-    ngx_conf_set_flag_slot, ngx_conf_t, ngx_int_t, ngx_msec_t, ngx_parse_offset, ngx_parse_size,
-    ngx_str_t, ngx_uint_t, off_t,
+    ngx_array_t, ngx_command_t, ngx_conf_enum_t, ngx_conf_set_enum_slot, ngx_conf_set_flag_slot,
+    ngx_conf_t, ngx_int_t, ngx_msec_t, ngx_parse_offset, ngx_parse_size, ngx_str_t, ngx_uint_t,
+    off_t,
 };
 
 use super::once::{noted, once};
+use super::refuse::{refuse, repeated, unknown};
 use super::{LocationConf, origin};
 use crate::nginx::string::{self, Text};
-use crate::nginx::{clock, conf, log};
+use crate::nginx::{clock, conf};
 use crate::types::{LONGEST_TIMEOUT, TO_CLIENT, TO_UPSTREAM};
 
 pub const DEFAULT_PING_TIMEOUT: ngx_msec_t = 10_000;
@@ -252,56 +253,6 @@ fn parse_sides(text: &[u8]) -> Option<ngx_uint_t> {
         b"both" => Some(TO_CLIENT | TO_UPSTREAM),
         _ => None,
     }
-}
-
-/// Refuses the first word behind the directive's name, in nginx's own manner.
-pub(super) fn refuse(cf: *mut ngx_conf_t, expected: fmt::Arguments<'_>) -> *mut c_char {
-    // SAFETY: a directive is being read.
-    let words = unsafe { conf::words(cf) };
-    let word = |at: usize| {
-        // SAFETY: a word of the configuration.
-        let word = words.get(at).map(|word| unsafe { string::bytes(word) });
-        Text(word.unwrap_or_default())
-    };
-    log::directive(
-        cf,
-        NGX_LOG_EMERG,
-        format_args!(
-            "invalid value \"{}\" in \"{}\" directive, it must be {expected}",
-            word(1),
-            word(0)
-        ),
-    );
-    conf::ERROR
-}
-
-/// Refuses a parameter.
-pub(super) fn unknown(cf: *mut ngx_conf_t, text: &[u8], choices: impl fmt::Display) -> *mut c_char {
-    refuse_parameter(cf, "invalid", text, format_args!(", {choices}"))
-}
-
-pub(super) fn repeated(cf: *mut ngx_conf_t, text: &[u8]) -> *mut c_char {
-    refuse_parameter(cf, "duplicate", text, format_args!(""))
-}
-
-pub(super) fn refuse_parameter(
-    cf: *mut ngx_conf_t,
-    how: &str,
-    text: &[u8],
-    more: fmt::Arguments<'_>,
-) -> *mut c_char {
-    // SAFETY: a directive is being read, and its name is a word of the configuration.
-    let name = unsafe { conf::words(cf).first().map(|name| string::bytes(name)) };
-    log::directive(
-        cf,
-        NGX_LOG_EMERG,
-        format_args!(
-            "{how} parameter \"{}\" in \"{}\" directive{more}",
-            Text(text),
-            Text(name.unwrap_or_default())
-        ),
-    );
-    conf::ERROR
 }
 
 /// A table of words that ends with an empty one.

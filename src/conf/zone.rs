@@ -10,7 +10,7 @@ use websocket_zone::Zone;
 
 use super::MainConf;
 use super::once::{IS_DUPLICATE, noted};
-use super::words::refuse;
+use super::refuse::refuse;
 use crate::nginx::conf::Place;
 use crate::nginx::string::{self, Text};
 use crate::nginx::{conf, log};

@@ -9,15 +9,14 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use nginx_sys::{
     NGX_AGAIN, NGX_ERROR, NGX_HTTP_BAD_GATEWAY, NGX_HTTP_SWITCHING_PROTOCOLS, NGX_LOG_INFO, NGX_OK,
-    ngx_chain_t, ngx_cycle, ngx_cycle_t, ngx_http_output_body_filter_pt,
-    ngx_http_output_header_filter_pt, ngx_http_request_t, ngx_http_top_body_filter,
-    ngx_http_top_header_filter, ngx_http_top_request_body_filter, ngx_http_write_filter, ngx_int_t,
-    ngx_uint_t,
+    ngx_chain_t, ngx_http_output_body_filter_pt, ngx_http_output_header_filter_pt,
+    ngx_http_request_t, ngx_http_top_body_filter, ngx_http_top_header_filter,
+    ngx_http_top_request_body_filter, ngx_http_write_filter, ngx_int_t, ngx_uint_t,
 };
 
 use websocket_protocol::{Cause, Upgrade};
 
-use super::{access, access_log, arrive, count, own_loop, report, seam, tunnel};
+use super::{access, access_log, arrive, count, cycle, own_loop, report, seam, tunnel};
 use crate::conf::LocationConf;
 use crate::failure::{conclude, remark, see, tries};
 use crate::handover;
@@ -29,21 +28,6 @@ use crate::types::OtherUpgrades;
 /// The filters that come after ours; [`register`] sets them before any request.
 static NEXT_HEADER: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 static NEXT_BODY: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
-
-/// The cycle whose configuration has the module. nginx has one chain of filters for the process: one that was refused
-/// after ours had joined leaves them there, also for the workers of one that never had them.
-static CYCLE: AtomicPtr<ngx_cycle_t> = AtomicPtr::new(ptr::null_mut());
-
-/// `init_process`
-pub fn init_process(cycle: *mut ngx_cycle_t) {
-    CYCLE.store(cycle, Ordering::Relaxed);
-}
-
-/// Whether requests have a configuration of the module's.
-fn is_configured() -> bool {
-    // SAFETY: nginx changes it only between requests; it is compared.
-    unsafe { ptr::eq(CYCLE.load(Ordering::Relaxed), ngx_cycle.cast_const().cast()) }
-}
 
 /// nginx's filters are a chain of functions, each calling the one that was put up before it.
 ///
@@ -95,7 +79,7 @@ fn tops() -> [*mut *mut c_void; 3] {
 unsafe extern "C" fn header_filter(r: *mut ngx_http_request_t) -> ngx_int_t {
     // SAFETY: nginx gives a request that is alive; its filters go on with it.
     unsafe {
-        if !is_configured() {
+        if !cycle::is_configured() {
             return pass_header_on(r);
         }
         let request = Request::new(r);
@@ -155,7 +139,7 @@ fn is_beginning(r: Request<'_>) -> bool {
 unsafe extern "C" fn body_filter(r: *mut ngx_http_request_t, chain: *mut ngx_chain_t) -> ngx_int_t {
     // SAFETY: nginx gives a request that is alive, and a chain for it.
     unsafe {
-        if !is_configured() {
+        if !cycle::is_configured() {
             return pass_body_on(r, chain);
         }
         let request = Request::new(r);

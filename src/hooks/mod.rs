@@ -6,6 +6,7 @@ mod access_log;
 mod arrive;
 pub mod configuration;
 mod count;
+mod cycle;
 mod filters;
 mod log_phase;
 mod off;

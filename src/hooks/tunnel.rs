@@ -2,7 +2,7 @@
 
 use nginx_sys::{NGX_OK, ngx_cycle_t, ngx_http_request_t, ngx_http_upstream_t, ngx_int_t};
 
-use super::{arrive, count, filters, report};
+use super::{arrive, count, cycle, report};
 use crate::conf::{LocationConf, MainConf};
 use crate::handover;
 use crate::nginx::Request;
@@ -21,7 +21,7 @@ const HANDLERS: Handlers = Handlers {
 
 /// `init_process`
 pub unsafe extern "C" fn init_process(cycle: *mut ngx_cycle_t) -> ngx_int_t {
-    filters::init_process(cycle);
+    cycle::init_process(cycle);
     // SAFETY: nginx gives the worker's cycle.
     unsafe {
         let heeds = tunnel::drain::Heeds {

@@ -1,7 +1,7 @@
 //! How old a tunnel may become, by the time of the location or by what is known of its client.
 
 use nginx_sys::{NGX_LOG_ERR, ngx_msec_t, ngx_uint_t};
-use websocket_protocol::Escaped;
+use websocket_protocol::Chosen;
 use websocket_protocol::tunnel::Lifetime;
 
 use crate::conf::LocationConf;
@@ -39,8 +39,8 @@ fn left(r: Request<'_>, value: Value, lasted: ngx_msec_t) -> Option<ngx_msec_t> 
                 r,
                 NGX_LOG_ERR as ngx_uint_t,
                 format_args!(
-                    "websocket_max_lifetime is \"{}\", which is no time: the tunnel is closed at once",
-                    Escaped(text.unwrap_or_default())
+                    "websocket_max_lifetime has a value {}, which is not a time: the tunnel is closed at once",
+                    Chosen(text.unwrap_or_default())
                 ),
             );
             Some(0)
