@@ -12,7 +12,7 @@ WORK=$TARGET/asan
 REPORTS=$WORK/reports
 # How many times slower than by itself the tests take nginx to be.
 SLOWNESS=4
-SHORT_CHAOS=240
+SHORT_CHAOS=300
 SHORT_HTTP2=(ends:: frames:: hostile::)
 
 SKIPPED+=(
@@ -30,7 +30,7 @@ each allocation from malloc. The module is built by Rust's nightly for that, wit
 AddressSanitizer and all of Rust's own checks; where there is no nightly, only what
 nginx does is watched.
 
-  --short      four minutes of the test chaos, the ends of tunnels, and wrong HTTP/2: about six
+  --short      five minutes of the test chaos, the ends of tunnels, and wrong HTTP/2: about seven
                minutes, and one or two to build
   --chaos      ten minutes of the test chaos
   --seconds N  another time for the test chaos

@@ -23,7 +23,7 @@ installed nginx and runs the end-to-end tests on it.
                 an nginx that has the module compiled in, in part on nginx 1.28 with
                 either libc (scripts/matrix.sh), and in part under valgrind and
                 AddressSanitizer; and some inputs of each fuzz target, and unit tests
-                under Miri, if Rust's nightly is there
+                under Miri, if Rust's nightly is there; and whether bench measures
   --applications
                 instead: tries real applications behind the installed nginx, each
                 with the location that docs/applications.md gives. Takes them from
@@ -61,7 +61,7 @@ main() {
     stage shellcheck check_scripts
     stage formatting cargo fmt --all --check
     stage clippy lint
-    stage 'unit tests' cargo test "${FLAGS[@]}" -p websocket-protocol -p websocket-zone -p websocket-status -p check-websocket
+    stage 'unit tests' cargo test "${FLAGS[@]}" -p websocket-protocol -p websocket-zone -p websocket-status -p check-websocket -p bench
     on_installed "$@"
     if [ -n "$all" ]; then
         stage 'HTTP/2: end-to-end' over_http2 "$@"
@@ -75,6 +75,7 @@ main() {
         stage asan "$ROOT/scripts/asan.sh" --short
         stage fuzz fuzz
         stage miri "$ROOT/scripts/miri.sh" --short
+        stage bench "$ROOT/scripts/bench.sh" --quick "${MEASURED[@]}"
     fi
 }
 

@@ -91,7 +91,10 @@ pub fn unasked(r: Request<'_>) {
     log::request(
         r,
         LocationConf::of(r).log_level(),
-        format_args!("websocket handshake failed: {cause}: {UNASKED}; {}", cause.advice()),
+        format_args!(
+            "websocket handshake failed: {cause}: {UNASKED}; {}",
+            cause.advice()
+        ),
     );
 }
 
