@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use nginx_tests::backend::switching_protocols;
-use nginx_tests::client::SAMPLE_KEY;
 use rustix::event::{Timespec, epoll};
 use rustix::net::listen;
 
@@ -118,8 +117,12 @@ impl Connection {
                 return true;
             }
             self.is_open = true;
-            self.came = Vec::new();
-            let answer = switching_protocols(SAMPLE_KEY);
+            let request = String::from_utf8(std::mem::take(&mut self.came)).expect("a request");
+            let mut headers = request.lines().filter_map(|line| line.split_once(": "));
+            let key = headers
+                .find(|(name, _)| name.eq_ignore_ascii_case("Sec-WebSocket-Key"))
+                .map(|(_, key)| key);
+            let answer = switching_protocols(key.expect("a key"));
             return self.socket.write_all(answer.as_bytes()).is_ok();
         }
         while let Some(echo) = self.take_frame() {
@@ -131,12 +134,14 @@ impl Connection {
         true
     }
 
-    /// The next whole frame, as a server sends it. The clients' masks are zero, and their frames short.
+    /// The next whole frame, as a server sends it. The clients' frames are short.
     fn take_frame(&mut self) -> Option<Vec<u8>> {
         let (head, length) = (*self.came.first()?, usize::from(*self.came.get(1)? & 0x7f));
         let end = 2 + 4 + length;
-        let payload = self.came.get(6..end)?;
-        let echo = [&[head, length as u8], payload].concat();
+        let masked = self.came.get(6..end)?.iter();
+        let mask = self.came[2..6].iter().cycle();
+        let payload = masked.zip(mask).map(|(byte, mask)| byte ^ mask);
+        let echo = [head, length as u8].into_iter().chain(payload).collect();
         self.came.drain(..end);
         Some(echo)
     }

@@ -1,42 +1,21 @@
-//! Thousands of clients on one thread, a tenth of which talk at a time.
+//! Clients with a connection each.
 
-use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nginx_tests::Handshake;
 use rustix::net::sockopt::set_socket_linger;
 
+use crate::crowd::{Crowd, ONE_IN};
+
 const PAYLOAD: u8 = 125;
-/// Each of those that talk says something so often, and after so long others talk.
-const PACE: Duration = Duration::from_millis(100);
-const TURN: Duration = Duration::from_secs(1);
 /// How long any of them waits.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// So many handshakes are under way at once.
 const AT_ONCE: usize = 100;
-/// One in so many talks.
-const ONE_IN: usize = 10;
 
 pub struct Clients(Vec<TcpStream>);
-
-/// What came of a time of talk.
-pub struct Talk {
-    messages: usize,
-    slowest: Duration,
-}
-
-impl fmt::Display for Talk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} messages, the slowest round {:?}",
-            self.messages, self.slowest
-        )
-    }
-}
 
 impl Clients {
     pub fn connect(port: u16, count: usize) -> Self {
@@ -59,39 +38,25 @@ impl Clients {
         }
         Self(all)
     }
+}
 
-    /// Messages and their echoes, of one in ten at a time.
-    pub fn talk(&mut self, time: Duration) -> Talk {
-        let start = Instant::now();
-        let mut talk = Talk {
-            messages: 0,
-            slowest: Duration::ZERO,
-        };
-        let mut due = Duration::ZERO;
-        while start.elapsed() < time {
-            thread::sleep(due.saturating_sub(start.elapsed()));
-            due = start.elapsed() + PACE;
-            let turn = start.elapsed().as_millis() / TURN.as_millis();
-            let who = turn as usize % ONE_IN;
-            let begun = Instant::now();
-            let speaking = (who..self.0.len()).step_by(ONE_IN);
-            for number in speaking.clone() {
-                self.0[number]
-                    .write_all(&frame(2, PAYLOAD))
-                    .expect("an open tunnel");
-            }
-            for number in speaking {
-                let echo = read_echo(&mut self.0[number]);
-                echo.unwrap_or_else(|error| panic!("client {number}: {error}"));
-                talk.messages += 1;
-            }
-            talk.slowest = talk.slowest.max(begun.elapsed());
+impl Crowd for Clients {
+    fn round(&mut self, who: usize) -> usize {
+        let speaking = (who..self.0.len()).step_by(ONE_IN);
+        for number in speaking.clone() {
+            self.0[number]
+                .write_all(&frame(2, PAYLOAD))
+                .expect("an open tunnel");
         }
-        talk
+        let count = speaking.len();
+        for number in speaking {
+            let echo = read_echo(&mut self.0[number]);
+            echo.unwrap_or_else(|error| panic!("client {number}: {error}"));
+        }
+        count
     }
 
-    /// All go, each in one of three ways.
-    pub fn leave(self) {
+    fn leave(self) {
         for (number, mut socket) in self.0.into_iter().enumerate() {
             match number % 3 {
                 0 => {

@@ -6,11 +6,13 @@
 //! | `NGINX_TESTS_SCALE_TUNNELS` | how many | 3000 |
 //! | `NGINX_TESTS_SCALE_SECONDS` | how long they last | 4 |
 //!
-//! Each takes two descriptors of the worker's and two of the test's (`ulimit -n`).
+//! Each takes two descriptors of the worker's and two of the test's (`ulimit -n`), and over HTTP/2 one of each.
 
 mod backend;
 mod clients;
+mod crowd;
 mod slow;
+mod streams;
 mod worker;
 
 use std::env;
@@ -21,6 +23,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::backend::Backend;
 use crate::clients::Clients;
+use crate::crowd::{Crowd, talk};
+use crate::streams::Streams;
 use crate::worker::Worker;
 
 const HTTP: &str = "
@@ -28,6 +32,8 @@ const HTTP: &str = "
     access_log logs/access.log;
     server {
         listen 127.0.0.1:%PORT% backlog=4096;
+        listen 127.0.0.1:%PORT2% http2;
+        websocket_http2 on;
         location / { proxy_pass http://%BACKEND%; websocket on; websocket_ping 5s timeout=1h; }
         location = /status { access_log off; websocket_status json; }
         location = /active { access_log off; stub_status; }
@@ -39,11 +45,33 @@ const MB: u64 = 1 << 20;
 
 #[test]
 fn all_is_where_it_was_when_thousands_of_tunnels_have_gone() {
+    all_is_where_it_was(2, |nginx, tunnels| {
+        let clients = Clients::connect(nginx.port(), tunnels);
+        (clients, 2 * tunnels)
+    });
+}
+
+/// Where the worker's descriptors don't last for as many connections.
+#[test]
+fn all_is_where_it_was_when_thousands_of_streams_have_gone() {
+    all_is_where_it_was(1, |nginx, tunnels| {
+        let streams = Streams::connect(nginx.port_of("PORT2"), tunnels);
+        let descriptors = tunnels + streams.connections();
+        (streams, descriptors)
+    });
+}
+
+/// `connect` gives so many clients, and how many descriptors of the worker's they take: these for each, and a few.
+fn all_is_where_it_was<C: Crowd>(
+    descriptors: usize,
+    connect: impl Fn(&Nginx, usize) -> (C, usize),
+) {
     let (tunnels, seconds) = (number("TUNNELS", 3000), number("SECONDS", 4));
-    raise_descriptors(2 * tunnels + 200);
+    raise_descriptors(descriptors * tunnels + tunnels / streams::EACH + 200);
     let backend = Backend::start();
     let setup = Nginx::http(HTTP)
         .set("BACKEND", backend.address())
+        .allow_log("the \"listen ... http2\" directive is deprecated")
         // With few left, nginx closes connections that have not sent anything yet.
         .events(&format!("worker_connections {};", 3 * tunnels + 500));
     let (setup, faults) = Faults::prepare(setup);
@@ -54,10 +82,10 @@ fn all_is_where_it_was_when_thousands_of_tunnels_have_gone() {
         .start();
     let worker = Worker::of(&nginx, faults.as_ref());
 
-    visit(&nginx, &worker, FIRST, 1);
+    visit(&worker, FIRST, 1, connect(&nginx, FIRST));
     let before = worker.holdings();
     eprintln!("before: {before}");
-    visit(&nginx, &worker, tunnels, seconds);
+    visit(&worker, tunnels, seconds, connect(&nginx, tunnels));
     let after = worker.holdings();
     eprintln!("after:  {after}");
     assert_eq!(after.counted(), before.counted());
@@ -67,11 +95,15 @@ fn all_is_where_it_was_when_thousands_of_tunnels_have_gone() {
 }
 
 /// Has so many tunnels for so long, and waits until all have gone.
-fn visit(nginx: &Nginx, worker: &Worker<'_>, tunnels: usize, seconds: usize) {
-    let mut clients = Clients::connect(nginx.port(), tunnels);
+fn visit(
+    worker: &Worker<'_>,
+    tunnels: usize,
+    seconds: usize,
+    (mut clients, descriptors): (impl Crowd, usize),
+) {
     let open = worker.memory();
-    assert_eq!(worker.of_clients(), 2 * tunnels);
-    let talk = clients.talk(Duration::from_secs(seconds as u64));
+    assert_eq!(worker.of_clients(), descriptors);
+    let talk = talk(&mut clients, Duration::from_secs(seconds as u64));
     let now = worker.memory();
     eprintln!(
         "{tunnels} tunnels: {} KiB, after {seconds} s {} KiB; {talk}",
