@@ -5,7 +5,6 @@ use core::ffi::{c_char, c_void};
 use nginx_sys::{ngx_command_t, ngx_conf_t};
 
 use super::LocationConf;
-use super::note::is_off;
 use super::once::{Words, once};
 use super::refuse::{refuse, unknown};
 use super::words::{MOST, SIZES, parse_number, parse_size};
@@ -26,7 +25,7 @@ pub unsafe extern "C" fn set_large_buffers(
 
 fn read(words: Words<'_>) -> Result<LargeBuffers, *mut c_char> {
     match (words.first(), words.rest().next()) {
-        (word, _) if is_off(word) => Ok(LargeBuffers::OFF),
+        (b"off", _) | (b"0", None) => Ok(LargeBuffers::OFF),
         (number, Some(size)) => {
             let number = parse_number(number).filter(|number| *number > 0);
             let number = number.ok_or_else(|| {

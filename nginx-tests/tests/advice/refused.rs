@@ -136,7 +136,6 @@ fn large_buffers() {
         ("-1 256k", "a number from 1 to 1000000, or \"off\""),
         ("256k 4", "a number from 1 to 1000000, or \"off\""),
         ("1000001 256k", "a number from 1 to 1000000, or \"off\""),
-        ("off 256k", "a number from 1 to 1000000, or \"off\""),
     ] {
         let word = words.split(' ').next().expect("a word");
         assert_refused(
