@@ -57,7 +57,7 @@ unsafe extern "C" fn begin(cf: *mut ngx_conf_t) -> ngx_int_t {
     // SAFETY: nginx writes to the table only while it loads modules.
     nginx::module::set_index(unsafe { ngx_http_websocket_module.ctx_index });
     // SAFETY: nginx's own call, with its cf.
-    unsafe { hooks::configuration::begin(cf) }
+    unsafe { hooks::configuration::begin(cf, ptr::addr_of_mut!(ngx_http_websocket_module)) }
 }
 
 /// The tables nginx reads from a dynamic module (`ngx_load_module()`).

@@ -85,7 +85,8 @@ mod tests {
             ("X-Other", "public"),
         ]);
         for (text, shown) in [
-            ("no Bearer s3cret here", "no (not shown) here"),
+            ("no Bearer s3cret here", "no Bearer (not shown) here"),
+            ("WWW-Authenticate: Bearer", "WWW-Authenticate: Bearer"),
             (
                 "token s3cret, sid t0psecret.",
                 "token (not shown), sid (not shown).",

@@ -119,8 +119,11 @@ impl Request {
             let (name, value) = line.split_once(':')?;
             is_secret(name.as_bytes(), value.as_bytes()).then(|| format!("{name}: {HIDDEN}"))
         };
-        let lines = self.lines().into_iter();
-        lines.map(|line| secret(&line).unwrap_or(line)).collect()
+        let mut lines = self.lines().into_iter();
+        // The first is no header.
+        let first = lines.next();
+        let headers = lines.map(|line| secret(&line).unwrap_or(line));
+        first.into_iter().chain(headers).collect()
     }
 
     /// The request line.
@@ -188,25 +191,74 @@ impl Request {
     pub fn secrets(&self) -> Vec<&str> {
         let headers = self.headers.iter();
         let secret = headers.filter(|(name, value)| is_secret(name.as_bytes(), value.as_bytes()));
-        let parts = secret.flat_map(|(name, value)| {
-            let of_cookies = value.split(';').filter_map(|pair| pair.split_once('='));
-            let cookies = of_cookies.map(|(_, value)| value.trim());
-            match name.eq_ignore_ascii_case("cookie") {
-                true => cookies.collect::<Vec<_>>(),
-                // The whole, and what is behind the name of its scheme.
-                false => [value.trim()]
-                    .into_iter()
-                    .chain(value.split_whitespace().skip(1))
-                    .collect(),
-            }
-        });
+        let parts = secret.flat_map(|(name, value)| secrets_of(&name.to_ascii_lowercase(), value));
         parts.filter(|part| !part.is_empty()).collect()
+    }
+}
+
+/// Those of one header.
+fn secrets_of<'a>(name: &str, value: &'a str) -> Vec<&'a str> {
+    let value = value.trim();
+    match name {
+        "cookie" => {
+            let pairs = value.split(';').filter_map(|pair| pair.split_once('='));
+            pairs.map(|(_, value)| value.trim()).collect()
+        }
+        "sec-websocket-protocol" => {
+            let names = value.split(',').map(str::trim);
+            names
+                .filter(|name| !Chosen(name.as_bytes()).is_name())
+                .collect()
+        }
+        // The name of its scheme is none.
+        name if name.ends_with("authorization") => match value.split_once(char::is_whitespace) {
+            Some((_, credentials)) => std::iter::once(credentials.trim())
+                .chain(credentials.split_whitespace())
+                .collect(),
+            None => vec![value],
+        },
+        _ => vec![value],
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_hidden_of_a_header_and_what_is_not() {
+        let request = Request {
+            path: "/ws?token=x&t=12:30".to_owned(),
+            version: "1.1",
+            headers: [
+                ("Authorization", "Bearer s3cret"),
+                (
+                    "Sec-WebSocket-Protocol",
+                    "bearer.abcdefghijklmnopqrstuvwxyz, chat",
+                ),
+                ("Cookie", "sid=t0p; lang=en"),
+                ("X-Api-Key", "a b"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+        };
+        let secrets = [
+            "s3cret",
+            "s3cret",
+            "bearer.abcdefghijklmnopqrstuvwxyz",
+            "t0p",
+            "en",
+            "a b",
+        ];
+        assert_eq!(request.secrets(), secrets);
+        let shown = request.shown();
+        assert_eq!(shown[0], "GET /ws?token=x&t=12:30 HTTP/1.1");
+        assert!(
+            shown[1..]
+                .iter()
+                .all(|line| line.ends_with(": (not shown)"))
+        );
+    }
 
     #[test]
     fn credentials_are_nobody_else_s_business() {

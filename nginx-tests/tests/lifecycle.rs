@@ -268,6 +268,45 @@ fn without_a_master_process() {
     assert_eq!(Client::connect(nginx.port()).ask(&repeated).status(), 400);
 }
 
+/// nginx then runs no process anew, and its new configuration has only the connections that the old one gives back.
+#[test]
+fn a_reload_without_a_master_process() {
+    let backend = ScriptedBackend::standard();
+    let nginx = Nginx::server(ON.replace("on;", "on; websocket_max_message_size 10;"))
+        .set("BACKEND", backend.address())
+        .single_process()
+        // nginx has closed the log that it goes on writing to.
+        .log_level("crit")
+        .start();
+    let before: Vec<Client> = (0..8)
+        .map(|_| {
+            let mut client = Client::connect(nginx.port());
+            client.establish("/");
+            client
+        })
+        .collect();
+    let descriptors = || {
+        let directory = std::fs::read_dir(format!("/proc/{}/fd", nginx.pid()));
+        directory.expect("nginx runs").count()
+    };
+    let open = descriptors();
+    let text = format!("{}\n", nginx.config());
+    std::fs::write(
+        nginx.path("nginx.conf"),
+        text.replace("error_log", "error_log logs/second;\nerror_log"),
+    )
+    .unwrap();
+    nginx.signal(Signal::HUP);
+    wait_until("the other configuration", || descriptors() > open);
+    before.into_iter().for_each(Client::close_politely);
+    let mut client = Client::connect(nginx.port());
+    client.establish("/");
+    client
+        .send(Frame::text("more than ten bytes").masked().bytes())
+        .unwrap();
+    assert_eq!(client.frame().close_code(), Some(1009));
+}
+
 #[test]
 fn several_workers() {
     let backend = EchoBackend::start();

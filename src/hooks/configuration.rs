@@ -7,10 +7,10 @@ use nginx_sys::{
     ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_handler_pt,
     ngx_http_phases_NGX_HTTP_ACCESS_PHASE, ngx_http_phases_NGX_HTTP_LOG_PHASE,
     ngx_http_phases_NGX_HTTP_POST_READ_PHASE, ngx_http_phases_NGX_HTTP_PREACCESS_PHASE,
-    ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_int_t, ngx_log_t,
+    ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE, ngx_int_t, ngx_log_t, ngx_module_t,
 };
 
-use super::{access, access_log, filters, log_phase, off, peer, preaccess, seam, tunnel};
+use super::{access, access_log, cycle, filters, log_phase, off, peer, preaccess, seam, tunnel};
 use crate::conf::{MainConf, zone};
 use crate::inject::fields::Modules;
 use crate::inject::twin;
@@ -23,16 +23,20 @@ const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;
 /// `preconfiguration`: looks whether nginx is the one that this file is for, and makes the variables known.
 ///
 /// # Safety
-/// nginx's, with its cf.
-pub unsafe fn begin(cf: *mut ngx_conf_t) -> ngx_int_t {
+/// nginx's, with its cf, and the module's table.
+pub unsafe fn begin(cf: *mut ngx_conf_t, module: *mut ngx_module_t) -> ngx_int_t {
     if !fit::has_the_same_connection() {
         // SAFETY: the caller vouches for cf.
         refuse(unsafe { (*cf).log });
         return ERROR;
     }
     filters::remember();
-    // SAFETY: the caller vouches for cf.
-    let known = unsafe { variables::register(cf).and_then(|()| seam::register(cf)) };
+    // SAFETY: the caller vouches for cf and the table.
+    let known = unsafe {
+        cycle::is_read(cf, module)
+            .and_then(|()| variables::register(cf))
+            .and_then(|()| seam::register(cf))
+    };
     known.map_or(ERROR, |()| OK)
 }
 
@@ -114,6 +118,7 @@ unsafe fn prepare(cf: *mut ngx_conf_t) -> ngx_int_t {
 pub unsafe extern "C" fn in_force(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     // SAFETY: nginx gives a cycle whose configuration has been read.
     unsafe {
+        cycle::in_force(cycle);
         advice::check_drains(cycle);
         crate::zone::in_force(cycle);
         tunnel::in_force(cycle);

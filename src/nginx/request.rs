@@ -107,9 +107,10 @@ impl<'r> Request<'r> {
             || main.limit_req_status() == LIMIT_REQ_REJECTED
     }
 
-    /// Whether it is answered with a file: only those have a time.
+    /// Whether it is answered with a file, as a location without a handler does: only a file has a time then.
     pub fn is_answered_with_file(self) -> bool {
-        self.fields().headers_out.last_modified_time != -1
+        let request = self.fields();
+        request.content_handler.is_none() && request.headers_out.last_modified_time != -1
     }
 
     /// Whether it is the page of an error (`error_page`).
