@@ -252,7 +252,7 @@ fn see_local(r: Request<'_>, attempt: &Attempt, cause: Cause) {
             0
         },
         is_file: r.error_status() == 0 && r.is_answered_with_file(),
-        is_within_limits: !r.is_over_limit(),
+        is_within_limits: !local::is_over_limit(r),
         ..Evidence::default()
     };
     attempt.advice.set(evidence.advice(cause));

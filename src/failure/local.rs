@@ -10,6 +10,7 @@ use crate::conf::LocationConf;
 use crate::http2;
 use crate::nginx::Request;
 use crate::nginx::certificate::{self, Refused};
+use crate::nginx::value;
 use crate::request::Attempt;
 
 /// The cause behind this status, which nginx itself has decided for a handshake.
@@ -26,6 +27,13 @@ pub fn cause(r: Request<'_>, status: ngx_uint_t) -> Option<Cause> {
     }
     let status = hidden(r).unwrap_or(NGX_HTTP_BAD_REQUEST);
     Cause::from_local_status(u16::try_from(status).ok()?)
+}
+
+/// Whether `limit_conn` or `limit_req` has turned it away.
+pub fn is_over_limit(r: Request<'_>) -> bool {
+    [c"limit_conn_status", c"limit_req_status"]
+        .iter()
+        .any(|name| value::named(r, name) == b"REJECTED")
 }
 
 /// nginx has numbers of its own for some refusals, but answers 400 and forgets them: what they stand

@@ -3,11 +3,9 @@
 use core::ffi::c_void;
 use core::ptr;
 
-use nginx_sys::{
-    NGX_HTTP_SRV_CONF_OFFSET, ngx_conf_set_enum_slot, ngx_cycle, ngx_http_get_variable, ngx_uint_t,
-};
+use nginx_sys::{NGX_HTTP_SRV_CONF_OFFSET, ngx_conf_set_enum_slot, ngx_cycle, ngx_uint_t};
 
-use super::{Request, conf, string};
+use super::{Request, conf, value};
 
 /// What of it makes nginx refuse a request.
 pub enum Refused {
@@ -20,7 +18,7 @@ pub enum Refused {
 pub fn refused(r: Request<'_>) -> Option<Refused> {
     const ON: ngx_uint_t = 1;
     const OPTIONAL: ngx_uint_t = 2;
-    match (asked(r)?, verified(r)) {
+    match (asked(r)?, value::named(r, c"ssl_client_verify")) {
         (ON, b"NONE") => Some(Refused::Missing),
         (ON | OPTIONAL, [b'F', b'A', b'I', b'L', b'E', b'D', b':', ..]) => Some(Refused::Invalid),
         _ => None,
@@ -49,19 +47,3 @@ type Setter = unsafe extern "C" fn(
     *mut nginx_sys::ngx_command_t,
     *mut c_void,
 ) -> *mut core::ffi::c_char;
-
-/// `$ssl_client_verify`; empty where nginx has no such variable.
-fn verified<'r>(r: Request<'r>) -> &'r [u8] {
-    const NAME: &core::ffi::CStr = c"ssl_client_verify";
-    let mut name = string::constant(NAME);
-    // SAFETY: the request is alive; its variables' values live as long as it does.
-    unsafe {
-        let key = string::hash(NAME.to_bytes());
-        match ngx_http_get_variable(r.as_ptr(), &raw mut name, key).as_ref() {
-            Some(value) if value.not_found() == 0 && !value.data.is_null() => {
-                core::slice::from_raw_parts(value.data, value.len() as usize)
-            }
-            _ => &[],
-        }
-    }
-}

@@ -1,6 +1,6 @@
 //! A request.
 
-use core::ffi::{CStr, c_uint, c_void};
+use core::ffi::{CStr, c_void};
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Range;
@@ -15,10 +15,6 @@ use nginx_sys::{
 
 use super::headers::{self, Headers, Name};
 use super::{Upstream, age, pool, string, tls};
-
-/// `NGX_HTTP_LIMIT_CONN_REJECTED` and `NGX_HTTP_LIMIT_REQ_REJECTED`, which their modules keep to themselves.
-const LIMIT_CONN_REJECTED: c_uint = 2;
-const LIMIT_REQ_REJECTED: c_uint = 3;
 
 /// A request that one of nginx's callbacks was given. What it lends lives in the request's memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -97,14 +93,6 @@ impl<'r> Request<'r> {
     /// Whether it is a subrequest that the main request itself has made.
     pub fn is_child_of_main(self) -> bool {
         self.fields().parent == self.fields().main
-    }
-
-    /// Whether `limit_conn` or `limit_req` has turned it away.
-    pub fn is_over_limit(self) -> bool {
-        // SAFETY: a request's main request lives longer than it.
-        let main = unsafe { &*self.fields().main };
-        main.limit_conn_status() == LIMIT_CONN_REJECTED
-            || main.limit_req_status() == LIMIT_REQ_REJECTED
     }
 
     /// Whether it is answered with a file, as a location without a handler does: only a file has a time then.

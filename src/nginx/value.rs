@@ -1,10 +1,11 @@
 //! Values that may have variables in them, nginx's "complex values".
 
-use core::mem;
+use core::ffi::CStr;
+use core::{mem, slice};
 
 use nginx_sys::{
     NGX_OK, ngx_conf_t, ngx_http_compile_complex_value, ngx_http_compile_complex_value_t,
-    ngx_http_complex_value, ngx_http_complex_value_t, ngx_palloc, ngx_str_t,
+    ngx_http_complex_value, ngx_http_complex_value_t, ngx_http_get_variable, ngx_palloc, ngx_str_t,
 };
 
 use super::{Request, string};
@@ -43,5 +44,20 @@ impl Value {
         let rc = unsafe { ngx_http_complex_value(r.as_ptr(), self.0, &raw mut text) };
         // SAFETY: nginx has made the text in the request's memory.
         (rc == NGX_OK as isize).then(|| unsafe { string::bytes(&text) })
+    }
+}
+
+/// The value that a variable of nginx's has for a request; empty where nginx has no such variable, or it no value.
+pub fn named<'r>(r: Request<'r>, name: &'static CStr) -> &'r [u8] {
+    let key = string::hash(name.to_bytes());
+    let mut name = string::constant(name);
+    // SAFETY: the request is alive; its variables' values live as long as it does.
+    unsafe {
+        match ngx_http_get_variable(r.as_ptr(), &raw mut name, key).as_ref() {
+            Some(value) if value.not_found() == 0 && !value.data.is_null() => {
+                slice::from_raw_parts(value.data, value.len() as usize)
+            }
+            _ => &[],
+        }
     }
 }
