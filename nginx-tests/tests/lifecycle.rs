@@ -569,11 +569,19 @@ fn a_reload_with_a_bad_configuration_leaves_everything_as_it_was() {
     assert_eq!(nginx.worker_pids(), workers);
 }
 
+/// There is no configuration without it then.
+fn is_compiled_in() -> bool {
+    let is_compiled_in = environment().module().is_none();
+    if is_compiled_in {
+        eprintln!("skipped: nginx has the module compiled in");
+    }
+    is_compiled_in
+}
+
 /// nginx has joined the filters of such a configuration, and keeps its old one, in whose workers they have nothing to do.
 #[test]
 fn a_first_configuration_with_it_that_is_refused_later() {
-    if environment().module().is_none() {
-        eprintln!("skipped: nginx has the module compiled in");
+    if is_compiled_in() {
         return;
     }
     let backend = ScriptedBackend::standard();
@@ -607,8 +615,7 @@ fn a_first_configuration_with_it_that_is_refused_later() {
 /// What workers share is kept for as long as nginx runs, and there is one of it.
 #[test]
 fn it_may_go_and_come_again() {
-    if environment().module().is_none() {
-        eprintln!("skipped: nginx has the module compiled in");
+    if is_compiled_in() {
         return;
     }
     let backend = ScriptedBackend::standard();

@@ -45,12 +45,18 @@ pub fn warn(advice: &Advice<'_>) {
             if over_http2.add(array) {
                 warn_of_http2(advice, level);
             }
-        } else if level.written().is_some_and(|note| note.is_off) {
-            // Its lines are meant to be what they are.
-        } else if lines.iter().any(forwards_any_upgrade) && by_hand.add(array) {
+        } else if !is_off_on_purpose(level)
+            && lines.iter().any(forwards_any_upgrade)
+            && by_hand.add(array)
+        {
             warn_of_hand_written(advice, level);
         }
     }
+}
+
+/// Whether it says `websocket off`: then its lines are meant to be what they are.
+fn is_off_on_purpose(level: &LocationConf) -> bool {
+    level.written().is_some_and(|note| note.is_off)
 }
 
 /// Whether a location passes WebSockets on, with the module or by lines of its own.

@@ -25,18 +25,19 @@ const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;
 /// # Safety
 /// nginx's, with its cf, and the module's table.
 pub unsafe fn begin(cf: *mut ngx_conf_t, module: *mut ngx_module_t) -> ngx_int_t {
+    // First of all: also where it is refused it has been given a place, which is to be given back.
+    // SAFETY: the caller vouches for cf and the table.
+    if unsafe { cycle::is_read(cf, module) }.is_none() {
+        return ERROR;
+    }
     if !fit::has_the_same_connection() {
         // SAFETY: the caller vouches for cf.
         refuse(unsafe { (*cf).log });
         return ERROR;
     }
     filters::remember();
-    // SAFETY: the caller vouches for cf and the table.
-    let known = unsafe {
-        cycle::is_read(cf, module)
-            .and_then(|()| variables::register(cf))
-            .and_then(|()| seam::register(cf))
-    };
+    // SAFETY: the caller vouches for cf.
+    let known = unsafe { variables::register(cf).and_then(|()| seam::register(cf)) };
     known.map_or(ERROR, |()| OK)
 }
 
