@@ -272,12 +272,12 @@ build() {
 }
 
 # end_to_end ROOT NGINX [ARGUMENT...]   NGINX is a path inside ROOT, where there
-# is one: the tests then run it with chroot. Most of the time a test waits, so that there is
-# work for three where two have a core each.
+# is one: the tests then run it with chroot. Most of the time a test waits, so that a core has
+# work for two.
 end_to_end() {
     local root=$1 nginx=$2
     shift 2
-    RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) + $(nproc) / 2))} \
+    RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))} \
         NGINX_TESTS_ROOT=$root NGINX_TESTS_BINARY=$nginx NGINX_TESTS_MODULE=$MODULE \
         NGINX_TESTS_INTEROP=$INTEROP NGINX_TESTS_APPLICATIONS=$APPLICATIONS cargo test "${FLAGS[@]}" -p nginx-tests "$@"
 }

@@ -710,8 +710,10 @@ fn stop(child: &mut Child, signal: Signal) -> Option<&'static str> {
         signal_to(worker, Signal::KILL);
     }
     let _ = child.kill();
-    let _ = child.wait();
-    Some("it had to be killed")
+    if wait(child, *DEADLINE) {
+        return Some("it had to be killed");
+    }
+    Some("it could not even be killed")
 }
 
 fn signal_to(pid: u32, signal: Signal) {

@@ -18,7 +18,7 @@ use crate::http::{Head, Message};
 use crate::tls::Certificate;
 use crate::wait::DEADLINE;
 
-/// A connection. Reading waits for [`DEADLINE`] at most, unless told otherwise.
+/// A connection. Reading waits for [`DEADLINE`] at most, and so does writing, unless told otherwise.
 pub struct Wire {
     stream: Stream,
     /// Read from the socket and not yet asked for.
@@ -148,7 +148,7 @@ impl Wire {
         }
     }
 
-    /// How long a write may wait for a peer that does not read; at first for ever.
+    /// How long a write may wait for a peer that does not read.
     pub fn set_write_timeout(&self, limit: Option<Duration>) {
         if let Some(socket) = self.stream.socket() {
             socket
@@ -404,6 +404,7 @@ impl Shared {
             socket.set_nodelay(true)?;
         }
         socket.set_read_timeout(Some(*DEADLINE))?;
+        socket.set_write_timeout(Some(*DEADLINE))?;
         Ok(Self(Arc::new(socket)))
     }
 }

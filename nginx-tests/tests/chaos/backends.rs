@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
+use nginx_tests::Certificate;
 use nginx_tests::http::Head;
 use nginx_tests::wire::{Socket, Wire};
-use nginx_tests::{Certificate, DEADLINE};
 use rustix::net::{Shutdown, shutdown};
 
 use crate::behaviours::{After, Talk};
@@ -78,7 +78,6 @@ impl Drop for Backend {
 
 fn serve(socket: Socket, form: Form, certificate: &Certificate) -> io::Result<()> {
     let mut wire = Wire::plain(socket)?;
-    wire.set_write_timeout(Some(*DEADLINE));
     if form == Form::Https {
         wire = wire.accept_tls(certificate)?;
     }

@@ -13,7 +13,8 @@ use crate::behaviours::{self, TOKEN};
 use crate::places::PLACES;
 use crate::random::Random;
 use crate::streams;
-use crate::world::{Visit, World};
+use crate::visits::Visit;
+use crate::world::World;
 
 type Act = fn(&mut Visit, &mut Random) -> io::Result<()>;
 
@@ -21,7 +22,7 @@ type Act = fn(&mut Visit, &mut Random) -> io::Result<()>;
 pub fn client(world: &World, random: &mut Random) {
     let (name, act) = *random.pick(ACTS);
     world.count(name);
-    if let Ok(mut visit) = Visit::begin(world, random, true) {
+    if let Ok(mut visit) = Visit::begin(world, random, name.to_owned(), true) {
         visit
             .wire
             .set_read_timeout(Some(patient(Duration::from_millis(300))));
@@ -283,7 +284,8 @@ const BROKEN: &[(&str, u16, Edit)] = &[
 /// Broken handshakes at a strict place, where the answer does matter.
 pub fn broken(world: &World, random: &mut Random) {
     let (name, status, edit) = *random.pick(BROKEN);
-    let Ok(mut visit) = Visit::begin(world, random, true) else {
+    let errand = format!("a handshake with {name}");
+    let Ok(mut visit) = Visit::begin(world, random, errand, true) else {
         return;
     };
     let sent = visit.wire.send(edit(Handshake::new("/strict")).bytes());

@@ -11,7 +11,8 @@ use crate::accounts;
 use crate::behaviours::TOKEN;
 use crate::places::{PLACES, Place, Right};
 use crate::random::Random;
-use crate::world::{Visit, World};
+use crate::visits::Visit;
+use crate::world::World;
 
 /// Why an errand came to no good end.
 enum Fault {
@@ -99,7 +100,8 @@ fn errand(
     what: &str,
     run: impl FnOnce(&mut Visit, &mut Random) -> Outcome,
 ) {
-    let mut visit = match Visit::begin(world, random, may_be_http2) {
+    let described = format!("{what} {}", place.path);
+    let mut visit = match Visit::begin(world, random, described, may_be_http2) {
         Ok(visit) => visit,
         Err(_) if world.is_deadly() => return world.count("killed while connecting"),
         Err(error) => return world.wrong("connecting".into(), error.to_string()),

@@ -18,6 +18,7 @@ mod places;
 mod random;
 mod reloads;
 mod streams;
+mod visits;
 mod world;
 
 use std::fs;
@@ -100,7 +101,6 @@ fn nothing_breaks_and_nothing_is_left() {
         kills.one();
         reloads.some();
     });
-    judge(&run, &world);
     kills.check();
     wait_until("the zone to know of no tunnel", || {
         let tunnels = Tunnels::of(&nginx);
@@ -162,19 +162,21 @@ impl Run {
         let round = world.begin();
         let end = Instant::now() + Duration::from_secs(self.seconds) * tenths / 10;
         thread::scope(|scope| {
-            for number in 0..self.clients {
+            let client = |number| {
                 let mut random = Random::new(self.seed.wrapping_add(number << 32) ^ round);
                 scope.spawn(move || {
                     while !world.is_over() {
                         visit(world, &mut random);
                     }
-                });
-            }
-            let _over = world.over_at_last();
+                })
+            };
+            let clients: Vec<_> = (0..self.clients).map(client).collect();
+            let _over = world.over_at_last(|| clients.iter().all(|client| client.is_finished()));
             while Instant::now() < end && !world.is_over() {
                 beside();
             }
         });
+        judge(self, world);
     }
 }
 

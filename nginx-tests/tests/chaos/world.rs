@@ -1,23 +1,22 @@
 //! What the clients of one run share: the nginx, whether it reloads just now, and what was found.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use nginx_tests::http2::translator;
-use nginx_tests::wire::Wire;
-use nginx_tests::{Certificate, DEADLINE, Nginx};
+use nginx_tests::{Certificate, Nginx};
 
 use crate::accounts::Accounts;
-use crate::random::Random;
+use crate::visits::{Visits, see_off};
 
 pub struct World<'a> {
     pub nginx: &'a Nginx,
     pub certificate: &'a Certificate,
     pub accounts: Accounts,
     /// Where a translator listens that carries handshakes over HTTP/2.
-    translated: u16,
+    pub translated: u16,
+    pub visits: Visits,
     /// Odd while workers change: during a reload, or when one is killed.
     generation: AtomicUsize,
     /// Whether workers are killed.
@@ -42,6 +41,7 @@ impl<'a> World<'a> {
                 nginx.port_of("TLSH2PORT"),
                 certificate.clone(),
             ),
+            visits: Visits::default(),
             generation: AtomicUsize::new(0),
             deadly: AtomicBool::new(false),
             over: AtomicBool::new(false),
@@ -56,6 +56,11 @@ impl<'a> World<'a> {
         self.generation.fetch_add(1, Ordering::SeqCst);
         change();
         self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Another number since workers have changed, and an odd one while they do.
+    pub fn generation(&self) -> usize {
+        self.generation.load(Ordering::SeqCst)
     }
 
     /// From now on a worker may end without a word.
@@ -81,15 +86,16 @@ impl<'a> World<'a> {
         self.over.store(true, Ordering::SeqCst);
     }
 
-    /// Lets the clients stop when this goes out of scope, by a panic or not.
-    pub fn over_at_last(&self) -> impl Drop {
-        struct Over<'a>(&'a AtomicBool);
-        impl Drop for Over<'_> {
+    /// Lets the clients stop when this goes out of scope, by a panic or not, and waits for them.
+    pub fn over_at_last(&'a self, are_gone: impl Fn() -> bool) -> impl Drop {
+        struct Over<'a, F: Fn() -> bool>(&'a World<'a>, F);
+        impl<F: Fn() -> bool> Drop for Over<'_, F> {
             fn drop(&mut self) {
-                self.0.store(true, Ordering::SeqCst);
+                self.0.set_over();
+                see_off(self.0, &self.1);
             }
         }
-        Over(&self.over)
+        Over(self, are_gone)
     }
 
     pub fn count(&self, what: &str) {
@@ -121,39 +127,5 @@ impl<'a> World<'a> {
             format!("{count:5} times {what}: {first}\n")
         };
         wrong.iter().map(line).collect()
-    }
-}
-
-/// A connection to nginx, with what excuses a sudden end of it.
-pub struct Visit<'a> {
-    pub world: &'a World<'a>,
-    pub wire: Wire,
-    since: usize,
-}
-
-impl<'a> Visit<'a> {
-    /// Connects, by TLS or not, or if it may be so that a handshake goes over HTTP/2.
-    pub fn begin(
-        world: &'a World<'a>,
-        random: &mut Random,
-        may_be_http2: bool,
-    ) -> io::Result<Self> {
-        let since = world.generation.load(Ordering::SeqCst);
-        let wire = match random.below(4) {
-            0 => Wire::connect_tls(world.nginx.port_of("TLSPORT"), world.certificate)?,
-            1 if may_be_http2 => {
-                world.count("by way of HTTP/2");
-                Wire::connect(world.translated)?
-            }
-            _ => Wire::connect(world.nginx.port())?,
-        };
-        wire.set_write_timeout(Some(*DEADLINE));
-        Ok(Self { world, wire, since })
-    }
-
-    /// Whether the worker may be one that is to exit.
-    pub fn may_be_old(&self) -> bool {
-        let now = self.world.generation.load(Ordering::SeqCst);
-        now != self.since || now % 2 == 1
     }
 }

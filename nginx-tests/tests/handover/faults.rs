@@ -250,6 +250,7 @@ fn a_request_whose_file_a_thread_reads_stays() {
             location /mirror {{
                 proxy_pass http://%BACKEND%/plain;
                 proxy_cache cache; proxy_cache_key one; proxy_cache_valid 1h; aio threads;
+                log_subrequest on; access_log logs/mirror.log;
             }}
         }}",
         head("on")
@@ -273,6 +274,10 @@ fn a_request_whose_file_a_thread_reads_stays() {
     nginx.wait_for_log("1 stays");
     client.echo("while it is read");
     faults.slow_down(false);
+    // A worker that is to exit does so before its thread has the file, once it has no other reason to stay.
+    wait_until("the mirror to have its file", || {
+        nginx.access_log("mirror.log").lines().count() == 2
+    });
     client.echo("and after that");
     client.close_politely();
     wait_until("the old worker to end", || {

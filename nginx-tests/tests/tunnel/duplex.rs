@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use nginx_tests::backend::switching_protocols;
 use nginx_tests::http::Head;
-use nginx_tests::{Certificate, Handshake};
+
+use nginx_tests::{Certificate, DEADLINE, Handshake, wait_for};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, Connection, ServerConnection};
 
@@ -130,6 +131,7 @@ impl Duplex {
     fn begin(mut socket: TcpStream, mut tls: Option<Connection>) -> io::Result<Self> {
         // A unix socket has nothing of that kind.
         let _ = socket.set_nodelay(true);
+        socket.set_read_timeout(Some(*DEADLINE))?;
         if let Some(tls) = &mut tls {
             while tls.is_handshaking() {
                 tls.complete_io(&mut socket)?;
@@ -144,19 +146,19 @@ impl Duplex {
         let mut bytes = Vec::new();
         while !bytes.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
-            match self.read(&mut byte).expect("a head comes") {
-                Some(0) => panic!("the connection ended within a head"),
-                Some(_) => bytes.push(byte[0]),
-                None => rest(),
-            }
+            let count = wait_for("a head", || self.read(&mut byte).expect("a head comes"));
+            assert!(count > 0, "the connection ended within a head");
+            bytes.push(byte[0]);
         }
         Head::parse(bytes)
     }
 
     pub fn write_all(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let count = self.write(bytes).expect("the peer reads");
-            bytes = &bytes[count..];
+            bytes = wait_for("room to write", || {
+                let count = self.write(bytes).expect("the peer reads");
+                (count > 0).then(|| &bytes[count..])
+            });
         }
     }
 
@@ -171,11 +173,10 @@ impl Duplex {
         let mut bytes = vec![0; count];
         let mut done = 0;
         while done < count {
-            match self.read(&mut bytes[done..]).expect("bytes come") {
-                Some(0) => panic!("the connection ended after {done} bytes"),
-                Some(more) => done += more,
-                None => rest(),
-            }
+            let rest = &mut bytes[done..];
+            let more = wait_for("bytes", || self.read(rest).expect("bytes come"));
+            assert!(more > 0, "the connection ended after {done} bytes");
+            done += more;
         }
         bytes
     }
@@ -257,22 +258,15 @@ impl Duplex {
                 }
             }
             if moved == 0 {
-                rest();
+                thread::sleep(Duration::from_micros(100));
             }
         }
         while let Some(tls) = self.tls.as_mut().filter(|tls| tls.wants_write()) {
-            if unless_blocked(tls.write_tls(&mut self.socket))
-                .expect("nginx takes it")
-                .is_none()
-            {
-                rest();
-            }
+            wait_for("the last to go", || {
+                unless_blocked(tls.write_tls(&mut self.socket)).expect("nginx takes it")
+            });
         }
     }
-}
-
-fn rest() {
-    thread::sleep(Duration::from_micros(100));
 }
 
 fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {

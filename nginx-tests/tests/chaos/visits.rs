@@ -1,0 +1,131 @@
+//! A client's errand on a connection, and a list of those under way: nobody waits for ever for one.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
+
+use nginx_tests::wait::wait_within;
+use nginx_tests::wire::Wire;
+use nginx_tests::{Nginx, patient};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::random::Random;
+use crate::world::World;
+
+/// A connection to nginx, with what excuses a sudden end of it.
+pub struct Visit<'a> {
+    pub world: &'a World<'a>,
+    pub wire: Wire,
+    since: usize,
+    _under_way: UnderWay<'a>,
+}
+
+impl<'a> Visit<'a> {
+    /// Connects for this errand, by TLS or not, or if it may be so that a handshake goes over HTTP/2.
+    pub fn begin(
+        world: &'a World<'a>,
+        random: &mut Random,
+        errand: String,
+        may_be_http2: bool,
+    ) -> io::Result<Self> {
+        let under_way = world.visits.begin(errand);
+        let since = world.generation();
+        let wire = match random.below(4) {
+            0 => Wire::connect_tls(world.nginx.port_of("TLSPORT"), world.certificate)?,
+            1 if may_be_http2 => {
+                world.count("by way of HTTP/2");
+                Wire::connect(world.translated)?
+            }
+            _ => Wire::connect(world.nginx.port())?,
+        };
+        Ok(Self {
+            world,
+            wire,
+            since,
+            _under_way: under_way,
+        })
+    }
+
+    /// Whether the worker may be one that is to exit.
+    pub fn may_be_old(&self) -> bool {
+        let now = self.world.generation();
+        now != self.since || now % 2 == 1
+    }
+}
+
+/// Those under way: what each is about, and since when.
+#[derive(Default)]
+pub struct Visits {
+    begun: AtomicU64,
+    under_way: Mutex<BTreeMap<u64, (String, Instant)>>,
+}
+
+/// One of them, as long as this is there.
+struct UnderWay<'a> {
+    visits: &'a Visits,
+    number: u64,
+}
+
+impl Visits {
+    fn begin(&self, errand: String) -> UnderWay<'_> {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let visit = (errand, Instant::now());
+        self.under_way.lock().unwrap().insert(number, visit);
+        UnderWay {
+            visits: self,
+            number,
+        }
+    }
+
+    /// A line for each.
+    fn lines(&self) -> String {
+        let visits = self.under_way.lock().unwrap();
+        let line = |(errand, since): &(String, Instant)| {
+            format!("\n  for {:.1?}: {errand}", since.elapsed())
+        };
+        visits.values().map(line).collect()
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut visits = self.visits.under_way.lock().unwrap();
+        visits.remove(&self.number);
+    }
+}
+
+/// Waits until nobody visits any more. If that takes far too long it says so, and what nginx is doing, and kills
+/// nginx, which is the end of any visit.
+pub fn see_off(world: &World, are_gone: impl Fn() -> bool) {
+    let gone = || are_gone().then_some(());
+    if wait_within(patient(Duration::from_secs(60)), gone).is_some() {
+        return;
+    }
+    let (visits, processes) = (world.visits.lines(), processes(world.nginx));
+    world.wrong("visits do not end".to_owned(), visits + &processes);
+    // The master first, so that no worker takes the place of another.
+    let nginx = world.nginx;
+    let workers = [nginx.worker_pids(), nginx.exiting_worker_pids()].concat();
+    for pid in [vec![nginx.pid()], workers].concat() {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let _ = kill_process(pid.expect("a pid"), Signal::KILL);
+    }
+}
+
+/// What nginx's processes do: whether they run or wait, and how much they work meanwhile.
+fn processes(nginx: &Nginx) -> String {
+    let stat = |pid: u32| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let pids = [
+        vec![nginx.pid()],
+        nginx.worker_pids(),
+        nginx.exiting_worker_pids(),
+    ]
+    .concat();
+    let before: Vec<_> = pids.iter().map(|&pid| stat(pid)).collect();
+    thread::sleep(Duration::from_secs(1));
+    let line =
+        |(pid, before): (&u32, String)| format!("\n  before: {before}  now:    {}", stat(*pid));
+    pids.iter().zip(before).map(line).collect()
+}
