@@ -39,7 +39,8 @@ and these where they are named, each also over TLS:
                        reads nothing, and without it; stuck-plain: how long what is
                        asked for takes
 
-With -h2 in the place of -tls clients speak HTTP/2: echo-125-h2.
+With -h2 in the place of -tls clients speak HTTP/2: echo-125-h2. With -instructions behind it, handshake, plain, echo
+and broadcast count instructions of nginx outside the kernel, by valgrind, and not time: handshake-instructions.
 
   --runs N             how often each peer is started and measured (5)
   --seconds S          how long it is measured each time (2)
@@ -63,10 +64,11 @@ END_OF_USAGE
 }
 
 main() {
-    local argument before="" flags module others=()
+    local argument before="" counts="" flags module others=()
     for argument in "$@"; do
         case $argument in
             -h | --help) usage; return ;;
+            *-instructions* | --page) counts=yes ;;
         esac
         case $before in
             --peers) mapfile -t others < <(others_of "$argument") ;;
@@ -76,6 +78,7 @@ main() {
     done
 
     need_build_packages
+    [ -z "$counts" ] || need_packages valgrind:valgrind
     [ "${#others[@]}" -eq 0 ] || "$ROOT/scripts/bench-peers.sh" "${others[@]}" >/dev/null
     module=$("$ROOT/scripts/build.sh" | tail -n 1)
     mapfile -t flags < <(cargo_flags)

@@ -6,6 +6,7 @@
 //! else the machine does falls on all of them.
 
 mod backend;
+mod callgrind;
 mod crowd;
 mod epoll;
 mod figure;
@@ -151,6 +152,8 @@ fn write_page(options: &Options, laboratory: &Laboratory<'_>, path: &Path) -> Re
         contents.push(format!("![{names}]({folder}/{name}.svg)\n\n{table}"));
         results.extend(outcomes);
     }
+    let figures = report::json_of_page(&results, &versions(options)?);
+    fs::write(charts.join("figures.json"), figures)?;
     fs::write(path, page::fill(&page, &blocks, &contents))?;
     Ok(results)
 }

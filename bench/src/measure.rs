@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use crate::backend::Served;
+use crate::callgrind;
 use crate::figure::Figure;
 use crate::figures::{self, Figures};
 use crate::load::{self, Link};
@@ -15,6 +16,7 @@ use crate::process::{self, Cores};
 use crate::result::Result;
 use crate::running::Running;
 use crate::scenario::{Kind, Scenario};
+use crate::setup::Setup;
 use crate::stream::Transport;
 use crate::tls::Certificate;
 use crate::world::{Slice, World};
@@ -23,6 +25,8 @@ use crate::world::{Slice, World};
 const TURN: Duration = Duration::from_millis(25);
 /// Long enough for what waits to wait long, where waits are measured.
 const LONG_TURN: Duration = Duration::from_secs(1);
+/// So many at least, as one second says little of one wait in a thousand.
+const LONG_TURNS: usize = 5;
 const WARM_UP: Duration = Duration::from_millis(300);
 /// How long the proxy may take to clean up behind an operation: that is part of its cost.
 const SETTLE: Duration = Duration::from_millis(3);
@@ -71,14 +75,14 @@ impl<'a> Laboratory<'a> {
         if scenario.has_sides() {
             peers.truncate(1);
         }
+        // A count is nearly the same each time.
+        let count = match scenario.counted {
+            true => self.options.runs.min(2),
+            false => self.options.runs,
+        };
         let mut runs = Vec::new();
-        for run in 0..self.options.runs {
-            progress(&format!(
-                "{}: run {} of {}",
-                scenario.name,
-                run + 1,
-                self.options.runs
-            ));
+        for run in 0..count {
+            progress(&format!("{}: run {} of {count}", scenario.name, run + 1));
             runs.push(self.run(scenario, &peers, run)?);
         }
         progress("");
@@ -94,6 +98,10 @@ impl<'a> Laboratory<'a> {
 
     /// One run of every peer.
     fn run(&self, scenario: &Scenario, peers: &[&'static Peer], run: usize) -> Result<Run> {
+        if scenario.counted {
+            let count = |peer: &&'static Peer| self.count(scenario, peer);
+            return Ok(vec![peers.iter().map(count).collect::<Result<_>>()?]);
+        }
         if !scenario.is_alone() {
             return self.session(scenario, peers, run);
         }
@@ -114,17 +122,7 @@ impl<'a> Laboratory<'a> {
         if needed > self.open_files {
             return Err(format!("{needed} open files are needed (ulimit -n)").into());
         }
-        let site = Site {
-            setup: &self.options.setup,
-            certificate: &self.certificate,
-            backend: world.backend.address()?,
-            clients: scenario.clients(),
-            core: self.cores.proxy,
-            http2: match scenario.http2 {
-                true => Some(Http2::of_nginx(&self.options.setup)?),
-                false => None,
-            },
-        };
+        let site = self.site(scenario, &self.options.setup, &world)?;
         let sides = peers.iter().flat_map(|peer| match scenario.has_sides() {
             true => load::SIDES.map(|side| (*peer, side)).to_vec(),
             false => vec![(*peer, peer.name)],
@@ -149,6 +147,48 @@ impl<'a> Laboratory<'a> {
         world.settle(SILENCE)?;
         peers.into_iter().try_for_each(Running::stop)?;
         Ok(rounds)
+    }
+
+    fn site<'b>(
+        &'b self,
+        scenario: &Scenario,
+        setup: &'b Setup,
+        world: &World,
+    ) -> Result<Site<'b>> {
+        Ok(Site {
+            setup,
+            certificate: &self.certificate,
+            backend: world.backend.address()?,
+            clients: scenario.clients(),
+            core: self.cores.proxy,
+            http2: match scenario.http2 {
+                true => Some(Http2::of_nginx(setup)?),
+                false => None,
+            },
+        })
+    }
+
+    /// What an operation takes. A short time is taken off a long one, and with it the start, the first of everything
+    /// and the end.
+    fn count(&self, scenario: &Scenario, peer: &'static Peer) -> Result<Figures> {
+        let setup = callgrind::setup(&self.options.setup);
+        let count = |time| {
+            let mut world = World::new()?;
+            let site = self.site(scenario, &setup, &world)?;
+            let running = Running::start(peer, peer.name, &site)?;
+            let load = self.add_load(scenario, &mut world, &running, scenario.connections);
+            let slice = world.slice(load, time)?;
+            world.clear()?;
+            world.settle(SILENCE)?;
+            running.stop()?;
+            let instructions = callgrind::instructions(&setup.directory.join(peer.name))?;
+            Ok((instructions as f64, slice.operations as f64))
+        };
+        let time = self.options.measured.max(LONG_TURN);
+        let (short, long): (_, Result<_>) = (count(time)?, count(4 * time));
+        let long = long?;
+        let each = (long.0 - short.0) / (long.1 - short.1);
+        Ok(Figures::from([(Figure::Instructions, each)]))
     }
 
     fn busy(
@@ -188,7 +228,6 @@ impl<'a> Laboratory<'a> {
         Ok(rounds)
     }
 
-    /// The whole run is one turn of each peer, cut in pieces: the longest wait of a piece says little.
     fn waits(
         &self,
         scenario: &Scenario,
@@ -217,22 +256,34 @@ impl<'a> Laboratory<'a> {
                 world.slice(*load, WARM_UP)?;
             }
         }
-        let mut totals: Vec<Slice> = peers.iter().map(|_| Slice::default()).collect();
-        let mut times = vec![0; peers.len()];
-        for round in 0..self.rounds(LONG_TURN) {
+        let count = match self.options.measured < LONG_TURN {
+            true => 1,
+            false => self.rounds(LONG_TURN).max(LONG_TURNS),
+        };
+        let mut rounds: Vec<Vec<(Slice, u64)>> = Vec::new();
+        for round in 0..count {
+            let mut turns: Vec<_> = peers.iter().map(|_| Default::default()).collect();
             for index in order(peers.len(), run + round) {
                 let before = peers[index].cpu_time()?;
-                totals[index] += world.slice(loads[index], LONG_TURN)?;
+                let slice = world.slice(loads[index], LONG_TURN)?;
                 world.settle(SETTLE)?;
-                times[index] += peers[index].cpu_time()? - before;
+                turns[index] = (slice, peers[index].cpu_time()? - before);
             }
+            rounds.push(turns);
         }
-        let totals = totals.into_iter().zip(times);
-        Ok(vec![
-            totals
-                .map(|(total, cpu)| figures::waits(scenario, total, cpu))
-                .collect(),
-        ])
+        if scenario.is_one_turn() {
+            let all = rounds.into_iter().reduce(|mut all, turns| {
+                for ((total, time), (slice, cpu)) in all.iter_mut().zip(turns) {
+                    *total += slice;
+                    *time += cpu;
+                }
+                all
+            });
+            rounds = all.into_iter().collect();
+        }
+        let figures = |(slice, cpu)| figures::waits(scenario, slice, cpu);
+        let of_round = |turns: Vec<_>| turns.into_iter().map(figures).collect();
+        Ok(rounds.into_iter().map(of_round).collect())
     }
 
     /// Each load has its peer's number.

@@ -174,7 +174,10 @@ impl Peer {
         };
         let speaks_http2 = carries_websocket
             || matches!((self.program, scenario.kind), (Program::Nginx, Kind::Plain));
-        (!scenario.tls || self.program.speaks_tls()) && (!scenario.http2 || speaks_http2)
+        let is_counted = !scenario.counted || matches!(self.program, Program::Nginx);
+        (!scenario.tls || self.program.speaks_tls())
+            && (!scenario.http2 || speaks_http2)
+            && is_counted
     }
 
     /// The lines of a server that speaks HTTP/2.

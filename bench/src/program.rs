@@ -91,7 +91,7 @@ impl Program {
             // The last: a client has gone that it still had something for.
             Self::Apache => &[":notice]", "AH10221"],
             // It says goodbye in tunnels that are no more.
-            Self::Caddy => &["cleanup: write"],
+            Self::Caddy => &["cleanup: write", "cleanup: tls: failed to send closeNotify"],
             Self::Nginx | Self::Relay | Self::Traefik => &[],
         };
         words.iter().any(|word| line.contains(word))

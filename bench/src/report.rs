@@ -172,7 +172,22 @@ fn table(outcomes: &[Outcome]) -> String {
         let _ = write!(text, " {peer} / {last} |");
         rule += "---:|";
     }
-    let _ = writeln!(text, " target |\n{rule}---|");
+    // What the module has to reach by itself, or beside stock nginx, is said where there is something.
+    let has_target = |outcome: &Outcome| {
+        let mut peers = 0..outcome.peers.len();
+        peers.any(|peer| {
+            outcome
+                .figures()
+                .into_iter()
+                .any(|figure| outcome.target(peer, figure).is_some())
+        })
+    };
+    let has_targets = outcomes.iter().any(has_target);
+    if has_targets {
+        text += " target |";
+        rule += "---|";
+    }
+    let _ = writeln!(text, "\n{rule}");
     for outcome in outcomes {
         let scenario = &outcome.scenario;
         for figure in outcome.figures() {
@@ -195,30 +210,53 @@ fn table(outcomes: &[Outcome]) -> String {
                 let _ = write!(text, " {cell} |");
                 verdicts.extend(ratio.and_then(|ratio| outcome.verdict(peer, figure, &ratio)));
             }
-            let _ = writeln!(text, " {} |", verdicts.join("; "));
+            if has_targets {
+                let _ = write!(text, " {} |", verdicts.join("; "));
+            }
+            text.push('\n');
         }
     }
     text
 }
 
+/// All figures of every run.
 pub fn json(outcomes: &[Outcome], versions: &[(&str, String)]) -> String {
-    let outcomes: Vec<Value> = outcomes.iter().map(outcome_json).collect();
+    let all = |outcome: &Outcome| outcome_json(outcome, &outcome.figures());
+    document(outcomes.iter().map(all).collect(), versions).to_string()
+}
+
+/// Those that a page shows, a line for each scenario.
+pub fn json_of_page(outcomes: &[Outcome], versions: &[(&str, String)]) -> String {
+    let shown = |outcome: &Outcome| {
+        let headlines = outcome.scenario.headlines().iter().copied().collect();
+        outcome_json(outcome, &(&outcome.figures() & &headlines))
+    };
+    let document = document(outcomes.iter().map(shown).collect(), versions);
+    document
+        .to_string()
+        .replace("{\"connections\"", "\n{\"connections\"")
+        + "\n"
+}
+
+fn document(outcomes: Vec<Value>, versions: &[(&str, String)]) -> Value {
     let versions = versions
         .iter()
         .map(|(name, version)| ((*name).to_owned(), json!(version)));
     let versions: Map<String, Value> = versions.collect();
-    json!({ "versions": versions, "scenarios": outcomes }).to_string()
+    json!({ "versions": versions, "scenarios": outcomes })
 }
 
-fn outcome_json(outcome: &Outcome) -> Value {
+fn outcome_json(outcome: &Outcome, shown: &BTreeSet<Figure>) -> Value {
     let mut peers = Map::new();
     let last = outcome.peers.len() - 1;
     for (peer, name) in outcome.peers.iter().enumerate() {
         let mut figures = Map::new();
-        for figure in outcome.figures() {
+        for &figure in shown {
             let runs = outcome.medians(peer, figure);
             let spread = Spread::of(runs.iter().copied());
+            let label = figure.label(outcome.scenario.operation());
             let mut entry = Map::from_iter([
+                ("label".to_owned(), json!(label)),
                 (
                     "median".to_owned(),
                     json!(spread.as_ref().map(|s| s.median)),

@@ -11,6 +11,8 @@ pub struct Scenario {
     pub tls: bool,
     /// Over TLS as well.
     pub http2: bool,
+    /// It is instructions that are counted, not time.
+    pub counted: bool,
     /// Tunnels, or pages.
     pub connections: usize,
     /// What the module has to reach.
@@ -129,6 +131,7 @@ impl Scenario {
             kind: Kind::Plain,
             tls: false,
             http2: false,
+            counted: false,
             connections: 0,
             targets: Vec::new(),
         };
@@ -168,6 +171,11 @@ impl Scenario {
             match (letter, number, &mut scenario.kind) {
                 _ if part == "tls" => scenario.tls = true,
                 _ if part == "h2" => (scenario.tls, scenario.http2) = (true, true),
+                (_, _, Kind::Handshake | Kind::Plain | Kind::Echo { .. } | Kind::Broadcast)
+                    if part == "instructions" =>
+                {
+                    scenario.counted = true;
+                }
                 (_, _, Kind::Stuck { plain }) if part == "plain" => *plain = true,
                 (_, _, Kind::Idle { browser }) if part == "browser" => *browser = true,
                 (_, _, Kind::Many { listed }) if part == "listed" => *listed = true,
@@ -204,6 +212,12 @@ impl Scenario {
         )
     }
 
+    /// Whether a whole run is one turn of a peer, however it is cut in pieces: where it is alone, and where the longest
+    /// wait counts, of which a piece says little.
+    pub const fn is_one_turn(&self) -> bool {
+        self.is_alone() || matches!(self.kind, Kind::Fairness(_))
+    }
+
     /// Whether it has two proxies of one kind: one beside which there is something that the other one
     /// hasn't.
     pub const fn has_sides(&self) -> bool {
@@ -222,6 +236,9 @@ impl Scenario {
 
     /// What a page shows of it; the rest is for whoever looks closer.
     pub const fn headlines(&self) -> &'static [Figure] {
+        if self.counted {
+            return &[Figure::Instructions];
+        }
         match self.kind {
             Kind::Handshake | Kind::Plain | Kind::Echo { .. } | Kind::Broadcast => &[Figure::Cpu],
             Kind::Idle { .. } => &[Figure::TunnelMemory, Figure::KernelMemory, Figure::Memory],
@@ -308,6 +325,9 @@ mod tests {
                 depth: 4
             }
         ));
+        let scenario = Scenario::parse("handshake-tls-instructions").unwrap();
+        assert!(scenario.tls && scenario.counted);
+        assert!(Scenario::parse("idle-instructions").is_err());
         let scenario = Scenario::parse("plain-h2").unwrap();
         assert!(scenario.tls && scenario.http2);
         assert_eq!(Scenario::all().unwrap().len(), 20);

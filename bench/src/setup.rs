@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 /// What peers are made of, and where.
+#[derive(Clone)]
 pub struct Setup {
     pub nginx: PathBuf,
     pub module: PathBuf,

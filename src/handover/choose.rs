@@ -1,16 +1,13 @@
 //! Which of an upstream block's servers a tunnel goes on with: the one that it has, if the block still has it.
 
-use core::ptr;
-
 use nginx_sys::{
-    NGX_DONE, NGX_OK, NGX_PEER_NEXT, ngx_close_connection, ngx_cmp_sockaddr, ngx_destroy_pool,
-    ngx_http_upstream_resolved_t, ngx_http_upstream_server_t, ngx_http_upstream_srv_conf_t,
-    ngx_http_upstream_t, ngx_inet_get_port, ngx_int_t, ngx_peer_connection_t, ngx_uint_t, sockaddr,
-    socklen_t,
+    NGX_DONE, NGX_OK, NGX_PEER_NEXT, ngx_cmp_sockaddr, ngx_http_upstream_resolved_t,
+    ngx_http_upstream_server_t, ngx_http_upstream_srv_conf_t, ngx_http_upstream_t,
+    ngx_inet_get_port, ngx_int_t, ngx_peer_connection_t, ngx_uint_t, sockaddr, socklen_t,
 };
 
 use super::arrival::Arrival;
-use crate::nginx::pool;
+use crate::nginx::{kept, pool};
 
 const OK: ngx_int_t = NGX_OK as ngx_int_t;
 
@@ -53,7 +50,8 @@ pub unsafe fn choose(
             let rc = get(peer, way.data);
             let is_kept = rc == NGX_DONE as ngx_int_t;
             if is_kept {
-                close_kept(peer);
+                // It is another one than the tunnel's.
+                kept::close(peer);
             }
             if rc != OK && !is_kept {
                 break;
@@ -72,25 +70,6 @@ pub unsafe fn choose(
         } else {
             Choice::None
         }
-    }
-}
-
-/// A connection that the block keeps is another one than the tunnel's.
-///
-/// # Safety
-/// The peer must have been given one.
-unsafe fn close_kept(peer: *mut ngx_peer_connection_t) {
-    // SAFETY: the caller vouches for the peer.
-    unsafe {
-        let connection = ptr::replace(&raw mut (*peer).connection, ptr::null_mut());
-        (*peer).set_cached(0);
-        if connection.is_null() {
-            return;
-        }
-        if !(*connection).pool.is_null() {
-            ngx_destroy_pool((*connection).pool);
-        }
-        ngx_close_connection(connection);
     }
 }
 

@@ -5,17 +5,16 @@
 //! can't, get connections of their own and leave none behind.
 
 use core::ffi::c_void;
-use core::ptr;
 
 use nginx_sys::{
-    NGX_DONE, NGX_ERROR, NGX_OK, ngx_close_connection, ngx_conf_t, ngx_destroy_pool,
-    ngx_event_free_peer_pt, ngx_event_get_peer_pt, ngx_event_notify_peer_pt, ngx_http_request_t,
-    ngx_http_upstream_main_conf_t, ngx_http_upstream_module, ngx_http_upstream_srv_conf_t,
-    ngx_http_upstream_t, ngx_int_t, ngx_peer_connection_t, ngx_uint_t,
+    NGX_DONE, NGX_ERROR, NGX_OK, ngx_conf_t, ngx_event_free_peer_pt, ngx_event_get_peer_pt,
+    ngx_event_notify_peer_pt, ngx_http_request_t, ngx_http_upstream_main_conf_t,
+    ngx_http_upstream_module, ngx_http_upstream_srv_conf_t, ngx_http_upstream_t, ngx_int_t,
+    ngx_peer_connection_t, ngx_uint_t,
 };
 
 use crate::conf::{LocationConf, MainConf, PeerConf};
-use crate::nginx::{Request, conf, pool};
+use crate::nginx::{Request, conf, kept, pool};
 
 /// Stands in front of the upstream blocks' choice of a server, if a location needs it.
 ///
@@ -109,14 +108,7 @@ unsafe extern "C" fn get(peer: *mut ngx_peer_connection_t, data: *mut c_void) ->
         if rc != NGX_DONE as ngx_int_t || (*peer).connection.is_null() {
             return rc;
         }
-        let connection = ptr::replace(&raw mut (*peer).connection, ptr::null_mut());
-        (*peer).set_cached(0);
-        #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
-        session::shut_down(connection);
-        if !(*connection).pool.is_null() {
-            ngx_destroy_pool((*connection).pool);
-        }
-        ngx_close_connection(connection);
+        kept::close(peer);
         NGX_OK as ngx_int_t
     }
 }
@@ -147,9 +139,7 @@ unsafe extern "C" fn notify(peer: *mut ngx_peer_connection_t, data: *mut c_void,
 mod session {
     use core::ffi::c_void;
 
-    use nginx_sys::{
-        NGX_ERROR, ngx_connection_t, ngx_int_t, ngx_peer_connection_t, ngx_ssl_shutdown,
-    };
+    use nginx_sys::{NGX_ERROR, ngx_int_t, ngx_peer_connection_t};
 
     use super::Apart;
 
@@ -171,19 +161,6 @@ mod session {
             let ours = *data.cast::<Apart>();
             if let Some(original) = ours.save_session {
                 original(peer, ours.data);
-            }
-        }
-    }
-
-    /// # Safety
-    /// The connection must be one that was kept: open, with nothing under way.
-    pub unsafe fn shut_down(connection: *mut ngx_connection_t) {
-        // SAFETY: the caller vouches for the connection.
-        unsafe {
-            if !(*connection).ssl.is_null() {
-                (*(*connection).ssl).set_no_wait_shutdown(1);
-                (*(*connection).ssl).set_no_send_shutdown(1);
-                let _ = ngx_ssl_shutdown(connection);
             }
         }
     }

