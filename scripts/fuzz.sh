@@ -42,7 +42,7 @@ main() {
         esac
     done
     if ! rustc +nightly --version >/dev/null 2>&1 || ! cargo fuzz --version >/dev/null 2>&1; then
-        say "no nightly toolchain or no cargo-fuzz: nothing is fuzzed."
+        skipped "no nightly toolchain or no cargo-fuzz: nothing is fuzzed."
         return
     fi
     cd "$ROOT"

@@ -36,6 +36,11 @@ export PATH
 
 say() { printf '%s\n' "$@" >&2; }
 die() { say "error: $*"; exit 1; }
+# What can't be tried here. Who runs tests may want to know of all that at the end.
+skipped() {
+    say "$1"
+    [ -z "${NGINX_TESTS_SKIPPED:-}" ] || printf '%s\n' "$1" >>"$NGINX_TESTS_SKIPPED"
+}
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # What a run in CI must not do: take other versions of the dependencies than

@@ -33,7 +33,7 @@ main() {
     done
     cd "$ROOT"
     if ! has_miri && ! add_miri; then
-        say "no nightly toolchain with miri and rust-src: nothing is interpreted."
+        skipped "no nightly toolchain with miri and rust-src: nothing is interpreted."
         return
     fi
     # proptest looks for the cases that failed before, which is outside; what it makes up is to

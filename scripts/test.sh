@@ -51,6 +51,10 @@ main() {
     done
     cd "$ROOT"
     mapfile -t FLAGS < <(cargo_flags)
+    # What can't be tried here adds a line, also from the scripts and tests that run from here.
+    export NGINX_TESTS_SKIPPED=$TARGET/skipped
+    mkdir -p "$TARGET"
+    : >"$NGINX_TESTS_SKIPPED"
     trap summary EXIT
 
     stage packages install
@@ -101,6 +105,10 @@ summary() {
     say "" "== times"
     [ "${#STAGES[@]}" -eq 0 ] || printf '%s\n' "${STAGES[@]}" >&2
     [ -z "$CURRENT" ] || say "failed in: $CURRENT"
+    if [ -s "$NGINX_TESTS_SKIPPED" ]; then
+        say "" "== skipped, so often, and why"
+        sort "$NGINX_TESTS_SKIPPED" | uniq -c >&2
+    fi
     [ "$status" -ne 0 ] || say "all stages passed"
 }
 
@@ -118,14 +126,14 @@ install() {
 # and say so.
 prepare_clients() {
     mkdir -p "$INTEROP"
-    prepare_python || say "no Python websockets or prometheus_client: their tests will be skipped."
-    prepare_h2 || say "no Python h2 or wsproto: its tests will be skipped."
-    prepare_kosoku || say "no kosoku: Autobahn's cases will be skipped."
-    prepare_node || say "no Node ws: its tests will be skipped."
-    want_packages chromium:chromium || say "no Chromium: its tests will be skipped."
-    prepare_promtool || say "no promtool: its tests will be skipped."
+    prepare_python || skipped "no Python websockets or prometheus_client: their tests will be skipped."
+    prepare_h2 || skipped "no Python h2 or wsproto: its tests will be skipped."
+    prepare_kosoku || skipped "no kosoku: Autobahn's cases will be skipped."
+    prepare_node || skipped "no Node ws: its tests will be skipped."
+    want_packages chromium:chromium || skipped "no Chromium: its tests will be skipped."
+    prepare_promtool || skipped "no promtool: its tests will be skipped."
     want_packages curl:curl shellcheck:shellcheck man-db:man openssl:openssl ||
-        say "no curl, shellcheck, man or openssl: the tests that need it will be skipped."
+        skipped "no curl, shellcheck, man or openssl: the tests that need it will be skipped."
 }
 
 # Out of Debian's package, whose server nobody wants to run here.
@@ -146,13 +154,13 @@ prepare_node() {
 # not tried, and the test says so.
 prepare_applications() {
     mkdir -p "$APPLICATIONS"
-    prepare_python_applications || say "no applications from PyPI: their tests will be skipped."
-    prepare_node_applications || say "no applications from npm: their tests will be skipped."
-    want_packages chromium:chromium || say "no Chromium: the tests of pages will be skipped."
-    want_packages mosquitto:mosquitto || say "no mosquitto: the test of MQTT will be skipped."
-    want_packages nats-server:nats-server || say "no nats-server: the test of NATS will be skipped."
+    prepare_python_applications || skipped "no applications from PyPI: their tests will be skipped."
+    prepare_node_applications || skipped "no applications from npm: their tests will be skipped."
+    want_packages chromium:chromium || skipped "no Chromium: the tests of pages will be skipped."
+    want_packages mosquitto:mosquitto || skipped "no mosquitto: the test of MQTT will be skipped."
+    want_packages nats-server:nats-server || skipped "no nats-server: the test of NATS will be skipped."
     want_packages novnc websockify tigervnc-standalone-server:Xvnc ||
-        say "no noVNC: its test will be skipped."
+        skipped "no noVNC: its test will be skipped."
 }
 
 # The versions are pinned: what is there stays until the lists change.
@@ -188,7 +196,7 @@ check_imports() {
 
 # All that a shell runs, those that have no ending among them.
 check_scripts() {
-    want_packages shellcheck:shellcheck || { [ -z "${CI:-}" ] && say "no shellcheck: the scripts are not checked." && return; }
+    want_packages shellcheck:shellcheck || { [ -z "${CI:-}" ] && skipped "no shellcheck: the scripts are not checked." && return; }
     local scripts
     mapfile -t scripts < <(git -C "$ROOT" ls-files -z | xargs -0 grep -l -E '^#!.*\b(ba|da)?sh\b' --)
     shellcheck --external-sources "${scripts[@]}" "$ROOT/scripts/"{lib,watched}.sh
@@ -206,7 +214,7 @@ lint() (
 # The oldest Rust that Cargo.toml allows, which is Debian 13's.
 oldest_rust() (
     if ! have rustup || ! logged oldest-rust timeout 300 rustup toolchain install "$RUST_MINIMUM" --profile minimal; then
-        say "no Rust $RUST_MINIMUM: whether it takes the sources is not tried."
+        skipped "no Rust $RUST_MINIMUM: whether it takes the sources is not tried."
         return
     fi
     settings=$("$ROOT/scripts/build.sh" --env)

@@ -12,6 +12,7 @@
 //! | `NGINX_TESTS_APPLICATIONS` | holds `venv/` and `node_modules/` with the applications | `target/applications` |
 //! | `NGINX_TESTS_CASES` | which of Autobahn's cases are played: ids, `9.*`, or `all` | those that measure no time |
 //! | `NGINX_TESTS_TRANSPORT` | `http2`: what clients say over HTTP/1.1 goes to nginx over HTTP/2, see `http2::translator` | `http1` |
+//! | `NGINX_TESTS_SKIPPED` | a file that gets a line for each test that is skipped, with the reason | not set: only its output says so |
 //! | `NGINX_TESTS_SLOW` | how many times slower nginx is under a tool that watches it | 1: no tool |
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,10 @@
-//! The pages that name a test for each of their claims: each of these tests exists.
+//! The pages that name a test for each of their claims: each of these tests exists. And what was measured at once stands
+//! there as it was measured.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
 
 /// The column of a table that names tests.
 const COLUMN: &str = "Test";
@@ -14,6 +17,96 @@ fn each_rule_of_the_handshake_names_tests_that_exist() {
 #[test]
 fn each_attack_names_tests_that_exist() {
     assert!(named("docs/robustness.md") > 30);
+}
+
+#[test]
+fn each_table_and_chart_of_the_measurements_has_their_figures() {
+    let docs = repository().join("docs");
+    let read = |name: &str| fs::read_to_string(docs.join(name)).expect(name);
+    let measured: Value = serde_json::from_str(&read("performance/figures.json")).expect("JSON");
+    let (page, mut shown) = (read("performance.md"), 0);
+    for block in page.split("<!-- bench ").skip(1) {
+        let (block, _) = block.split_once("<!-- end -->").expect("an end");
+        let Some((_, chart)) = block.split_once("](") else {
+            continue;
+        };
+        let chart = read(chart.split_once(')').expect("a chart").0);
+        for (title, peer, cell) in cells(block) {
+            let Some(figure) = figure(&measured, &title, &peer) else {
+                assert!(
+                    cell.is_empty() || !is_headline(&measured, &title),
+                    "{title}: {peer}"
+                );
+                continue;
+            };
+            let numbers = cell.trim_end_matches(')').split([' ', '(', '–']);
+            let numbers: Vec<&str> = numbers.filter(|number| !number.is_empty()).collect();
+            let right = ["median", "min", "max"].map(|name| {
+                let digits = numbers[0]
+                    .split_once('.')
+                    .map_or(0, |(_, digits)| digits.len());
+                format!("{:.digits$}", figure[name].as_f64().expect("a number"))
+            });
+            assert_eq!(numbers, right, "{title}: {peer}");
+            let bar = format!(">{}</text>", right[0]);
+            assert!(
+                chart.contains(&title) && chart.contains(&bar),
+                "{title}: {peer}"
+            );
+            shown += 1;
+        }
+    }
+    let peers = scenarios(&measured).flat_map(|scenario| scenario["peers"].as_object());
+    let figures = peers.flat_map(|peers| peers.values().filter_map(Value::as_object));
+    assert_eq!(shown, figures.flatten().count());
+    assert!(shown > 300, "{shown}");
+}
+
+/// The cells of a block's table: the scenario and the figure, the peer, and what is told.
+fn cells(block: &str) -> Vec<(String, String, String)> {
+    let rows = block.lines().filter(|line| line.starts_with('|'));
+    let mut rows = rows.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    let (head, _) = (rows.next().expect("a table"), rows.next());
+    let mut cells = Vec::new();
+    for row in rows {
+        for (place, &cell) in row.iter().enumerate() {
+            let (title, peer) = match head[1] {
+                // Peers below one another, or side by side, and then the ratio.
+                "" if place > 1 => (head[place].to_owned(), row[1]),
+                "scenario" if place == 3 || place == 4 => {
+                    (format!("{}: {}", row[1], row[2]), head[place])
+                }
+                _ => continue,
+            };
+            cells.push((title, peer.to_owned(), cell.to_owned()));
+        }
+    }
+    cells.retain(|(title, ..)| !title.is_empty());
+    cells
+}
+
+fn scenarios(measured: &Value) -> impl Iterator<Item = &Value> {
+    measured["scenarios"].as_array().expect("a list").iter()
+}
+
+/// What was measured of a peer under this title.
+fn figure<'a>(measured: &'a Value, title: &str, peer: &str) -> Option<&'a Value> {
+    scenarios(measured).find_map(|scenario| {
+        let (name, label) = title.split_once(": ")?;
+        let figures = scenario["peers"][peer].as_object()?;
+        let is_it = |figure: &&Value| figure["label"] == label;
+        (scenario["name"] == name).then(|| figures.values().find(is_it))?
+    })
+}
+
+/// Whether any peer has it: of two that are compared there is more in the table.
+fn is_headline(measured: &Value, title: &str) -> bool {
+    let mut peers = scenarios(measured).flat_map(|scenario| scenario["peers"].as_object());
+    peers.any(|peers| {
+        peers
+            .keys()
+            .any(|peer| figure(measured, title, peer).is_some())
+    })
 }
 
 /// How many tests a page names. Each row of a table with such a column has to name one at least.

@@ -158,7 +158,7 @@ fn sources_of_another_version_are_refused() {
 fn no_nginx_gets_a_file_for_another_of_the_same_version() {
     const HEADERS: &str = "/usr/share/nginx/src/src/core/nginx.h";
     let Ok(header) = fs::read_to_string(HEADERS) else {
-        return println!("skipped: no package has brought nginx's headers");
+        return nginx_tests::skipped("no package has brought nginx's headers");
     };
     let version = header
         .lines()
@@ -622,7 +622,7 @@ fn what_nginx_takes_no_more_is_put_back() {
 #[test]
 fn nginx_refuses_a_file_in_the_words_of_the_manual() {
     let Some(module) = environment().module() else {
-        return println!("skipped: the module is compiled in");
+        return nginx_tests::skipped("the module is compiled in");
     };
     let module = fs::read(module).expect("the module");
     let load = format!("load_module modules/{MODULE};\n");
@@ -697,8 +697,8 @@ impl Place {
     fn new(http: &str) -> Option<Self> {
         let is_here = std::env::var_os("NGINX_TESTS_ROOT").is_none_or(|root| root.is_empty());
         if !is_here || environment().module().is_none() {
-            println!(
-                "skipped: the script runs where nginx and the module are files of this system"
+            nginx_tests::skipped(
+                "the script runs where nginx and the module are files of this system",
             );
             return None;
         }

@@ -77,10 +77,10 @@ fn run(command: &mut Command) -> String {
 }
 
 fn skipped(client: &str, missing: &Path) {
-    println!(
-        "skipped: {client} is not installed: {} is missing",
+    nginx_tests::skipped(format!(
+        "{client} is not installed: {} is missing",
         missing.display()
-    );
+    ));
 }
 
 // Not its client with threads, two of which use one TLS connection at once: now and then that misses

@@ -573,7 +573,7 @@ fn a_reload_with_a_bad_configuration_leaves_everything_as_it_was() {
 fn is_compiled_in() -> bool {
     let is_compiled_in = environment().module().is_none();
     if is_compiled_in {
-        eprintln!("skipped: nginx has the module compiled in");
+        nginx_tests::skipped("nginx has the module compiled in");
     }
     is_compiled_in
 }

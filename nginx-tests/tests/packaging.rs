@@ -88,7 +88,7 @@ fn no_line_needs_a_newer_rust_than_cargo_toml_says() {
 #[test]
 fn the_licences_of_what_is_linked_in_are_told() {
     if find_program("python3").is_none() {
-        return println!("skipped: no python3");
+        return nginx_tests::skipped("no python3");
     }
     let (ok, output) = script("licences.py", &["--check"]);
     assert!(ok, "{output}");
@@ -178,7 +178,7 @@ fn the_packages_for_nginx_org_are_named_as_its_own() {
 #[test]
 fn a_second_build_can_clean_up_after_the_first() {
     if find_program("dh_clean").is_none() {
-        return println!("skipped: no debhelper");
+        return nginx_tests::skipped("no debhelper");
     }
     let project = Project::new();
     for name in ["clean", "control", "changelog"] {
@@ -555,7 +555,7 @@ fn listed(spec: &str) -> Vec<String> {
 /// What rpm reads in a spec. Nothing where rpm is not there.
 fn query(spec: &str, macros: &[&str]) -> Option<BTreeMap<&'static str, String>> {
     if find_program("rpmspec").is_none() {
-        println!("skipped in part: no rpmspec");
+        nginx_tests::skipped("in part: no rpmspec");
         return None;
     }
     let ask = |arguments: &[&str]| {

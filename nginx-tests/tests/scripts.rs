@@ -55,7 +55,7 @@ fn without_a_home_scripts_run_all_the_same() {
     );
     assert_eq!(status, Some(0), "{said}");
     let Some(module) = environment().module() else {
-        return println!("skipped in part: the module is compiled in");
+        return nginx_tests::skipped("in part: the module is compiled in");
     };
     for home in [None, Some(""), Some("/")] {
         let mut command = project.command("check-module.sh");
@@ -95,7 +95,7 @@ fn where_a_path_is_split_at_spaces_it_is_refused() {
         assert!(said.contains(SAID), "{said}");
     }
     if find_program("make").is_none() || find_program("dpkg-architecture").is_none() {
-        return println!("skipped in part: no make, or no Debian");
+        return nginx_tests::skipped("in part: no make, or no Debian");
     }
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     fs::create_dir(project.path("in between")).expect("a directory");
@@ -189,7 +189,7 @@ fn package(project: &Project, folder: &str, version: &str, depends: &str) {
 #[test]
 fn the_highest_version_for_this_tree_is_installed() {
     if find_program("dpkg-deb").is_none() {
-        return println!("skipped: this is no Debian");
+        return nginx_tests::skipped("this is no Debian");
     }
     let project = Project::new();
     project.program("nginx", "echo 'nginx version: nginx/1.22.1' >&2");

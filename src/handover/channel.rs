@@ -4,7 +4,7 @@
 //! Each configuration that comes into force is a generation. A worker that takes in tunnels holds a lock on the
 //! byte of the file that has its generation's number, and the kernel takes that away when it is no more,
 //! by whatever it ended. So whoever looks for another worker asks the kernel for locks, and never finds one
-//! that is dead.
+//! that is dead. Workers that send tunnels, and masters, have places of their own in the file.
 //!
 //! A new binary gets the descriptors as it gets those of listening sockets. The variables that tell of them name
 //! the version of the messages: a binary that speaks another one finds no channel, and makes its own.
@@ -162,6 +162,11 @@ fn is_our_kind(socket: libc::c_int) -> bool {
     status == 0 && kind == libc::SOCK_SEQPACKET
 }
 
+/// A worker that takes in tunnels has a lock on the byte of its generation's number, one that sends them on the byte so
+/// many behind, and so has the master that began the generation.
+const SENDERS: i64 = 1 << 61;
+const MASTERS: i64 = 1 << 62;
+
 /// What the file begins with, before the number of the last generation.
 const MAGIC: u64 = u64::from_le_bytes(*b"wshandov");
 
@@ -172,6 +177,8 @@ fn begin_generation() -> bool {
     // Bytes of a file have numbers as large as this type's.
     let generation = last.saturating_add(1);
     GENERATION.store(generation, Ordering::Relaxed);
+    // Without it, workers of other generations don't wait for those that are to come.
+    let _ = ask(libc::F_SETLK, libc::F_RDLCK, MASTERS + generation, 1);
     write_words([MAGIC, generation as u64])
 }
 
@@ -222,6 +229,18 @@ pub fn leave() {
     let _ = ask(libc::F_SETLK, libc::F_UNLCK, own, 1);
 }
 
+/// It sends its own from here on, and takes back what nobody takes in; or it does no more.
+pub fn sends(does: bool) {
+    let own = GENERATION.load(Ordering::Relaxed);
+    let kind = if does { libc::F_RDLCK } else { libc::F_UNLCK };
+    let _ = ask(libc::F_SETLK, kind, SENDERS + own, 1);
+}
+
+/// Whether another worker does.
+pub fn has_sender() -> bool {
+    is_locked(SENDERS, MASTERS - SENDERS)
+}
+
 /// Whether a worker of another configuration takes in tunnels.
 pub fn has_other() -> bool {
     let own = GENERATION.load(Ordering::Relaxed);
@@ -230,13 +249,16 @@ pub fn has_other() -> bool {
 
 /// Whether one of a newer configuration does: then what is in the channel is for that.
 pub fn has_newer() -> bool {
-    // No length is up to the last byte that there can be.
-    is_locked(GENERATION.load(Ordering::Relaxed).saturating_add(1), 0)
+    let next = GENERATION.load(Ordering::Relaxed).saturating_add(1);
+    is_locked(next, SENDERS - next)
 }
 
-/// Whether a newer configuration has come into force, so that workers of it are there or will be soon.
+/// Whether a newer configuration has come into force, so that workers of it are there or will be soon: not where an upgrade
+/// was rolled back, whose master is no more.
 pub fn is_superseded() -> bool {
-    read_generation().is_some_and(|last| last > GENERATION.load(Ordering::Relaxed))
+    read_generation().is_some_and(|last| {
+        last > GENERATION.load(Ordering::Relaxed) && is_locked(MASTERS + last, 1)
+    })
 }
 
 /// Whether another process holds a lock within so many bytes from here.

@@ -53,6 +53,11 @@ struct Leaving {
 }
 
 impl Leaving {
+    fn tries(&mut self, does: bool) {
+        self.is_trying = does;
+        channel::sends(does);
+    }
+
     /// There is no reason yet to give up.
     fn goes_on(&mut self) {
         self.until = now().wrapping_add(at_most(GIVE_UP));
@@ -91,7 +96,7 @@ fn exits() {
             event: core::mem::zeroed(),
             nobody: core::mem::zeroed(),
             until: begun.wrapping_add(at_most(GIVE_UP)),
-            is_trying: true,
+            is_trying: false,
             has_given_up: false,
             since: begun,
             parked: None,
@@ -107,6 +112,7 @@ fn exits() {
         leaving.event.log = cycle_log();
     });
     if has_successor() {
+        leaving(|leaving| leaving.tries(true));
         // Not now: nginx goes through its connections.
         wait_if_needed();
     } else {
@@ -127,7 +133,7 @@ fn comes_late() -> bool {
     }
     leaving(|leaving| {
         if !leaving.is_trying {
-            leaving.is_trying = true;
+            leaving.tries(true);
             leaving.goes_on();
         }
     });
@@ -179,7 +185,7 @@ fn wait_if_needed() {
         return wait();
     }
     // What comes into the channel now is another worker's, which sees to it.
-    leaving(|leaving| leaving.is_trying = false);
+    leaving(|leaving| leaving.tries(false));
     tell();
 }
 
@@ -195,7 +201,7 @@ fn are_open() -> bool {
 
 /// No more can go: what nobody has taken in comes back, and all that is here stays.
 fn settle() {
-    leaving(|leaving| leaving.is_trying = false);
+    leaving(|leaving| leaving.tries(false));
     // nginx is called, and may call back.
     if let Some(parked) = leaving(|leaving| leaving.parked.take()).flatten() {
         adopt::adopt(parked, cycle_log());

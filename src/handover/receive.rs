@@ -60,11 +60,15 @@ unsafe extern "C" fn told(event: *mut ngx_event_t) {
             channel::leave();
             return ngx_close_connection(connection);
         }
+        let has_waited = (*event).timedout() != 0;
         (*event).set_ready(0);
         (*event).set_timedout(0);
         for _ in 0..AT_ONCE {
-            if channel::has_newer() || !has_connections() || !has_descriptors() {
-                // What is there is for others, as long as there are such.
+            // Who has sent it takes back what nobody has room for. If he is no more, and nobody else takes it either, it
+            // comes to an end here.
+            let may_take = || has_connections() && has_descriptors();
+            let is_left_over = || has_waited && !channel::has_sender();
+            if channel::has_newer() || !may_take() && !is_left_over() {
                 if !channel::is_empty() && (*event).timer_set() == 0 {
                     ngx_add_timer(event, PAUSE);
                 }

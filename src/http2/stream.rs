@@ -348,6 +348,7 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
         let r = (*fc).data.cast::<ngx_http_request_t>();
         if (*fc).error() != 0 {
             let read = (*fc).read;
+            let is_look = (*event).write() == 0 && (*event).timedout() != 0;
             (*read).set_ready(1);
             (*read).set_pending_eof(1);
             // Where nginx ends the connection, this would mean that all has been read.
@@ -364,6 +365,11 @@ unsafe extern "C" fn event(event: *mut ngx_event_t) {
             (*read).set_timedout(0);
             if (*read).timer_set() == 0 {
                 ngx_add_timer(read, LOOK_AGAIN);
+            }
+            // Who has the tunnel was told of the error when it came. nginx's own loop would wait for its upstream from here
+            // on anew.
+            if is_look && (*fc).close() == 0 {
+                return;
             }
         }
         if (*event).write() == 0 && (*event).timedout() != 0 {

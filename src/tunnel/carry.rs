@@ -201,7 +201,7 @@ impl Tunnel {
             // SAFETY: the request is alive.
             pool: unsafe { (*self.r).pool },
             close_text: &mut self.close_text,
-            // SAFETY: it lies in the request's memory, and is never changed.
+            // SAFETY: it lies in the request's memory, and is not changed meanwhile.
             farewell: self.farewell.map(|farewell| unsafe { farewell.as_ref() }),
         }
         .run();
@@ -268,14 +268,20 @@ impl Tunnel {
     /// it will: it may be due to end before, or there is no memory.
     pub fn depart(&mut self, code: u16, reason: &str, within: ngx_msec_t) -> bool {
         let farewell = Farewell::new(code, reason, mask());
-        // SAFETY: the request is alive, so its pool is.
-        let Some(place) = (unsafe { pool::place((*self.r).pool, farewell) }) else {
+        // One place for all that are asked for, also where nothing comes of it.
+        let place = self.farewell.or_else(|| {
+            // SAFETY: the request is alive, so its pool is.
+            unsafe { pool::place((*self.r).pool, farewell) }
+        });
+        self.farewell = place;
+        let Some(mut place) = place else {
             return false;
         };
         if !self.rules.depart(&farewell, within, now(), random()) {
             return false;
         }
-        self.farewell = Some(place);
+        // SAFETY: it lies in the request's memory, and nobody looks at it now. None of it is sent: the tunnel is not closing.
+        unsafe { *place.as_mut() = farewell };
         // A tunnel that has not begun sets its clock when it does.
         if !self.begins {
             self.set_timer();

@@ -231,13 +231,13 @@ impl Case {
     #[track_caller]
     pub fn check(self, cause: Cause, level: &str) {
         if nginx_version() < self.since {
-            return println!("skipped: only from nginx {:?} on", self.since);
+            return nginx_tests::skipped(format!("only from nginx {:?} on", self.since));
         }
         if self.over_http2.is_err_and(is_skipped_over_http2) {
             return;
         }
         if self.preloads && is_emulated() {
-            return println!("skipped: nothing is preloaded for another processor");
+            return nginx_tests::skipped("nothing is preloaded for another processor");
         }
         let nginx = self.setup.log_level(level).start();
         let (status, backends) = (self.status, self.backends);

@@ -263,7 +263,7 @@ fn what_an_upstream_sent_is_escaped() {
 #[test]
 fn nginx_s_words_about_an_upstream_are_escaped_and_cut() {
     if nginx_version() < (1, 21, 1) {
-        return println!("skipped: this nginx takes such names");
+        return nginx_tests::skipped("this nginx takes such names");
     }
     for name in ["X-\u{1b}[2J".to_owned(), "\u{e9}\"\\".repeat(700) + "\u{1}"] {
         let backend =

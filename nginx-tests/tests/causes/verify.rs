@@ -149,7 +149,7 @@ fn what_is_no_http_is_tried_elsewhere_too() {
 #[test]
 fn hints_before_the_answer_are_no_answer() {
     if nginx_version() < (1, 29, 0) {
-        eprintln!("skipped: this nginx does not know 103 Early Hints");
+        nginx_tests::skipped("this nginx does not know 103 Early Hints");
         return;
     }
     let backend = ScriptedBackend::start(|conn| {

@@ -113,10 +113,10 @@ fn installed() -> Option<PathBuf> {
     if look.is_ok_and(|output| output.status.success()) {
         return Some(python);
     }
-    println!(
-        "skipped: {} has no kosoku and websockets: scripts/test.sh installs them",
+    nginx_tests::skipped(format!(
+        "{} has no kosoku and websockets: scripts/test.sh installs them",
         python.display()
-    );
+    ));
     None
 }
 

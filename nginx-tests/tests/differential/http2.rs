@@ -16,7 +16,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 fn can() -> bool {
     let can = nginx_version() >= (1, 29, 4);
     if !can {
-        println!("skipped: this nginx has no \"proxy_http_version 2\"");
+        nginx_tests::skipped("this nginx has no \"proxy_http_version 2\"");
     }
     can
 }

@@ -211,7 +211,7 @@ fn feed(text: &str) -> String {
 #[test]
 fn without_a_file_nginx_is_asked() {
     if std::env::var_os("NGINX_TESTS_ROOT").is_some_and(|root| !root.is_empty()) {
-        println!("skipped: the nginx under test is in another root");
+        nginx_tests::skipped("the nginx under test is in another root");
         return;
     }
     // An nginx that is a script: what it prints is known, and so is that it was asked.

@@ -67,10 +67,10 @@ fn python() -> Option<Foreign> {
         .args(["-c", "import websockets"])
         .output();
     if !there.is_ok_and(|output| output.status.success()) {
-        println!(
-            "skipped: Python websockets is not installed: {}",
+        nginx_tests::skipped(format!(
+            "Python websockets is not installed: {}",
             python.display()
-        );
+        ));
         return None;
     }
     Some(Foreign::start(Command::new(python).args(["-c", PYTHON])))
@@ -80,10 +80,10 @@ fn node() -> Option<Foreign> {
     let module = interop().join("node_modules/ws");
     let node = find_program("node");
     let (Some(node), Ok(module)) = (node, module.canonicalize()) else {
-        println!(
-            "skipped: Node or its ws is not installed: {}",
+        nginx_tests::skipped(format!(
+            "Node or its ws is not installed: {}",
             interop().display()
-        );
+        ));
         return None;
     };
     Some(Foreign::start(

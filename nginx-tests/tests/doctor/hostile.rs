@@ -165,7 +165,7 @@ fn slow_from_the_third() -> ScriptedBackend {
 #[test]
 fn on_a_terminal_it_says_what_is_waited_for() {
     let Some(script) = find_program("script") else {
-        println!("skipped: script(1) is not installed, so there is no terminal");
+        nginx_tests::skipped("script(1) is not installed, so there is no terminal");
         return;
     };
     let server = ScriptedBackend::standard();

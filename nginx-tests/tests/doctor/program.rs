@@ -224,7 +224,7 @@ fn the_manual_has_the_options_that_there_are() {
 #[test]
 fn the_manual_is_right_in_form() {
     let Some(man) = find_program("man") else {
-        println!("skipped: man is not installed");
+        nginx_tests::skipped("man is not installed");
         return;
     };
     let page = concat!(
@@ -317,7 +317,7 @@ fn a_server_s_words_are_escaped() {
 #[test]
 fn colour_is_for_terminals_and_can_be_refused() {
     let Some(script) = find_program("script") else {
-        println!("skipped: script(1) is not installed, so there is no terminal");
+        nginx_tests::skipped("script(1) is not installed, so there is no terminal");
         return;
     };
     let backend = ScriptedBackend::standard();

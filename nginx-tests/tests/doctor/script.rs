@@ -18,7 +18,7 @@ fn script() -> PathBuf {
 /// Exit status and output; `None`, with the reason printed, where there is no curl.
 fn run(arguments: &[&str]) -> Option<(i32, String)> {
     if find_program("curl").is_none() {
-        println!("skipped: curl is not installed");
+        nginx_tests::skipped("curl is not installed");
         return None;
     }
     let output = Command::new(script())
@@ -373,7 +373,7 @@ fn a_wrong_command_line_has_status_2() {
 #[test]
 fn it_is_clean() {
     let Some(shellcheck) = find_program("shellcheck") else {
-        println!("skipped: shellcheck is not installed");
+        nginx_tests::skipped("shellcheck is not installed");
         return;
     };
     let output = Command::new(shellcheck)

@@ -54,7 +54,7 @@ fn run_in<S: AsRef<OsStr>>(
 #[track_caller]
 fn outcomes<S: AsRef<OsStr>>(arguments: &[S]) -> Vec<Outcome> {
     if find_program("curl").is_none() {
-        println!("skipped: curl is not installed");
+        nginx_tests::skipped("curl is not installed");
         return Vec::new();
     }
     let shells = shells();
@@ -67,7 +67,7 @@ fn outcomes<S: AsRef<OsStr>>(arguments: &[S]) -> Vec<Outcome> {
 #[test]
 fn a_body_without_an_end_fills_no_disk() {
     if find_program("curl").is_none() {
-        return println!("skipped: curl is not installed");
+        return nginx_tests::skipped("curl is not installed");
     }
     for head in [
         "HTTP/1.1 200 OK\r\n\r\n",
@@ -134,7 +134,7 @@ fn quiet_is_silent_in_every_shell() {
 #[test]
 fn what_others_left_in_its_place_stops_nothing() {
     if find_program("curl").is_none() {
-        return println!("skipped: curl is not installed");
+        return nginx_tests::skipped("curl is not installed");
     }
     let server = ScriptedBackend::standard();
     let url = format!("ws://{}/", server.address());

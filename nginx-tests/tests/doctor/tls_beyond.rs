@@ -125,12 +125,12 @@ fn unknown(outcome: &Outcome, what: &str, who: &str) {
 #[test]
 fn what_it_cannot_speak_is_no_failure() {
     if nginx_version() < (1, 21, 2) {
-        return println!(
-            "skipped: this nginx loads certificates before it knows which ciphers to trust"
+        return nginx_tests::skipped(
+            "this nginx loads certificates before it knows which ciphers to trust",
         );
     }
     if find_program("openssl").is_none() {
-        println!("skipped: openssl is not installed");
+        nginx_tests::skipped("openssl is not installed");
         return;
     }
     for (name, arguments, lines, told) in SERVERS {

@@ -48,7 +48,7 @@ fn that_gets_full_and_has_room_again() {
         .set("BACKEND", backend.address())
         .set("LOGS", "small");
     let Some(small) = Mount::small(setup.path("small")) else {
-        eprintln!("skipped: only root may mount a file system");
+        nginx_tests::skipped("only root may mount a file system");
         return;
     };
     let nginx = setup.allow_log("(28: No space left on device)").start();

@@ -31,7 +31,7 @@ fn of_a_tunnel() {
 #[test]
 fn of_a_tunnel_over_tls() {
     if openssl_version() >= Some((3, 1, 0)) {
-        eprintln!("skipped: without memory OpenSSL itself ends a worker in SSL_set_options()");
+        nginx_tests::skipped("without memory OpenSSL itself ends a worker in SSL_set_options()");
         return;
     }
     let step = env::var("NGINX_TESTS_FAULTS_STEP").map_or(7, |text| {

@@ -1,12 +1,13 @@
 //! Whatever goes wrong, a tunnel stays where it is or is taken in by another worker.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::thread;
 use std::time::Duration;
 
 use nginx_tests::client::get;
 use nginx_tests::environment::is_configured;
-use nginx_tests::{Client, Faults, Nginx, ScriptedBackend, wait_for, wait_until};
+use nginx_tests::{Client, Faults, Frame, Nginx, ScriptedBackend, wait_for, wait_until};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::case::{PROXIED, assert_closed, echo, gone, hand_over, head, http, join, nginx};
@@ -149,6 +150,36 @@ fn too_few_connections_in_the_new_worker() {
     assert_eq!(nginx.wait_for_access("tunnel.log", 150).len(), 150);
 }
 
+/// And where the old worker is killed, which would have taken the rest back, that comes to an end.
+#[test]
+fn too_few_connections_and_the_old_worker_is_killed() {
+    let backend = echo();
+    let nginx = nginx(&backend)
+        .events("worker_connections 400;")
+        .allow_log("exited on signal 9")
+        .allow_log("worker_connections are not enough")
+        .start();
+    let mut clients: Vec<Client> = (0..150).map(|_| join(&nginx)).collect();
+    let config = nginx
+        .config()
+        .replace("worker_connections 400", "worker_connections 100");
+    fs::write(nginx.path("nginx.conf"), config).unwrap();
+    nginx.reload();
+    let (old, new) = (nginx.exiting_worker_pids(), nginx.worker_pids());
+    wait_until("the new worker to be full", || first_free(new[0]) > 80);
+    kill(old[0], Signal::KILL);
+    let mut goes_on = 0;
+    // Nobody makes room.
+    for client in &mut clients {
+        let sent = client.send(Frame::text("is anybody there?").masked().bytes());
+        match sent.and_then(|()| client.read_frame()) {
+            Ok(_) => goes_on += 1,
+            Err(error) => assert_ne!(error.kind(), ErrorKind::TimedOut, "it is nobody's"),
+        }
+    }
+    assert!(goes_on >= 20, "{goes_on}");
+}
+
 /// The successors stop, or are killed, with tunnels on their way to them.
 #[test]
 fn successors_that_do_nothing() {
@@ -226,7 +257,7 @@ fn a_killed_worker_takes_no_others_with_it() {
     });
     hand_over(&nginx);
     clients.retain_mut(|client| {
-        let frame = nginx_tests::Frame::text("alive").masked().bytes();
+        let frame = Frame::text("alive").masked().bytes();
         client.send(frame).is_ok() && client.read_frame().is_ok()
     });
     let others = taken.iter().filter(|(pid, _)| *pid != before[0]);
@@ -258,7 +289,7 @@ fn a_request_whose_file_a_thread_reads_stays() {
     .set("BACKEND", backend.address())
     .main("thread_pool default threads=2;");
     if !is_configured("--with-threads") {
-        eprintln!("skipped: this nginx has no threads");
+        nginx_tests::skipped("this nginx has no threads");
         return;
     }
     let (setup, Some(faults)) = Faults::prepare(setup) else {

@@ -107,7 +107,7 @@ fn names_out_of_variables() {
 #[test]
 fn names_of_servers_that_are_resolved_while_nginx_runs() {
     if nginx_version() < (1, 27, 3) {
-        return println!("skipped: this nginx resolves no names of servers while it runs");
+        return nginx_tests::skipped("this nginx resolves no names of servers while it runs");
     }
     let backend = echo();
     let http = format!(

@@ -4,11 +4,12 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nginx_tests::daemon::{DAEMON, Daemon};
 use nginx_tests::environment::{MODULE, environment, find_program, next_nginx};
 use nginx_tests::nginx::Setup;
-use nginx_tests::{Client, Nginx, ScriptedBackend, wait_until};
+use nginx_tests::{Client, Nginx, ScriptedBackend, patient, wait_until};
 use rustix::process::Signal;
 
 use crate::case::{PROXIED, echo, http, nginx, number};
@@ -81,14 +82,12 @@ fn a_rollback() {
     assert_calm(&old);
 }
 
-/// The new binary has gone again, and nobody is there to take in what an old worker has when it ends: there is time left
-/// for its drain.
+/// The new binary has gone again, and nobody is there to take in what an old worker has when it ends: it drains at once.
 #[test]
 fn an_end_after_a_rollback() {
     let backend = echo();
     let nginx = Nginx::http(http(&format!("{PROXIED} websocket_drain 1s;")))
         .main(DAEMON)
-        .main("worker_shutdown_timeout 4s;")
         .set("BACKEND", backend.address())
         .start();
     let old = Daemon::start(&nginx);
@@ -98,8 +97,11 @@ fn an_end_after_a_rollback() {
     new.signal(Signal::QUIT);
     wait_until("the new master to be gone", || new.is_gone());
     old.signal(Signal::QUIT);
+    let told = Instant::now();
     let close = client.frame();
     assert_eq!((close.opcode, close.close_code()), (8, Some(1012)));
+    // A successor is waited for longer.
+    assert!(told.elapsed() < patient(Duration::from_secs(5)));
     client.send(close.masked().bytes()).unwrap();
     wait_until("the old master to be gone", || old.is_gone());
     assert_calm(&old);
@@ -127,7 +129,7 @@ fn a_new_binary_without_it() {
 #[test]
 fn a_new_binary_of_another_version() {
     let Some(module) = environment().module() else {
-        return println!("skipped: this nginx has the module without loading it");
+        return nginx_tests::skipped("this nginx has the module without loading it");
     };
     let backend = echo();
     let nginx = beside(&backend).start();
@@ -174,7 +176,7 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 #[test]
 fn another_nginx() {
     let (Some((next, next_module)), Some(module)) = (next_nginx(), environment().module()) else {
-        return println!("skipped: there is no other nginx to be upgraded to");
+        return nginx_tests::skipped("there is no other nginx to be upgraded to");
     };
     let backend = echo();
     let nginx = beside(&backend).workers(2).start();

@@ -94,7 +94,7 @@ fn one_to_an_error_page_is_not_what_was_seen_of_the_refusal() {
 fn a_stream_of_http_2_becomes_no_tunnel() {
     // From nginx 1.31.0 on, such a request is refused before any module sees it.
     if nginx_version() >= (1, 31, 0) {
-        return println!("skipped: this nginx refuses it before any module sees it");
+        return nginx_tests::skipped("this nginx refuses it before any module sees it");
     }
     let backend = switching();
     let nginx = Nginx::server(

@@ -62,7 +62,7 @@ struct Stage {
 /// Chromium with that page. Without one there is nothing to test: the test says so and ends.
 fn stage(backend: &ScriptedBackend, text: &str) -> Option<Stage> {
     let Some(mut browser) = Browser::start() else {
-        println!("skipped: Chromium is not installed");
+        nginx_tests::skipped("Chromium is not installed");
         return None;
     };
     let nginx = http(

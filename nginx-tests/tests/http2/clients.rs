@@ -45,7 +45,7 @@ fn assert_tunnels(nginx: &Nginx, count: usize, others: usize) {
 #[test]
 fn node() {
     let Some(node) = find_program("node") else {
-        return println!("skipped: Node is not installed");
+        return nginx_tests::skipped("Node is not installed");
     };
     let (backend, nginx) = stage();
     let printed = run(Command::new(node)
@@ -70,7 +70,7 @@ fn python_h2() {
         .output()
         .is_ok_and(|output| output.status.success());
     if !has_h2 {
-        return println!("skipped: {} has no h2 and wsproto", python.display());
+        return nginx_tests::skipped(format!("{} has no h2 and wsproto", python.display()));
     }
     let (_backend, nginx) = stage();
     let printed = run(Command::new(python)
@@ -89,11 +89,11 @@ fn python_h2() {
 #[test]
 fn curl() {
     let Some(curl) = find_program("curl") else {
-        return println!("skipped: curl is not installed");
+        return nginx_tests::skipped("curl is not installed");
     };
     let features = run(Command::new(&curl).arg("--version"));
     if !features.contains("HTTP2") {
-        return println!("skipped: this curl has no HTTP/2");
+        return nginx_tests::skipped("this curl has no HTTP/2");
     }
     let backend = ScriptedBackend::start(|conn| {
         loop {

@@ -1,10 +1,14 @@
 //! Every end of a tunnel on a stream: its line, and what the client sees.
 
+use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use nginx_tests::http2::session::Session;
-use nginx_tests::{Certificate, Frame, ScriptedBackend, patient, wait_until};
+use nginx_tests::http2::session::{Session, WINDOW_UPDATE};
+use nginx_tests::tunnels::accept;
+use nginx_tests::wire::Wire;
+use nginx_tests::{Certificate, Frame, Nginx, ScriptedBackend, patient, wait_until};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::case::{PROXIES, at_most_requests, connected, server};
@@ -114,6 +118,64 @@ fn all_of_an_end_is_told_where_other_tunnels_are_quiet() {
     session.wait(|session| session.of(stream).reset.is_some());
     assert!(session.of(stream).is_ended);
     assert_eq!(session.of(stream).reset, Some(0), "NO_ERROR");
+}
+
+/// Who has gone is not waited for, nor for long is an upstream that takes nothing meanwhile.
+#[test]
+fn a_client_that_goes_where_the_upstream_takes_nothing() {
+    let resets = |session: &mut Session, stream| session.reset(stream);
+    let breaks_rules = |session: &mut Session, _| session.frame(WINDOW_UPDATE, 0, 0, &[0; 4]);
+    let goes: [(&str, Goes); 2] = [("reset", resets), ("an error", breaks_rules)];
+    thread::scope(|scope| {
+        for lines in ["", "websocket_tunnel off;"] {
+            for (way, go) in goes {
+                scope.spawn(move || {
+                    let (nginx, mut session, stream, _backend) = stuck(lines);
+                    go(&mut session, stream);
+                    let outcomes = nginx.wait_for_access("outcome.log", 1);
+                    assert!(outcomes[0].contains(" established"), "{way}: {outcomes:?}");
+                });
+            }
+            scope.spawn(move || {
+                let (nginx, session, _, _backend) = stuck(lines);
+                session.hang_up();
+                nginx.wait_for_access("outcome.log", 1);
+            });
+        }
+    });
+}
+
+type Goes = fn(&mut Session, u32);
+
+/// A tunnel whose client has sent all that is let by.
+fn stuck(lines: &str) -> (Nginx, Session, u32, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    set_socket_recv_buffer_size(&listener, 4 << 10).unwrap();
+    let certificate = Certificate::localhost();
+    let backend = ScriptedBackend::standard();
+    let text = format!(
+        "{lines} websocket_timeout 2s; proxy_send_timeout 2s; proxy_read_timeout 2s;
+        location / {{ proxy_pass http://{}; }}",
+        listener.local_addr().unwrap()
+    );
+    let nginx = server(&certificate, &backend, text).start();
+    let wire = Wire::connect_http2(nginx.port(), &certificate).unwrap();
+    // So long after the last credit there is no more.
+    wire.set_read_timeout(Some(patient(Duration::from_millis(500))));
+    let mut session = Session::over(wire);
+    session.wait(|session| session.connects == Some(true));
+    let stream = session.open("/chat");
+    let backend = accept(&listener);
+    assert_eq!(session.status(stream), 200);
+    let payload = vec![0; 16_000];
+    let message = Frame::binary(payload).masked().bytes();
+    loop {
+        if session.room(stream) >= message.len() {
+            session.data(stream, &message);
+        } else if session.step().is_err() {
+            return (nginx, session, stream, backend);
+        }
+    }
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub fn setup() -> Setup {
 
 pub fn stage_of(setup: Setup) -> Option<Stage> {
     let Some(mut browser) = Browser::start() else {
-        println!("skipped: Chromium is not installed");
+        nginx_tests::skipped("Chromium is not installed");
         return None;
     };
     browser.emulate(1400, 1000, "light");

@@ -36,10 +36,10 @@ pub fn assert_readable(nginx: &Nginx, target: &str, accept: &str) -> Option<Stri
         .args(["-c", "import prometheus_client"])
         .stderr(Stdio::null());
     if !there.status().is_ok_and(|status| status.success()) {
-        println!(
-            "skipped: prometheus_client is not installed in {}",
+        nginx_tests::skipped(format!(
+            "prometheus_client is not installed in {}",
             python.display()
-        );
+        ));
         return None;
     }
     let format = if is_open { "openmetrics" } else { "text" };
@@ -119,7 +119,7 @@ pub fn promtool() -> Option<PathBuf> {
     let found = Some(own).filter(|path| path.exists());
     let found = found.or_else(|| find_program("promtool"));
     if found.is_none() {
-        println!("skipped: promtool is not installed");
+        nginx_tests::skipped("promtool is not installed");
     }
     found
 }

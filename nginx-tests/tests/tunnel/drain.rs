@@ -285,7 +285,7 @@ fn several_workers_and_reloads() {
 #[test]
 fn binary_upgrade() {
     if is_emulated() {
-        return println!("skipped: nginx can't start a file for another processor");
+        return nginx_tests::skipped("nginx can't start a file for another processor");
     }
     let backend = backend(|conn| conn.echo_frames());
     let nginx = server("websocket_drain 1s;", &backend).main(DAEMON).start();

@@ -51,7 +51,7 @@ fn a_flood_goes_by_in_large_buffers_and_no_more_than_are_allowed() {
         return;
     }
     if is_emulated() {
-        return println!("skipped: the memory is the emulator's");
+        return nginx_tests::skipped("the memory is the emulator's");
     }
     let large = 1500 * KB;
     let none = asked_for("websocket_large_buffers off;");
@@ -69,7 +69,7 @@ fn who_reads_nothing_costs_little_and_leaves_nothing() {
         return;
     }
     if is_emulated() {
-        return println!("skipped: the memory is the emulator's");
+        return nginx_tests::skipped("the memory is the emulator's");
     }
     const TUNNELS: u64 = 40;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -136,7 +136,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 #[test]
 fn what_cannot_be_unmapped_is_used_again() {
     if is_emulated() {
-        return println!("skipped: the memory is the emulator's");
+        return nginx_tests::skipped("the memory is the emulator's");
     }
     const BUFFER: usize = 64 * KB as usize + 15;
     let backend = backend(|conn| conn.echo_frames());

@@ -127,7 +127,7 @@ fn level_triggered_event_methods() {
     for method in ["poll", "select"] {
         let probe = Nginx::http("").events(&format!("use {method};")).check();
         if probe.output.contains("invalid event type") {
-            eprintln!("skipped: this nginx has no {method}");
+            nginx_tests::skipped(format!("this nginx has no {method}"));
             continue;
         }
         let events = format!("use {method};");

@@ -273,7 +273,7 @@ fn servers_at_unix_sockets() {
 #[test]
 fn names_that_are_resolved_while_nginx_runs() {
     if nginx_version() < (1, 27, 3) {
-        return println!("skipped: this nginx resolves no names of servers while it runs");
+        return nginx_tests::skipped("this nginx resolves no names of servers while it runs");
     }
     let pair = Pair::new();
     let lines = "websocket_upstream_drain 100ms;";

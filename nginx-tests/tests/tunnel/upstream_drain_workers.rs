@@ -192,7 +192,7 @@ fn one_process_alone_goes_on() {
 #[test]
 fn a_new_binary_with_another_configuration() {
     if is_emulated() {
-        return println!("skipped: nginx can't start a file for another processor");
+        return nginx_tests::skipped("nginx can't start a file for another processor");
     }
     let pair = Pair::new();
     let lines = "websocket_upstream_drain 100ms;";

@@ -166,8 +166,8 @@ impl Clock {
         let moved = (way.bytes() > 0).then(|| moved(by));
         [
             patience(way.stuck(), limits.send(to)),
-            // Only a side that gets Pings has been asked.
-            patience(asked, limits.ping.map(|ping| ping.timeout)),
+            // It may have been asked by a configuration that no longer does.
+            patience(asked, limits.ping(to).map(|ping| ping.timeout)),
             patience(moved, limits.idle),
         ]
     }

@@ -95,7 +95,7 @@ impl Tunnel<'_> {
             });
         }
         if let Some(guard) = self.guard.as_deref_mut() {
-            guard.go_on(state.guard.as_ref(), &self.by.client, now);
+            guard.go_on(state.guard.as_ref(), &self.by, now);
         }
         self.is_eventful = true;
         for side in Side::BOTH {

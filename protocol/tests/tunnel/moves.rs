@@ -10,7 +10,9 @@ use websocket_protocol::tunnel::{
     Bounds, Count, End, Excess, Farewell, Limits, MessageRate, Reason, Side,
 };
 
-use crate::case::{GOING_AWAY, HELLO, MASKED, PING, PONG, cases, lasting, pings, time, world};
+use crate::case::{
+    GOING_AWAY, HELLO, MASKED, PING, PONG, bound, cases, lasting, messages_of, pings, time, world,
+};
 use crate::orders::{step, stream, terms};
 use crate::steps::{Step, take, unblock};
 use crate::world::{Terms, World};
@@ -70,6 +72,64 @@ proptest! {
         prop_assert_eq!(stays.ping_rtt, moves.ping_rtt);
         prop_assert_eq!(stays.delays, moves.delays);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases(600)))]
+
+    /// Each time to another configuration, none of which is so strict that it ends what says something now and then:
+    /// whatever state one has left behind, nothing stands still under the last.
+    #[test]
+    fn whatever_is_asked_next_it_goes_on(
+        client in stream(true),
+        upstream in stream(false),
+        all in vec(terms().prop_map(patient), 2..5),
+        steps in vec((step(), 0..8_usize), 0..60),
+    ) {
+        let mut world = World::new(all[0], 0);
+        world.client.stream = client.concat();
+        world.upstream.stream = upstream.concat();
+        for (step, to) in &steps {
+            take(&mut world, step);
+            if let Some(terms) = all.get(*to) && world.hand_over_to(*terms) {
+                world.looks_at_all();
+            }
+        }
+        if world.hand_over_to(all[1]) {
+            world.looks_at_all();
+        }
+        unblock(&mut world);
+        let got = world.upstream.got.len();
+        let says_close = client.last().is_some_and(|frame| frame[0] & 0x0F == 8);
+        if world.is_over || world.client.finished || says_close {
+            return Ok(());
+        }
+        world.sends(Side::Client, MASKED);
+        for _ in 0..200 {
+            if world.is_over || world.upstream.got.len() > got {
+                return Ok(());
+            }
+            world.wait(1000);
+        }
+        prop_assert!(false, "it stands still");
+    }
+}
+
+/// The same with a hundred times as much time for all.
+fn patient(mut terms: Terms) -> Terms {
+    let longer = |time: Option<NonZeroU32>| time.map(|time| time.saturating_mul(HUNDRED));
+    const HUNDRED: NonZeroU32 = NonZeroU32::new(100).unwrap();
+    let limits = &mut terms.limits;
+    limits.idle = longer(limits.idle);
+    limits.send_to_client = longer(limits.send_to_client);
+    limits.send_to_upstream = longer(limits.send_to_upstream);
+    if let Some(ping) = &mut limits.ping {
+        ping.interval = ping.interval.saturating_mul(HUNDRED);
+        ping.timeout = ping.timeout.saturating_mul(HUNDRED);
+    }
+    terms.bounds.message_timeout = longer(terms.bounds.message_timeout);
+    terms.lifetime = None;
+    terms
 }
 
 #[test]
@@ -201,6 +261,92 @@ fn a_rate_that_is_new_begins_with_nothing_owed() {
     assert!(!world.is_over && world.client.got.is_empty());
     world.sends(Side::Client, MASKED);
     assert_eq!(world.tunnel.summary(b"").end.reason, Reason::MessageRate);
+}
+
+/// A message that waits for a rate that is no more goes on, and so does all that follows it.
+#[test]
+fn nothing_waits_for_a_rate_that_is_gone() {
+    let message = |size| Bounds {
+        message: NonZeroU64::new(size),
+        ..Bounds::default()
+    };
+    let mut world = World::new(rated(60, Excess::Delay), 0);
+    world.sends(Side::Client, MASKED.repeat(2));
+    assert_eq!(world.upstream.got, MASKED);
+    assert!(world.hand_over_to(messages_of(100, Limits::default())));
+    world.looks_at_all();
+    assert_eq!(world.upstream.got, MASKED.repeat(2));
+    world.wait(2000);
+    world.sends(Side::Client, MASKED);
+    assert_eq!(world.upstream.got, MASKED.repeat(3));
+
+    // What it had used up of its bytes holds up nothing, and excuses nothing.
+    let bytes = Bounds {
+        rate: NonZeroU64::new(1),
+        ..message(100)
+    };
+    let mut world = bound(bytes);
+    world.sends(Side::Client, MASKED);
+    assert!(world.hand_over_to(rated(60, Excess::Close)));
+    world.looks_at_all();
+    world.sends(Side::Client, MASKED.repeat(2));
+    assert_eq!(world.tunnel.summary(b"").end.reason, Reason::MessageRate);
+}
+
+/// Whoever was asked by one that asked him, and is not any more, need not answer, nor is he thought of each millisecond.
+#[test]
+fn a_side_that_is_asked_no_more_is_left_alone() {
+    for side in Side::BOTH {
+        let to = |is_asked| match side {
+            Side::Client => pings(is_asked, true),
+            Side::Upstream => pings(true, is_asked),
+        };
+        let mut world = world(to(true));
+        world.wait(100);
+        assert!(world.hand_over_to(to(false)));
+        world.looks_at_all();
+        for _ in 0..40 {
+            world.wait(10);
+            // The other one is alive.
+            match side {
+                Side::Client => world.sends(Side::Upstream, HELLO),
+                Side::Upstream => world.sends(Side::Client, MASKED),
+            }
+        }
+        assert!(!world.is_over);
+        let due = world.timer.map(|timer| timer.wrapping_sub(world.now));
+        assert!(due.is_none_or(|due| due > 10), "{due:?}");
+    }
+}
+
+/// A message that was on its way when the configuration began to ask for some is one.
+#[test]
+fn a_message_that_has_begun_goes_by() {
+    let within = |time| Bounds {
+        message_timeout: NonZeroU32::new(time),
+        ..Bounds::default()
+    };
+    for (side, frame) in [(Side::Client, MASKED), (Side::Upstream, HELLO)] {
+        let mut world = world(Limits::default());
+        let (head, payload) = frame.split_at(frame.len() - 4);
+        world.sends(side, head);
+        assert!(world.hand_over_to(Terms {
+            bounds: within(100),
+            ..Terms::default()
+        }));
+        world.looks_at_all();
+        for byte in payload.chunks(1) {
+            world.wait(60);
+            world.sends(side, byte);
+        }
+        let got = match side {
+            Side::Client => &world.upstream.got,
+            Side::Upstream => &world.client.got,
+        };
+        assert_eq!(got, frame, "and no Close");
+        world.wait(100);
+        assert_eq!(world.tunnel.summary(b"").end.reason, Reason::MessageTimeout);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use core::num::{NonZeroU32, NonZeroU64};
 use super::{Bytes, Delays, Guard, Messages, Silence};
 use crate::tunnel::bounds::{Bounds, Excess, MessageRate};
 use crate::tunnel::credit::Credit;
-use crate::tunnel::direction::Direction;
+use crate::tunnel::pair::Pair;
 use crate::tunnel::summary::Reason;
 use crate::tunnel::time::{Time, put_time, take_time};
 use crate::wire::{In, Out};
@@ -79,14 +79,9 @@ impl Guard {
         })
     }
 
-    /// Goes on as the one before, with bounds that may be others. Where there were none before, all that has gone
-    /// by is paid for.
-    pub(in crate::tunnel) fn go_on(
-        &mut self,
-        before: Option<&Self>,
-        client: &Direction,
-        now: Time,
-    ) {
+    /// Goes on as the one before, with bounds that may be others. Where there was none before, all that has gone
+    /// by is paid for; where there is none now, nothing waits for it any more.
+    pub(in crate::tunnel) fn go_on(&mut self, before: Option<&Self>, by: &Pair, now: Time) {
         let fresh = *self;
         if let Some(before) = before {
             *self = Self {
@@ -95,21 +90,26 @@ impl Guard {
             };
         }
         let had = before.map_or(Bounds::default(), |before| before.bounds);
-        if had.rate.is_none() {
+        if had.rate.is_none() || self.bounds.rate.is_none() {
             self.bytes = Bytes {
-                paid: client.bytes(),
+                paid: by.client.bytes(),
                 ..fresh.bytes
             };
         }
-        if had.message_rate.is_none() {
+        if had.message_rate.is_none() || self.bounds.message_rate.is_none() {
             self.messages = Messages {
-                paid: client.scanner.begun(),
+                paid: by.client.scanner.begun(),
                 delays: self.messages.delays,
                 ..fresh.messages
             };
         }
         if had.message_timeout.is_none() {
-            self.silence.since = now;
+            // Nobody has looked what a frame is that is on its way: it counts as a message's.
+            self.silence = Silence {
+                since: now,
+                client: by.client.scanner.is_in_payload(),
+                upstream: by.upstream.scanner.is_in_payload(),
+            };
         }
     }
 }
