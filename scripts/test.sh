@@ -7,7 +7,7 @@ set -euo pipefail
 
 # Debian 13 and Debian testing: nginx 1.26 and 1.30.
 OTHER_RELEASES=(trixie forky)
-# One scenario of each kind.
+# Scenarios of the kinds that differ most.
 MEASURED=(handshake echo-125-d8-tls idle broadcast latency pages-h2)
 APPLICATIONS=$TARGET/applications
 
