@@ -91,7 +91,8 @@ proptest! {
         world.upstream.stream = upstream.concat();
         for (step, to) in &steps {
             take(&mut world, step);
-            if let Some(terms) = all.get(*to) && world.hand_over_to(*terms) {
+            let next = all.get(*to);
+            if next.is_some_and(|terms| world.hand_over_to(*terms)) {
                 world.looks_at_all();
             }
         }
