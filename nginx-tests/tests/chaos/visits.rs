@@ -117,15 +117,18 @@ pub fn see_off(world: &World, are_gone: impl Fn() -> bool) {
 /// What nginx's processes do: whether they run or wait, and how much they work meanwhile.
 fn processes(nginx: &Nginx) -> String {
     let stat = |pid: u32| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let pids = [
-        vec![nginx.pid()],
-        nginx.worker_pids(),
-        nginx.exiting_worker_pids(),
-    ]
-    .concat();
+    let master = nginx.pid();
+    let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children"));
+    let children = children.unwrap_or_default();
+    // Also those that are ending, which have no title any more.
+    let children = children
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok());
+    let pids: Vec<u32> = [master].into_iter().chain(children).collect();
     let before: Vec<_> = pids.iter().map(|&pid| stat(pid)).collect();
     thread::sleep(Duration::from_secs(1));
-    let line =
-        |(pid, before): (&u32, String)| format!("\n  before: {before}  now:    {}", stat(*pid));
+    let line = |(pid, before): (&u32, String)| {
+        format!("\n  {}\n  {}", before.trim_end(), stat(*pid).trim_end())
+    };
     pids.iter().zip(before).map(line).collect()
 }
