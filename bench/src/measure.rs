@@ -102,19 +102,30 @@ impl<'a> Laboratory<'a> {
             let count = |peer: &&'static Peer| self.count(scenario, peer);
             return Ok(vec![peers.iter().map(count).collect::<Result<_>>()?]);
         }
+        let session = |peers: &[&'static Peer]| {
+            self.session(scenario, &self.options.setup, peers, |world, peers| {
+                self.work(scenario, world, peers, run)
+            })
+        };
         if !scenario.is_alone() {
-            return self.session(scenario, peers, run);
+            return session(peers);
         }
         let mut turns = vec![Figures::new(); peers.len()];
         for index in order(peers.len(), run) {
-            let rounds = self.session(scenario, &peers[index..=index], run)?;
+            let rounds = session(&peers[index..=index])?;
             turns[index] = rounds.into_iter().flatten().next().unwrap_or_default();
         }
         Ok(vec![turns])
     }
 
     /// From the start of some peers to their end.
-    fn session(&self, scenario: &Scenario, peers: &[&'static Peer], run: usize) -> Result<Run> {
+    fn session<T>(
+        &self,
+        scenario: &Scenario,
+        setup: &Setup,
+        peers: &[&'static Peer],
+        work: impl FnOnce(&mut World, &[Running]) -> Result<T>,
+    ) -> Result<T> {
         let mut world = World::new()?;
         // A tunnel takes two descriptors in the proxy, and two here for each peer.
         let each = 2 * peers.len();
@@ -122,40 +133,7 @@ impl<'a> Laboratory<'a> {
         if needed > self.open_files {
             return Err(format!("{needed} open files are needed (ulimit -n)").into());
         }
-        let site = self.site(scenario, &self.options.setup, &world)?;
-        let sides = peers.iter().flat_map(|peer| match scenario.has_sides() {
-            true => load::SIDES.map(|side| (*peer, side)).to_vec(),
-            false => vec![(*peer, peer.name)],
-        });
-        let start = |(peer, name)| Running::start(peer, name, &site);
-        let peers: Vec<Running> = sides.map(start).collect::<Result<_>>()?;
-        let rounds = match scenario.kind {
-            Kind::Idle { .. } | Kind::Pages => self.idle(scenario, &mut world, &peers),
-            Kind::SlowReaders => self.slow(scenario, &mut world, &peers),
-            Kind::SlowCrowd => self.crowd(scenario, &mut world, &peers, run),
-            Kind::Stuck { .. } => self.stuck(scenario, &mut world, &peers, run),
-            Kind::Fairness(_) | Kind::Many { .. } | Kind::Latency => {
-                self.waits(scenario, &mut world, &peers, run)
-            }
-            _ => self.busy(scenario, &mut world, &peers, run),
-        };
-        let rounds = rounds.map_err(|error| blame(&*error, &peers))?;
-        check_counts(scenario, &mut world)?;
-        let closed = world.clear();
-        closed.map_err(|error| blame(&*error, &peers))?;
-        // What else it has to clean up.
-        world.settle(SILENCE)?;
-        peers.into_iter().try_for_each(Running::stop)?;
-        Ok(rounds)
-    }
-
-    fn site<'b>(
-        &'b self,
-        scenario: &Scenario,
-        setup: &'b Setup,
-        world: &World,
-    ) -> Result<Site<'b>> {
-        Ok(Site {
+        let site = Site {
             setup,
             certificate: &self.certificate,
             backend: world.backend.address()?,
@@ -165,28 +143,58 @@ impl<'a> Laboratory<'a> {
                 true => Some(Http2::of_nginx(setup)?),
                 false => None,
             },
-        })
+        };
+        let sides = peers.iter().flat_map(|peer| match scenario.has_sides() {
+            true => load::SIDES.map(|side| (*peer, side)).to_vec(),
+            false => vec![(*peer, peer.name)],
+        });
+        let start = |(peer, name)| Running::start(peer, name, &site);
+        let peers: Vec<Running> = sides.map(start).collect::<Result<_>>()?;
+        let done = work(&mut world, &peers);
+        let done = done.map_err(|error| blame(&*error, &peers))?;
+        check_counts(scenario, &mut world)?;
+        let closed = world.clear();
+        closed.map_err(|error| blame(&*error, &peers))?;
+        // What else it has to clean up.
+        world.settle(SILENCE)?;
+        peers.into_iter().try_for_each(Running::stop)?;
+        Ok(done)
+    }
+
+    /// What a scenario that measures time does with peers that have started.
+    fn work(
+        &self,
+        scenario: &Scenario,
+        world: &mut World,
+        peers: &[Running],
+        run: usize,
+    ) -> Result<Run> {
+        match scenario.kind {
+            Kind::Idle { .. } | Kind::Pages => self.idle(scenario, world, peers),
+            Kind::SlowReaders => self.slow(scenario, world, peers),
+            Kind::SlowCrowd => self.crowd(scenario, world, peers, run),
+            Kind::Stuck { .. } => self.stuck(scenario, world, peers, run),
+            Kind::Fairness(_) | Kind::Many { .. } | Kind::Latency => {
+                self.waits(scenario, world, peers, run)
+            }
+            _ => self.busy(scenario, world, peers, run),
+        }
     }
 
     /// What an operation takes. A short time is taken off a long one, and with it the start, the first of everything
     /// and the end.
     fn count(&self, scenario: &Scenario, peer: &'static Peer) -> Result<Figures> {
         let setup = callgrind::setup(&self.options.setup);
-        let count = |time| {
-            let mut world = World::new()?;
-            let site = self.site(scenario, &setup, &world)?;
-            let running = Running::start(peer, peer.name, &site)?;
-            let load = self.add_load(scenario, &mut world, &running, scenario.connections);
-            let slice = world.slice(load, time)?;
-            world.clear()?;
-            world.settle(SILENCE)?;
-            running.stop()?;
+        let count = |time| -> Result<(f64, f64)> {
+            let operations = self.session(scenario, &setup, &[peer], |world, peers| {
+                let load = self.add_load(scenario, world, &peers[0], scenario.connections);
+                Ok(world.slice(load, time)?.operations)
+            })?;
             let instructions = callgrind::instructions(&setup.directory.join(peer.name))?;
-            Ok((instructions as f64, slice.operations as f64))
+            Ok((instructions as f64, operations as f64))
         };
         let time = self.options.measured.max(LONG_TURN);
-        let (short, long): (_, Result<_>) = (count(time)?, count(4 * time));
-        let long = long?;
+        let (short, long) = (count(time)?, count(4 * time)?);
         let each = (long.0 - short.0) / (long.1 - short.1);
         Ok(Figures::from([(Figure::Instructions, each)]))
     }

@@ -716,7 +716,8 @@ fn stop(child: &mut Child, signal: Signal) -> Option<&'static str> {
     Some("it could not even be killed")
 }
 
-fn signal_to(pid: u32, signal: Signal) {
+/// Sends a signal to a process, if that is still there.
+pub fn signal_to(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // It may just have ended.
         let _ = kill_process(pid, signal);

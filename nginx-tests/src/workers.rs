@@ -54,7 +54,7 @@ impl Workers {
 }
 
 /// The children of a process, from the kernel's own list.
-pub(crate) fn children(pid: u32) -> Vec<u32> {
+pub fn children(pid: u32) -> Vec<u32> {
     let list = fs::read_to_string(Path::new("/proc").join(format!("{pid}/task/{pid}/children")));
     let list = list.unwrap_or_default();
     list.split_whitespace()

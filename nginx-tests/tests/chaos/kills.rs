@@ -1,7 +1,8 @@
 //! Workers that are killed, whatever they are about.
 
+use nginx_tests::nginx::signal_to;
 use nginx_tests::wait_until;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::random::Random;
 use crate::world::World;
@@ -36,9 +37,7 @@ impl<'a> Kills<'a> {
         }
         let worker = *self.random.pick(&there);
         self.world.while_workers_change(|| {
-            let pid = i32::try_from(worker).ok().and_then(Pid::from_raw);
-            // It may just have ended.
-            let _ = kill_process(pid.expect("a pid"), Signal::KILL);
+            signal_to(worker, Signal::KILL);
             wait_until("a killed worker to be gone", || {
                 !workers().contains(&worker)
             });

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
+use nginx_tests::nginx::signal_to;
 use nginx_tests::wait::wait_within;
 use nginx_tests::wire::Wire;
+use nginx_tests::workers::children;
 use nginx_tests::{Nginx, patient};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use crate::random::Random;
 use crate::world::World;
@@ -106,25 +108,20 @@ pub fn see_off(world: &World, are_gone: impl Fn() -> bool) {
     let (visits, processes) = (world.visits.lines(), processes(world.nginx));
     world.wrong("visits do not end".to_owned(), visits + &processes);
     // The master first, so that no worker takes the place of another.
-    let nginx = world.nginx;
-    let workers = [nginx.worker_pids(), nginx.exiting_worker_pids()].concat();
-    for pid in [vec![nginx.pid()], workers].concat() {
-        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let _ = kill_process(pid.expect("a pid"), Signal::KILL);
+    for pid in all_of(world.nginx) {
+        signal_to(pid, Signal::KILL);
     }
+}
+
+/// The master, and its children behind it: also those that are ending, which have no title any more.
+fn all_of(nginx: &Nginx) -> Vec<u32> {
+    [vec![nginx.pid()], children(nginx.pid())].concat()
 }
 
 /// What nginx's processes do: whether they run or wait, and how much they work meanwhile.
 fn processes(nginx: &Nginx) -> String {
     let stat = |pid: u32| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let master = nginx.pid();
-    let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children"));
-    let children = children.unwrap_or_default();
-    // Also those that are ending, which have no title any more.
-    let children = children
-        .split_whitespace()
-        .filter_map(|pid| pid.parse().ok());
-    let pids: Vec<u32> = [master].into_iter().chain(children).collect();
+    let pids = all_of(nginx);
     let before: Vec<_> = pids.iter().map(|&pid| stat(pid)).collect();
     thread::sleep(Duration::from_secs(1));
     let line = |(pid, before): (&u32, String)| {

@@ -7,22 +7,17 @@ use std::time::Duration;
 
 use nginx_tests::client::get;
 use nginx_tests::environment::is_configured;
+use nginx_tests::nginx::signal_to;
 use nginx_tests::{Client, Faults, Frame, Nginx, ScriptedBackend, wait_for, wait_until};
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::case::{PROXIED, assert_closed, echo, gone, hand_over, head, http, join, nginx};
-
-fn kill(pid: u32, signal: Signal) {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    // It may just have ended.
-    let _ = kill_process(pid.expect("a pid"), signal);
-}
 
 /// Reloads with the old workers held up. They, and a new one that takes in tunnels, of which there are none yet.
 #[track_caller]
 fn next_worker(nginx: &Nginx) -> (Vec<u32>, u32) {
     let old = nginx.worker_pids();
-    old.iter().for_each(|pid| kill(*pid, Signal::STOP));
+    old.iter().for_each(|pid| signal_to(*pid, Signal::STOP));
     nginx.signal(Signal::HUP);
     let new = wait_for("a new worker", || {
         let now = nginx.worker_pids();
@@ -97,7 +92,7 @@ fn no_descriptors_left_in_the_new_worker() {
     };
     let pid = Pid::from_raw(i32::try_from(new).unwrap());
     prlimit(pid, Resource::Nofile, limit).unwrap();
-    kill(old[0], Signal::CONT);
+    signal_to(old[0], Signal::CONT);
     nginx.wait_for_log("websocket handover: ");
     for client in &mut clients {
         client.echo("with the old worker");
@@ -167,7 +162,7 @@ fn too_few_connections_and_the_old_worker_is_killed() {
     nginx.reload();
     let (old, new) = (nginx.exiting_worker_pids(), nginx.worker_pids());
     wait_until("the new worker to be full", || first_free(new[0]) > 80);
-    kill(old[0], Signal::KILL);
+    signal_to(old[0], Signal::KILL);
     let mut goes_on = 0;
     // Nobody makes room.
     for client in &mut clients {
@@ -187,14 +182,14 @@ fn successors_that_do_nothing() {
     let nginx = nginx(&backend).start();
     let mut clients: Vec<Client> = (0..50).map(|_| join(&nginx)).collect();
     let (old, new) = next_worker(&nginx);
-    kill(new, Signal::STOP);
-    kill(old[0], Signal::CONT);
+    signal_to(new, Signal::STOP);
+    signal_to(old[0], Signal::CONT);
     // Nobody takes them in: so they come back.
     nginx.wait_for_log("websocket handover: ");
     for client in &mut clients {
         client.echo("back again");
     }
-    kill(new, Signal::CONT);
+    signal_to(new, Signal::CONT);
     for client in &mut clients {
         client.echo("still there");
     }
@@ -211,13 +206,13 @@ fn successors_that_are_killed() {
     let mut clients: Vec<Client> = (0..50).map(|_| join(&nginx)).collect();
     let (old, new) = next_worker(&nginx);
     // It has not taken in any by now, and never will: the next one does, or they come back.
-    kill(new, Signal::STOP);
-    kill(old[0], Signal::CONT);
+    signal_to(new, Signal::STOP);
+    signal_to(old[0], Signal::CONT);
     wait_until("the old worker to have begun", || {
         !nginx.exiting_worker_pids().is_empty()
     });
     thread::sleep(Duration::from_millis(100));
-    kill(new, Signal::KILL);
+    signal_to(new, Signal::KILL);
     for client in &mut clients {
         client.echo("with whom?");
     }
@@ -250,7 +245,7 @@ fn a_killed_worker_takes_no_others_with_it() {
     };
     let taken = wait_for("all to be taken over", taken);
     let before = nginx.worker_pids();
-    kill(before[0], Signal::KILL);
+    signal_to(before[0], Signal::KILL);
     wait_until("another worker", || {
         let now = nginx.worker_pids();
         now.len() == 2 && now != before

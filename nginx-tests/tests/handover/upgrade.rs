@@ -82,12 +82,22 @@ fn a_rollback() {
     assert_calm(&old);
 }
 
-/// The new binary has gone again, and nobody is there to take in what an old worker has when it ends: it drains at once.
 #[test]
 fn an_end_after_a_rollback() {
+    ends_after_a_rollback("");
+}
+
+#[test]
+fn an_end_after_a_rollback_that_is_to_come_soon() {
+    ends_after_a_rollback("worker_shutdown_timeout 4s;");
+}
+
+/// The new binary has gone again, and nobody is there to take in what an old worker has when it ends: it drains at once.
+fn ends_after_a_rollback(main: &str) {
     let backend = echo();
     let nginx = Nginx::http(http(&format!("{PROXIED} websocket_drain 1s;")))
         .main(DAEMON)
+        .main(main)
         .set("BACKEND", backend.address())
         .start();
     let old = Daemon::start(&nginx);

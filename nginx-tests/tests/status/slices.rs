@@ -54,7 +54,7 @@ fn empty(meanwhile: impl FnOnce(&Nginx)) {
     let mut times = part(leaving, since);
     times.sort_unstable();
     // A busy machine is late with some of them, or with all, but they don't come at once. That each moment is as likely as
-    // any other is protocol/'s to show.
+    // any other is protocol/tests/tunnel/departs.rs' to show.
     let (first_came, last_came) = (times[0], times[TUNNELS - 1]);
     let span = last_came - first_came;
     assert!(

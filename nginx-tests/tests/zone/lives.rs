@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use nginx_tests::nginx::signal_to;
 use nginx_tests::wire::Wire;
 use nginx_tests::{Client, EchoBackend, Handshake, Nginx, wait_for, wait_until};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use websocket_zone::Zone;
 
 use crate::memory::{assert_grown, counted, find, tunnels, zone};
@@ -25,12 +26,6 @@ pub fn established(port: u16) -> Client {
     client.establish("/");
     client.echo("Hello");
     client
-}
-
-pub fn kill(pid: u32, signal: Signal) {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    // It may just have ended.
-    let _ = kill_process(pid.expect("a pid"), signal);
 }
 
 /// Whether whatever was established is either there or closed.
@@ -166,7 +161,7 @@ fn a_worker_that_is_killed_leaves_no_phantom() {
     let mut clients: Vec<Client> = (0..40).map(|_| established(nginx.port())).collect();
     let before = counted(zone);
     let killed = nginx.worker_pids()[0];
-    kill(killed, Signal::KILL);
+    signal_to(killed, Signal::KILL);
     wait_until("another worker", || {
         let now = nginx.worker_pids();
         now.len() == 2 && !now.contains(&killed)
@@ -258,7 +253,7 @@ fn workers_that_are_killed_again_and_again() {
             });
             // Not always in the same moment of its life.
             thread::sleep(Duration::from_micros((kill_number as u64 * 7919) % 15_000));
-            kill(pid, Signal::KILL);
+            signal_to(pid, Signal::KILL);
             wait_until("it to be gone", || !nginx.worker_pids().contains(&pid));
         }
         is_over.store(true, Ordering::Relaxed);

@@ -38,6 +38,25 @@ fn both_sides_get_the_code_and_the_reason() {
     assert_ended(&world, None, Reason::Control, Some(4001));
 }
 
+/// Those that are to go within a time don't go at once.
+#[test]
+fn each_moment_is_as_likely_as_any_other() {
+    const TUNNELS: usize = 1000;
+    let mut quarters = [0; 4];
+    // Whatever numbers come one after the other.
+    let mut random = 1_usize;
+    for _ in 0..TUNNELS {
+        random = random.wrapping_mul(48_271) % 0x7fff_ffff;
+        let mut world = world(Limits::default());
+        assert!(departs(&mut world, 5000, random));
+        let due = world.timer.expect("it is to end").wrapping_sub(world.now);
+        quarters[due.min(4999) / 1250] += 1;
+    }
+    for count in quarters {
+        assert!((TUNNELS / 10..TUNNELS / 2).contains(&count), "{quarters:?}");
+    }
+}
+
 #[test]
 fn it_goes_between_frames_and_nothing_follows_it() {
     for piece in [1, 7, usize::MAX] {
