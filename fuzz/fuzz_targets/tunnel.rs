@@ -25,7 +25,7 @@ use passage::{comes_to_an_end, is_passed_on, keeps_to};
 use steps::{Step, take, unblock};
 use websocket_fuzz::input::Input;
 use websocket_protocol::tunnel::{
-    Bounds, CLOSE_TIMEOUT, Excess, Guard, Limits, MessageRate, Ping, Side,
+    Bounds, CLOSE_TIMEOUT, Excess, Guard, Limits, MessageRate, Ping, PingTo, Side,
 };
 use wire::{THEIR_MASK, frame};
 use world::{Terms, World};
@@ -92,8 +92,11 @@ fn terms(input: &mut Input<'_>) -> Terms {
     let ping = interval.zip(timeout).map(|(interval, timeout)| Ping {
         interval,
         timeout,
-        to_client: has(6),
-        to_upstream: has(7),
+        to: match (has(6), has(7)) {
+            (true, true) => PingTo::Both,
+            (true, false) => PingTo::Client,
+            (false, _) => PingTo::Upstream,
+        },
     });
     let mut number = |bit| {
         let number = has(bit).then(|| input.within(100..=2000))?;

@@ -3,7 +3,7 @@
 use core::num::{NonZeroU32, NonZeroU64};
 
 use nginx_sys::{ngx_http_core_loc_conf_t, ngx_http_core_module, ngx_http_request_t, ngx_msec_t};
-use websocket_protocol::tunnel::{Bounds, Limits, Ping};
+use websocket_protocol::tunnel::{Bounds, Limits, Ping, PingTo};
 
 use crate::conf::LocationConf;
 use crate::types::{TO_CLIENT, TO_UPSTREAM};
@@ -31,8 +31,11 @@ pub unsafe fn limits(r: *mut ngx_http_request_t, conf: &LocationConf) -> Limits 
             Some(Ping {
                 interval: time(Some(ping.interval))?,
                 timeout: time(Some(ping.timeout))?,
-                to_client: ping.to & TO_CLIENT != 0,
-                to_upstream: ping.to & TO_UPSTREAM != 0,
+                to: match ping.to {
+                    TO_CLIENT => PingTo::Client,
+                    TO_UPSTREAM => PingTo::Upstream,
+                    _ => PingTo::Both,
+                },
             })
         }),
         drain_code: conf.drain_code(),

@@ -24,10 +24,28 @@ pub struct Ping {
     pub interval: NonZeroU32,
     /// How long the answer may take.
     pub timeout: NonZeroU32,
-    /// Whether the client is asked.
-    pub to_client: bool,
-    /// Whether the upstream is asked.
-    pub to_upstream: bool,
+    /// Who is asked.
+    pub to: PingTo,
+}
+
+/// Whom Pings go to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PingTo {
+    /// The client.
+    Client,
+    /// The upstream.
+    Upstream,
+    /// Both ends.
+    Both,
+}
+
+impl PingTo {
+    fn has(self, side: Side) -> bool {
+        match side {
+            Side::Client => self != Self::Upstream,
+            Side::Upstream => self != Self::Client,
+        }
+    }
 }
 
 /// One end of a tunnel.
@@ -113,11 +131,6 @@ impl Limits {
 
     /// The pings that a side gets.
     pub(super) fn ping(&self, to: Side) -> Option<Ping> {
-        let ping = self.ping?;
-        let is_sent = match to {
-            Side::Client => ping.to_client,
-            Side::Upstream => ping.to_upstream,
-        };
-        is_sent.then_some(ping)
+        self.ping.filter(|ping| ping.to.has(to))
     }
 }

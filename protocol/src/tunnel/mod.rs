@@ -35,7 +35,7 @@ pub use farewell::Farewell;
 pub use flood::{Flood, Sizes};
 pub use guard::Guard;
 pub use lifetime::Lifetime;
-pub use limits::{Limits, Ping, Side};
+pub use limits::{Limits, Ping, PingTo, Side};
 pub use next::Next;
 pub use saved::Saved;
 pub use state::Tunnel;

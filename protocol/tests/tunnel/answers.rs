@@ -1,13 +1,13 @@
 //! What peers answer to the tunnel's own frames: it is kept from the other side, and nothing else is.
 
-use websocket_protocol::tunnel::{CLOSE_TIMEOUT, Limits, Reason, Side, Time};
+use websocket_protocol::tunnel::{CLOSE_TIMEOUT, Limits, PingTo, Reason, Side, Time};
 
 use crate::case::*;
 use crate::world::World;
 
 /// Both sides have just been asked.
 fn asked() -> World<'static> {
-    let mut world = world(pings(true, true));
+    let mut world = world(pings(PingTo::Both));
     world.wait(100);
     assert_eq!(world.client.got, PING);
     world.upstream.got.clear();
@@ -85,7 +85,7 @@ fn other_pongs_go_by_as_they_are() {
 
 #[test]
 fn only_who_was_asked_answers() {
-    let mut world = world(pings(true, true));
+    let mut world = world(pings(PingTo::Both));
     world.sends(Side::Client, PONG);
     assert_eq!(world.upstream.got, PONG);
     world.wait(100);
@@ -99,7 +99,7 @@ fn only_who_was_asked_answers() {
 
 #[test]
 fn late_answers_to_several_pings() {
-    let mut world = world(pings(true, false));
+    let mut world = world(pings(PingTo::Client));
     for round in 1..4 {
         world.wait(100);
         assert_eq!(world.client.got, PING.repeat(round));
@@ -116,7 +116,7 @@ fn late_answers_to_several_pings() {
 
 #[test]
 fn a_ping_that_is_still_to_go_has_not_been_answered() {
-    let mut world = world(pings(true, false));
+    let mut world = world(pings(PingTo::Client));
     world.wait(100);
     world.sends(Side::Client, MASKED);
     // The second waits for the end of a frame.
@@ -129,7 +129,7 @@ fn a_ping_that_is_still_to_go_has_not_been_answered() {
 
 #[test]
 fn what_might_have_become_an_answer_goes_by_when_the_side_ends() {
-    let limits = messages_of(100, pings(true, true));
+    let limits = messages_of(100, pings(PingTo::Both));
     for known in 1..PONG.len() {
         let mut world = world(limits);
         world.wait(100);
@@ -144,7 +144,7 @@ fn what_might_have_become_an_answer_goes_by_when_the_side_ends() {
 
 #[test]
 fn a_limit_holds_where_an_answer_is_waited_for() {
-    let mut world = world(messages_of(5, pings(true, false)));
+    let mut world = world(messages_of(5, pings(PingTo::Client)));
     world.wait(100);
     let too_big = b"\x82\x86\x00\x00\x00\x00123456";
     world.sends(
@@ -236,7 +236,7 @@ fn a_close_that_was_passed_on_is_to_be_answered() {
 
 /// Both sides have been sent a Close.
 fn closing() -> World<'static> {
-    let mut world = world(lasting(150, pings(true, true)));
+    let mut world = world(lasting(150, pings(PingTo::Both)));
     world.wait(100);
     world.sends(Side::Upstream, UNMASKED_PONG);
     world.sends(Side::Client, MASKED);
@@ -260,7 +260,7 @@ fn assert_closed(world: &World) {
 
 #[test]
 fn who_is_dead_is_not_waited_for() {
-    let mut world = world(pings(true, true));
+    let mut world = world(pings(PingTo::Both));
     world.wait(100);
     world.sends(Side::Upstream, UNMASKED_PONG);
     world.wait(40);
@@ -274,7 +274,7 @@ fn who_is_dead_is_not_waited_for() {
 #[test]
 fn a_dead_side_that_takes_no_close_is_not_waited_for() {
     for is_asked in [true, false] {
-        let mut world = world(pings(true, false));
+        let mut world = world(pings(PingTo::Client));
         world.client.room = PING.len();
         world.client.is_asked = is_asked;
         world.wait(140);
@@ -287,7 +287,7 @@ fn a_dead_side_that_takes_no_close_is_not_waited_for() {
 
 #[test]
 fn a_side_that_is_alive_has_its_time() {
-    let mut world = world(pings(false, true));
+    let mut world = world(pings(PingTo::Upstream));
     world.wait(140);
     assert!(world.client.got.ends_with(GOING_AWAY));
     world.wait(CLOSE_TIMEOUT.get() as Time - 1);

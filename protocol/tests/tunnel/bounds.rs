@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroU64};
 
 use websocket_protocol::tunnel::{
-    Bounds, CLOSE_TIMEOUT, Delays, Excess, Limits, MessageRate, Reason, Side, Time,
+    Bounds, CLOSE_TIMEOUT, Delays, Excess, Limits, MessageRate, PingTo, Reason, Side, Time,
 };
 
 use crate::case::*;
@@ -256,7 +256,7 @@ fn a_close_does_not_wait_for_messages_that_wait() {
 fn a_ping_to_the_upstream_does_not_wait_either() {
     let mut world = world(Terms {
         bounds: ten(0, Excess::Delay),
-        ..pings(false, true).into()
+        ..pings(PingTo::Upstream).into()
     });
     world.sends(Side::Client, MASKED);
     world.wait(99);
@@ -358,7 +358,7 @@ fn who_has_to_wait_is_neither_silent_nor_dead() {
         limits: Limits {
             idle: time(150),
             send_to_upstream: time(150),
-            ..pings(true, false)
+            ..pings(PingTo::Client)
         },
         bounds: Bounds {
             message_timeout: NonZeroU32::new(150),

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use websocket_protocol::tunnel::{
-    Bounds, CLOSE_TIMEOUT, Count, Guard, Limits, Reason, Side, Time, Tunnel, Write,
+    Bounds, CLOSE_TIMEOUT, Count, Guard, Limits, PingTo, Reason, Side, Time, Tunnel, Write,
 };
 
 use crate::case::*;
@@ -77,7 +77,7 @@ fn nothing_is_read_that_the_receiver_does_not_take() {
 fn what_is_no_frames_is_said_once_and_gets_no_frames() {
     let limits = Limits {
         idle: time(50),
-        ..pings(true, true)
+        ..pings(PingTo::Both)
     };
     let mut world = world(limits);
     world.sends(Side::Upstream, HELLO);
@@ -104,7 +104,7 @@ fn where_nobody_takes_frames_the_end_is_at_once() {
 
 #[test]
 fn a_ping_waits_for_the_end_of_a_frame() {
-    let mut world = world(pings(true, false));
+    let mut world = world(pings(PingTo::Client));
     world.sends(Side::Upstream, &HELLO[..3]);
     world.wait(500);
     assert_eq!(world.client.got, &HELLO[..3]);
@@ -119,7 +119,7 @@ fn a_ping_waits_for_the_end_of_a_frame() {
 
 #[test]
 fn a_ping_goes_between_fragments() {
-    let mut world = world(pings(true, false));
+    let mut world = world(pings(PingTo::Client));
     world.sends(Side::Upstream, b"\x01\x01a");
     world.wait(100);
     world.sends(Side::Upstream, b"\x80\x01b");
@@ -131,7 +131,7 @@ fn a_ping_goes_between_fragments() {
 
 #[test]
 fn nobody_is_asked_after_a_close() {
-    let mut world = world(pings(true, false));
+    let mut world = world(pings(PingTo::Client));
     // Not even by a Ping that was there before.
     world.client.room = 0;
     world.client.is_asked = false;
@@ -150,7 +150,7 @@ fn a_close_takes_the_place_of_a_ping_that_has_not_begun() {
         (false, GOING_AWAY.to_vec()),
         (true, [PING, GOING_AWAY].concat()),
     ] {
-        let mut world = world(lasting(120, pings(true, false)));
+        let mut world = world(lasting(120, pings(PingTo::Client)));
         world.client.room = 0;
         world.client.is_asked = is_asked;
         world.wait(500);

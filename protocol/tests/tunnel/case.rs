@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroU64};
 
 use websocket_protocol::ControlFrame;
-use websocket_protocol::tunnel::{Bounds, End, Limits, Ping, Reason, Side};
+use websocket_protocol::tunnel::{Bounds, End, Limits, Ping, PingTo, Reason, Side};
 
 use crate::world::{MASK, Terms, World};
 
@@ -56,16 +56,23 @@ pub fn time(milliseconds: u32) -> Option<NonZeroU32> {
     NonZeroU32::new(milliseconds)
 }
 
-pub fn pings(to_client: bool, to_upstream: bool) -> Limits {
+pub fn pings(to: PingTo) -> Limits {
     Limits {
         ping: Some(Ping {
             interval: NonZeroU32::new(100).unwrap(),
             timeout: NonZeroU32::new(40).unwrap(),
-            to_client,
-            to_upstream,
+            to,
         }),
         ..Limits::default()
     }
+}
+
+/// Pings to that side alone.
+pub fn pings_to(side: Side) -> Limits {
+    pings(match side {
+        Side::Client => PingTo::Client,
+        Side::Upstream => PingTo::Upstream,
+    })
 }
 
 pub fn sending(client: u32, upstream: u32) -> Limits {

@@ -1,6 +1,6 @@
 //! A side that is found dead is not waited for.
 
-use websocket_protocol::tunnel::{CLOSE_TIMEOUT, Reason, Side, Time};
+use websocket_protocol::tunnel::{CLOSE_TIMEOUT, PingTo, Reason, Side, Time};
 
 use crate::case::*;
 
@@ -15,7 +15,7 @@ fn begun(from: Side) -> &'static [u8] {
 #[test]
 fn neither_for_its_answer_nor_for_the_end_of_its_frame() {
     for dead in Side::BOTH {
-        let mut world = world(pings(dead == Side::Client, dead == Side::Upstream));
+        let mut world = world(pings_to(dead));
         world.sends(dead, begun(dead));
         world.wait(139);
         assert!(!world.is_over);
@@ -30,7 +30,7 @@ fn neither_for_its_answer_nor_for_the_end_of_its_frame() {
 
 #[test]
 fn the_other_side_is_waited_for() {
-    let mut world = world(pings(true, false));
+    let mut world = world(pings(PingTo::Client));
     world.wait(140);
     assert_eq!(world.upstream.got, masked_close(1001));
     world.wait(CLOSE_TIMEOUT.get() as Time - 1);
@@ -42,7 +42,7 @@ fn the_other_side_is_waited_for() {
 
 #[test]
 fn what_it_had_sent_is_passed_on() {
-    let mut world = world(pings(true, false));
+    let mut world = world(pings(PingTo::Client));
     world.upstream.room = 3;
     world.sends(Side::Client, MASKED);
     world.upstream.room = 5;
@@ -64,7 +64,7 @@ fn what_it_had_sent_is_passed_on() {
 #[test]
 fn nor_for_both_when_both_are() {
     // Asked at the same time, both are silent.
-    let mut silent = world(pings(true, true));
+    let mut silent = world(pings(PingTo::Both));
     silent.wait(140);
     assert_ended(&silent, None, Reason::PingTimeout, Some(1001));
     // Either has something to take.

@@ -2,7 +2,9 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use websocket_protocol::tunnel::{Bounds, Limits, Queue, Reason, Share, Side, Time, Tunnel};
+use websocket_protocol::tunnel::{
+    Bounds, Limits, PingTo, Queue, Reason, Share, Side, Time, Tunnel,
+};
 
 use crate::case::*;
 use crate::world::{MASK, World};
@@ -13,7 +15,7 @@ fn limits(of: Side) -> [(Limits, Reason); 3] {
         Side::Client => sending(200, 0),
         Side::Upstream => sending(0, 200),
     };
-    let mut asks = pings(of == Side::Client, of == Side::Upstream);
+    let mut asks = pings_to(of);
     if let Some(ping) = &mut asks.ping {
         (ping.interval, ping.timeout) = (time(10).unwrap(), time(200).unwrap());
     }
@@ -277,7 +279,7 @@ fn no_socket_is_looked_at_without_need() {
     silent.wait(200);
     assert_eq!((silent.looks, reason(&silent)), (0, Reason::IdleTimeout));
     // A Ping is answered in time.
-    let mut asked = world(pings(true, false));
+    let mut asked = world(pings(PingTo::Client));
     for _ in 0..20 {
         asked.wait(100);
         asked.sends(Side::Client, PONG);

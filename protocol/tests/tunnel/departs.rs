@@ -1,7 +1,7 @@
 //! A tunnel that somebody wants to be closed, with a code and a reason of his choice.
 
 use websocket_protocol::ControlFrame;
-use websocket_protocol::tunnel::{CLOSE_TIMEOUT, Farewell, Limits, Reason, Side, Time};
+use websocket_protocol::tunnel::{CLOSE_TIMEOUT, Farewell, Limits, PingTo, Reason, Side, Time};
 
 use crate::case::*;
 use crate::world::{MASK, World};
@@ -77,7 +77,7 @@ fn it_goes_between_frames_and_nothing_follows_it() {
 
 #[test]
 fn it_follows_a_ping_that_has_begun() {
-    let mut world = world(pings(true, false));
+    let mut world = world(pings(PingTo::Client));
     world.client.room = 1;
     world.wait(100);
     assert!(departs(&mut world, 1, 0));

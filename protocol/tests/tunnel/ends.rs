@@ -1,7 +1,7 @@
 //! How a tunnel ends.
 
 use websocket_protocol::tunnel::{
-    CLOSE_TIMEOUT, End, Limits, Next, Reason, Side, Time, Tunnel, Write,
+    CLOSE_TIMEOUT, End, Limits, Next, PingTo, Reason, Side, Time, Tunnel, Write,
 };
 
 use crate::case::*;
@@ -27,7 +27,7 @@ fn a_side_that_ends_is_heard_to_the_end() {
 
 #[test]
 fn what_a_side_left_unfinished_holds_nothing_up() {
-    let limits = messages_of(100, pings(true, true));
+    let limits = messages_of(100, pings(PingTo::Both));
     for (side, bytes) in [
         (Side::Upstream, &b"\x82\x05ab"[..]),
         (Side::Client, b"\x82\xfe"),
@@ -53,7 +53,7 @@ fn the_first_close_is_the_one_that_counts() {
 #[test]
 fn a_side_that_still_takes_what_comes_gets_the_answer_to_its_close() {
     for has_close in [true, false] {
-        let mut world = world(pings(true, true));
+        let mut world = world(pings(PingTo::Both));
         world.client.is_half = true;
         if has_close {
             world.sends(Side::Client, masked_close(1000));
@@ -78,7 +78,7 @@ fn that_answer_is_not_waited_for_for_ever() {
     let close_timeout = CLOSE_TIMEOUT.get() as Time;
     for ends in [false, true] {
         // Its silence is no answer that lacks.
-        let mut world = world(pings(true, false));
+        let mut world = world(pings(PingTo::Client));
         world.client.is_half = true;
         world.sends(Side::Client, masked_close(1000));
         world.finishes(Side::Client);

@@ -7,11 +7,12 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::RngSeed;
 use websocket_protocol::tunnel::{
-    Bounds, Count, End, Excess, Farewell, Limits, MessageRate, Reason, Side,
+    Bounds, Count, End, Excess, Farewell, Limits, MessageRate, PingTo, Reason, Side,
 };
 
 use crate::case::{
-    GOING_AWAY, HELLO, MASKED, PING, PONG, bound, cases, lasting, messages_of, pings, time, world,
+    GOING_AWAY, HELLO, MASKED, PING, PONG, bound, cases, lasting, messages_of, pings, pings_to,
+    time, world,
 };
 use crate::orders::{step, stream, terms};
 use crate::steps::{Step, take, unblock};
@@ -159,10 +160,10 @@ fn what_waits_goes_along() {
 
 #[test]
 fn an_answer_to_a_ping_that_was_sent_before_is_kept_back() {
-    let mut world = world(pings(true, false));
+    let mut world = world(pings(PingTo::Client));
     world.wait(100);
     assert_eq!(world.client.got, PING);
-    assert!(world.hand_over_to(pings(true, false)));
+    assert!(world.hand_over_to(pings(PingTo::Client)));
     world.looks_at_all();
     world.wait(20);
     world.sends(Side::Client, PONG);
@@ -174,11 +175,11 @@ fn an_answer_to_a_ping_that_was_sent_before_is_kept_back() {
 
 #[test]
 fn a_ping_by_half_goes_out_whole() {
-    let mut world = world(pings(true, false));
+    let mut world = world(pings(PingTo::Client));
     world.client.room = 2;
     world.wait(100);
     assert_eq!(world.client.got, &PING[..2]);
-    assert!(world.hand_over_to(pings(true, false)));
+    assert!(world.hand_over_to(pings(PingTo::Client)));
     world.looks_at_all();
     world.takes(Side::Client, 100);
     world.sends(Side::Upstream, HELLO);
@@ -298,13 +299,9 @@ fn nothing_waits_for_a_rate_that_is_gone() {
 #[test]
 fn a_side_that_is_asked_no_more_is_left_alone() {
     for side in Side::BOTH {
-        let to = |is_asked| match side {
-            Side::Client => pings(is_asked, true),
-            Side::Upstream => pings(true, is_asked),
-        };
-        let mut world = world(to(true));
+        let mut world = world(pings(PingTo::Both));
         world.wait(100);
-        assert!(world.hand_over_to(to(false)));
+        assert!(world.hand_over_to(pings_to(side.other())));
         world.looks_at_all();
         for _ in 0..40 {
             world.wait(10);

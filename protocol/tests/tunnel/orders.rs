@@ -6,7 +6,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use websocket_protocol::tunnel::{Bounds, Excess, Limits, MessageRate, Ping, Reason, Side};
+use websocket_protocol::tunnel::{Bounds, Excess, Limits, MessageRate, Ping, PingTo, Reason, Side};
 
 use crate::case::{PING, cases, messages_of};
 use crate::passage::{comes_to_an_end, is_passed_on, keeps_to};
@@ -167,17 +167,22 @@ where
     proptest::option::of(strategy)
 }
 
+fn ping_to() -> impl Strategy<Value = PingTo> {
+    prop_oneof![
+        Just(PingTo::Client),
+        Just(PingTo::Upstream),
+        Just(PingTo::Both)
+    ]
+}
+
 pub fn terms() -> impl Strategy<Value = Terms> {
     let time = || option((5..3000u32).prop_map(|time| NonZeroU32::new(time).unwrap()));
     let ping = option(
-        (5..500u32, 5..500u32, any::<bool>(), any::<bool>()).prop_map(
-            |(interval, timeout, to_client, to_upstream)| Ping {
-                interval: NonZeroU32::new(interval).unwrap(),
-                timeout: NonZeroU32::new(timeout).unwrap(),
-                to_client,
-                to_upstream,
-            },
-        ),
+        (5..500u32, 5..500u32, ping_to()).prop_map(|(interval, timeout, to)| Ping {
+            interval: NonZeroU32::new(interval).unwrap(),
+            timeout: NonZeroU32::new(timeout).unwrap(),
+            to,
+        }),
     );
     let number = || option((100..2000u64).prop_map(|number| NonZeroU64::new(number).unwrap()));
     let limits = (time(), time(), time(), ping).prop_map(|(idle, client, upstream, ping)| Limits {

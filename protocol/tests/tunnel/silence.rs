@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use websocket_protocol::tunnel::{Bounds, CLOSE_TIMEOUT, Reason, Side, Time};
+use websocket_protocol::tunnel::{Bounds, CLOSE_TIMEOUT, PingTo, Reason, Side, Time};
 
 use crate::case::*;
 use crate::world::{Terms, World};
@@ -52,7 +52,7 @@ fn neither_are_pings_of_the_tunnel_s_own() {
             message_timeout: NonZeroU32::new(250),
             ..Bounds::default()
         },
-        ..pings(true, false).into()
+        ..pings(PingTo::Client).into()
     });
     world.wait(100);
     world.sends(Side::Client, PONG);

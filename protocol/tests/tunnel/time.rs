@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use websocket_protocol::ControlFrame;
-use websocket_protocol::tunnel::{Lifetime, Limits, Reason, Side, Time, Tunnel};
+use websocket_protocol::tunnel::{Lifetime, Limits, PingTo, Reason, Side, Time, Tunnel};
 
 use crate::case::*;
 use crate::world::{MASK, World};
@@ -230,7 +230,7 @@ fn of_several_reasons_to_leave_the_first_in_time_counts() {
 
 #[test]
 fn an_answer_is_timed() {
-    let mut world = world(pings(true, true));
+    let mut world = world(pings(PingTo::Both));
     world.wait(100);
     assert_eq!(world.client.got, PING);
     let ping = ControlFrame::ping(&PING[2..]).masked(MASK);
@@ -250,7 +250,7 @@ fn an_answer_is_timed() {
 
 #[test]
 fn pings_keep_their_pace_however_long_an_answer_may_take() {
-    let mut limits = pings(true, false);
+    let mut limits = pings(PingTo::Client);
     if let Some(ping) = &mut limits.ping {
         ping.timeout = NonZeroU32::new(10_000).expect("a time");
     }
@@ -264,7 +264,7 @@ fn pings_keep_their_pace_however_long_an_answer_may_take() {
 
 #[test]
 fn no_answer_ends_the_tunnel_and_any_byte_is_one() {
-    let mut world = world(pings(true, false));
+    let mut world = world(pings(PingTo::Client));
     world.wait(100);
     world.sends(Side::Client, [0x82]);
     world.wait(100);
@@ -278,7 +278,7 @@ fn no_answer_ends_the_tunnel_and_any_byte_is_one() {
 
 #[test]
 fn a_side_that_is_not_listened_to_is_not_blamed() {
-    let mut world = world(pings(true, false));
+    let mut world = world(pings(PingTo::Client));
     world.upstream.room = 0;
     world.sends(Side::Client, MASKED);
     world.wait(10_000);
@@ -292,7 +292,7 @@ fn a_side_that_is_not_listened_to_is_not_blamed() {
 
 #[test]
 fn a_side_that_takes_no_ping_is_blamed() {
-    let mut world = world(pings(true, false));
+    let mut world = world(pings(PingTo::Client));
     world.client.room = 0;
     world.wait(140);
     assert_eq!(world.tunnel.summary(b"").end.reason, Reason::PingTimeout);
@@ -343,7 +343,7 @@ fn each_side_has_its_own_time() {
 fn a_ping_that_is_not_taken_counts() {
     let mut world = world(Limits {
         send_to_client: time(30),
-        ..pings(true, false)
+        ..pings(PingTo::Client)
     });
     world.client.room = 0;
     world.wait(130);

@@ -1,6 +1,6 @@
 //! What is counted of a tunnel.
 
-use websocket_protocol::tunnel::{Count, Limits, Side, Traffic};
+use websocket_protocol::tunnel::{Count, Limits, PingTo, Side, Traffic};
 
 use crate::case::*;
 
@@ -45,7 +45,7 @@ fn what_goes_by_and_what_waits() {
 
 #[test]
 fn pings_count_when_they_are_gone_and_pongs_when_they_answer() {
-    let mut world = world(pings(true, true));
+    let mut world = world(pings(PingTo::Both));
     // Unasked, it is a sign of life and no more.
     world.sends(Side::Client, PONG);
     assert_eq!(world.tunnel.traffic().pongs, 0);
@@ -67,7 +67,7 @@ fn pings_count_when_they_are_gone_and_pongs_when_they_answer() {
 
 #[test]
 fn a_ping_whose_place_a_close_has_taken_was_not_sent() {
-    let mut world = world(lasting(150, pings(true, false)));
+    let mut world = world(lasting(150, pings(PingTo::Client)));
     // In the middle of a frame there is no place for it.
     world.sends(Side::Upstream, &HELLO[..3]);
     world.wait(120);
