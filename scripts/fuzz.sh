@@ -85,6 +85,7 @@ minimize() {
 fuzz() {
     local target=$1 log=$WORK/$1.log
     say "fuzzing: $target"
+    logged fuzz-build cargo +nightly fuzz build "$target" || die "$target can't be built: see $TARGET/fuzz-build.log."
     if ! cargo +nightly fuzz run "$@" >"$log" 2>&1 </dev/null; then
         grep -v '^#[0-9]' "$log" | tail -n 60 >&2
         die "$target has found something: see $log and fuzz/artifacts/$target."

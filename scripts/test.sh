@@ -65,7 +65,7 @@ main() {
     stage imports check_imports
     stage clients prepare_clients
     stage shellcheck check_scripts
-    stage formatting cargo fmt --all --check
+    stage formatting check_formatting
     stage clippy lint
     stage 'unit tests' cargo test "${FLAGS[@]}" -p websocket-protocol -p websocket-zone -p websocket-status -p check-websocket -p bench
     on_installed "$@"
@@ -202,6 +202,11 @@ check_scripts() {
     shellcheck --external-sources "${scripts[@]}" "$ROOT/scripts/"{lib,watched}.sh
 }
 
+check_formatting() {
+    cargo fmt --all --check
+    cargo fmt --manifest-path fuzz/Cargo.toml --check
+}
+
 lint() (
     settings=$("$ROOT/scripts/build.sh" --env)
     eval "$settings"
@@ -209,6 +214,8 @@ lint() (
     # standard library that the other programs use has a panic handler too.
     cargo clippy "${FLAGS[@]}" -p ngx-http-websocket-module --all-targets -- -D warnings
     cargo clippy "${FLAGS[@]}" --workspace --exclude ngx-http-websocket-module --all-targets -- -D warnings
+    # Also where there is nothing to fuzz with.
+    cargo clippy "${FLAGS[@]}" --manifest-path fuzz/Cargo.toml --target-dir "$TARGET/fuzz/clippy" -- -D warnings
 )
 
 # The oldest Rust that Cargo.toml allows, which is Debian 13's.

@@ -49,7 +49,7 @@ fn are_found(wanted: &[u8], value: &[u8]) {
         }
         let is_there = elements(value)
             .iter()
-            .any(|element| element.to_ascii_lowercase() == latin(token).to_ascii_lowercase());
+            .any(|element| element.eq_ignore_ascii_case(&latin(token)));
         assert_eq!(has_token(value, token), is_there);
     }
 }

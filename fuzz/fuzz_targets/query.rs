@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::str;
 use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
 

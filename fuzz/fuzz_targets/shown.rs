@@ -3,6 +3,8 @@
 
 #![no_main]
 
+use std::str;
+
 use libfuzzer_sys::fuzz_target;
 use websocket_fuzz::input::Input;
 use websocket_fuzz::text::{assert_line, escaped_beginning};
@@ -64,6 +66,12 @@ fn is_advised(bytes: &[u8]) {
         host: value(),
         sent_host: value(),
         origin: value(),
+        body: value().unwrap_or_default(),
+        status: input.short(),
+        auth_request: input.short(),
+        is_passed_otherwise: input.byte() % 2 == 1,
+        is_file: input.byte() % 2 == 1,
+        is_within_limits: input.byte() % 2 == 1,
     };
     for &cause in Cause::ALL {
         match evidence.advice(cause) {
