@@ -143,12 +143,14 @@ fn blame(r: Request<'_>, attempt: &Attempt, rule: Cause, ending: Option<Ending>)
 pub fn unjudged_ending(r: Request<'_>) -> Option<Ending> {
     // An extended CONNECT asks for one everywhere.
     let is_ours = LocationConf::of(r).is_on() || http2::is_connect(r);
-    if !is_ours || r.is_post_action() || !attempt::may_ask(r) {
+    // Without Upgrade errors alone are told: other plain requests cost no second look at their headers.
+    let is_error = r.status() >= ERROR;
+    let may_be_told = r.has_upgrade() || is_error;
+    if !is_ours || r.is_post_action() || !may_be_told || !attempt::may_ask(r) {
         return None;
     }
     let head = attempt::scan(r);
-    let is_asking = head.upgrade().is_to_websocket();
-    let is_told = is_asking || (head.is_attempt() && r.status() >= ERROR);
+    let is_told = head.upgrade().is_to_websocket() || (is_error && head.is_attempt());
     if !is_told {
         return None;
     }

@@ -60,7 +60,8 @@ pub unsafe fn choose(
             if ngx_cmp_sockaddr(address, length, server.0, server.1, 1) == OK {
                 return Choice::Counted;
             }
-            // It was not asked, so that it says nothing of its health.
+            // It has neither failed nor answered. (A balancer that has just put it on trial takes it for alive, as for
+            // any server whose request came to nothing.)
             free(peer, way.data, NGX_PEER_NEXT as ngx_uint_t);
             (*peer).tries = (*peer).tries.max(1);
         }

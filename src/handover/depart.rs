@@ -201,12 +201,14 @@ fn are_open() -> bool {
 
 /// No more can go: what nobody has taken in comes back, and all that is here stays.
 fn settle() {
-    leaving(|leaving| leaving.tries(false));
+    leaving(|leaving| leaving.is_trying = false);
     // nginx is called, and may call back.
     if let Some(parked) = leaving(|leaving| leaving.parked.take()).flatten() {
         adopt::adopt(parked, cycle_log());
     }
     receive::take_all(cycle_log());
+    // Only now: what no sender sees to is turned away where there is no room for it.
+    leaving(|leaving| channel::sends(leaving.is_trying));
     let mut stayed = 0;
     drain::decide(|_| {
         stayed += 1;

@@ -2,14 +2,13 @@
 //! side or to the log, and the sockets live on.
 
 use nginx_sys::{
-    NGX_OK, ngx_array_t, ngx_connection_t, ngx_event_actions, ngx_http_close_connection,
-    ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_free_request, ngx_http_phase_t,
+    ngx_array_t, ngx_connection_t, ngx_http_close_connection, ngx_http_core_main_conf_t,
+    ngx_http_core_module, ngx_http_free_request, ngx_http_phase_t,
     ngx_http_phases_NGX_HTTP_LOG_PHASE, ngx_http_read_client_request_body, ngx_http_request_t,
-    ngx_int_t,
 };
 
 use super::parcel::{Descriptor, Sockets};
-use crate::nginx::{Request, Upstream};
+use crate::nginx::{Request, Upstream, events};
 
 /// Whether a tunnel can be taken away at all.
 pub fn is_possible(r: Request<'_>, u: Upstream<'_>) -> bool {
@@ -67,8 +66,8 @@ pub unsafe fn detach(r: *mut ngx_http_request_t) {
     // two calls itself; what is to be done before, it does by the functions that are put up for that.
     unsafe {
         let client = (*r).connection;
-        forget_events(client);
-        forget_events((*(*r).upstream).peer.connection);
+        events::forget(client);
+        events::forget((*(*r).upstream).peer.connection);
         // What ends the upstream's part would end the request, too, if it were the last to refer to it.
         ngx_http_read_client_request_body(r, Some(nothing));
         without_log(r, || ngx_http_free_request(r, 0));
@@ -77,20 +76,6 @@ pub unsafe fn detach(r: *mut ngx_http_request_t) {
 }
 
 unsafe extern "C" fn nothing(_: *mut ngx_http_request_t) {}
-
-/// The kernel goes on telling of a socket whose descriptor is closed if there is another.
-///
-/// # Safety
-/// The connection must be open.
-unsafe fn forget_events(connection: *mut ngx_connection_t) {
-    // SAFETY: the caller vouches for the connection; a method's functions are set before any connection.
-    unsafe {
-        let is_known = (*(*connection).read).active() != 0 || (*(*connection).write).active() != 0;
-        if let (true, Some(forget)) = (is_known, ngx_event_actions.del_conn) {
-            forget(connection, 0);
-        }
-    }
-}
 
 /// Does something while nginx has no functions for its log phase: its own mark of a request that has been logged is
 /// in a structure whose bits are not to be relied on.
@@ -110,19 +95,5 @@ unsafe fn without_log(r: *mut ngx_http_request_t, act: impl FnOnce()) {
         let count = core::mem::replace(&mut (*functions).nelts, 0);
         act();
         (*functions).nelts = count;
-    }
-}
-
-/// Has nginx's event method tell of a connection, and of what has come meanwhile. Whether it can.
-///
-/// # Safety
-/// The connection must be open and unknown to it.
-pub unsafe fn know_events(connection: *mut ngx_connection_t) -> bool {
-    // SAFETY: as in forget_events().
-    unsafe {
-        (*(*connection).read).set_active(0);
-        (*(*connection).write).set_active(0);
-        let know = ngx_event_actions.add_conn;
-        know.is_some_and(|know| know(connection) == NGX_OK as ngx_int_t)
     }
 }

@@ -9,7 +9,7 @@ use nginx_sys::{
 
 use super::parcel::{Descriptor, Received};
 use super::{adopt, channel, parcel, tally};
-use crate::nginx::log;
+use crate::nginx::{events, log};
 
 /// More would put all in one worker.
 const AT_ONCE: usize = 2;
@@ -43,12 +43,24 @@ pub unsafe fn begin(cycle: *mut ngx_cycle_t) -> bool {
         // No worker stays for it.
         (*read).set_cancelable(1);
         if ngx_handle_read_event(read, 0) == NGX_ERROR as isize || !channel::enter() {
-            ngx_close_connection(connection);
+            close(connection);
             return false;
         }
         tally::begin((*cycle).log);
     }
     true
+}
+
+/// The channel has other descriptors, so that closing this one ends nothing.
+///
+/// # Safety
+/// The connection must be the one of [`begin`].
+unsafe fn close(connection: *mut ngx_connection_t) {
+    // SAFETY: the caller vouches for the connection, which is open.
+    unsafe {
+        events::forget(connection);
+        ngx_close_connection(connection);
+    }
 }
 
 /// There is something in the channel, or was; or the worker is to exit.
@@ -58,7 +70,7 @@ unsafe extern "C" fn told(event: *mut ngx_event_t) {
         let connection = (*event).data.cast::<ngx_connection_t>();
         if (*connection).close() != 0 {
             channel::leave();
-            return ngx_close_connection(connection);
+            return close(connection);
         }
         let has_waited = (*event).timedout() != 0;
         (*event).set_ready(0);

@@ -6,9 +6,8 @@ use nginx_sys::{
 };
 
 use super::arrival::{self, Arrival};
-use super::detach::know_events;
-use crate::nginx::Request;
 use crate::nginx::clock::now;
+use crate::nginx::{Request, events};
 
 /// Whether a request, or its main request, is that of a tunnel on its way: it has not gone on, and was not refused.
 #[inline]
@@ -182,7 +181,7 @@ pub unsafe fn land(r: Request<'_>, arrival: &Arrival) -> bool {
         }
         step_aside(client);
         step_aside(upstream);
-        know_events(client) && know_events(upstream)
+        events::know(client) && events::know(upstream)
     }
 }
 
@@ -201,7 +200,7 @@ pub unsafe fn end_replay(r: Request<'_>, arrival: &Arrival) {
         step_aside(client);
         (*client).send = Some(drop_bytes);
         (*client).send_chain = Some(drop_chain);
-        know_events(client);
+        events::know(client);
         // There may be something: nginx reads it before it closes the socket.
         (*(*client).read).set_ready(1);
     }

@@ -11,6 +11,7 @@ mod client;
 pub mod clock;
 pub mod conf;
 pub mod counters;
+pub mod events;
 pub mod fit;
 pub mod headers;
 pub mod inherit;

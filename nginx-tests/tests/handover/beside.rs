@@ -1,5 +1,6 @@
 //! What can't be handed over drains as it would without, in the same reload.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use nginx_tests::client::get;
@@ -163,4 +164,64 @@ fn what_a_reset_has_left_stays() {
     nginx.wait_for_log("1 stays");
     assert_gets(client, &sent);
     gone(&nginx);
+}
+
+/// Nor does the kernel wake it for each message of the channel to others.
+#[test]
+fn a_worker_that_stays_hears_no_more_of_the_channel() {
+    let (backend, certificate) = (echo(), Certificate::localhost());
+    let nginx = Nginx::http(format!(
+        "{} websocket_drain 1m;
+        server {{
+            listen 127.0.0.1:%TLSPORT% ssl; listen 127.0.0.1:%PORT%;
+            ssl_certificate cert.pem; ssl_certificate_key key.pem;
+            location / {{ {PROXIED} }}
+        }}",
+        head("on")
+    ))
+    .certificate(&certificate)
+    .set("BACKEND", backend.address())
+    .start();
+    let mut stays = Client::connect_tls(nginx.port_of("TLSPORT"), &certificate);
+    stays.establish("/");
+    nginx.reload();
+    nginx.wait_for_log("websocket handover: ");
+    let old = nginx.exiting_worker_pids()[0];
+    wait_until("nothing to be told of that is closed", || {
+        told_of_what_is_closed(old).is_empty()
+    });
+    stays.close_politely();
+    gone(&nginx);
+}
+
+/// What a process is told of by epoll, and has no descriptor of.
+fn told_of_what_is_closed(pid: u32) -> Vec<String> {
+    let link = |descriptor: &str| {
+        let link = fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).ok()?;
+        Some(link.to_string_lossy().into_owned())
+    };
+    let is_epoll =
+        |descriptor: &String| link(descriptor).as_deref() == Some("anon_inode:[eventpoll]");
+    let is_open = |line: &str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let inode = words.iter().find_map(|word| word.strip_prefix("ino:"));
+        let inode = inode.and_then(|inode| u64::from_str_radix(inode, 16).ok());
+        let socket = inode.map(|inode| format!("socket:[{inode}]"));
+        // What is no socket shares its inode with others of its kind.
+        link(words[1]).is_some_and(|link| !link.starts_with("socket:") || Some(link) == socket)
+    };
+    fs::read_dir(format!("/proc/{pid}/fd"))
+        .expect("the worker runs")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(is_epoll)
+        .flat_map(|epoll| {
+            let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{epoll}"));
+            let lines = info.unwrap_or_default();
+            let lines = lines.lines().filter(|line| line.starts_with("tfd:"));
+            lines
+                .filter(|line| !is_open(line))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
