@@ -30,7 +30,8 @@ and these where they are named, each also over TLS:
   broadcast            what one client says, sent to 1,000
   many                 5,000 tunnels with a message a second each
   latency              how long a message takes at half of the rate that the peer
-                       is capable of, beside a client that reads slowly
+                       is capable of, beside a client that reads slowly;
+                       latency-even: at half of the least that one of them can do
   slow-crowd           how long a message takes beside 5,000 clients that read a
                        byte a second each, and without them
   pages                the memory of 1,000 pages, each with four idle tunnels

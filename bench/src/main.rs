@@ -128,7 +128,7 @@ fn write_page(options: &Options, laboratory: &Laboratory<'_>, path: &Path) -> Re
     // A mistake in the last one shows before the first is measured.
     let plans = blocks.iter().map(|block| options.of_block(block));
     let plans = plans.collect::<Result<Vec<_>>>()?;
-    let (mut results, mut contents) = (Vec::new(), Vec::new());
+    let (mut results, mut contents, mut measured) = (Vec::new(), Vec::new(), Vec::new());
     for (block, (scenarios, peers)) in blocks.iter().zip(plans) {
         if block.name == page::VERSIONS {
             let lines = format!(
@@ -143,16 +143,17 @@ fn write_page(options: &Options, laboratory: &Laboratory<'_>, path: &Path) -> Re
         let columns: Vec<_> = outcomes.iter().flat_map(Outcome::columns).collect();
         write_chart(&charts, block.name, &columns)?;
         // Two are there to be compared with each other.
-        let table = match peers[..] {
-            [_, _] => report::markdown(&outcomes),
-            _ => report::side_by_side(&columns),
+        let (table, of_outcome): (_, fn(&Outcome) -> _) = match peers[..] {
+            [_, _] => (report::markdown(&outcomes), report::in_full),
+            _ => (report::side_by_side(&columns), report::in_short),
         };
+        measured.extend(outcomes.iter().map(of_outcome));
         let names: Vec<&str> = scenarios.iter().map(|scenario| &*scenario.name).collect();
         let (names, name) = (names.join(", "), block.name);
         contents.push(format!("![{names}]({folder}/{name}.svg)\n\n{table}"));
         results.extend(outcomes);
     }
-    let figures = report::json_of_page(&results, &versions(options)?);
+    let figures = report::json_of_page(measured, &versions(options)?);
     fs::write(charts.join("figures.json"), figures)?;
     fs::write(path, page::fill(&page, &blocks, &contents))?;
     Ok(results)

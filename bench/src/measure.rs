@@ -174,7 +174,7 @@ impl<'a> Laboratory<'a> {
             Kind::SlowReaders => self.slow(scenario, world, peers),
             Kind::SlowCrowd => self.crowd(scenario, world, peers, run),
             Kind::Stuck { .. } => self.stuck(scenario, world, peers, run),
-            Kind::Fairness(_) | Kind::Many { .. } | Kind::Latency => {
+            Kind::Fairness(_) | Kind::Many { .. } | Kind::Latency { .. } => {
                 self.waits(scenario, world, peers, run)
             }
             _ => self.busy(scenario, world, peers, run),
@@ -256,10 +256,15 @@ impl<'a> Laboratory<'a> {
         run: usize,
     ) -> Result<Run> {
         let mut loads: Vec<usize> = (0..peers.len()).collect();
-        if scenario.kind == Kind::Latency {
-            for (load, peer) in loads.iter_mut().zip(peers) {
-                let most = world.slice(*load, WARM_UP)?.rate();
-                let half = load::at_rate(most / 2.0, scenario.connections);
+        if let Kind::Latency { even } = scenario.kind {
+            let mut most = Vec::new();
+            for load in &loads {
+                most.push(world.slice(*load, WARM_UP)?.rate());
+            }
+            let least = most.iter().copied().fold(f64::INFINITY, f64::min);
+            for ((load, peer), most) in loads.iter_mut().zip(peers).zip(most) {
+                let rate = if even { least } else { most } / 2.0;
+                let half = load::at_rate(rate, scenario.connections);
                 *load = world.add(self.link(scenario, peer), half);
                 world.slice(*load, WARM_UP)?;
             }

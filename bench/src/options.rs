@@ -29,7 +29,8 @@ named, all but broadcast, many, latency, slow-crowd, pages and stuck:
   many         a message a second in each of many tunnels; many-listed beside a
                client that asks for lists of them (of the peer zone)
   latency      how long messages take at half of the rate that the peer is
-               capable of, beside a client that reads slowly
+               capable of, beside a client that reads slowly; latency-even at half
+               of the least that one of them is capable of
   slow-crowd   how long messages take beside many clients that read a byte a
                second, and how long on the same proxy without them
   pages        the memory of pages, each with four idle tunnels

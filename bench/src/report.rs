@@ -221,18 +221,23 @@ fn table(outcomes: &[Outcome]) -> String {
 
 /// All figures of every run.
 pub fn json(outcomes: &[Outcome], versions: &[(&str, String)]) -> String {
-    let all = |outcome: &Outcome| outcome_json(outcome, &outcome.figures());
-    document(outcomes.iter().map(all).collect(), versions).to_string()
+    document(outcomes.iter().map(in_full).collect(), versions).to_string()
 }
 
-/// Those that a page shows, a line for each scenario.
-pub fn json_of_page(outcomes: &[Outcome], versions: &[(&str, String)]) -> String {
-    let shown = |outcome: &Outcome| {
-        let headlines = outcome.scenario.headlines().iter().copied().collect();
-        outcome_json(outcome, &(&outcome.figures() & &headlines))
-    };
-    let document = document(outcomes.iter().map(shown).collect(), versions);
-    document
+/// All figures, as `markdown()` has them.
+pub fn in_full(outcome: &Outcome) -> Value {
+    outcome_json(outcome, &outcome.figures())
+}
+
+/// Those that `columns()` has.
+pub fn in_short(outcome: &Outcome) -> Value {
+    let headlines = outcome.scenario.headlines().iter().copied().collect();
+    outcome_json(outcome, &(&outcome.figures() & &headlines))
+}
+
+/// What a page shows, a line for each scenario.
+pub fn json_of_page(scenarios: Vec<Value>, versions: &[(&str, String)]) -> String {
+    document(scenarios, versions)
         .to_string()
         .replace("{\"connections\"", "\n{\"connections\"")
         + "\n"

@@ -47,7 +47,10 @@ pub enum Kind {
         listed: bool,
     },
     /// Messages at half of the rate that the peer is capable of, beside a slow reader.
-    Latency,
+    Latency {
+        /// Whether each is asked for as much as the one that is capable of least.
+        even: bool,
+    },
     /// Pages with idle tunnels.
     Pages,
     /// Messages and plain requests of one page, beside a tunnel whose backend reads nothing, and without.
@@ -148,7 +151,7 @@ impl Scenario {
             Some("stuck") => (Kind::Stuck { plain: false }, 50),
             Some("broadcast") => (Kind::Broadcast, 1000),
             Some("many") => (Kind::Many { listed: false }, 5000),
-            Some("latency") => (Kind::Latency, 32),
+            Some("latency") => (Kind::Latency { even: false }, 32),
             Some("fairness") => match parts.next() {
                 Some("up") => (Kind::Fairness(Direction::Up), 8),
                 Some("down") => (Kind::Fairness(Direction::Down), 8),
@@ -178,6 +181,7 @@ impl Scenario {
                 }
                 (_, _, Kind::Stuck { plain }) if part == "plain" => *plain = true,
                 (_, _, Kind::Idle { browser }) if part == "browser" => *browser = true,
+                (_, _, Kind::Latency { even }) if part == "even" => *even = true,
                 (_, _, Kind::Many { listed }) if part == "listed" => *listed = true,
                 ("c", Some(number), _) => scenario.connections = number,
                 ("d", Some(number), Kind::Echo { depth, .. }) => *depth = number,
@@ -247,7 +251,7 @@ impl Scenario {
             Kind::SlowReaders => &[Figure::TunnelMemory, Figure::LeftMemory],
             Kind::Many { .. } => &[Figure::Cpu, Figure::WaitP99],
             Kind::SlowCrowd => &[Figure::WaitMedian, Figure::WaitP99, Figure::Memory],
-            Kind::Latency => &[
+            Kind::Latency { .. } => &[
                 Figure::Rate,
                 Figure::WaitMedian,
                 Figure::WaitP99,
@@ -264,7 +268,7 @@ impl Scenario {
             Kind::Echo { .. }
             | Kind::Broadcast
             | Kind::Many { .. }
-            | Kind::Latency
+            | Kind::Latency { .. }
             | Kind::Stuck { plain: false }
             | Kind::SlowCrowd => "message",
             Kind::Pages => "page",
@@ -335,7 +339,8 @@ mod tests {
             ("broadcast", Kind::Broadcast, 1000),
             ("many-tls", Kind::Many { listed: false }, 5000),
             ("many-listed", Kind::Many { listed: true }, 5000),
-            ("latency-c8", Kind::Latency, 8),
+            ("latency-c8", Kind::Latency { even: false }, 8),
+            ("latency-tls-even", Kind::Latency { even: true }, 32),
             ("slow-crowd-tls", Kind::SlowCrowd, 5000),
             ("pages-h2", Kind::Pages, 1000),
             ("stuck-plain-h2", Kind::Stuck { plain: true }, 50),

@@ -24,65 +24,95 @@ fn each_table_and_chart_of_the_measurements_has_their_figures() {
     let docs = repository().join("docs");
     let read = |name: &str| fs::read_to_string(docs.join(name)).expect(name);
     let measured: Value = serde_json::from_str(&read("performance/figures.json")).expect("JSON");
-    let (page, mut shown) = (read("performance.md"), 0);
+    let (page, mut shown, mut ratios) = (read("performance.md"), 0, 0);
     for block in page.split("<!-- bench ").skip(1) {
         let (block, _) = block.split_once("<!-- end -->").expect("an end");
         let Some((_, chart)) = block.split_once("](") else {
             continue;
         };
         let chart = read(chart.split_once(')').expect("a chart").0);
-        for (title, peer, cell) in cells(block) {
-            let Some(figure) = figure(&measured, &title, &peer) else {
-                assert!(
-                    cell.is_empty() || !is_headline(&measured, &title),
-                    "{title}: {peer}"
-                );
+        for cell in cells(block) {
+            let Cell {
+                title, peer, text, ..
+            } = &cell;
+            let Some(figure) = figure(&measured, title, peer) else {
+                assert_eq!(text, "", "{title}: {peer}");
                 continue;
             };
-            let numbers = cell.trim_end_matches(')').split([' ', '(', '–']);
-            let numbers: Vec<&str> = numbers.filter(|number| !number.is_empty()).collect();
-            let right = ["median", "min", "max"].map(|name| {
-                let digits = numbers[0]
-                    .split_once('.')
-                    .map_or(0, |(_, digits)| digits.len());
-                format!("{:.digits$}", figure[name].as_f64().expect("a number"))
-            });
-            assert_eq!(numbers, right, "{title}: {peer}");
+            if let Some(ratio) = figure.get("ratio").filter(|_| cell.is_ratio) {
+                assert_eq!(numbers(text), said(ratio, ["median", "low", "high"], text));
+                ratios += 1;
+                continue;
+            }
+            let right = said(figure, ["median", "min", "max"], text);
+            assert_eq!(numbers(text), right, "{title}: {peer}");
+            // Of two that are compared there is more in the table.
+            let is_drawn = chart.contains(title);
+            assert!(is_drawn || cell.is_of_a_pair, "{title}: {peer}");
             let bar = format!(">{}</text>", right[0]);
-            assert!(
-                chart.contains(&title) && chart.contains(&bar),
-                "{title}: {peer}"
-            );
+            assert!(!is_drawn || chart.contains(&bar), "{title}: {peer}");
             shown += 1;
         }
     }
     let peers = scenarios(&measured).flat_map(|scenario| scenario["peers"].as_object());
     let figures = peers.flat_map(|peers| peers.values().filter_map(Value::as_object));
     assert_eq!(shown, figures.flatten().count());
-    assert!(shown > 300, "{shown}");
+    assert!(shown > 300 && ratios > 15, "{shown}, {ratios}");
 }
 
-/// The cells of a block's table: the scenario and the figure, the peer, and what is told.
-fn cells(block: &str) -> Vec<(String, String, String)> {
+/// A cell of a block's table.
+struct Cell {
+    /// The scenario and the figure.
+    title: String,
+    peer: String,
+    text: String,
+    /// Whether it is what the peer has by what the other one has.
+    is_ratio: bool,
+    is_of_a_pair: bool,
+}
+
+fn cells(block: &str) -> Vec<Cell> {
     let rows = block.lines().filter(|line| line.starts_with('|'));
     let mut rows = rows.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
     let (head, _) = (rows.next().expect("a table"), rows.next());
+    let is_of_a_pair = head[1] == "scenario";
     let mut cells = Vec::new();
     for row in rows {
-        for (place, &cell) in row.iter().enumerate() {
-            let (title, peer) = match head[1] {
-                // Peers below one another, or side by side, and then the ratio.
-                "" if place > 1 => (head[place].to_owned(), row[1]),
-                "scenario" if place == 3 || place == 4 => {
-                    (format!("{}: {}", row[1], row[2]), head[place])
-                }
+        for (place, &text) in row.iter().enumerate() {
+            let (title, peer) = match place {
+                // Side by side, and then the ratio; or peers below one another.
+                3..=5 if is_of_a_pair => (format!("{}: {}", row[1], row[2]), head[place]),
+                2.. if !is_of_a_pair => (head[place].to_owned(), row[1]),
                 _ => continue,
             };
-            cells.push((title, peer.to_owned(), cell.to_owned()));
+            let (peer, is_ratio) = match peer.split_once(" / ") {
+                Some((peer, _)) => (peer, true),
+                None => (peer, false),
+            };
+            cells.push(Cell {
+                title,
+                peer: peer.to_owned(),
+                text: text.to_owned(),
+                is_ratio,
+                is_of_a_pair,
+            });
         }
     }
-    cells.retain(|(title, ..)| !title.is_empty());
+    cells.retain(|cell| !cell.title.is_empty());
     cells
+}
+
+/// Those of a cell: the one that counts, and what it lies between.
+fn numbers(text: &str) -> Vec<&str> {
+    let numbers = text.split([' ', '(', ')', '[', ']', '–']);
+    numbers.filter(|number| !number.is_empty()).collect()
+}
+
+/// What was measured, with as many digits as the cell.
+fn said(figure: &Value, names: [&str; 3], text: &str) -> [String; 3] {
+    let digits = numbers(text)[0].split_once('.');
+    let digits = digits.map_or(0, |(_, digits)| digits.len());
+    names.map(|name| format!("{:.digits$}", figure[name].as_f64().expect("a number")))
 }
 
 fn scenarios(measured: &Value) -> impl Iterator<Item = &Value> {
@@ -96,16 +126,6 @@ fn figure<'a>(measured: &'a Value, title: &str, peer: &str) -> Option<&'a Value>
         let figures = scenario["peers"][peer].as_object()?;
         let is_it = |figure: &&Value| figure["label"] == label;
         (scenario["name"] == name).then(|| figures.values().find(is_it))?
-    })
-}
-
-/// Whether any peer has it: of two that are compared there is more in the table.
-fn is_headline(measured: &Value, title: &str) -> bool {
-    let mut peers = scenarios(measured).flat_map(|scenario| scenario["peers"].as_object());
-    peers.any(|peers| {
-        peers
-            .keys()
-            .any(|peer| figure(measured, title, peer).is_some())
     })
 }
 

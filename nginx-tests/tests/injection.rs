@@ -235,6 +235,35 @@ fn an_https_upstream() {
     );
 }
 
+/// nginx asks for a server by its name only where it is told to.
+#[test]
+fn the_name_of_an_https_upstream() {
+    let backend = ScriptedBackend::standard();
+    let nginx = Nginx::server(
+        "location / {
+            proxy_pass https://127.0.0.1:%TLSPORT%/named;
+            proxy_ssl_server_name on;
+            proxy_ssl_name chat.example;
+            websocket on;
+        }
+        listen 127.0.0.1:%TLSPORT% ssl;
+        ssl_certificate cert.pem;
+        ssl_certificate_key key.pem;
+        server_name chat.example;
+        location /named {
+            proxy_pass http://%BACKEND%;
+            proxy_set_header X-Asked-For $ssl_server_name;
+            websocket on;
+        }",
+    )
+    .certificate(&Certificate::localhost())
+    .set("BACKEND", backend.address())
+    .start();
+    tunnel(&nginx, "/");
+    let asked_for = "X-Asked-For: chat.example".to_owned();
+    assert!(lines(&backend.request(0)).contains(&asked_for));
+}
+
 #[test]
 fn a_unix_socket() {
     let setup = Nginx::server(

@@ -58,7 +58,7 @@ pub fn new(scenario: &Scenario, connections: usize) -> Box<dyn Load> {
         Kind::Pages => Box::new(pages::PagesLoad::new(SMALL_MESSAGE, connections)),
         Kind::Stuck { plain } => of_one_page(connections, plain, true),
         // As fast as they go: how fast that is, has to be known first.
-        Kind::Latency => Box::new(echo::EchoLoad::new(
+        Kind::Latency { .. } => Box::new(echo::EchoLoad::new(
             http::BROWSER_HANDSHAKE,
             SMALL_MESSAGE,
             1,

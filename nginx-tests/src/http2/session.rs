@@ -335,7 +335,10 @@ impl Session {
                 for setting in payload.chunks(6) {
                     let value = number(&setting[2..]);
                     match u16::from_be_bytes([setting[0], setting[1]]) {
-                        ENABLE_CONNECT_PROTOCOL => self.connects = Some(value == 1),
+                        ENABLE_CONNECT_PROTOCOL => {
+                            assert!(self.connects != Some(true) || value == 1, "taken back");
+                            self.connects = Some(value == 1);
+                        }
                         INITIAL_WINDOW_SIZE => self.initial_window = value,
                         _ => {}
                     }

@@ -16,10 +16,7 @@ const NO_FILES: &str = "(24: Too many open files)";
 /// Of a client's connection, of one to an upstream, of a log whose name is a request's: each fails once.
 #[test]
 fn at_every_call() {
-    // nginx stops accepting for a while when it can't.
-    let prepared =
-        Stage::start(|setup| setup.allow_log(NO_FILES).events("accept_mutex_delay 20ms;"));
-    let Some(stage) = prepared else { return };
+    let Some(stage) = prepared() else { return };
     for visit in [
         visits::plain as Visit,
         visits::tls_on_both_sides,
@@ -55,6 +52,35 @@ fn at_every_call() {
         }
     }
     stage.assert_nothing_is_counted_as_open();
+}
+
+/// Whatever else fails, a tunnel has the lines of its beginning and its end, and what was refused has one.
+#[test]
+fn for_a_log_its_line_is_missing() {
+    let Some(stage) = prepared() else { return };
+    assert_eq!(outcome(visits::logged, &stage), Outcome::Done);
+    let mut lost = 0;
+    for number in 1.. {
+        stage.news();
+        let before = stage.lines_of_their_own();
+        let (failed, seen) = stage.during(Kind::Descriptors, number, Spell::Once, |stage| {
+            outcome(visits::logged, stage)
+        });
+        if failed == 0 {
+            break;
+        }
+        let due = if seen == Outcome::Done { 2 } else { 1 };
+        let missing = stage.news().matches("own.log\" failed").count();
+        let lines = stage.lines_of_their_own() - before;
+        assert_eq!(lines, due - missing, "after call {number}");
+        lost += missing;
+    }
+    assert_eq!(lost, 2);
+}
+
+fn prepared() -> Option<Stage> {
+    // nginx stops accepting for a while when it can't.
+    Stage::start(|setup| setup.allow_log(NO_FILES).events("accept_mutex_delay 20ms;"))
 }
 
 const SERVER: &str = "

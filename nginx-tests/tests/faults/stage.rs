@@ -61,7 +61,8 @@ const HTTP: &str = "
         location /page/ { proxy_pass http://%BACKEND%; error_page 404 /sorry/; proxy_intercept_errors on; }
         location /sorry/ { return 404; }
         location /hinted/ { proxy_pass http://%BACKEND%; websocket_cause_header on; }
-        location /logged/ { proxy_pass http://%BACKEND%; access_log logs/$arg_name.log; }
+        # nginx writes no such log where there is no root.
+        location /logged/ { proxy_pass http://%BACKEND%; access_log logs/$arg_name.log; root logs; }
         location /off/ { websocket off; return 204; }
         location /status/ { access_log off; websocket_status; websocket_control on; }
         location = /active { access_log off; websocket off; stub_status; }
@@ -219,6 +220,11 @@ impl Stage {
         });
         assert_eq!(open["totals"]["active"], 0, "{open}");
         assert_eq!(open["tunnels"]["matched"], 0, "{open}");
+    }
+
+    /// How many lines there are in the log of who has one of their own.
+    pub fn lines_of_their_own(&self) -> usize {
+        self.nginx.access_log("own.log").lines().count()
     }
 
     /// What was written to the error log since this was asked last.

@@ -65,6 +65,7 @@ fn a_stripped_upgrade_makes_no_tunnel_of_a_101() {
     let mut client = Client::connect(nginx.port());
     client.send(h2c().bytes()).unwrap();
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    assert_eq!(client.read_head().unwrap().status(), 502);
     let _ = client.read_to_close();
     let got = String::from_utf8_lossy(&backend.received(0)).into_owned();
     assert!(

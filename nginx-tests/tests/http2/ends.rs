@@ -86,18 +86,29 @@ fn that_answer_has_its_time() {
     });
 }
 
+/// However it goes: nginx has one end for what came of a response.
 #[test]
 fn an_upstream_that_goes_ends_the_stream() {
     let backend = ScriptedBackend::start(|conn| {
         let request = conn.read_request()?.head;
         conn.accept(&request)?;
-        conn.send(Frame::text("bye").bytes())
+        conn.send(Frame::text("bye").bytes())?;
+        if request.start.contains("/reset") {
+            conn.pause()?;
+            conn.reset();
+        }
+        Ok(())
     });
     let (nginx, mut session) = connected(&backend, PROXIES);
     let stream = session.establish("/chat");
     assert_eq!(session.read(stream), Frame::text("bye"));
     session.wait(|session| session.of(stream).is_ended);
     nginx.wait_for_access("outcome.log", 1);
+    let stream = session.establish("/reset");
+    assert_eq!(session.read(stream), Frame::text("bye"));
+    backend.resume();
+    session.wait(|session| session.of(stream).is_ended);
+    nginx.wait_for_log("by upstream: reset");
 }
 
 /// nginx queues a reset behind the end, as the client has not ended its half, and then has no more to say.
