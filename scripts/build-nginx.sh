@@ -9,7 +9,10 @@ CRATE=nginx-src
 CRATE_VERSION=1.28.5
 
 # What the tests use of nginx.
-FLAGS=(--with-http_auth_request_module --with-http_realip_module --with-http_stub_status_module)
+FLAGS=(
+    --with-http_addition_module --with-http_auth_request_module --with-http_realip_module
+    --with-http_stub_status_module --with-poll_module --with-select_module
+)
 # Pools take each allocation from malloc.
 POOLS='-O1 -g -DNGX_DEBUG_PALLOC=1'
 

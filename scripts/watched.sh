@@ -11,6 +11,7 @@ SKIPPED=(
     # How much memory a worker has.
     own_loop::thousands_of_tunnels_leave_nothing_in_the_worker
     pump::what_a_tunnel_held_is_given_back
+    pump::a_side_that_does_not_read_stops_the_other
     soak::nothing_is_left_of_two_thousand_tunnels
     idle::a_plain_one_holds_two_blocks_of_its_request
     idle::long_headers_take_no_third_block
@@ -18,6 +19,7 @@ SKIPPED=(
     idle::an_upstream_s_tls_holds_none_either
     # malloc(), in whose place the tests put their own.
     all_is_where_it_was_when_thousands_of_tunnels_have_gone
+    all_is_where_it_was_when_thousands_of_streams_have_gone
     each_holds_a_small_buffer_and_holds_up_nobody
     # Calls of libc, in whose place those tests put their own, as the tool does.
     memory::of_

@@ -577,6 +577,12 @@ impl Nginx {
         self.setup.read(&format!("logs/{name}"))
     }
 
+    /// Whether `nginx -t` takes the file that is there now.
+    pub fn takes_its_file(&self) -> bool {
+        let output = self.setup.command().arg("-t").output();
+        output.expect("nginx -t runs").status.success()
+    }
+
     /// Waits for a line with this text in the error log.
     #[track_caller]
     pub fn wait_for_log(&self, text: &str) -> String {

@@ -116,7 +116,7 @@ fn proxy_timeouts_do_not_end_an_idle_tunnel() {
 fn websocket_timeout_off_lets_a_tunnel_idle() {
     let backend = EchoBackend::start();
     let lines = "proxy_read_timeout 300ms; proxy_send_timeout 300ms; websocket_timeout off;";
-    let nginx = Nginx::server(location(lines))
+    let nginx = Nginx::server(format!("websocket_timeout 300ms; {}", location(lines)))
         .set("BACKEND", backend.address())
         .start();
     let mut client = Client::connect(nginx.port());

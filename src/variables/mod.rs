@@ -188,7 +188,8 @@ unsafe extern "C" fn get(
     unsafe {
         (*value).set_valid(1);
         (*value).set_no_cacheable(1);
-        (*value).set_not_found(u32::from(text.data.is_null()));
+        // A log shows it as `-`, as it does with nginx's own.
+        (*value).set_not_found(u32::from(text.len == 0));
         (*value).set_len(u32::try_from(text.len).unwrap_or(0));
         (*value).data = text.data;
     }

@@ -1,7 +1,7 @@
 //! `websocket_zone`: the memory in which all workers count, and this worker's pen for it.
 //!
 //! What is counted and how is [`websocket_zone`]'s; here it gets memory, learns who is alive, and is
-//! called twice a second.
+//! called a few times a second.
 
 mod clock;
 mod labels;

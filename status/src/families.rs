@@ -72,7 +72,7 @@ pub(crate) static FAMILIES: [Family; 25] = [
     family(
         "nginx_websocket_tunnels_peak",
         Gauge,
-        "The most tunnels that there were at once since counting began, as seen twice a second.",
+        "The most tunnels that there were at once since counting began, as seen four times a second.",
         Of::Zone(|samples, whole, _| samples.add(&[], whole.peak)),
     ),
     family(

@@ -291,7 +291,7 @@ impl Writer<'_> {
 /// Actions.
 impl Writer<'_> {
     /// The actions that this worker has not looked at, if any was posted since it last did. To be asked
-    /// twice a second.
+    /// a few times a second.
     pub fn news(&self) -> impl Iterator<Item = (u64, Action)> {
         let posted = self.zone.posted();
         let places = if self.posted.replace(posted) == posted {

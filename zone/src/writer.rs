@@ -132,7 +132,7 @@ impl<'m> Writer<'m> {
     }
 
     /// Cleans up behind workers that are gone, and looks for the most tunnels there ever were. To be
-    /// called twice a second.
+    /// called a few times a second.
     pub fn tick(&self, owners: &impl Owners) {
         self.zone.sweep(owners, Some(self.slot));
         self.zone.look_at_peak();

@@ -70,7 +70,7 @@ fn on_where_the_protocol_knows_no_websocket() {
     }
 }
 
-/// What has been tried out on no location leaves no trace: no variable, no upstream.
+/// What has been tried out on no location is not in the way of what is there.
 #[test]
 fn nothing_is_left_of_what_was_tried() {
     let nginx = Nginx::http(

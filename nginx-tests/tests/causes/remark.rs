@@ -140,7 +140,11 @@ fn nothing_is_shown_above_info() {
 
 #[test]
 fn a_page_of_nginx_s_own_says_nothing() {
-    let nginx = server("location / { deny all; error_page 403 /page; }").start();
+    let nginx = server(
+        "location / { deny all; error_page 403 /page; }
+        location = /page { return 200 page; }",
+    )
+    .start();
     assert_eq!(ask(&nginx, "/").status(), 403);
     assert_eq!(spoken(nginx), [""; 0]);
 }

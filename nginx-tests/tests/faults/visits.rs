@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nginx_tests::http::Head;
 use nginx_tests::wire::Wire;
-use nginx_tests::{DEADLINE, Frame, Handshake};
+use nginx_tests::{DEADLINE, Frame, Handshake, patient};
 
 use crate::stage::{MB, Stage};
 
@@ -15,6 +15,8 @@ use crate::stage::{MB, Stage};
 pub enum Outcome {
     /// All that was to be done.
     Done,
+    /// The same, but for what the module sends of its own.
+    Bare,
     /// Another answer than wanted, and a whole one.
     Answered(u16),
     /// The connection was closed.
@@ -51,17 +53,21 @@ pub fn all(stage: &Stage) -> io::Result<Outcome> {
         return Ok(other);
     }
     // Without memory for the tunnel nginx carries it by itself, and no Ping comes.
-    wire.set_read_timeout(Some(2 * DELAY));
-    match wire.read_frame() {
+    wire.set_read_timeout(Some(patient(2 * DELAY)));
+    let is_asked = match wire.read_frame() {
         Ok(ping) => {
             assert_eq!(ping.opcode, 9);
             wire.send(Frame::new(10, ping.payload).masked().bytes())?;
+            true
         }
-        Err(error) if is_waiting(&error) => {}
+        Err(error) if is_waiting(&error) => false,
         Err(error) => return Err(error),
-    }
+    };
     wire.set_read_timeout(Some(*DEADLINE));
-    go_on_talking(wire)
+    match go_on_talking(wire)? {
+        Outcome::Done if !is_asked => Ok(Outcome::Bare),
+        outcome => Ok(outcome),
+    }
 }
 
 /// Two large messages on their way to a client that takes them, one of which it has sent itself.
@@ -165,20 +171,22 @@ pub fn closing(stage: &Stage) -> io::Result<Outcome> {
         }
     }
     // Without memory for the Close the worker closes nothing.
-    tunnel.set_read_timeout(Some(2 * DELAY));
-    match tunnel.read_frame() {
+    tunnel.set_read_timeout(Some(patient(2 * DELAY)));
+    let outcome = match tunnel.read_frame() {
         Ok(frame) => {
             assert_eq!(frame, Frame::close(1012, "bye"));
             tunnel.send(frame.masked().bytes())?;
+            Outcome::Done
         }
         Err(error) if is_waiting(&error) => {
             tunnel.send(Frame::close(1000, "").masked().bytes())?;
+            Outcome::Bare
         }
         Err(error) => return Err(error),
-    }
+    };
     tunnel.set_read_timeout(Some(*DEADLINE));
     tunnel.read_to_close()?;
-    Ok(Outcome::Done)
+    Ok(outcome)
 }
 
 /// How long it takes a worker to hear of it.

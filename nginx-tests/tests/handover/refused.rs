@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use nginx_tests::{Certificate, Frame, Nginx, ScriptedBackend};
+use nginx_tests::{Certificate, Client, Frame, Handshake, Nginx, ScriptedBackend};
 
 use crate::case::{
     PROXIED, assert_closed, backend, echo, gone, head, http, join, only_line, value,
@@ -27,6 +27,12 @@ fn telling() -> (ScriptedBackend, mpsc::Receiver<u16>) {
 /// The tunnel of one configuration is not let through by another: both sides get a Close, and the log has a reason.
 #[track_caller]
 fn assert_refused(new: &str, why: &str) {
+    assert_handshake_refused(Handshake::new("/"), new, why);
+}
+
+/// The same of one with this handshake.
+#[track_caller]
+fn assert_handshake_refused(handshake: Handshake, new: &str, why: &str) {
     let (backend, told) = telling();
     let other = echo();
     let certificate = Certificate::localhost();
@@ -35,7 +41,8 @@ fn assert_refused(new: &str, why: &str) {
         .set("OTHER", other.address())
         .certificate(&certificate)
         .start();
-    let mut client = join(&nginx);
+    let mut client = Client::connect(nginx.port());
+    assert_eq!(client.ask(&handshake).status(), 101);
     client.echo("before");
     nginx.reload_with(new);
     assert_closed(client, 1012);
@@ -136,6 +143,9 @@ fn a_location_that_refuses_its_origin_or_its_handshake() {
         "{PROXIED} websocket_allow_origin https://example.com;"
     ));
     assert_refused(&origin, "its request is answered 403 now");
+    let strict = http(&format!("{PROXIED} websocket_handshake strict;"));
+    let odd = Handshake::new("/").set("Connection", "keep-alive");
+    assert_handshake_refused(odd, &strict, "its request is answered 400 now");
 }
 
 #[test]

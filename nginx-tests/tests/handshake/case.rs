@@ -78,7 +78,8 @@ pub fn accepted_by(server: &str, request: &Handshake) -> (Recorded, Vec<String>)
     (got, lines_with(&log, "websocket"))
 }
 
-/// What the backend gets when this request is answered by `server` with a 101 or a 200.
+/// What the backend gets when this request is answered by `server` with a 101 or a 200, and the lines about it but for
+/// those of the beginning and the end of its tunnel.
 #[track_caller]
 pub fn passed_on(server: &str, request: &Handshake) -> (Recorded, Vec<String>) {
     let backend = ScriptedBackend::standard();
@@ -90,7 +91,11 @@ pub fn passed_on(server: &str, request: &Handshake) -> (Recorded, Vec<String>) {
     drop(client);
     (
         backend.request(0),
-        lines_with(&nginx.stop(), "websocket handshake passed on"),
+        lines_with(&nginx.stop(), "websocket")
+            .into_iter()
+            .filter(|line| line.contains(", client: "))
+            .filter(|line| !line.contains("established in") && !line.contains("closed after"))
+            .collect(),
     )
 }
 

@@ -36,6 +36,26 @@ fn variables_of_a_handshake() {
     assert_eq!(variables(&list, "websocket on;"), "[1|websocket|upgrade]");
 }
 
+/// As nginx shows its own.
+#[test]
+fn what_is_empty_is_a_dash_in_a_log() {
+    let backend = ScriptedBackend::standard();
+    let nginx = Nginx::http(
+        "log_format chosen '$websocket_protocol $websocket_extensions $websocket_state';
+        server {
+            listen 127.0.0.1:%PORT%;
+            access_log logs/chosen chosen;
+            location / { proxy_pass http://%BACKEND%; websocket on; }
+        }",
+    )
+    .set("BACKEND", backend.address())
+    .start();
+    let mut client = Client::connect(nginx.port());
+    client.establish("/");
+    client.close_politely();
+    assert_eq!(nginx.wait_for_access("chosen", 1), ["- - established"]);
+}
+
 #[test]
 fn variables_of_a_plain_request() {
     let expected = format!("[||{}]", default_connection());
@@ -43,7 +63,7 @@ fn variables_of_a_plain_request() {
 }
 
 #[test]
-fn variables_of_a_refused_attempt() {
+fn variables_of_an_attempt_without_upgrade() {
     let line = variables(&sample().without("Upgrade"), "websocket on;");
     assert!(line.starts_with("[1||"), "{line}");
     assert!(!line.contains("upgrade"), "{line}");

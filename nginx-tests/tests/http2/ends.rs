@@ -2,7 +2,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nginx_tests::http2::session::{Session, WINDOW_UPDATE};
 use nginx_tests::tunnels::accept;
@@ -77,9 +77,11 @@ fn that_answer_has_its_time() {
             let (nginx, mut session) = connected(&backend, &format!("{lines} {PROXIES}"));
             scope.spawn(move || {
                 let stream = session.establish("/chat");
+                let begun = Instant::now();
                 session.message(stream, Frame::close(1000, ""));
                 session.end(stream);
                 session.wait(|session| session.of(stream).is_ended);
+                assert!(begun.elapsed() > Duration::from_secs(4), "of five");
                 nginx.wait_for_access("outcome.log", 1);
             });
         }

@@ -9,7 +9,7 @@ use nginx_tests::environment::is_emulated;
 use nginx_tests::{Client, Frame, Handshake, Nginx, ScriptedBackend, wait_until};
 use rustix::process::Signal;
 
-use crate::case::{Ended, all_ended, assert_ended, backend, join, server, wait_for_frames};
+use crate::case::{Ended, all_ended, assert_ended, backend, http, join, server, wait_for_frames};
 
 /// Reads what comes until a Close, answers it, and waits for the end. When that Close came.
 #[track_caller]
@@ -113,7 +113,9 @@ fn the_code_can_be_1001() {
 #[test]
 fn off_leaves_tunnels_alone() {
     let backend = backend(|conn| conn.echo_frames());
-    let nginx = server("", &backend).start();
+    let server_s = "websocket_drain 100ms; access_log logs/";
+    let http = http("websocket_drain off;").replacen("access_log logs/", server_s, 1);
+    let nginx = Nginx::http(http).set("BACKEND", backend.address()).start();
     let mut client = join(&nginx);
     nginx.reload();
     assert!(client.silent_for(Duration::from_millis(500)));

@@ -147,7 +147,10 @@ fn what_else_changes_is_no_matter() {
     }
     let next = chat(&servers, lines).replace("upstream chat", "upstream CHAT");
     nginx.reload_with(&next);
-    stay(&nginx, first.into_iter().chain(second).collect());
+    // Longer than it takes a worker to look, and then to close.
+    let mut all: Vec<_> = first.into_iter().chain(second).collect();
+    assert!(all[0].silent_for(Duration::from_millis(1200)));
+    stay(&nginx, all);
     let all = all_ended(&nginx, 4);
     assert!(all.iter().all(|end| end.why().1 == "normal"), "{all:?}");
 }

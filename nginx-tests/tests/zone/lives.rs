@@ -140,6 +140,9 @@ fn a_configuration_that_is_refused_or_only_tested_changes_nothing() {
     fs::write(nginx.path("nginx.conf"), bad).unwrap();
     nginx.signal(Signal::HUP);
     nginx.wait_for_log("unknown directive \"nonsense\"");
+    let larger = nginx.config().replace("one:1m;", "one:2m;");
+    fs::write(nginx.path("nginx.conf"), larger).unwrap();
+    assert!(nginx.takes_its_file());
     fs::write(nginx.path("nginx.conf"), good).unwrap();
     established(nginx.port()).close_politely();
     wait_until("both to be over", || zone.ends() == (0..2));
