@@ -106,13 +106,14 @@ fn loading_without_use_changes_no_byte() {
         Nginx::server(BY_HAND).without_module(),
     ] {
         let nginx = setup.set("BACKEND", backend.address()).start();
-        let mut heads = Vec::new();
+        let mut whole = Vec::new();
         for request in &requests {
-            let mut head = Client::connect(nginx.port()).ask(request);
+            let answer = Client::connect(nginx.port()).exchange(request);
+            let mut head = answer.head;
             head.headers.retain(|(name, _)| name != "Date");
-            heads.push((head.start, head.headers));
+            whole.push((head.start, head.headers, answer.body));
         }
-        answers.push(heads);
+        answers.push(whole);
         let log = nginx.stop();
         assert!(!log.contains("websocket handshake"), "{log}");
     }

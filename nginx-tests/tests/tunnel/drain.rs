@@ -92,12 +92,9 @@ fn a_reload_with_500_tunnels() {
         assert!(close.mask.is_some());
     }
     let log = nginx.stop();
-    assert!(
-        !log.contains("websocket closed")
-            || !log
-                .lines()
-                .any(|line| line.contains("drain") && line.contains("[warn]"))
-    );
+    let is_abnormal = |line: &str| line.contains(": drain ") && line.contains("[warn]");
+    assert!(log.contains("by nginx: drain 1012"));
+    assert!(!log.lines().any(is_abnormal), "{log}");
 }
 
 #[test]
