@@ -256,9 +256,12 @@ on_release() {
 # What a module does that nginx loads, the tests above have shown: here it is about
 # the place among nginx's own modules and the filters around it.
 on_compiled_in() {
-    [ $# -gt 0 ] || set -- --test handshake --test injection --test uwsgi_scgi --test differential --test lifecycle --test timeout
+    local chosen=$#
+    [ "$chosen" -gt 0 ] || set -- --test handshake --test injection --test uwsgi_scgi --test differential --test lifecycle --test timeout
     stage 'compiled in: build' build_nginx
     MODULE=compiled-in stage 'compiled in: end-to-end' end_to_end '' "$NGINX" "$@"
+    # No other nginx here has these methods.
+    [ "$chosen" -gt 0 ] || MODULE=compiled-in stage 'poll and select' end_to_end '' "$NGINX" --test tunnel level_triggered
 }
 
 # A look at whether the targets run and find nothing at once.
