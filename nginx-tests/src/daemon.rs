@@ -167,9 +167,13 @@ impl Daemon {
 
     /// Whether its master has ended.
     pub fn is_gone(&self) -> bool {
-        // What is dead and not yet buried has no command line.
-        let line = fs::read(format!("/proc/{}/cmdline", self.pid));
-        line.map_or(true, |line| line.is_empty())
+        // What is dead and not yet buried. Until then its children have it for their parent, also when its memory is gone.
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid));
+        stat.map_or(true, |stat| {
+            stat.rsplit(") ")
+                .next()
+                .is_some_and(|rest| rest.starts_with('Z'))
+        })
     }
 
     /// A pid that nginx has written down.
