@@ -8,7 +8,10 @@ set -euo pipefail
 # Debian 13 and Debian testing: nginx 1.26 and 1.30.
 OTHER_RELEASES=(trixie forky)
 # Scenarios of the kinds that differ most.
-MEASURED=(handshake echo-125-d8-tls idle broadcast latency pages-h2)
+MEASURED=(
+    handshake plain echo-125-d8-tls idle broadcast many-c500 slow-crowd-c200 latency latency-even-tls pages-h2 stuck-h2
+    handshake-instructions
+)
 APPLICATIONS=$TARGET/applications
 
 usage() {
