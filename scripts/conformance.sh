@@ -11,7 +11,7 @@ Usage: scripts/conformance.sh [CASE...]
 Builds the module for the installed nginx and plays Autobahn's cases to a server, and
 with a client, each directly and through nginx: plain and over TLS, as it is, with
 limits and with Pings. Prints how many cases got which verdict, and fails where one differs
-without a Ping that explains it. All 517 cases take about an hour.
+without a Ping that explains it. All 517 cases take an hour or more.
 
   CASE  only these: 9.1.1, or '12.*' for all that begin so
 END
