@@ -18,6 +18,7 @@ SHORT_HTTP2=(ends:: frames:: hostile::)
 SKIPPED+=(
     # How much memory a worker has.
     flood::who_reads_nothing_costs_little_and_leaves_nothing
+    pump::a_side_that_does_not_read_stops_the_other
 )
 
 usage() {

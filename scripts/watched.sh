@@ -11,7 +11,6 @@ SKIPPED=(
     # How much memory a worker has.
     own_loop::thousands_of_tunnels_leave_nothing_in_the_worker
     pump::what_a_tunnel_held_is_given_back
-    pump::a_side_that_does_not_read_stops_the_other
     soak::nothing_is_left_of_two_thousand_tunnels
     idle::a_plain_one_holds_two_blocks_of_its_request
     idle::long_headers_take_no_third_block

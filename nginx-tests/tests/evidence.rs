@@ -46,7 +46,9 @@ fn each_table_and_chart_of_the_measurements_has_their_figures() {
             }
             let right = said(figure, ["median", "min", "max"], text);
             assert_eq!(numbers(text), right, "{title}: {peer}");
-            // Of two that are compared there is more in the table.
+            // Of two that are compared there is more in the table than one figure of each scenario.
+            let (scenario, _) = title.split_once(": ").expect("a scenario");
+            assert!(chart.contains(&format!(">{scenario}: ")), "{title}: {peer}");
             let is_drawn = chart.contains(title);
             assert!(is_drawn || cell.is_of_a_pair, "{title}: {peer}");
             let bar = format!(">{}</text>", right[0]);

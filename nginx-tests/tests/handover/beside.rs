@@ -216,7 +216,8 @@ fn told_of_what_is_closed(pid: u32) -> Vec<String> {
         .filter(is_epoll)
         .flat_map(|epoll| {
             let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{epoll}"));
-            let lines = info.unwrap_or_default();
+            let lines = info.expect("the worker runs");
+            assert!(lines.contains("\ntfd:"), "{lines}");
             let lines = lines.lines().filter(|line| line.starts_with("tfd:"));
             lines
                 .filter(|line| !is_open(line))
